@@ -1,0 +1,14 @@
+// The hash by which files notice a flipped bit and runs compare their weights: XXH3, 64 bits. It finds
+// accidents, not forgeries.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace retort {
+
+// 16 lower-case hexadecimal digits.
+std::string hash_of(std::span<const std::byte> data);
+
+}  // namespace retort
