@@ -1,0 +1,107 @@
+// Arena: memory whose addresses depend only on the sequence of requests.
+//
+// A block is taken by size and returned when its last Hold dies. Placement is first fit by address over a
+// free list, so the same sequence of takes and returns gives the same addresses: what makes a whole step
+// capturable as one CUDA graph. A step arena is rewound when a step begins; a persistent one never is.
+//
+// Not for use from several threads: an arena belongs to the thread that enqueues the device's work.
+// Use after return: blocks returned are poisoned for AddressSanitizer where it is on, and filled with NaN
+// in debug builds where the host can write them.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace retort {
+
+// Where an arena gets its chunks: a backend's memory.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  // Throws Error(Fault::memory) with the size if there is not enough. Aligned to Arena::alignment.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* data, size_t bytes) = 0;
+  virtual bool host_addressable() const = 0;
+};
+
+class Hold;
+
+class Arena {
+ public:
+  static constexpr size_t alignment = 256;
+
+  explicit Arena(Memory& memory) : memory_(memory) {}
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // At least one byte is taken, rounded up to the alignment. Grows by a chunk if nothing fits.
+  Hold take(size_t bytes);
+
+  // Starts a step: every block must have been returned. If the last step had to grow, the chunks are
+  // replaced by one that holds them all, so that a steady state is one chunk.
+  void rewind();
+
+  size_t in_use() const { return in_use_; }
+  size_t peak() const { return peak_; }
+  size_t capacity() const;
+  // True if the last rewind found nothing to consolidate and nothing has grown since: addresses repeat.
+  bool steady() const { return steady_; }
+  // A hash of the addresses handed out since the last rewind.
+  uint64_t trace() const { return trace_; }
+
+ private:
+  friend class Hold;
+  struct Chunk {
+    char* data;
+    size_t bytes;
+  };
+  struct Range {
+    char* data;
+    size_t bytes;
+  };
+  struct Record {  // one block in use
+    char* data;
+    size_t bytes;
+    int holds;
+  };
+  void grow(size_t bytes);
+  void give_back(uint32_t record);
+
+  Memory& memory_;
+  std::vector<Chunk> chunks_;
+  std::vector<Range> free_;  // by address, adjacent ranges of one chunk merged
+  std::vector<Record> records_;
+  std::vector<uint32_t> spare_records_;
+  size_t in_use_ = 0, peak_ = 0;
+  uint64_t trace_ = 0;
+  bool steady_ = false;
+};
+
+// A counted reference to a block of an arena; the block returns when the last one dies.
+class Hold {
+ public:
+  Hold() = default;
+  Hold(const Hold& other) : arena_(other.arena_), record_(other.record_) {
+    if (arena_) ++arena_->records_[record_].holds;
+  }
+  Hold(Hold&& other) noexcept : arena_(other.arena_), record_(other.record_) { other.arena_ = nullptr; }
+  Hold& operator=(Hold other) noexcept {
+    std::swap(arena_, other.arena_);
+    std::swap(record_, other.record_);
+    return *this;
+  }
+  ~Hold() {
+    if (arena_ && --arena_->records_[record_].holds == 0) arena_->give_back(record_);
+  }
+  void* data() const { return arena_ ? arena_->records_[record_].data : nullptr; }
+
+ private:
+  friend class Arena;
+  Hold(Arena& arena, uint32_t record) : arena_(&arena), record_(record) {}
+  Arena* arena_ = nullptr;
+  uint32_t record_ = 0;
+};
+
+}  // namespace retort

@@ -1,0 +1,104 @@
+#include "engine/cpu/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+namespace retort {
+
+namespace {
+
+// Short waits are spun: an op takes some 100 us, waking a sleeping thread a tenth of that.
+constexpr int spins = 4000;
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// cgroup v2: "max 100000" or "200000 100000"; v1: two files.
+double cgroup_cpus() {
+  std::string quota;
+  double period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
+    if (quota == "max" || period <= 0) return 0;
+    return std::stod(quota) / period;
+  }
+  double limit = 0;
+  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  if (v1_quota >> limit && v1_period >> period && limit > 0 && period > 0) return limit / period;
+  return 0;
+}
+
+}  // namespace
+
+int cpu_quota() {
+  int cpus = int(std::max(1u, std::thread::hardware_concurrency()));
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
+  const double quota = cgroup_cpus();
+  if (quota > 0) cpus = std::min(cpus, std::max(1, int(quota + 0.5)));
+  return cpus;
+}
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = cpu_quota();
+  shares_ = std::make_unique<Share[]>(size_t(threads));
+  for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { worker(t); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  for (std::thread& w : workers_) w.join();
+}
+
+void ThreadPool::run_on_all(int64_t tasks, Call call, const void* task) {
+  const int64_t n = threads();
+  for (int64_t t = 0; t < n; ++t) {
+    shares_[size_t(t)].next.store(tasks * t / n, std::memory_order_relaxed);
+    shares_[size_t(t)].end = tasks * (t + 1) / n;
+  }
+  call_ = call;
+  task_ = task;
+  busy_.store(int(workers_.size()), std::memory_order_relaxed);
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  work(0);
+  for (int i = 0; busy_.load(std::memory_order_acquire) != 0; ++i) {
+    if (i < spins) pause_briefly();
+    else std::this_thread::yield();
+  }
+}
+
+void ThreadPool::work(int thread) {
+  const int n = threads();
+  for (int offset = 0; offset < n; ++offset) {
+    Share& share = shares_[size_t((thread + offset) % n)];
+    for (;;) {
+      const int64_t i = share.next.fetch_add(1, std::memory_order_relaxed);
+      if (i >= share.end) break;
+      call_(task_, i, thread);
+    }
+  }
+}
+
+void ThreadPool::worker(int thread) {
+  uint32_t seen = 0;
+  for (;;) {
+    for (int i = 0; i < spins && round_.load(std::memory_order_acquire) == seen; ++i) pause_briefly();
+    round_.wait(seen, std::memory_order_acquire);
+    seen = round_.load(std::memory_order_acquire);
+    if (stop_) return;
+    work(thread);
+    busy_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+}  // namespace retort

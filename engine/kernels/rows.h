@@ -1,0 +1,219 @@
+// The engine's row kernels (see lanes.h): softmax family, cross-entropy, gather.
+#pragma once
+#include "engine/kernels/lanes.h"
+#include "engine/kernels/math.h"
+
+namespace retort {
+
+// y = softmax(x / temperature), or its logarithm, over a row of n.
+template <class T>
+struct SoftmaxRow {
+  static constexpr const char* name = "softmax";
+  const T* x;
+  T* y;
+  int64_t n;
+  T inverse_temperature;
+  bool logarithm_of_it;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* in = x + row * n;
+    T* out = y + row * n;
+    const T it = inverse_temperature;
+    const T top = lanes.template max<T>(n, [=](int64_t i) { return in[i]; });
+    if (logarithm_of_it) {
+      const T total = lanes.template sum<T>(n, [=](int64_t i) { return exponential((in[i] - top) * it); });
+      const T log_total = logarithm(total);
+      lanes.each(n, [=](int64_t i) { out[i] = (in[i] - top) * it - log_total; });
+    } else {
+      lanes.each(n, [=](int64_t i) { out[i] = exponential((in[i] - top) * it); });
+      lanes.sync();
+      const T scale = T(1) / lanes.template sum<T>(n, [=](int64_t i) { return out[i]; });
+      lanes.each(n, [=](int64_t i) { out[i] *= scale; });
+    }
+  }
+};
+
+// Pullback of softmax, from y and dy: dx = y (dy - y.dy) / temperature; of log softmax: dx = (dy - exp(y) sum dy) /
+// temperature.
+template <class T>
+struct SoftmaxGradientRow {
+  static constexpr const char* name = "softmax_gradient";
+  const T* y;
+  const T* dy;
+  T* dx;
+  int64_t n;
+  T inverse_temperature;
+  bool logarithm_of_it;
+  bool accumulate;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* out = y + row * n;
+    const T* d = dy + row * n;
+    T* to = dx + row * n;
+    const T it = inverse_temperature;
+    const bool add = accumulate;
+    if (logarithm_of_it) {
+      const T total = lanes.template sum<T>(n, [=](int64_t i) { return d[i]; });
+      lanes.each(n, [=](int64_t i) { to[i] = (add ? to[i] : T(0)) + (d[i] - exponential(out[i]) * total) * it; });
+    } else {
+      const T dot = lanes.template sum<T>(n, [=](int64_t i) { return out[i] * d[i]; });
+      lanes.each(n, [=](int64_t i) { to[i] = (add ? to[i] : T(0)) + out[i] * (d[i] - dot) * it; });
+    }
+  }
+};
+
+// loss[row] = -log softmax(x)[label]; gradient = softmax(x) - onehot(label), both times weight.
+template <class T>
+struct CrossEntropyRow {
+  static constexpr const char* name = "cross_entropy";
+  const T* x;
+  const int32_t* labels;
+  T* loss;
+  T* gradient;  // may be null
+  int64_t n;
+  T weight;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* in = x + row * n;
+    const int64_t label = labels[row];
+    const T w = weight;
+    const T top = lanes.template max<T>(n, [=](int64_t i) { return in[i]; });
+    const T total = lanes.template sum<T>(n, [=](int64_t i) { return exponential(in[i] - top); });
+    if (lanes.leader()) loss[row] = w * (logarithm(total) - (in[label] - top));
+    if (gradient) {
+      T* out = gradient + row * n;
+      const T scale = T(1) / total;
+      lanes.each(n, [=](int64_t i) { out[i] = w * (exponential(in[i] - top) * scale - T(i == label ? 1 : 0)); });
+    }
+  }
+};
+
+// loss[row] = weight KL(p || q), p = softmax(teacher / temperature), q of the student;
+// gradient with respect to the student's row: weight (q - p) / temperature.
+template <class T>
+struct KlRow {
+  static constexpr const char* name = "kl_divergence";
+  const T* student;
+  const T* teacher;
+  T* loss;
+  T* gradient;  // may be null
+  int64_t n;
+  T inverse_temperature;
+  T weight;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* s = student + row * n;
+    const T* t = teacher + row * n;
+    const T it = inverse_temperature, w = weight;
+    const T s_top = lanes.template max<T>(n, [=](int64_t i) { return s[i]; });
+    const T t_top = lanes.template max<T>(n, [=](int64_t i) { return t[i]; });
+    const T s_total = lanes.template sum<T>(n, [=](int64_t i) { return exponential((s[i] - s_top) * it); });
+    const T t_total = lanes.template sum<T>(n, [=](int64_t i) { return exponential((t[i] - t_top) * it); });
+    const T s_log = logarithm(s_total), t_log = logarithm(t_total);
+    const T kl = lanes.template sum<T>(n, [=](int64_t i) {
+      const T log_p = (t[i] - t_top) * it - t_log;
+      const T log_q = (s[i] - s_top) * it - s_log;
+      return exponential(log_p) * (log_p - log_q);
+    });
+    if (lanes.leader()) loss[row] = w * kl;
+    if (gradient) {
+      T* out = gradient + row * n;
+      const T scale = w * it;
+      lanes.each(n, [=](int64_t i) {
+        out[i] = scale * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
+      });
+    }
+  }
+};
+
+// y[j] = x[index[j]]
+template <class T>
+struct GatherRow {
+  static constexpr const char* name = "gather_columns";
+  const T* x;
+  const int32_t* index;
+  T* y;
+  int64_t n;  // columns of x
+  int64_t m;  // columns of y
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* in = x + row * n;
+    const int32_t* at = index + row * m;
+    T* out = y + row * m;
+    lanes.each(m, [=](int64_t j) { out[j] = in[at[j]]; });
+  }
+};
+
+// dx[i] = sum of dy[j] where index[j] = i; each i looks for its j, so that repeated indices do not collide.
+template <class T>
+struct ScatterRow {
+  static constexpr const char* name = "gather_columns_gradient";
+  const T* dy;
+  const int32_t* index;
+  T* dx;
+  int64_t n;
+  int64_t m;
+  bool accumulate;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* d = dy + row * m;
+    const int32_t* at = index + row * m;
+    T* out = dx + row * n;
+    const int64_t count = m;
+    const bool add = accumulate;
+    lanes.each(n, [=](int64_t i) {
+      T total = add ? out[i] : T(0);
+      for (int64_t j = 0; j < count; ++j) total += at[j] == i ? d[j] : T(0);
+      out[i] = total;
+    });
+  }
+};
+
+// correct[row] = 1 if the label is among the k largest logits: fewer than k are larger, ties go to the lower
+// index. A row with a NaN in it is wrong.
+template <class T>
+struct TopKRow {
+  static constexpr const char* name = "top_k";
+  const T* x;
+  const int32_t* labels;
+  T* correct1;
+  T* correct5;
+  int64_t n;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const T* in = x + row * n;
+    const int64_t label = labels[row];
+    const T own = in[label];
+    const T ahead = lanes.template sum<T>(n, [=](int64_t i) {
+      return T(!(in[i] < own || (in[i] == own && i >= label)) ? 1 : 0);
+    });
+    if (lanes.leader()) {
+      correct1[row] = T(ahead < T(1) ? 1 : 0);
+      correct5[row] = T(ahead < T(5) ? 1 : 0);
+    }
+  }
+};
+
+}  // namespace retort
+
+#define RETORT_ENGINE_ROW_KERNELS(X)                                                             \
+  X(retort::SoftmaxRow<float>) X(retort::SoftmaxRow<double>)                                     \
+  X(retort::SoftmaxGradientRow<float>) X(retort::SoftmaxGradientRow<double>)                     \
+  X(retort::CrossEntropyRow<float>) X(retort::CrossEntropyRow<double>)                           \
+  X(retort::KlRow<float>) X(retort::KlRow<double>) X(retort::GatherRow<float>)                   \
+  X(retort::GatherRow<double>) X(retort::ScatterRow<float>) X(retort::ScatterRow<double>)        \
+  X(retort::TopKRow<float>) X(retort::TopKRow<double>)

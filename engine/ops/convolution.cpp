@@ -1,0 +1,45 @@
+#include "engine/ops/ops.h"
+
+namespace retort {
+
+namespace {
+
+Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Conv2dSpec& spec) {
+  check(x.shape.rank() == 4 && w.shape.rank() == 4, op, ": x has shape ", x.shape, " and w ", w.shape,
+        ", expected N,H,W,C and K,R,S,C/groups");
+  check(spec.stride >= 1 && spec.pad >= 0 && spec.groups >= 1, op, ": stride ", spec.stride, ", pad ", spec.pad,
+        ", groups ", spec.groups, " are out of range");
+  check(x.type == w.type, op, ": x is ", x.type, ", w is ", w.type);
+  check(w.shape[3] * spec.groups == x.shape[3] && w.shape[0] % spec.groups == 0, op, ": x ", x.shape, " with w ",
+        w.shape, " in ", spec.groups, " groups");
+  const int64_t height = (x.shape[1] + 2 * spec.pad - w.shape[1]) / spec.stride + 1;
+  const int64_t width = (x.shape[2] + 2 * spec.pad - w.shape[2]) / spec.stride + 1;
+  check(x.shape[1] + 2 * spec.pad >= w.shape[1] && x.shape[2] + 2 * spec.pad >= w.shape[2], op, ": x ", x.shape,
+        " is smaller than the kernel ", w.shape);
+  return {x.shape[0], height, width, w.shape[0]};
+}
+
+}  // namespace
+
+Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec) {
+  Var y = pass.make(conv_shape("conv2d", x, w, spec), x.type());
+  check(!bias || bias.tensor().size() == w.shape()[0], "conv2d: bias ", bias.shape(), " for w ", w.shape());
+  pass.backend().conv2d(x, w, spec, {bias, {}, false}, y);
+  pass.record("conv2d", y, {x, w, bias}, [x, w, spec](const Tensor& dy, Grads& g) {
+    if (g.wants(1)) g.backend().conv2d_weight_gradient(x, dy, spec, g.sink(1));
+    if (g.wants(2)) g.backend().reduce_sum(dy, 1.0, g.sink(2));
+    if (g.wants(0)) g.backend().conv2d_input_gradient(dy, w, spec, g.sink(0));
+  });
+  return y;
+}
+
+Var conv2d_fused(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Var& add, bool relu,
+                 const Conv2dSpec& spec) {
+  check(!pass.tape, "conv2d_fused: has no gradient; use conv2d and batch_norm under a tape");
+  Var y = pass.make(conv_shape("conv2d_fused", x, w, spec), x.type());
+  check(!add || add.shape() == y.shape(), "conv2d_fused: add ", add.shape(), " to ", y.shape());
+  pass.backend().conv2d(x, w, spec, {bias, add, relu}, y);
+  return y;
+}
+
+}  // namespace retort

@@ -1,0 +1,35 @@
+#include "engine/ops/ops.h"
+
+namespace retort {
+
+Var pool2d(const Pass& pass, const Var& x, const Pool2dSpec& spec) {
+  check(x.shape().rank() == 4, "pool2d: x has shape ", x.shape(), ", expected N,H,W,C");
+  check(spec.kernel >= 1 && spec.stride >= 1 && spec.pad >= 0 && 2 * spec.pad <= spec.kernel,
+        "pool2d: kernel ", spec.kernel, ", stride ", spec.stride, ", pad ", spec.pad,
+        " are out of range; the padding is at most half the kernel");
+  const Shape& s = x.shape();
+  check(s[1] + 2 * spec.pad >= spec.kernel && s[2] + 2 * spec.pad >= spec.kernel, "pool2d: x ", s,
+        " is smaller than the kernel of ", spec.kernel);
+  const int64_t height = (s[1] + 2 * spec.pad - spec.kernel) / spec.stride + 1;
+  const int64_t width = (s[2] + 2 * spec.pad - spec.kernel) / spec.stride + 1;
+  Var y = pass.make({s[0], height, width, s[3]}, x.type());
+  const bool maximum = spec.kind == Pool2dSpec::maximum;
+  const Var argmax = maximum ? pass.make(y.shape(), DType::i32) : Var();
+  pass.backend().pool2d(x, spec, y, argmax);
+  pass.record("pool2d", y, {x}, [argmax, spec](const Tensor& dy, Grads& g) {
+    g.backend().pool2d_gradient(dy, spec, argmax, g.sink(0));
+  });
+  return y;
+}
+
+Var global_average_pool(const Pass& pass, const Var& x) {
+  check(x.shape().rank() == 4, "global_average_pool: x has shape ", x.shape(), ", expected N,H,W,C");
+  Var y = pass.make({x.shape()[0], x.shape()[3]}, x.type());
+  pass.backend().global_average(x, y);
+  pass.record("global_average_pool", y, {x}, [](const Tensor& dy, Grads& g) {
+    g.backend().global_average_gradient(dy, g.sink(0));
+  });
+  return y;
+}
+
+}  // namespace retort
