@@ -1,0 +1,12 @@
+// The oneDNN backend: Portable with oneDNN's convolutions and matrix products in f32.
+#pragma once
+#include <memory>
+
+#include "engine/backend.h"
+
+namespace retort {
+
+// Null where the program was built without oneDNN. threads as for ThreadPool.
+std::unique_ptr<Backend> make_onednn(int threads);
+
+}  // namespace retort
