@@ -26,4 +26,10 @@ inline void expect_contains(const std::string& message, const std::string& part)
   EXPECT_NE(message.find(part), std::string::npos) << "'" << part << "' is missing in: " << message;
 }
 
+// Both at once: `call` fails with this fault and a message that contains `part`.
+template <class Call>
+void expect_fault(Fault fault, const std::string& part, Call&& call) {
+  expect_contains(error_of(fault, call), part);
+}
+
 }  // namespace retort::testing

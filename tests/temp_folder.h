@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 
@@ -24,6 +25,19 @@ class TempFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+  // Writes a file in it, and the folders between, and returns its path.
+  std::filesystem::path write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name, std::ios::binary) << content;
+    return path_ / name;
+  }
+  // A file of zeros that takes no room on the disk.
+  std::filesystem::path zeros(const std::string& name, uintmax_t bytes) const {
+    const std::filesystem::path file = write(name, "");
+    std::filesystem::resize_file(file, bytes);
+    return file;
+  }
 
  private:
   std::filesystem::path path_;

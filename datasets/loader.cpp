@@ -1,0 +1,116 @@
+#include "datasets/loader.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/check.h"
+
+namespace retort {
+namespace {
+
+std::vector<int32_t> first_numbers(int64_t n) {
+  std::vector<int32_t> numbers(static_cast<size_t>(n));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+// Fisher-Yates: the first `count` places of a random permutation of `numbers`.
+void permute(std::vector<int32_t>& numbers, int64_t count, uint64_t seed, Purpose purpose, uint32_t epoch) {
+  const auto n = uint32_t(numbers.size());
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t j = i + random_below(random4(seed, purpose, epoch, i, 0).v[0], n - i);
+    std::swap(numbers[i], numbers[j]);
+  }
+}
+
+Normalize normalize_of(const ImageSet& set) {
+  return {{set.mean[0], set.mean[1], set.mean[2]}, {set.stddev[0], set.stddev[1], set.stddev[2]}};
+}
+
+}  // namespace
+
+Augment augment_named(const std::string& name) {
+  if (name == "none") return Augment::none;
+  if (name == "crop-flip") return Augment::crop_flip;
+  fail(Fault::usage, "augmentation '", name, "': expected none or crop-flip");
+}
+
+Split split_samples(int64_t size, int64_t limit, int64_t validation, uint64_t seed) {
+  check(limit >= 0 && limit <= size, Fault::usage, "limit ", limit, ": expected 1 to ", size,
+        ", the number of training images, or 0 for all");
+  const int64_t n = limit == 0 ? size : limit;
+  check(validation >= 0 && validation < n, Fault::usage, "validation split of ", validation,
+        " images out of ", n, ": expected 0 to ", n - 1);
+  std::vector<int32_t> numbers = first_numbers(n);
+  permute(numbers, validation, seed, Purpose::validation_split, 0);
+  const auto middle = numbers.begin() + validation;
+  Split split{{middle, numbers.end()}, {numbers.begin(), middle}};
+  std::sort(split.train.begin(), split.train.end());
+  std::sort(split.validation.begin(), split.validation.end());
+  return split;
+}
+
+std::vector<int32_t> shuffled(int64_t n, uint64_t seed, uint32_t epoch) {
+  std::vector<int32_t> order = first_numbers(n);
+  permute(order, n, seed, Purpose::shuffle, epoch);
+  return order;
+}
+
+Loader::Loader(const ImageSet& set, const LoaderOptions& options)
+    : Loader(set, first_numbers(set.size()), options) {}
+
+Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOptions& options)
+    : set_(set),
+      samples_(std::move(samples)),
+      options_(options),
+      normalize_(normalize_of(set)),
+      slots_(size_t(Prefetch::slots(std::clamp(options.workers, 0, 1024)))),
+      prefetch_(std::clamp(options.workers, 0, 1024),
+                [this](int64_t batch, int slot) { fill(batch, slots_[size_t(slot)]); }) {
+  check(options.batch >= 1, Fault::usage, "batch size ", options.batch, ": expected at least 1");
+  check(options.workers >= 0 && options.workers <= 1024, Fault::usage, "loader workers ", options.workers,
+        ": expected 0 to 1024");
+  check(set.channels == 3, "loader: images of ", set.channels, " channels, expected 3");
+  check(int64_t(set.images.size()) == set.size() * set.image_bytes(), "loader: ", set.images.size(),
+        " bytes of images, expected ", set.size() * set.image_bytes());
+  for (int32_t sample : samples_)
+    check(sample >= 0 && sample < set.size(), "loader: sample ", sample, " of a set of ", set.size());
+  const auto places = size_t(std::min(options.batch, int64_t(samples_.size())));
+  for (Slot& slot : slots_) {
+    slot.images.resize(places * size_t(set.image_bytes()));
+    slot.labels.resize(places);
+    slot.indices.resize(places);
+  }
+}
+
+void Loader::begin_epoch(int epoch, int64_t first_batch) {
+  check(first_batch >= 0 && first_batch <= batches(), "loader: first batch ", first_batch, ", expected 0 to ",
+        batches());
+  prefetch_.start(0, 0);  // the workers read order_ and epoch_: stop them first
+  epoch_ = epoch;
+  order_ = options_.shuffle ? shuffled(samples(), options_.seed, uint32_t(epoch)) : first_numbers(samples());
+  prefetch_.start(first_batch, batches());
+}
+
+const HostBatch* Loader::next() {
+  const int slot = prefetch_.next();
+  return slot < 0 ? nullptr : &slots_[size_t(slot)].batch;
+}
+
+void Loader::fill(int64_t batch, Slot& slot) const {
+  const int64_t first = batch * options_.batch;
+  const int64_t size = std::min(options_.batch, samples() - first);
+  for (int64_t i = 0; i < size; ++i) {
+    const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
+    const View view = options_.augment == Augment::crop_flip
+                          ? view_of(options_.seed, uint32_t(epoch_), uint32_t(sample))
+                          : View{};
+    augment_image(set_.image(sample), set_.height, set_.width, set_.channels, view, normalize_, 0, 1,
+                  slot.images.data() + i * set_.image_bytes());
+    slot.labels[size_t(i)] = set_.labels[size_t(sample)];
+    slot.indices[size_t(i)] = sample;
+  }
+  slot.batch = {size, slot.images.data(), slot.labels.data(), slot.indices.data()};
+}
+
+}  // namespace retort

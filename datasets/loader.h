@@ -1,0 +1,86 @@
+// Batches of a data set: shuffled, augmented and normalised in the background.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "datasets/augment.h"
+#include "datasets/image_set.h"
+#include "datasets/prefetch.h"
+
+namespace retort {
+
+// One batch in host memory, owned by the loader.
+struct HostBatch {
+  int64_t size = 0;                  // images; the last batch of an epoch may be smaller than the others
+  const float* images = nullptr;     // size,H,W,C, normalised
+  const int32_t* labels = nullptr;   // size
+  const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
+};
+
+struct LoaderOptions {
+  int64_t batch = 64;
+  uint64_t seed = 1;  // of the order and of the augmentation
+  bool shuffle = true;
+  Augment augment = Augment::crop_flip;
+  int workers = 2;  // background threads; 0: the caller's thread does the work
+
+  // For evaluation: every image once, in the order of the samples, as it is.
+  static LoaderOptions evaluation(int64_t batch, int workers = 2) {
+    return {.batch = batch, .seed = 0, .shuffle = false, .augment = Augment::none, .workers = workers};
+  }
+};
+
+// "none" or "crop-flip"; anything else is a Fault::usage.
+Augment augment_named(const std::string& name);
+
+// Which images of a set are trained on and which are held out; disjoint, both ascending.
+struct Split {
+  std::vector<int32_t> train, validation;
+};
+
+// Of the first `limit` of `size` images (0: all), `validation` ones drawn by Philox are held out.
+// Fault::usage where fewer than one image would be left to train on, or limit is larger than size.
+Split split_samples(int64_t size, int64_t limit, int64_t validation, uint64_t seed);
+
+// The order of n samples in one epoch: a permutation of 0 to n - 1 keyed by (seed, epoch).
+std::vector<int32_t> shuffled(int64_t n, uint64_t seed, uint32_t epoch);
+
+// What a batch holds is a function of (samples, options, epoch, batch number), whatever the number of workers
+// and wherever in the epoch one begins.
+class Loader {
+ public:
+  // All images, or the given ones. `set` must outlive the loader.
+  Loader(const ImageSet& set, const LoaderOptions& options);
+  Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOptions& options);
+
+  int64_t samples() const { return int64_t(samples_.size()); }
+  int64_t batches() const { return (samples() + options_.batch - 1) / options_.batch; }  // per epoch
+
+  // Begins an epoch at batch number first_batch (0 to batches()); one that is under way is dropped.
+  void begin_epoch(int epoch, int64_t first_batch = 0);
+
+  // The next batch, nullptr at the end of the epoch and before the first one. It stays as it is until next()
+  // or begin_epoch() is called. What a worker threw is thrown here.
+  const HostBatch* next();
+
+ private:
+  struct Slot {
+    std::vector<float> images;
+    std::vector<int32_t> labels, indices;
+    HostBatch batch;
+  };
+
+  void fill(int64_t batch, Slot& slot) const;
+
+  const ImageSet& set_;
+  std::vector<int32_t> samples_;
+  LoaderOptions options_;
+  NormalizeTable normalize_;
+  std::vector<int32_t> order_;  // positions in samples_, of this epoch
+  int epoch_ = 0;
+  std::vector<Slot> slots_;
+  Prefetch prefetch_;  // last: its threads end before what they read
+};
+
+}  // namespace retort
