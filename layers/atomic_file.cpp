@@ -27,15 +27,6 @@ fs::path temporary_name(const fs::path& folder) {
   return folder / text(temporary_prefix, ::getpid(), "-", count++, temporary_suffix);
 }
 
-// A rename is only durable once its folder is. Some file systems cannot sync folders and need not.
-int sync_folder(const fs::path& folder) {
-  int file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) return errno == EACCES ? 0 : errno;  // a folder one may write to but not list
-  int error = ::fsync(file) == 0 ? 0 : errno;
-  ::close(file);
-  return error == EINVAL || error == ENOTSUP || error == EROFS ? 0 : error;
-}
-
 struct Descriptor {
   int file;
   explicit Descriptor(int opened) : file(opened) {}
@@ -141,7 +132,7 @@ void AtomicFile::commit() {
   if (!keep_.empty()) keep_the_one_before();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno, "cannot be replaced");
   temporary_.clear();
-  if (int error = sync_folder(folder_of(path_))) fail_with(error, "its folder cannot be made durable");
+  sync_folder(folder_of(path_));
 }
 
 // A second name for the old file, then the rename of that: `path` never goes missing.
@@ -162,6 +153,31 @@ void write_file(const fs::path& path, std::string_view data) {
   AtomicFile file(path);
   file.write(data);
   file.commit();
+}
+
+// Some file systems cannot sync folders and need not; a folder one may write to but not list cannot be
+// opened.
+void sync_folder(const fs::path& folder) {
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.file >= 0 ? ::fsync(opened.file) == 0 : errno == EACCES) return;
+  if (errno == EINVAL || errno == ENOTSUP || errno == EROFS) return;
+  fail(Fault::write, folder.string(), ": the folder cannot be made durable: ", reason_of(errno));
+}
+
+void append_to_file(const fs::path& path, std::string_view data) {
+  const Descriptor out(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
+  struct stat before {};
+  bool ok = out.file >= 0 && ::fstat(out.file, &before) == 0;
+  while (ok && !data.empty()) {
+    const ssize_t done = ::write(out.file, data.data(), data.size());
+    if (done >= 0) data.remove_prefix(size_t(done));
+    ok = done >= 0 || errno == EINTR;
+  }
+  if (ok && ::fsync(out.file) == 0) return;
+  const int error = errno;
+  if (ok && error == EINVAL) return;  // a pipe or device, which cannot be synced
+  if (S_ISREG(before.st_mode) && ::ftruncate(out.file, before.st_size) != 0) errno = error;
+  fail(Fault::write, path.string(), ": cannot be appended to: ", reason_of(error));
 }
 
 void remove_abandoned_files(const fs::path& folder) {

@@ -38,6 +38,13 @@ class AtomicFile {
 
 void write_file(const std::filesystem::path& path, std::string_view data);
 
+// Makes the names in a folder durable: files made, renamed or removed there. Failures are Fault::write.
+void sync_folder(const std::filesystem::path& folder);
+
+// Appends to a file, which is made if missing, in one write, and makes it durable. If that fails
+// (Fault::write) the file is as long as before.
+void append_to_file(const std::filesystem::path& path, std::string_view data);
+
 // Removes what killed writers left in `folder`. Only for who holds the folder's lock: a living writer's
 // temporary file would go as well.
 void remove_abandoned_files(const std::filesystem::path& folder);

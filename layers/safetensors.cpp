@@ -260,8 +260,8 @@ void check_hashes(const HeaderReader& reader, std::string_view header, const Saf
   const size_t digits = find_header_hash(header);
   const std::string found = digits == header.npos ? "no such hash" : hash_of_header(header, digits);
   check(found == header_hash, Fault::input, file, ": header: hash ", found, ", expected ",
-        in_quotes(header_hash), ": the file is corrupt, or a program that does not know ", header_hash_key,
-        " rewrote it");
+        in_quotes(header_hash),
+        ": the file is corrupt, or another program rewrote it and kept our xxh3 metadata: leave both out");
   std::string_view rest = reader.metadata.at(tensor_hashes_key);
   const size_t expected_size = result.tensors.empty() ? 0 : result.tensors.size() * (hash_digits + 1) - 1;
   check(rest.size() == expected_size, Fault::input, file, ": header: ", tensor_hashes_key, " has ",

@@ -136,22 +136,37 @@ TEST(AtomicFile, NamesPathAndReason) {
   expect_contains(error_of(Fault::write, [&] { write_file(folder / "loop" / "a", "x"); }), "symbolic links");
 }
 
-// The limit on a file's size stands in for a disk that fills up half way.
+TEST(AtomicFile, Appending) {
+  TempFolder folder;
+  append_to_file(folder / "a", "1\n");
+  append_to_file(folder / "a", "2\n");
+  EXPECT_EQ(read_text_file(folder / "a"), "1\n2\n");
+  expect_contains(error_of(Fault::write, [] { append_to_file("/dev/full", "x"); }), "/dev/full: ");
+  expect_contains(error_of(Fault::write, [&] { append_to_file(folder / "no" / "a", "x"); }), "No such file");
+}
+
+// Runs `call` with files limited to `bytes`: the stand-in for a disk that fills up half way.
+template <class Call>
+std::string error_with_files_limited_to(rlim_t bytes, Call&& call) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{bytes, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const std::string message = error_of(Fault::write, call);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, handler);
+  return message;
+}
+
 TEST(AtomicFile, FullDiskLeavesTheOldFileAndNothingElse) {
   TempFolder folder;
   write_file(folder / "a", "old");
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
-  rlimit small = before;
-  small.rlim_cur = 1000;
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
   const std::string message =
-      error_of(Fault::write, [&] { write_file(folder / "a", std::string(5000, 'x')); });
-  ::setrlimit(RLIMIT_FSIZE, &before);
-  ::signal(SIGXFSZ, handler);
+      error_with_files_limited_to(1000, [&] { write_file(folder / "a", std::string(5000, 'x')); });
   expect_contains(message, "byte 1000");
   expect_contains(message, "File too large");
+  error_with_files_limited_to(1000, [&] { append_to_file(folder / "a", std::string(5000, 'x')); });
   EXPECT_EQ(read_text_file(folder / "a"), "old");
   EXPECT_EQ(files_in(folder.path()), 1u);
 }

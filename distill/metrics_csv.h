@@ -1,0 +1,49 @@
+// metrics.csv: one row per epoch, epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds and
+// then one column per loss term. Numbers are printed so that reading gives back the same double.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace retort {
+
+// Accuracies in percent; NaN for what was not measured.
+struct EpochMetrics {
+  int epoch = 0;
+  double lr = 0;
+  double train_loss = 0, train_acc = 0;
+  double test_loss = 0, test_acc = 0, test_acc_top5 = 0;
+  double seconds = 0;
+  std::vector<double> terms;  // mean of each loss term, in the order of the table's names
+};
+
+struct MetricsTable {
+  std::vector<std::string> terms;
+  std::vector<EpochMetrics> rows;  // ascending epochs
+};
+
+// A last line without line end was cut off by a kill and is left out. Anything else that is not a metrics
+// file is Fault::input, naming file, line, what was found and expected.
+MetricsTable read_metrics(const std::filesystem::path& file);
+
+class MetricsCsv {
+ public:
+  // first_epoch: the epoch that will be appended next. Rows of that and later epochs, which a resumed run
+  // computes again, are dropped. Other terms than those in the file are Fault::input.
+  MetricsCsv(const std::filesystem::path& file, const std::vector<std::string>& terms, int first_epoch);
+
+  // Epochs ascend. The row is on the disk when this returns.
+  void append(const EpochMetrics& row);
+
+  // All rows so far, those before a resume included.
+  const MetricsTable& table() const { return table_; }
+
+ private:
+  std::filesystem::path file_;
+  MetricsTable table_;
+};
+
+// The shortest decimal that reads back as the same double; "nan", "inf", "-inf".
+std::string exact_decimal(double value);
+
+}  // namespace retort

@@ -1,0 +1,62 @@
+// The folder of one run (--out): where everything of the run lies, and who may write there.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace retort {
+
+// Held open, and so locked, for as long as the run writes.
+class RunFolder {
+ public:
+  enum class Mode {
+    create,  // the folder must not exist yet
+    force,   // a run that is there is deleted; a folder that is neither ours nor empty is refused, untouched
+    resume,  // the run must be there
+  };
+
+  // Makes missing parents. Fault::usage: it exists (create), is not ours (force), or another process is
+  // running in it (its pid is named). Fault::input: nothing to resume. Fault::write: it cannot be made.
+  RunFolder(const std::filesystem::path& path, Mode mode);
+
+  // Appends a line to log.txt, with the time (UTC) before it. Line ends inside become spaces.
+  void log(std::string_view message) const;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path config() const { return path_ / "config.toml"; }
+  std::filesystem::path environment() const { return path_ / "env.json"; }
+  std::filesystem::path metrics() const { return path_ / "metrics.csv"; }
+  std::filesystem::path log_file() const { return path_ / "log.txt"; }
+  std::filesystem::path summary() const { return path_ / "summary.json"; }
+  std::filesystem::path tensorboard() const { return path_ / "tb"; }
+  std::filesystem::path plots() const { return path_ / "plots"; }
+  std::filesystem::path last() const { return last_of(path_); }
+  std::filesystem::path previous() const { return previous_of(path_); }
+  std::filesystem::path best() const { return best_of(path_); }
+
+  // The same for a folder that is only read: `--teacher RUN`, compare, report.
+  static bool is_run(const std::filesystem::path& folder);
+  static std::filesystem::path last_of(const std::filesystem::path& folder);
+  static std::filesystem::path previous_of(const std::filesystem::path& folder);
+  static std::filesystem::path best_of(const std::filesystem::path& folder);
+
+ private:
+  struct Lock {
+    int file = -1;
+    Lock() = default;
+    ~Lock();
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+  };
+
+  void lock();
+  void delete_run() const;
+
+  std::filesystem::path path_;
+  Lock lock_;
+};
+
+// "2025-01-31T12:34:56Z", now.
+std::string utc_time();
+
+}  // namespace retort

@@ -1,0 +1,57 @@
+// What a run leaves for its reader: env.json, how it was made, and summary.json, what came out.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace retort {
+
+struct Environment {
+  std::string version;   // of retort
+  std::string compiler;  // "GNU 12.2.0, Release"
+  std::string system;    // "Linux 6.1.0 x86_64"
+  std::string host;
+  std::string started;                           // UTC
+  std::string device;                            // the one in use: "onednn"
+  std::vector<std::string> devices;              // what there is, in words: "CPU: ..., AVX-512, 2 threads"
+  std::map<std::string, std::string> libraries;  // name and version in use
+  std::vector<std::string> arguments;            // the whole command line
+  uint64_t seed = 0;
+  std::string data;       // as given to --data
+  std::string data_hash;  // of what was read
+};
+
+// With the first five filled in.
+Environment this_environment();
+
+// Writes env.json; for a resumed run it keeps what is there and adds this one to the list "resumed".
+void write_environment(const std::filesystem::path& file, const Environment& environment, bool resumed);
+
+// One epoch's result on held-out images; accuracies in percent.
+struct EpochResult {
+  int epoch = 0;
+  double top1 = 0, top5 = 0, loss = 0;
+};
+
+struct Summary {
+  std::string status;   // "running", "finished", "stopped", "diverged"
+  std::string command;  // "train", "distill"
+  std::string model, teacher, method, data, device;
+  uint64_t seed = 0;
+  int epochs = 0, epochs_done = 0;
+  double seconds = 0;   // of training and testing, over all resumes
+  std::string best_by;  // what chose `best`: "test" (the best test epoch, as papers do) or "validation"
+  std::optional<EpochResult> best, last;
+  std::string weights_hash;  // of the last weights
+};
+
+// Atomically. A number that is not finite becomes null, and NaN on reading.
+void write_summary(const std::filesystem::path& file, const Summary& summary);
+
+// Fault::input, naming the file and what is wrong, unless write_summary could have written it.
+Summary read_summary(const std::filesystem::path& file);
+
+}  // namespace retort
