@@ -107,6 +107,7 @@ void Arena::rewind() {
   trace_ = 0;
   steady_ = chunks_.size() <= 1;
   if (steady_) return;
+  ++generation_;
   const size_t total = capacity();
   for (const Chunk& chunk : chunks_) {
     unpoison(chunk.data, chunk.bytes);

@@ -48,6 +48,8 @@ class Arena {
   size_t capacity() const;
   // True if the last rewind found nothing to consolidate and nothing has grown since: addresses repeat.
   bool steady() const { return steady_; }
+  // Counts the times that rewind() moved the arena: addresses of an older generation are gone.
+  int generation() const { return generation_; }
   // A hash of the addresses handed out since the last rewind.
   uint64_t trace() const { return trace_; }
 
@@ -77,6 +79,7 @@ class Arena {
   size_t in_use_ = 0, peak_ = 0;
   uint64_t trace_ = 0;
   bool steady_ = false;
+  int generation_ = 0;
 };
 
 // A counted reference to a block of an arena; the block returns when the last one dies.

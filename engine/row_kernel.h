@@ -32,7 +32,7 @@ struct HostRows {
 // Defined in a .cu where CUDA is on and in a file of stubs (null) where it is off.
 template <class Kernel>
 struct DeviceRows {
-  static const RowKernel::DeviceLaunch launch;
+  static RowKernel::DeviceLaunch launch();
 };
 
 template <class Kernel>
@@ -41,8 +41,15 @@ const RowKernel& row_kernel() {
   static const RowKernel kernel = {
       Kernel::name,
       {HostRows<Kernel, Isa::baseline>::run, HostRows<Kernel, Isa::avx2>::run, HostRows<Kernel, Isa::avx512>::run},
-      DeviceRows<Kernel>::launch};
+      DeviceRows<Kernel>::launch()};
   return kernel;
 }
 
 }  // namespace retort
+
+// In the file of stubs that stands for the device code where CUDA is off.
+#define RETORT_ROW_KERNEL_WITHOUT_DEVICE(...)                                     \
+  template <>                                                                     \
+  retort::RowKernel::DeviceLaunch retort::DeviceRows<__VA_ARGS__>::launch() {     \
+    return nullptr;                                                               \
+  }

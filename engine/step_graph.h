@@ -1,0 +1,47 @@
+// StepGraph: runs a training step, eagerly at first, then, where the device can, captured once per key (batch
+// size) and replayed as one graph.
+#pragma once
+#include <cstdint>
+#include <map>
+
+#include "engine/device.h"
+
+namespace retort {
+
+class StepGraph {
+ public:
+  // capture: false keeps every step eager.
+  explicit StepGraph(Device& device, bool capture = true) : device_(device), capture_(capture) {}
+
+  // Rewinds the step arena and runs step(). The step may enqueue work only: no host reads, every address it uses fixed
+  // or from the step arena, every changing number a Scalar.
+  template <class F>
+  void run(int64_t key, const F& step) {
+    device_.step_arena().rewind();
+    if (!capture_ || !device_.backend().can_capture()) return step();
+    Entry& entry = entries_[key];
+    const int generation = device_.step_arena().generation();
+    if (entry.graph >= 0 && entry.generation == generation) return device_.backend().replay(entry.graph);
+    // Warm: a step has run whole with addresses that will not move any more.
+    if (!entry.ran || !device_.step_arena().steady()) {
+      entry.ran = true;
+      return step();
+    }
+    device_.backend().begin_capture();
+    step();
+    entry = {true, device_.backend().end_capture(), generation};
+    device_.backend().replay(entry.graph);
+  }
+
+ private:
+  struct Entry {
+    bool ran = false;
+    int graph = -1;
+    int generation = 0;  // of the step arena when it was captured
+  };
+  Device& device_;
+  bool capture_;
+  std::map<int64_t, Entry> entries_;
+};
+
+}  // namespace retort
