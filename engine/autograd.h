@@ -14,6 +14,7 @@
 namespace retort {
 
 class Tape;
+class LayerObserver;  // of the layers; a pass only carries it
 
 // A learnable tensor. Its gradient is written by Tape::backward: overwritten by the first contribution of a
 // step, added to by later ones, so that nothing has to be zeroed. Without grad it is frozen.
@@ -132,6 +133,7 @@ struct Pass {
   Device& device;
   Tape* tape = nullptr;
   bool training = false;
+  LayerObserver* observer = nullptr;
 
   Backend& backend() const { return device.backend(); }
   // Uninitialised memory of this step.

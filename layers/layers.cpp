@@ -1,0 +1,134 @@
+#include "layers/layers.h"
+
+#include <cmath>
+
+namespace retort {
+
+Conv2d::Conv2d(Device& device, int64_t in, int64_t out, const ConvOptions& options, DType type)
+    : weight(device, {out, options.kernel, options.kernel, in / options.groups}, type), options_(options), in_(in) {
+  check(in % options.groups == 0 && out % options.groups == 0, "Conv2d: ", in, " to ", out, " channels in ",
+        options.groups, " groups");
+  if (options_.pad < 0) options_.pad = options_.kernel / 2;
+  if (options_.bias) bias = Parameter(device, {out}, type);
+  kind_ = text("conv ", options_.kernel, "x", options_.kernel);
+  if (options_.stride > 1) kind_ += text(" /", options_.stride);
+  if (options_.groups > 1) kind_ += text(" g", options_.groups);
+}
+
+Conv2dSpec Conv2d::spec() const { return {options_.stride, options_.pad, options_.groups}; }
+
+void Conv2d::visit(Visitor& visitor) {
+  visitor.parameter("weight", weight, options_.init);
+  if (!options_.bias) return;
+  const int64_t fan_in = in_ / options_.groups * options_.kernel * options_.kernel;
+  visitor.parameter("bias", bias, options_.bias_fan_in ? Init::fan_in(fan_in) : Init::zeros());
+}
+
+int64_t Conv2d::macs(const Shape& output) const {
+  return output[1] * output[2] * output[3] * options_.kernel * options_.kernel * (in_ / options_.groups);
+}
+
+void Conv2d::observe(const Pass& pass, const Shape& output) const {
+  if (pass.observer) pass.observer->on_call({this, kind_.c_str(), output, macs(output)});
+}
+
+Var Conv2d::operator()(const Var& x, const Pass& pass) {
+  Var y = conv2d(pass, x, pass.parameter(weight), options_.bias ? pass.parameter(bias) : Var(), spec());
+  observe(pass, y.shape());
+  return y;
+}
+
+BatchNorm::BatchNorm(Device& device, int64_t channels, DType type)
+    : weight(device, {channels}, type, 1),
+      bias(device, {channels}, type, 0),
+      running_mean(device.persistent({channels}, type, 0)),
+      running_var(device.persistent({channels}, type, 1)) {}
+
+void BatchNorm::visit(Visitor& visitor) {
+  visitor.parameter("weight", weight, Init::ones());
+  visitor.parameter("bias", bias, Init::zeros());
+  visitor.buffer("running_mean", running_mean, Init::zeros());
+  visitor.buffer("running_var", running_var, Init::ones());
+}
+
+Var BatchNorm::operator()(const Var& x, const Pass& pass, bool relu, const Var& add) {
+  Var y = batch_norm(pass, x, pass.parameter(weight), pass.parameter(bias), running_mean, running_var, add,
+                     {.eps = eps, .momentum = 0.1, .relu = relu});
+  if (pass.observer) pass.observer->on_call({this, relu ? "batch norm, ReLU" : "batch norm", y.shape(), 0});
+  return y;
+}
+
+ConvBn::ConvBn(Device& device, std::string conv_name, std::string bn_name, int64_t in, int64_t out,
+               const ConvOptions& options, DType type)
+    : conv(device, in, out, options, type),
+      bn(device, out, type),
+      conv_name_(std::move(conv_name)),
+      bn_name_(std::move(bn_name)) {}
+
+void ConvBn::visit(Visitor& visitor) {
+  visitor.child(conv_name_, conv);
+  visitor.child(bn_name_, bn);
+}
+
+Var ConvBn::operator()(const Var& x, const Pass& pass, bool relu, const Var& add) {
+  if (!folded_weight_ || pass.tape || pass.training) return bn(conv(x, pass), pass, relu, add);
+  return conv2d_fused(pass, x, Var(folded_weight_), Var(folded_bias_), add, relu, conv.spec());
+}
+
+void ConvBn::fold(Device& device) {
+  std::vector<double> w = read_values(device, conv.weight.value);
+  const std::vector<double> gamma = read_values(device, bn.weight.value), beta = read_values(device, bn.bias.value);
+  const std::vector<double> mean = read_values(device, bn.running_mean), var = read_values(device, bn.running_var);
+  std::vector<double> b(gamma.size(), 0.0);
+  if (conv.bias.value) b = read_values(device, conv.bias.value);
+  const size_t per_channel = w.size() / gamma.size();
+  for (size_t k = 0; k < gamma.size(); ++k) {
+    const double scale = gamma[k] / std::sqrt(var[k] + BatchNorm::eps);
+    for (size_t i = 0; i < per_channel; ++i) w[k * per_channel + i] *= scale;
+    b[k] = beta[k] + (b[k] - mean[k]) * scale;
+  }
+  if (!folded_weight_) {
+    folded_weight_ = device.persistent(conv.weight.value.tensor.shape, conv.weight.value.tensor.type);
+    folded_bias_ = device.persistent(bn.bias.value.tensor.shape, bn.bias.value.tensor.type);
+  }
+  write_values(device, folded_weight_, w);
+  write_values(device, folded_bias_, b);
+}
+
+Linear::Linear(Device& device, int64_t in, int64_t out, const Options& options, DType type)
+    : weight(device, {out, in}, type), bias(device, {out}, type), options_(options) {}
+
+void Linear::visit(Visitor& visitor) {
+  visitor.parameter("weight", weight, options_.weight);
+  visitor.parameter("bias", bias, options_.bias);
+}
+
+Var Linear::operator()(const Var& x, const Pass& pass) {
+  Var y = linear(pass, x, pass.parameter(weight), pass.parameter(bias));
+  if (pass.observer) pass.observer->on_call({this, "linear", y.shape(), weight.value.tensor.size()});
+  return y;
+}
+
+namespace {
+
+class Folder : public Visitor {
+ public:
+  explicit Folder(Device& device) : device_(device) {}
+
+ protected:
+  void on_module(const std::string&, Module& m) override {
+    if (auto* unit = dynamic_cast<ConvBn*>(&m)) unit->fold(device_);
+  }
+
+ private:
+  Device& device_;
+};
+
+}  // namespace
+
+void fold_batch_norms(Module& module, Device& device) {
+  Folder visitor(device);
+  module.visit(visitor);
+}
+
+}  // namespace retort

@@ -1,0 +1,43 @@
+// Models: named networks for images. A model returns named outputs; features only where they are asked for, since
+// keeping them costs memory.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layers/layers.h"
+
+namespace retort {
+
+struct Outputs {
+  Var logits;  // N,classes
+  // With features only. pooled: the classifier's input, N,C. stages: outputs of the stem and of each stage. pre_relu: the
+  // stages' values before their last ReLU, from stage 1 on; empty where a model has none.
+  Var pooled;
+  std::vector<Var> stages, pre_relu;
+};
+
+class Model : public Module {
+ public:
+  // images: N,side,side,3, normalised.
+  virtual Outputs forward(const Var& images, const Pass& pass, bool features = false) = 0;
+  Var operator()(const Var& images, const Pass& pass) { return forward(images, pass).logits; }
+
+  std::string name;
+  int64_t classes = 0;
+  int64_t side = 32;  // the input's height and width
+};
+
+struct ModelOptions {
+  int64_t classes = 100;
+  DType type = DType::f32;
+};
+
+// Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised yet,
+// see initialize().
+std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options);
+
+// Every name make_model knows.
+std::vector<std::string> model_names();
+
+}  // namespace retort

@@ -1,0 +1,49 @@
+#include <functional>
+
+#include "engine/nearest.h"
+#include "models/model.h"
+#include "models/resnet.h"
+
+namespace retort {
+
+namespace {
+
+using Maker = std::function<std::unique_ptr<Model>(Device&, const ModelOptions&)>;
+
+const std::vector<std::pair<std::string, Maker>>& makers() {
+  static const auto list = [] {
+    std::vector<std::pair<std::string, Maker>> all;
+    for (int depth : {8, 14, 20, 32, 44, 56, 110}) {
+      all.push_back({text("resnet", depth),
+                     [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, false); }});
+    }
+    for (int depth : {8, 32}) {
+      all.push_back({text("resnet", depth, "x4"),
+                     [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, true); }});
+    }
+    return all;
+  }();
+  return list;
+}
+
+}  // namespace
+
+std::vector<std::string> model_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, make] : makers()) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options) {
+  check(options.classes >= 1, Fault::usage, "model ", name, ": ", options.classes, " classes, expected 1 or more");
+  for (const auto& [known, make] : makers()) {
+    if (known != name) continue;
+    std::unique_ptr<Model> model = make(device, options);
+    model->name = name;
+    model->classes = options.classes;
+    return model;
+  }
+  fail(Fault::usage, "model '", name, "' is unknown; did you mean ", nearest(name, model_names()), "?");
+}
+
+}  // namespace retort
