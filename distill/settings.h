@@ -1,0 +1,52 @@
+// Everything that decides a run: what is written into config.toml, and what reproduces the run.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/method_settings.h"
+
+namespace retort {
+
+struct DataSettings {
+  std::string spec = "synthetic";      // see open_dataset
+  std::string augment = "crop-flip";   // none | crop-flip
+  bool shuffle = true;
+  int64_t limit = 0;       // the first N training images, 0: all
+  int64_t validation = 0;  // training images held out for choosing "best", 0: the test images choose
+  int workers = 2;         // background threads of the loader
+};
+
+struct OptimizerSettings {
+  double lr = 0.05;
+  double momentum = 0.9;
+  double weight_decay = 5e-4;
+};
+
+struct ScheduleSettings {
+  // Epochs (from 1) after which the learning rate is multiplied by factor. Not set: 150, 180, 210 of 240, scaled to
+  // the run's epochs by resolve().
+  std::optional<std::vector<int>> milestones;
+  double factor = 0.1;
+};
+
+struct RunSettings {
+  std::string command = "train";  // train | distill
+  std::string model;              // the network that is trained
+  std::string teacher;            // a run folder, RUN:best, or a weights file
+  std::string teacher_model;      // its architecture, where the file does not name it
+  std::string init;               // starting weights instead of random ones
+  std::string device = "auto";
+  int threads = 0;  // CPU threads, 0: the CPU quota
+  uint64_t seed = 1;
+  int epochs = 240;
+  int64_t batch = 64;
+  double checkpoint_minutes = 5;  // between checkpoints inside an epoch; one is written after every epoch anyway
+  DataSettings data;
+  OptimizerSettings optimizer;
+  ScheduleSettings schedule;
+  MethodSettings method{"ce"};
+};
+
+}  // namespace retort
