@@ -36,9 +36,9 @@ IMAGES = {"shape": [2, 32, 32, 3], "formula": {"name": "images", "scale": 2.0, "
 LABELS = [3, 58]
 RULE = (
     "value = shift + scale * uniform(name, i), i the flat index in PyTorch's order, 22 bits. Convolution and "
-    "linear weights: shift 0, scale 2^-e with e the smallest integer >= 0 for which 6 * 4^e >= fan_in, fan_in "
-    "= elements per output. Their biases: shift 0, scale 2^-4. Batch norm: weight shift 1, scale 0.25; bias "
-    "shift 0, scale 0.25; running_mean shift 0, scale 0.25; running_var shift 1.5, scale 0.5"
+    "linear weights: shift 0, scale 2^-e with e the smallest integer >= 0 for which 6 * 4^e >= fan_in, "
+    "fan_in = elements per output. Their biases: shift 0, scale 2^-4. Batch norm: weight shift 1, scale "
+    "0.25; bias shift 0, scale 0.25; running_mean shift 0, scale 0.25; running_var shift 1.5, scale 0.5"
 )
 
 # parameters, multiply-adds in millions (one decimal)

@@ -3,10 +3,12 @@
 Run: python3 tests/data/ops.py      (PyTorch on the CPU; the version that made the file is in the file)
 
 ops.json
+  closed_formula  {name, values}: the first numbers of a formula of scale 1, to check it in another language
   cases  [{op, name, settings, inputs, outputs, gradients}, ...]
          inputs: {name: {shape, formula{name, scale, shift, bits}}}, filled row-major in the shape written
          there by the closed formula of closed_formula.py. Layouts are the engine's: activations N,H,W,C,
-         convolution weights K,R,S,C (C per group), linear weights out,in. "dy" is the gradient that arrives from above.
+         convolution weights K,R,S,C (C per group), linear weights out,in. "dy" is the gradient that arrives
+         from above.
          outputs and gradients: {name: {shape, and values or the summary of closed_formula.py}}, same layouts;
          gradients are those of sum(y * dy), or of the loss itself where the op is one, with respect to the
          input named.
@@ -210,7 +212,15 @@ def make_cases():
 
 def main():
     cases = make_cases()
-    content = {"made_by": "tests/data/ops.py", "torch": torch.__version__, "cases": cases}
+    content = {
+        "made_by": "tests/data/ops.py",
+        "torch": torch.__version__,
+        "closed_formula": {
+            "name": "layer1.0.conv1.weight",
+            "values": closed_formula.uniform("layer1.0.conv1.weight", 6).tolist(),
+        },
+        "cases": cases,
+    }
     path = os.path.join(HERE, "ops.json")
     closed_formula.write_json(path, content, "cases")
     print(f"{path}: {len(cases)} cases, {os.path.getsize(path)} bytes")
