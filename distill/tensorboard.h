@@ -1,0 +1,39 @@
+// Event files that TensorBoard reads: records of length and data, each with its checksum; the data is an
+// Event of tensorflow/core/util/event.proto, encoded by hand.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace retort {
+
+class TensorBoard {
+ public:
+  // Makes a new events.out.tfevents.* in `folder`, beside those of earlier starts of the run; from
+  // `first_step` on they no longer count. Failures are Fault::write.
+  TensorBoard(const std::filesystem::path& folder, int64_t first_step);
+  ~TensorBoard();
+  TensorBoard(const TensorBoard&) = delete;
+  TensorBoard& operator=(const TensorBoard&) = delete;
+
+  // One event with a value per tag. Values that are not finite are shown as such.
+  void add(int64_t step, std::initializer_list<std::pair<std::string_view, double>> scalars);
+
+  const std::filesystem::path& file() const { return file_; }
+
+ private:
+  void write_event(const std::string& fields);
+
+  std::filesystem::path file_;
+  int descriptor_ = -1;
+};
+
+// CRC-32C (Castagnoli), RFC 3720 appendix B.4.
+uint32_t crc32c(std::string_view data);
+
+}  // namespace retort
