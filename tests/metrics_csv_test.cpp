@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include "layers/atomic_file.h"
@@ -80,10 +81,10 @@ TEST(MetricsCsv, TornAtAnyByte) {
   const std::string whole = read_text_file(folder / "m.csv");
   for (size_t size = 0; size <= whole.size(); ++size) {
     const std::string torn = whole.substr(0, size);
-    write_file(folder / "m.csv", torn);
+    std::ofstream(folder / "m.csv") << torn;
     const auto lines = std::count(torn.begin(), torn.end(), '\n');
     EXPECT_EQ(read_metrics(folder / "m.csv").rows.size(), size_t(std::max<long>(0, lines - 1)));
-    if (size % 16 != 0) continue;
+    if (size % 41 != 0) continue;
     MetricsCsv csv(folder / "m.csv", terms, 3);
     for (int epoch = int(csv.table().rows.size()) + 1; epoch <= 3; ++epoch) csv.append(row(epoch));
     EXPECT_EQ(read_text_file(folder / "m.csv"), whole);

@@ -1,0 +1,25 @@
+// Text for people: widths on a terminal, numbers, durations. Independent of the locale.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace retort {
+
+// Columns that UTF-8 text takes on a terminal: 0 for combining marks, 2 for East Asian wide characters and
+// emoji, 1 for others and for each byte that is not UTF-8.
+size_t display_width(std::string_view text);
+
+// `text` cut to at most `width` columns, the last of which is then an ellipsis.
+std::string cut_to_width(std::string_view text, size_t width);
+
+// 3.14159 with 2 decimals is "3.14"; NaN is "-".
+std::string fixed(double value, int decimals);
+
+// At most `digits` significant digits, without trailing zeros: 0.05, 1.5e-07; NaN is "-".
+std::string significant(double value, int digits);
+
+// 75 is "1:15", 3723 is "1:02:03"; rounded to the second; NaN is "-".
+std::string duration(double seconds);
+
+}  // namespace retort
