@@ -11,6 +11,8 @@ namespace retort {
 
 namespace {
 
+constexpr char margin_byte = 0x5A;
+
 size_t rounded(size_t bytes) {
   bytes = std::max<size_t>(bytes, 1);
   return (bytes + Arena::alignment - 1) / Arena::alignment * Arena::alignment;
@@ -32,7 +34,8 @@ size_t Arena::capacity() const {
 }
 
 Hold Arena::take(size_t bytes) {
-  bytes = rounded(bytes);
+  const size_t wanted = bytes;
+  bytes = rounded(bytes) + 2 * margin();
   auto fits = [&](const Range& range) { return range.bytes >= bytes; };
   auto place = std::find_if(free_.begin(), free_.end(), fits);
   if (place == free_.end()) {
@@ -52,20 +55,36 @@ Hold Arena::take(size_t bytes) {
     record = spare_records_.back();
     spare_records_.pop_back();
   }
-  records_[record] = {data, bytes, 1};
+  records_[record] = {data, bytes, wanted, 1};
   in_use_ += bytes;
   peak_ = std::max(peak_, in_use_);
   trace_ = (trace_ ^ uint64_t(reinterpret_cast<uintptr_t>(data))) * 0x9E3779B97F4A7C15ull + bytes;
-  unpoison(data, bytes);
+  unpoison(data + margin(), wanted);
+  if (guard_) write_margins(records_[record]);
   return Hold(*this, record);
 }
 
+void Arena::write_margins(const Record& r) const {
+  unpoison(r.data, r.bytes);
+  std::memset(r.data, margin_byte, margin());
+  std::memset(r.data + margin() + r.wanted, margin_byte, r.bytes - margin() - r.wanted);
+}
+
+bool Arena::margins_intact(const Record& r) const {
+  const auto untouched = [](char c) { return c == margin_byte; };
+  return std::all_of(r.data, r.data + margin(), untouched) &&
+         std::all_of(r.data + margin() + r.wanted, r.data + r.bytes, untouched);
+}
+
 void Arena::give_back(uint32_t record) {
-  const auto [data, bytes, holds] = records_[record];
+  const Record record_copy = records_[record];
+  char* const data = record_copy.data;
+  const size_t bytes = record_copy.bytes;
+  if (guard_ && !margins_intact(records_[record])) ++violations_;
   spare_records_.push_back(record);
   in_use_ -= bytes;
 #ifndef NDEBUG
-  if (memory_.host_addressable()) std::memset(data, 0xFF, bytes);  // NaN in every float type
+  if (memory_.host_addressable()) std::memset(data + margin(), 0xFF, record_copy.wanted);  // NaN in every float type
 #endif
   poison(data, bytes);
 

@@ -31,7 +31,9 @@ class Arena {
  public:
   static constexpr size_t alignment = 256;
 
-  explicit Arena(Memory& memory) : memory_(memory) {}
+  // guard: every block gets a margin on both sides whose bytes are looked at when it returns; for tests. Only where
+  // the host can read the memory.
+  explicit Arena(Memory& memory, bool guard = false) : memory_(memory), guard_(guard && memory.host_addressable()) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -42,6 +44,9 @@ class Arena {
   // Starts a step: every block must have been returned. If the last step had to grow, the chunks are
   // replaced by one that holds them all, so that a steady state is one chunk.
   void rewind();
+
+  // Blocks whose margins were written to.
+  int violations() const { return violations_; }
 
   size_t in_use() const { return in_use_; }
   size_t peak() const { return peak_; }
@@ -65,13 +70,20 @@ class Arena {
   };
   struct Record {  // one block in use
     char* data;
-    size_t bytes;
+    size_t bytes;   // as taken from the chunk
+    size_t wanted;  // as asked for; the rest is margin
     int holds;
   };
   void grow(size_t bytes);
   void give_back(uint32_t record);
 
+  size_t margin() const { return guard_ ? alignment : 0; }
+  void write_margins(const Record& record) const;
+  bool margins_intact(const Record& record) const;
+
   Memory& memory_;
+  const bool guard_;
+  int violations_ = 0;
   std::vector<Chunk> chunks_;
   std::vector<Range> free_;  // by address, adjacent ranges of one chunk merged
   std::vector<Record> records_;
@@ -98,7 +110,7 @@ class Hold {
   ~Hold() {
     if (arena_ && --arena_->records_[record_].holds == 0) arena_->give_back(record_);
   }
-  void* data() const { return arena_ ? arena_->records_[record_].data : nullptr; }
+  void* data() const { return arena_ ? arena_->records_[record_].data + arena_->margin() : nullptr; }
 
  private:
   friend class Arena;

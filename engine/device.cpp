@@ -15,7 +15,7 @@ std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
   check(backend || name != "onednn", Fault::device,
         "device onednn: this program was built without oneDNN; use --device portable");
   if (!backend) backend = std::make_unique<Portable>(options.threads);
-  return std::make_unique<Device>(std::move(backend));
+  return std::make_unique<Device>(std::move(backend), options.guard);
 }
 
 std::vector<std::string> available_devices() {
@@ -25,8 +25,8 @@ std::vector<std::string> available_devices() {
   return names;
 }
 
-Device::Device(std::unique_ptr<Backend> backend)
-    : backend_(std::move(backend)), step_(*backend_), persistent_(*backend_) {}
+Device::Device(std::unique_ptr<Backend> backend, bool guard)
+    : backend_(std::move(backend)), step_(*backend_, guard), persistent_(*backend_, guard) {}
 
 Array Device::persistent(const Shape& shape, DType type, double value) {
   Array array(persistent_, shape, type);

@@ -17,6 +17,7 @@ struct Scalar {
 struct DeviceOptions {
   std::string name = "auto";  // auto | portable | onednn | cuda
   int threads = 0;            // CPU threads, 0: as many as the CPU quota allows
+  bool guard = false;         // margins around every block, for tests; see Arena
 };
 
 class Device {
@@ -24,7 +25,7 @@ class Device {
   // Throws Error(Fault::device) if the backend is not available here, Error(Fault::usage) for an unknown name.
   static std::unique_ptr<Device> open(const DeviceOptions& options);
 
-  explicit Device(std::unique_ptr<Backend> backend);
+  explicit Device(std::unique_ptr<Backend> backend, bool guard = false);
 
   Backend& backend() { return *backend_; }
   // Rewound at each step; what a pass makes lives here.
