@@ -90,6 +90,8 @@ class Portable : public Backend {
   }
 
  private:
+  template <class T>
+  friend class ConvRunner;
   struct Scratch {
     std::vector<char> memory;
     void* reserve(size_t bytes);

@@ -1,0 +1,151 @@
+#include "engine/cpu/conv_runner.h"
+
+namespace retort {
+
+namespace {
+
+// A padded copy should stay in the second-level cache, beside the weights.
+constexpr int64_t padded_bytes = 256 * 1024;
+// A task below this many multiplications costs more to hand out than it gains.
+constexpr int64_t least_work = 200'000;
+// Partial sums of a weight gradient: at most this many, and this much memory in all.
+constexpr int64_t most_shards = 16;
+constexpr int64_t partial_bytes = 16 * 1024 * 1024;
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+template <class T>
+ConvRunner<T>::ConvRunner(Portable& backend) : backend_(backend), kernels_(conv_kernels<T>(backend.isa_)) {}
+
+template <class T>
+int64_t ConvRunner<T>::padded_size(const Source<T>& x, int64_t images, int64_t rows) const {
+  return images * ((rows - 1) * x.stride + x.rows) * ((x.width - 1) * x.stride + x.columns) * x.channels;
+}
+
+template <class T>
+Parts ConvRunner<T>::cut(const Source<T>& x, bool direct, int64_t work, int64_t positions) const {
+  const int64_t image = std::max<int64_t>(x.height * x.width, 1), all = x.images * image;
+  int64_t wanted = std::min(positions, divide_up(all, wanted_tasks));
+  wanted = std::max(wanted, divide_up(least_work, std::max<int64_t>(work, 1)));
+  int64_t images = 1, rows = x.height;
+  if (image <= wanted) {
+    images = std::min(x.images, wanted / image);
+    if (!direct) images = std::min(images, padded_bytes / int64_t(sizeof(T)) / padded_size(x, 1, rows));
+    images = std::max<int64_t>(images, 1);
+  } else {
+    rows = std::max<int64_t>(wanted / x.width, 1);
+  }
+  while (!direct && rows > 1 && padded_size(x, images, rows) * int64_t(sizeof(T)) > padded_bytes)
+    rows = divide_up(rows, 2);
+  return {x.images, x.height, divide_up(x.images, images), divide_up(x.height, rows)};
+}
+
+template <class T>
+int64_t ConvRunner<T>::output_chunk(int64_t tasks, int64_t work, int64_t outputs) const {
+  const int64_t wanted = std::min(wanted_tasks, work / least_work);
+  const int64_t chunks = std::max<int64_t>(wanted / std::max<int64_t>(tasks, 1), 1);
+  return divide_up(divide_up(outputs, chunks), kernels_.panel) * kernels_.panel;
+}
+
+template <class T>
+Windows<T> ConvRunner<T>::windows(const Source<T>& x, bool direct, const Parts& parts, int64_t part,
+                                  int64_t group, int thread) {
+  const int64_t first_image = parts.first_image(part), first_row = x.top + parts.first_row(part) * x.stride;
+  if (x.length() == 0) return {nullptr, 0, 0, 0, 0, 0, 0};
+  const T* data = x.data + group * x.channels * x.channel_step;
+  const int64_t image = x.image_height * x.image_width * x.pixel_step, row = x.image_width * x.pixel_step;
+  if (direct) {
+    return {data + first_image * image + first_row * row + x.left * x.pixel_step,
+            image,
+            x.stride * row,
+            x.stride * x.pixel_step,
+            x.rows,
+            row,
+            x.run()};
+  }
+  const int64_t rows = (parts.end_row(part) - parts.first_row(part) - 1) * x.stride + x.rows;
+  const int64_t columns = (x.width - 1) * x.stride + x.columns;
+  const int64_t padded_row = columns * x.channels, padded_image = rows * padded_row;
+  const int64_t most = padded_size(x, parts.most_images(), parts.most_rows());
+  T* padded = static_cast<T*>(backend_.thread_scratch(thread, size_t(most + kernels_.overread) * sizeof(T)));
+  for (int64_t n = first_image; n < parts.end_image(part); ++n) {
+    kernels_.pad({data + n * image, x.image_height, x.image_width, x.pixel_step, x.channels, x.channel_step,
+                  first_row, x.left, rows, columns, padded + (n - first_image) * padded_image});
+  }
+  return {padded, padded_image, x.stride * padded_row, x.stride * x.channels, x.rows, padded_row, x.run()};
+}
+
+template <class T>
+void ConvRunner<T>::correlate_part(const Source<T>& x, const Target<T>& y, const Parts& parts, int64_t part,
+                                   int64_t group, int64_t first, int64_t outputs, const T* w, int thread) {
+  const int64_t channel = group * y.channels + first;
+  const int64_t offset = parts.first_image(part) * y.y.image + parts.first_row(part) * y.y.row + channel;
+  Correlation<T> problem;
+  problem.images = parts.end_image(part) - parts.first_image(part);
+  problem.height = parts.end_row(part) - parts.first_row(part);
+  problem.width = x.width;
+  problem.outputs = outputs;
+  problem.x = windows(x, x.direct(), parts, part, group, thread);
+  problem.w = w;
+  problem.bias = y.bias ? y.bias + channel : nullptr;
+  problem.add = y.add ? y.add + offset : nullptr;
+  problem.relu = y.relu;
+  problem.y = {y.y.data + offset, y.y.image, y.y.row, y.y.pixel};
+  kernels_.correlate(problem);
+}
+
+template <class T>
+void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw,
+                                    bool accumulate) {
+  const int64_t length = x.length(), size = x.groups * outputs * length, channels = x.groups * outputs;
+  const bool direct = x.direct() && x.run() % kernels_.lanes == 0;
+  const Parts parts = cut(x, direct, length * outputs, most_positions / 2);
+  const int64_t count = parts.count();
+  const int64_t room = partial_bytes / int64_t(sizeof(T)) / std::max<int64_t>(size, 1);
+  const int64_t shards = std::max<int64_t>(std::min({count, most_shards, room}), 1);
+  const int64_t work = x.images * x.height * x.width * length * channels;
+  const int64_t chunk = output_chunk(x.groups * shards, work, outputs), chunks = divide_up(outputs, chunk);
+  if (count == 0 && !accumulate) std::fill(dw, dw + size, T(0));
+  T* partial =
+      shards == 1 ? nullptr : static_cast<T*>(backend_.shared_scratch(size_t(shards * size) * sizeof(T)));
+
+  backend_.pool_.run(shards * x.groups * chunks, [&](int64_t task, int thread) {
+    const int64_t shard = task % shards, group = task / shards / chunks,
+                  first = task / shards % chunks * chunk;
+    const int64_t channel = group * outputs + first;
+    T* to = (shards == 1 ? dw : partial + shard * size) + channel * length;
+    bool more = shards == 1 && accumulate;
+    for (int64_t part = shard * count / shards; part < (shard + 1) * count / shards; ++part, more = true) {
+      WeightGradient<T> problem;
+      problem.images = parts.end_image(part) - parts.first_image(part);
+      problem.height = parts.end_row(part) - parts.first_row(part);
+      problem.width = x.width;
+      problem.outputs = std::min(chunk, outputs - first);
+      problem.x = windows(x, direct, parts, part, group, thread);
+      problem.dy = {dy, x.height * x.width * channels, x.width * channels, channels};
+      problem.dy.data +=
+          parts.first_image(part) * problem.dy.image + parts.first_row(part) * problem.dy.row + channel;
+      problem.dw = to;
+      problem.accumulate = more;
+      kernels_.weight_gradient(problem);
+    }
+  });
+
+  if (shards == 1) return;
+  backend_.for_ranges(size, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T sum = accumulate ? dw[i] : T(0);
+      for (int64_t shard = 0; shard < shards; ++shard) sum += partial[shard * size + i];
+      dw[i] = sum;
+    }
+  });
+}
+
+template class ConvRunner<float>;
+template class ConvRunner<double>;
+
+}  // namespace retort

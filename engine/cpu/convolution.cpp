@@ -1,0 +1,165 @@
+#include "engine/cpu/conv_runner.h"
+#include "engine/types.h"
+
+namespace retort {
+
+namespace {
+
+// N,H,W,C seen by the windows of a convolution's output positions.
+template <class T>
+Source<T> windows_of(const Tensor& x, const Shape& w, const Shape& y, const Conv2dSpec& spec) {
+  Source<T> source;
+  source.data = x.as<T>();
+  source.images = x.shape[0];
+  source.image_height = x.shape[1];
+  source.image_width = x.shape[2];
+  source.groups = spec.groups;
+  source.channels = w[3];
+  source.pixel_step = x.shape[3];
+  source.channel_step = 1;
+  source.top = source.left = -spec.pad;
+  source.stride = spec.stride;
+  source.rows = w[1];
+  source.columns = w[2];
+  source.height = y[1];
+  source.width = y[2];
+  return source;
+}
+
+template <class T>
+Grid<T> grid_of(const Tensor& y) {
+  const Shape& s = y.shape;
+  return {y.as<T>(), s[1] * s[2] * s[3], s[2] * s[3], s[3]};
+}
+
+void check_shapes(const char* op, const Shape& x, const Shape& w, const Shape& y, const Conv2dSpec& spec) {
+  check(x.rank() == 4 && w.rank() == 4 && y.rank() == 4 && x[0] == y[0] && w[0] == y[3] &&
+            w[3] * spec.groups == x[3] && w[0] % spec.groups == 0 &&
+            (x[1] + 2 * spec.pad - w[1]) / spec.stride + 1 == y[1] &&
+            (x[2] + 2 * spec.pad - w[2]) / spec.stride + 1 == y[2],
+        op, ": x ", x, ", w ", w, ", y ", y, ", stride ", spec.stride, ", pad ", spec.pad, ", groups ",
+        spec.groups, " do not belong together");
+}
+
+template <class T>
+void forward(ConvRunner<T> runner, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
+             const ConvEpilogue& epilogue, const Tensor& y) {
+  Target<T> target;
+  target.y = grid_of<T>(y);
+  target.channels = w.shape[0] / spec.groups;
+  target.bias = epilogue.bias ? epilogue.bias.as<T>() : nullptr;
+  target.add = epilogue.add ? epilogue.add.as<T>() : nullptr;
+  target.relu = epilogue.relu;
+  const Source<T> source = windows_of<T>(x, w.shape, y.shape, spec);
+  const int64_t length = source.length();
+  const T* weights = w.as<T>();
+  runner.correlate(
+      source, target, [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
+        kernels.pack(
+            {weights + (group * target.channels + first) * length, length, 1, count, length, 0, length, to});
+      });
+}
+
+// Row i of dx receives from row o of dy through kernel row r where i + pad = o stride + r: rows with the same
+// (i + pad) mod stride use the same kernel rows. Such a class is a correlation of stride 1 with kernel rows
+// phase, phase + stride, ..., last one first, over rows of dy; its results lie `stride` rows apart. The same
+// holds for columns.
+struct PhaseClass {
+  int64_t first, count;  // the first row of dx, and how many
+  int64_t taps;          // kernel rows
+  int64_t top;           // the row of dy under the first tap of the first row
+};
+
+PhaseClass phase_class(int64_t phase, int64_t extent, int64_t kernel, const Conv2dSpec& spec) {
+  const int64_t stride = spec.stride, pad = spec.pad;
+  const int64_t taps = kernel > phase ? (kernel - phase + stride - 1) / stride : 0;
+  const int64_t o = pad > phase ? (pad - phase + stride - 1) / stride : 0;  // the least with a row >= 0
+  const int64_t first = o * stride + phase - pad;
+  return {first, first < extent ? (extent - first + stride - 1) / stride : 0, taps, o - (taps - 1)};
+}
+
+template <class T>
+void input_gradient(ConvRunner<T> runner, const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+                    const Sink& dx) {
+  const int64_t kernel_rows = w.shape[1], kernel_columns = w.shape[2], channels = w.shape[3];
+  const int64_t outputs = w.shape[0] / spec.groups, stride = spec.stride;
+  const Shape& shape = dx.to.shape;
+  const T* weights = w.as<T>();
+  const Grid<T> grid = grid_of<T>(dx.to);
+  for (int64_t phase = 0; phase < stride * stride; ++phase) {
+    const int64_t row_phase = phase / stride, column_phase = phase % stride;
+    const PhaseClass rows = phase_class(row_phase, shape[1], kernel_rows, spec);
+    const PhaseClass columns = phase_class(column_phase, shape[2], kernel_columns, spec);
+    const bool nothing = rows.taps == 0 || columns.taps == 0;
+    if (rows.count == 0 || columns.count == 0 || (nothing && dx.accumulates())) continue;
+
+    Source<T> source;
+    source.data = dy.as<T>();
+    source.images = shape[0];
+    source.image_height = dy.shape[1];
+    source.image_width = dy.shape[2];
+    source.groups = spec.groups;
+    source.channels = outputs;
+    source.pixel_step = dy.shape[3];
+    source.channel_step = 1;
+    source.top = rows.top;
+    source.left = columns.top;
+    source.stride = 1;
+    source.rows = nothing ? 0 : rows.taps;
+    source.columns = columns.taps;
+    source.height = rows.count;
+    source.width = columns.count;
+
+    Target<T> target;
+    target.y = {grid.data + rows.first * grid.row + columns.first * grid.pixel, grid.image, stride * grid.row,
+                stride * grid.pixel};
+    target.channels = channels;
+    target.bias = nullptr;
+    target.add = dx.accumulates() ? target.y.data : nullptr;
+    target.relu = false;
+
+    runner.correlate(source, target,
+                     [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
+                       const int64_t output_step = kernel_rows * kernel_columns * channels;
+                       for (int64_t u = 0; u < source.rows; ++u) {
+                         for (int64_t v = 0; v < source.columns; ++v) {
+                           const int64_t r = row_phase + (source.rows - 1 - u) * stride;
+                           const int64_t s = column_phase + (source.columns - 1 - v) * stride;
+                           const T* from = weights + group * outputs * output_step +
+                                           (r * kernel_columns + s) * channels + first;
+                           kernels.pack({from, 1, output_step, count, source.length(),
+                                         (u * source.columns + v) * outputs, outputs, to});
+                         }
+                       }
+                     });
+  }
+}
+
+}  // namespace
+
+void Portable::conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
+                      const Tensor& y) {
+  check_shapes("conv2d", x.shape, w.shape, y.shape, spec);
+  with_real_type(x.type, "conv2d",
+                 [&]<class T>() { forward(ConvRunner<T>(*this), x, w, spec, epilogue, y); });
+}
+
+void Portable::conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+                                     const Sink& dx) {
+  if (!dx) return;
+  check_shapes("conv2d_input_gradient", dx.to.shape, w.shape, dy.shape, spec);
+  with_real_type(dy.type, "conv2d_input_gradient",
+                 [&]<class T>() { input_gradient(ConvRunner<T>(*this), dy, w, spec, dx); });
+}
+
+void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
+                                      const Sink& dw) {
+  if (!dw) return;
+  check_shapes("conv2d_weight_gradient", x.shape, dw.to.shape, dy.shape, spec);
+  with_real_type(x.type, "conv2d_weight_gradient", [&]<class T>() {
+    ConvRunner<T>(*this).weight_gradient(windows_of<T>(x, dw.to.shape, dy.shape, spec), dy.as<T>(),
+                                         dw.to.shape[0] / spec.groups, dw.to.as<T>(), dw.accumulates());
+  });
+}
+
+}  // namespace retort
