@@ -12,8 +12,7 @@ class TextTable {
   // One cell per header, UTF-8.
   void add_row(std::vector<std::string> cells);
 
-  // Columns of numbers ("70.12 ± 0.31", "-", "3/240") are aligned to the right, others to the left. Ends with
-  // a line end, as the others do.
+  // Columns of numbers ("70.12 ± 0.31", "-", "3/240") are aligned to the right, others to the left.
   std::string plain() const;
   std::string markdown() const;
   std::string csv() const;  // RFC 4180, with plain line ends
