@@ -84,7 +84,8 @@ void Arena::give_back(uint32_t record) {
   spare_records_.push_back(record);
   in_use_ -= bytes;
 #ifndef NDEBUG
-  if (memory_.host_addressable()) std::memset(data + margin(), 0xFF, record_copy.wanted);  // NaN in every float type
+  if (memory_.host_addressable())
+    std::memset(data + margin(), 0xFF, record_copy.wanted);  // NaN in every float type
 #endif
   poison(data, bytes);
 
@@ -122,7 +123,8 @@ void Arena::grow(size_t bytes) {
 }
 
 void Arena::rewind() {
-  check(in_use_ == 0, "Arena::rewind: ", in_use_, " bytes are still in use; a Var or Tensor outlived its step");
+  check(in_use_ == 0, "Arena::rewind: ", in_use_,
+        " bytes are still in use; a Var or Tensor outlived its step");
   trace_ = 0;
   steady_ = chunks_.size() <= 1;
   if (steady_) return;

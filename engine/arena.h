@@ -31,9 +31,10 @@ class Arena {
  public:
   static constexpr size_t alignment = 256;
 
-  // guard: every block gets a margin on both sides whose bytes are looked at when it returns; for tests. Only where
-  // the host can read the memory.
-  explicit Arena(Memory& memory, bool guard = false) : memory_(memory), guard_(guard && memory.host_addressable()) {}
+  // guard: every block gets a margin on both sides whose bytes are looked at when it returns; for tests. Only
+  // where the host can read the memory.
+  explicit Arena(Memory& memory, bool guard = false)
+      : memory_(memory), guard_(guard && memory.host_addressable()) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;

@@ -14,7 +14,9 @@ uint64_t next_serial() {
 
 }  // namespace
 
-bool Grads::wants(int input) const { return inputs_[size_t(input)] >= 0; }
+bool Grads::wants(int input) const {
+  return inputs_[size_t(input)] >= 0;
+}
 
 Sink Grads::sink(int input) {
   const int slot = inputs_[size_t(input)];
@@ -26,9 +28,15 @@ Sink Grads::sink(int input) {
   return {s.grad, write};
 }
 
-Array Grads::scratch(const Shape& shape, DType type) { return Array(tape_.device_.step_arena(), shape, type); }
-Device& Grads::device() { return tape_.device_; }
-Backend& Grads::backend() { return tape_.device_.backend(); }
+Array Grads::scratch(const Shape& shape, DType type) {
+  return Array(tape_.device_.step_arena(), shape, type);
+}
+Device& Grads::device() {
+  return tape_.device_;
+}
+Backend& Grads::backend() {
+  return tape_.device_.backend();
+}
 
 Tape::Tape(Device& device) : device_(device), serial_(next_serial()) {
   slots_.reserve(256);
@@ -52,7 +60,8 @@ Var Tape::parameter(Parameter& p) {
 Var Tape::leaf(const Tensor& value) {
   Var var(value);
   var.slot_ = int(slots_.size());
-  slots_.push_back({value.shape, value.type, Array(device_.step_arena(), value.shape, value.type), nullptr, true, false});
+  slots_.push_back(
+      {value.shape, value.type, Array(device_.step_arena(), value.shape, value.type), nullptr, true, false});
   return var;
 }
 
@@ -68,7 +77,8 @@ void Tape::record(const char* name, Var& y, const std::vector<Var>& inputs, Pull
 
 void Tape::backward(const Var& loss, const Scalar* seed) {
   check(!done_, "Tape::backward: called twice on one tape; record a new one");
-  check(loss.tensor().size() == 1, "Tape::backward: the loss has shape ", loss.shape(), ", expected one element");
+  check(loss.tensor().size() == 1, "Tape::backward: the loss has shape ", loss.shape(),
+        ", expected one element");
   done_ = true;
   if (loss.requires_grad()) {
     Slot& slot = slots_[size_t(loss.slot_)];

@@ -90,13 +90,15 @@ class Tape {
 
   // The parameter as a Var; a constant if it is frozen.
   Var parameter(Parameter& parameter);
-  // A leaf whose gradient is wanted (tests, losses on given logits); read it with gradient() after backward().
+  // A leaf whose gradient is wanted (tests, losses on given logits); read it with gradient() after
+  // backward().
   Var leaf(const Tensor& value);
 
   void record(const char* name, Var& y, const std::vector<Var>& inputs, Pullback pullback);
 
-  // Runs the pullbacks in reverse from a one-element loss. seed, if given, is an f64 device scalar that the loss is
-  // multiplied by (loss scaling). A tape runs backward once. Parameters seen but not reached get a zero gradient.
+  // Runs the pullbacks in reverse from a one-element loss. seed, if given, is an f64 device scalar that the
+  // loss is multiplied by (loss scaling). A tape runs backward once. Parameters seen but not reached get a
+  // zero gradient.
   void backward(const Var& loss, const Scalar* seed = nullptr);
 
   // Gradient of a leaf after backward(); zeros if it was not reached.

@@ -1,4 +1,5 @@
-// Backend: the contract between the engine and a device. One virtual function per kernel, its formula above it.
+// Backend: the contract between the engine and a device. One virtual function per kernel, its formula above
+// it.
 //
 // Contract for every kernel: it is enqueued on the device's one stream (a CPU backend runs it at once); it
 // never allocates arena or device memory after its first call with the same shapes, never waits for the
@@ -14,7 +15,8 @@
 
 namespace retort {
 
-// A 2-d convolution (a cross-correlation, as everywhere in the field): x is N,H,W,C, the weights K,R,S,C/groups.
+// A 2-d convolution (a cross-correlation, as everywhere in the field): x is N,H,W,C, the weights
+// K,R,S,C/groups.
 struct Conv2dSpec {
   int stride = 1;
   int pad = 0;
@@ -49,8 +51,8 @@ class Backend : public Memory {
   virtual std::string description() const = 0;  // for logs and env.json: instruction set, threads, versions
 
   // --- memory and order ---------------------------------------------------------------------------------
-  virtual void upload(const Tensor& to, const void* host) = 0;   // host may be reused on return
-  virtual void download(void* host, const Tensor& from) = 0;     // waits for the device
+  virtual void upload(const Tensor& to, const void* host) = 0;  // host may be reused on return
+  virtual void download(void* host, const Tensor& from) = 0;    // waits for the device
   virtual void synchronise() = 0;
   // Sets a registered scalar (f64, one element) for the work enqueued from now on; what is in flight keeps
   // its value.
@@ -63,53 +65,59 @@ class Backend : public Memory {
   virtual void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
                       const Tensor& y) = 0;
   // dx = the transpose of the map above, applied to dy.
-  virtual void conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec, const Sink& dx) = 0;
+  virtual void conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+                                     const Sink& dx) = 0;
   // dw[k,r,s,c] = sum_nij dy[n,i,j,k] x[n, i stride + r - pad, j stride + s - pad, c].
-  virtual void conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec, const Sink& dw) = 0;
+  virtual void conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
+                                      const Sink& dw) = 0;
 
   // --- batch norm -----------------------------------------------------------------------------------------
-  // Statistics of this batch, biased variance; mean and inverse_std (C) are kept for the pullback; running_var
-  // receives the unbiased variance.
+  // Statistics of this batch, biased variance; mean and inverse_std (C) are kept for the pullback;
+  // running_var receives the unbiased variance.
   virtual void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
-                                const BatchNormSpec& spec, const Tensor& running_mean, const Tensor& running_var,
-                                const Tensor& mean, const Tensor& inverse_std, const Tensor& y) = 0;
+                                const BatchNormSpec& spec, const Tensor& running_mean,
+                                const Tensor& running_var, const Tensor& mean, const Tensor& inverse_std,
+                                const Tensor& y) = 0;
   // Statistics given: y = relu?(gamma (x - mean) inverse_std + beta + add).
   virtual void batch_norm_apply(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
                                 const BatchNormSpec& spec, const Tensor& mean, const Tensor& inverse_std,
                                 const Tensor& y) = 0;
   // With g = dy, or dy where y > 0 under ReLU; xhat = (x - mean) inverse_std; m rows:
   //   dadd = g, dbeta = sum g, dgamma = sum g xhat,
-  //   dx = gamma inverse_std (g - dbeta/m - xhat dgamma/m), or gamma inverse_std g if batch_statistics is false.
+  //   dx = gamma inverse_std (g - dbeta/m - xhat dgamma/m), or gamma inverse_std g if batch_statistics is
+  //   false.
   // dgamma and dbeta are needed for dx; their sinks must not be empty.
   virtual void batch_norm_gradient(const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& gamma,
                                    const BatchNormSpec& spec, const Tensor& mean, const Tensor& inverse_std,
-                                   bool batch_statistics, const Sink& dx, const Sink& dgamma, const Sink& dbeta,
-                                   const Sink& dadd) = 0;
+                                   bool batch_statistics, const Sink& dx, const Sink& dgamma,
+                                   const Sink& dbeta, const Sink& dadd) = 0;
   // inverse_std = 1 / sqrt(var + eps)
   virtual void inverse_std(const Tensor& var, double eps, const Tensor& to) = 0;
 
   // --- pooling --------------------------------------------------------------------------------------------
-  // argmax (i32, shape of y; for maximum only): the flat index of the chosen element of x, the first at a tie.
-  // NaN is the largest.
+  // argmax (i32, shape of y; for maximum only): the flat index of the chosen element of x, the first at a
+  // tie. NaN is the largest.
   virtual void pool2d(const Tensor& x, const Pool2dSpec& spec, const Tensor& y, const Tensor& argmax) = 0;
-  virtual void pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax, const Sink& dx) = 0;
+  virtual void pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax,
+                               const Sink& dx) = 0;
   // y[n,c] = mean over h,w of x[n,h,w,c], and its transpose.
   virtual void global_average(const Tensor& x, const Tensor& y) = 0;
   virtual void global_average_gradient(const Tensor& dy, const Sink& dx) = 0;
 
   // --- matrices -------------------------------------------------------------------------------------------
   // c = op(a) op(b) + bias, op transposes if said; bias (columns of c) may be empty.
-  virtual void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
-                      const Sink& c) = 0;
+  virtual void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+                      const Tensor& bias, const Sink& c) = 0;
   virtual void transpose(const Tensor& x, const Sink& y) = 0;  // matrix
 
-  // --- element-wise and reductions --------------------------------------------------------------------------
+  // --- element-wise and reductions
+  // --------------------------------------------------------------------------
   virtual void unary(const UnaryOp& op, const Tensor& x, const Sink& y) = 0;
   // dx = dy f'(x), y = f(x)
   virtual void unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
                               const Sink& dx) = 0;
-  // y = a op b. The larger operand has the shape of y, [rows, columns] with columns = y's last extent; the other the
-  // same, or is broadcast: one element, [rows, 1] or [1, columns] (also [columns]).
+  // y = a op b. The larger operand has the shape of y, [rows, columns] with columns = y's last extent; the
+  // other the same, or is broadcast: one element, [rows, 1] or [1, columns] (also [columns]).
   virtual void binary(Binary op, const Tensor& a, const Tensor& b, const Sink& y) = 0;
   // to = scale * sum of x over the axes in which `to` is broadcast against x, as above: to one element, one
   // per row, or one per column. In a fixed order.
@@ -124,16 +132,17 @@ class Backend : public Memory {
   virtual void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
                             int64_t count) = 0;
   // kernel is a row kernel's struct; element is its arithmetic type (f64 runs on the portable backend only).
-  virtual void launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t kernel_bytes, int64_t rows,
-                           int64_t scratch_bytes) = 0;
+  virtual void launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t kernel_bytes,
+                           int64_t rows, int64_t scratch_bytes) = 0;
 
   // --- optimizer ------------------------------------------------------------------------------------------
   // w, v updated in place from g, see sgd_step; lr is an f64 device scalar.
   virtual void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                    double weight_decay) = 0;
 
-  // --- whole-step capture -----------------------------------------------------------------------------------
-  // Records what is enqueued between begin and end instead of running it; returns a graph to replay.
+  // --- whole-step capture
+  // ----------------------------------------------------------------------------------- Records what is
+  // enqueued between begin and end instead of running it; returns a graph to replay.
   virtual bool can_capture() const { return false; }
   virtual void begin_capture();
   virtual int end_capture();

@@ -7,8 +7,8 @@ namespace retort {
 
 std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
   const std::string& name = options.name;
-  check(name == "auto" || name == "portable" || name == "onednn" || name == "cuda", Fault::usage, "device '", name,
-        "' is unknown; expected auto, portable, onednn or cuda");
+  check(name == "auto" || name == "portable" || name == "onednn" || name == "cuda", Fault::usage, "device '",
+        name, "' is unknown; expected auto, portable, onednn or cuda");
   check(name != "cuda", Fault::device, "device cuda: this program was built without CUDA; use --device auto");
   std::unique_ptr<Backend> backend;
   if (name != "portable") backend = make_onednn(options.threads);

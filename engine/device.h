@@ -22,7 +22,8 @@ struct DeviceOptions {
 
 class Device {
  public:
-  // Throws Error(Fault::device) if the backend is not available here, Error(Fault::usage) for an unknown name.
+  // Throws Error(Fault::device) if the backend is not available here, Error(Fault::usage) for an unknown
+  // name.
   static std::unique_ptr<Device> open(const DeviceOptions& options);
 
   explicit Device(std::unique_ptr<Backend> backend, bool guard = false);

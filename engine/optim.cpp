@@ -12,8 +12,8 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
   const DType type = parameters[0].parameter->value.tensor.type;
   for (const NamedParameter& p : parameters) {
     check(bool(p.parameter->grad), "Sgd: parameter ", p.name, " is frozen");
-    check(p.parameter->value.tensor.type == type, "Sgd: parameter ", p.name, " is ", p.parameter->value.tensor.type,
-          ", the others are ", type);
+    check(p.parameter->value.tensor.type == type, "Sgd: parameter ", p.name, " is ",
+          p.parameter->value.tensor.type, ", the others are ", type);
     total += rounded(p.parameter->value.tensor.size());
   }
   values_ = device.persistent({total}, type);
@@ -37,9 +37,11 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
 
 void Sgd::step() {
   for (const NamedParameter& p : parameters_) {
-    check(p.parameter->received, "Sgd::step: parameter ", p.name, " received no gradient; does the loss use it?");
+    check(p.parameter->received, "Sgd::step: parameter ", p.name,
+          " received no gradient; does the loss use it?");
   }
-  device_.backend().sgd(values_, gradients_, momentum_, rate_.value, options_.momentum, options_.weight_decay);
+  device_.backend().sgd(values_, gradients_, momentum_, rate_.value, options_.momentum,
+                        options_.weight_decay);
 }
 
 std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {

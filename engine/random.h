@@ -45,9 +45,13 @@ RETORT_HD Random4 random4(uint64_t seed, Purpose purpose, uint32_t epoch, uint32
 }
 
 // Uniform in [0, 1) with 24 bits; in (0, 1) would be random_unit + 2^-25.
-RETORT_HD float random_unit(uint32_t word) { return float(word >> 8) * (1.0f / 16777216.0f); }
+RETORT_HD float random_unit(uint32_t word) {
+  return float(word >> 8) * (1.0f / 16777216.0f);
+}
 
 // Uniform in [0, n) by multiplication; the bias is below n / 2^32.
-RETORT_HD uint32_t random_below(uint32_t word, uint32_t n) { return uint32_t((uint64_t(word) * n) >> 32); }
+RETORT_HD uint32_t random_below(uint32_t word, uint32_t n) {
+  return uint32_t((uint64_t(word) * n) >> 32);
+}
 
 }  // namespace retort

@@ -52,10 +52,10 @@ class Shape {
 
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return extents_[size_t(i)]; }
-  int64_t size() const;                            // product of the extents, 1 for rank 0
-  int64_t last() const;                            // innermost extent, 1 for rank 0
+  int64_t size() const;                                          // product of the extents, 1 for rank 0
+  int64_t last() const;                                          // innermost extent, 1 for rank 0
   int64_t rows() const { return last() ? size() / last() : 0; }  // size() / last(): "rows of length last()"
-  bool operator==(const Shape&) const = default;   // unused extents are 0
+  bool operator==(const Shape&) const = default;                 // unused extents are 0
 
  private:
   std::array<int64_t, max_rank> extents_{};

@@ -13,8 +13,8 @@ class StepGraph {
   // capture: false keeps every step eager.
   explicit StepGraph(Device& device, bool capture = true) : device_(device), capture_(capture) {}
 
-  // Rewinds the step arena and runs step(). The step may enqueue work only: no host reads, every address it uses fixed
-  // or from the step arena, every changing number a Scalar.
+  // Rewinds the step arena and runs step(). The step may enqueue work only: no host reads, every address it
+  // uses fixed or from the step arena, every changing number a Scalar.
   template <class F>
   void run(int64_t key, const F& step) {
     device_.step_arena().rewind();

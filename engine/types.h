@@ -9,9 +9,12 @@ namespace retort {
 template <class F>
 void with_real_type(DType type, const char* operation, F f) {
   switch (type) {
-    case DType::f32: return f.template operator()<float>();
-    case DType::f64: return f.template operator()<double>();
-    default: fail(Fault::internal, operation, ": elements are ", type, ", expected f32 or f64");
+    case DType::f32:
+      return f.template operator()<float>();
+    case DType::f64:
+      return f.template operator()<double>();
+    default:
+      fail(Fault::internal, operation, ": elements are ", type, ", expected f32 or f64");
   }
 }
 

@@ -5,7 +5,9 @@
 namespace retort {
 
 Conv2d::Conv2d(Device& device, int64_t in, int64_t out, const ConvOptions& options, DType type)
-    : weight(device, {out, options.kernel, options.kernel, in / options.groups}, type), options_(options), in_(in) {
+    : weight(device, {out, options.kernel, options.kernel, in / options.groups}, type),
+      options_(options),
+      in_(in) {
   check(in % options.groups == 0 && out % options.groups == 0, "Conv2d: ", in, " to ", out, " channels in ",
         options.groups, " groups");
   if (options_.pad < 0) options_.pad = options_.kernel / 2;
@@ -15,7 +17,9 @@ Conv2d::Conv2d(Device& device, int64_t in, int64_t out, const ConvOptions& optio
   if (options_.groups > 1) kind_ += text(" g", options_.groups);
 }
 
-Conv2dSpec Conv2d::spec() const { return {options_.stride, options_.pad, options_.groups}; }
+Conv2dSpec Conv2d::spec() const {
+  return {options_.stride, options_.pad, options_.groups};
+}
 
 void Conv2d::visit(Visitor& visitor) {
   visitor.parameter("weight", weight, options_.init);
@@ -77,8 +81,10 @@ Var ConvBn::operator()(const Var& x, const Pass& pass, bool relu, const Var& add
 
 void ConvBn::fold(Device& device) {
   std::vector<double> w = read_values(device, conv.weight.value);
-  const std::vector<double> gamma = read_values(device, bn.weight.value), beta = read_values(device, bn.bias.value);
-  const std::vector<double> mean = read_values(device, bn.running_mean), var = read_values(device, bn.running_var);
+  const std::vector<double> gamma = read_values(device, bn.weight.value),
+                            beta = read_values(device, bn.bias.value);
+  const std::vector<double> mean = read_values(device, bn.running_mean),
+                            var = read_values(device, bn.running_var);
   std::vector<double> b(gamma.size(), 0.0);
   if (conv.bias.value) b = read_values(device, conv.bias.value);
   const size_t per_channel = w.size() / gamma.size();

@@ -1,4 +1,5 @@
-// The basic layers. Parameter names and shapes in files are PyTorch's; in memory convolution weights are K,R,S,C.
+// The basic layers. Parameter names and shapes in files are PyTorch's; in memory convolution weights are
+// K,R,S,C.
 #pragma once
 #include <string>
 
@@ -50,8 +51,8 @@ class BatchNorm : public Module {
   Array running_mean, running_var;
 };
 
-// A convolution that feeds only a batch norm: relu?(norm(conv(x)) + add). Its two children live in the parent's
-// scope under the names given. After fold() a pass without tape and training runs one convolution.
+// A convolution that feeds only a batch norm: relu?(norm(conv(x)) + add). Its two children live in the
+// parent's scope under the names given. After fold() a pass without tape and training runs one convolution.
 class ConvBn : public Module {
  public:
   ConvBn(Device& device, std::string conv_name, std::string bn_name, int64_t in, int64_t out,

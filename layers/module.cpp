@@ -11,13 +11,19 @@ namespace retort {
 Init Init::he(int kernel, int64_t channels_out) {
   return {normal, std::sqrt(2.0 / double(kernel * kernel * channels_out))};
 }
-Init Init::fan_in(int64_t fan_in) { return {uniform, 1.0 / std::sqrt(double(fan_in))}; }
+Init Init::fan_in(int64_t fan_in) {
+  return {uniform, 1.0 / std::sqrt(double(fan_in))};
+}
 
 std::string Visitor::full(std::string_view name) const {
   return prefix_.empty() ? std::string(name) : prefix_ + "." + std::string(name);
 }
-void Visitor::parameter(std::string_view name, Parameter& p, Init init) { on_parameter(full(name), p, init); }
-void Visitor::buffer(std::string_view name, Array& b, Init init) { on_buffer(full(name), b, init); }
+void Visitor::parameter(std::string_view name, Parameter& p, Init init) {
+  on_parameter(full(name), p, init);
+}
+void Visitor::buffer(std::string_view name, Array& b, Init init) {
+  on_buffer(full(name), b, init);
+}
 void Visitor::child(std::string_view name, Module& m) {
   std::string outer = prefix_;
   // A child without a name lives in its parent's scope.
@@ -41,7 +47,8 @@ std::vector<double> read_values(Device& device, const Tensor& tensor) {
 }
 
 void write_values(Device& device, const Tensor& tensor, const std::vector<double>& values) {
-  check(int64_t(values.size()) == tensor.size(), "write_values: ", values.size(), " values for ", tensor.shape);
+  check(int64_t(values.size()) == tensor.size(), "write_values: ", values.size(), " values for ",
+        tensor.shape);
   with_real_type(tensor.type, "write_values", [&]<class T>() {
     const std::vector<T> host(values.begin(), values.end());
     device.backend().upload(tensor, host.data());
@@ -90,7 +97,9 @@ class Collector : public Visitor {
   std::vector<NamedParameter> parameters;
 
  protected:
-  void on_parameter(const std::string& name, Parameter& p, Init) override { parameters.push_back({name, &p}); }
+  void on_parameter(const std::string& name, Parameter& p, Init) override {
+    parameters.push_back({name, &p});
+  }
 };
 
 }  // namespace

@@ -42,7 +42,9 @@ class Lister : public Visitor {
   std::vector<Entry> entries;
 
  protected:
-  void on_parameter(const std::string& name, Parameter& p, Init) override { entries.push_back({name, p.value}); }
+  void on_parameter(const std::string& name, Parameter& p, Init) override {
+    entries.push_back({name, p.value});
+  }
   void on_buffer(const std::string& name, Array& b, Init) override { entries.push_back({name, b}); }
 };
 
@@ -86,10 +88,13 @@ void from_file(Device& device, const HostTensor& file, const Tensor& tensor) {
   std::vector<double> values(size_t(tensor.size()));
   auto read = [&]<class T>() {
     const auto in = file.values<T>();
-    for_elements(tensor.shape, [&](int64_t memory, int64_t at) { values[size_t(memory)] = double(in[size_t(at)]); });
+    for_elements(tensor.shape,
+                 [&](int64_t memory, int64_t at) { values[size_t(memory)] = double(in[size_t(at)]); });
   };
-  if (file.type == DType::f64) read.template operator()<double>();
-  else read.template operator()<float>();
+  if (file.type == DType::f64)
+    read.template operator()<double>();
+  else
+    read.template operator()<float>();
   write_values(device, tensor, values);
 }
 
@@ -99,7 +104,8 @@ std::vector<HostTensor> state_of(Module& module, Device& device) {
   return state;
 }
 
-void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors, const std::string& source) {
+void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors,
+                const std::string& source) {
   std::map<std::string, const HostTensor*> given;
   for (const HostTensor& t : tensors) {
     if (!t.name.ends_with("num_batches_tracked")) given[t.name] = &t;
@@ -123,7 +129,8 @@ void load_state(Module& module, Device& device, const std::vector<HostTensor>& t
   if (!missing.empty() || !unexpected.empty() || !misshaped.empty()) {
     std::string what;
     auto part = [&](const char* title, const std::vector<std::string>& names) {
-      if (!names.empty()) what += text(what.empty() ? "" : "; ", names.size(), " ", title, ": ", some_of(names));
+      if (!names.empty())
+        what += text(what.empty() ? "" : "; ", names.size(), " ", title, ": ", some_of(names));
     };
     part("missing", missing);
     part("unexpected", unexpected);
@@ -132,8 +139,8 @@ void load_state(Module& module, Device& device, const std::vector<HostTensor>& t
   }
   for (const Entry& e : entries) {
     const HostTensor& t = *given.at(e.name);
-    check(t.type == DType::f32 || t.type == DType::f64, Fault::input, source, ": tensor ", e.name, " is ", t.type,
-          ", expected f32 or f64");
+    check(t.type == DType::f32 || t.type == DType::f64, Fault::input, source, ": tensor ", e.name, " is ",
+          t.type, ", expected f32 or f64");
     from_file(device, t, e.tensor);
   }
 }

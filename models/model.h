@@ -1,5 +1,5 @@
-// Models: named networks for images. A model returns named outputs; features only where they are asked for, since
-// keeping them costs memory.
+// Models: named networks for images. A model returns named outputs; features only where they are asked for,
+// since keeping them costs memory.
 #pragma once
 #include <memory>
 #include <string>
@@ -11,8 +11,8 @@ namespace retort {
 
 struct Outputs {
   Var logits;  // N,classes
-  // With features only. pooled: the classifier's input, N,C. stages: outputs of the stem and of each stage. pre_relu: the
-  // stages' values before their last ReLU, from stage 1 on; empty where a model has none.
+  // With features only. pooled: the classifier's input, N,C. stages: outputs of the stem and of each stage.
+  // pre_relu: the stages' values before their last ReLU, from stage 1 on; empty where a model has none.
   Var pooled;
   std::vector<Var> stages, pre_relu;
 };
@@ -33,8 +33,8 @@ struct ModelOptions {
   DType type = DType::f32;
 };
 
-// Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised yet,
-// see initialize().
+// Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised
+// yet, see initialize().
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options);
 
 // Every name make_model knows.

@@ -14,8 +14,9 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
   static const auto list = [] {
     std::vector<std::pair<std::string, Maker>> all;
     for (int depth : {8, 14, 20, 32, 44, 56, 110}) {
-      all.push_back({text("resnet", depth),
-                     [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, false); }});
+      all.push_back({text("resnet", depth), [=](Device& d, const ModelOptions& o) {
+                       return make_cifar_resnet(d, o, depth, false);
+                     }});
     }
     for (int depth : {8, 32}) {
       all.push_back({text("resnet", depth, "x4"),
@@ -35,7 +36,8 @@ std::vector<std::string> model_names() {
 }
 
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options) {
-  check(options.classes >= 1, Fault::usage, "model ", name, ": ", options.classes, " classes, expected 1 or more");
+  check(options.classes >= 1, Fault::usage, "model ", name, ": ", options.classes,
+        " classes, expected 1 or more");
   for (const auto& [known, make] : makers()) {
     if (known != name) continue;
     std::unique_ptr<Model> model = make(device, options);

@@ -15,7 +15,8 @@ class BasicBlock : public Module {
       : first_(device, "conv1", "bn1", in, out, conv(3, out, stride), type),
         second_(device, "conv2", "bn2", out, out, conv(3, out), type) {
     if (stride != 1 || in != out) {
-      shortcut_ = std::make_unique<ConvBn>(device, "downsample.0", "downsample.1", in, out, conv(1, out, stride), type);
+      shortcut_ = std::make_unique<ConvBn>(device, "downsample.0", "downsample.1", in, out,
+                                           conv(1, out, stride), type);
     }
   }
 
@@ -43,15 +44,16 @@ class CifarResNet : public Model {
  public:
   CifarResNet(Device& device, const ModelOptions& options, int depth, bool wide)
       : stem_(device, "conv1", "bn1", 3, wide ? 32 : 16, conv(3, wide ? 32 : 16), options.type),
-        fc_(device, wide ? 256 : 64, options.classes, {Init::fan_in(wide ? 256 : 64), Init::fan_in(wide ? 256 : 64)},
-            options.type) {
+        fc_(device, wide ? 256 : 64, options.classes,
+            {Init::fan_in(wide ? 256 : 64), Init::fan_in(wide ? 256 : 64)}, options.type) {
     const int blocks = (depth - 2) / 6;
     int64_t in = wide ? 32 : 16;
     for (int stage = 0; stage < 3; ++stage) {
       const int64_t out = (wide ? 64 : 16) << stage;
       auto& list = stages_.emplace_back();
       for (int i = 0; i < blocks; ++i) {
-        list.push_back(std::make_unique<BasicBlock>(device, in, out, stage > 0 && i == 0 ? 2 : 1, options.type));
+        list.push_back(
+            std::make_unique<BasicBlock>(device, in, out, stage > 0 && i == 0 ? 2 : 1, options.type));
         in = out;
       }
     }

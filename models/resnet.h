@@ -1,5 +1,5 @@
-// Residual networks for 32x32 images: He et al., arXiv:1512.03385, section 4.2, in the form of the distillation
-// benchmarks (projection shortcuts; "x4" widens 16/32/64 to 64/128/256 behind a stem of 32).
+// Residual networks for 32x32 images: He et al., arXiv:1512.03385, section 4.2, in the form of the
+// distillation benchmarks (projection shortcuts; "x4" widens 16/32/64 to 64/128/256 behind a stem of 32).
 #pragma once
 #include <memory>
 

@@ -24,7 +24,8 @@ Var indices(const Pass& pass, const Shape& shape, int below) {
   return var;
 }
 
-OpCase conv_case(const std::string& name, const Shape& x, const Shape& w, Conv2dSpec spec, bool bias = false) {
+OpCase conv_case(const std::string& name, const Shape& x, const Shape& w, Conv2dSpec spec,
+                 bool bias = false) {
   OpCase c{name, {{x}, {w}}, nullptr};
   if (bias) c.inputs.push_back({{w[0]}});
   c.op = [spec](const Pass& pass, const std::vector<Var>& in) {
@@ -35,14 +36,19 @@ OpCase conv_case(const std::string& name, const Shape& x, const Shape& w, Conv2d
 
 OpCase batch_norm_case(const std::string& name, const Shape& x, bool training, bool relu, bool add) {
   const int64_t channels = x.last();
-  OpCase c{name, {{x}, {{channels}, OpInput::positive}, {{channels}}}, nullptr, 1e-4};
+  OpCase c{name,
+           {{x},
+            {{channels}, OpInput::positive},
+            {{channels}},
+            {{channels}, OpInput::constant},            // running mean and
+            {{channels}, OpInput::positive_constant}},  // variance, changed in place by training
+           nullptr,
+           1e-4};
   if (add) c.inputs.push_back({x});
   c.op = [=](const Pass& pass, const std::vector<Var>& in) {
-    const Var mean = filled(pass, {channels}, in[0].type(), [](int64_t i) { return 0.1 * double(i % 5) - 0.2; });
-    const Var var = filled(pass, {channels}, in[0].type(), [](int64_t i) { return 0.5 + 0.25 * double(i % 3); });
     Pass own = pass;
     own.training = training;
-    return batch_norm(own, in[0], in[1], in[2], mean, var, in.size() > 3 ? in[3] : Var(), {.relu = relu});
+    return batch_norm(own, in[0], in[1], in[2], in[3], in[4], in.size() > 5 ? in[5] : Var(), {.relu = relu});
   };
   return c;
 }
@@ -54,7 +60,8 @@ OpCase simple(const std::string& name, std::vector<OpInput> inputs,
 
 template <Var (*op)(const Pass&, const Var&)>
 OpCase unary_case(const std::string& name, OpInput::Values values = OpInput::anything) {
-  return simple(name, {{{3, 37}, values}}, [](const Pass& p, const std::vector<Var>& in) { return op(p, in[0]); });
+  return simple(name, {{{3, 37}, values}},
+                [](const Pass& p, const std::vector<Var>& in) { return op(p, in[0]); });
 }
 
 template <Var (*op)(const Pass&, const Var&, const Var&)>
@@ -170,7 +177,9 @@ std::vector<OpCase> make_cases() {
                return kl_divergence(p, in[0], in[1], 4.0, 16.0);
              }),
       simple("reshape", {{{4, 6}}},
-             [](const Pass& p, const std::vector<Var>& in) { return reshape(p, in[0], {2, 3, 4}); }),
+             [](const Pass& p, const std::vector<Var>& in) {
+               return reshape(p, in[0], {2, 3, 4});
+             }),
       simple("slice of columns", {{{2, 3, 3, 11}}},
              [](const Pass& p, const std::vector<Var>& in) { return slice_columns(p, in[0], 3, 5); }),
       simple("concat of columns", {{{2, 3, 3, 4}}, {{2, 3, 3, 1}}, {{2, 3, 3, 6}}},
@@ -203,9 +212,16 @@ std::vector<std::vector<double>> op_input_values(const OpCase& op_case) {
       const double u = double(random4(7, Purpose::weights, stream, uint32_t(i), 0).v[0]) / 4294967296.0;
       switch (input.values) {
         case OpInput::anything:
-        case OpInput::constant: own.push_back(u < 0.5 ? -0.05 - 1.9 * u : 0.05 + 1.9 * (u - 0.5)); break;
-        case OpInput::positive: own.push_back(0.5 + u); break;
-        case OpInput::logits: own.push_back(8 * u - 4); break;
+        case OpInput::constant:
+          own.push_back(u < 0.5 ? -0.05 - 1.9 * u : 0.05 + 1.9 * (u - 0.5));
+          break;
+        case OpInput::positive:
+        case OpInput::positive_constant:
+          own.push_back(0.5 + u);
+          break;
+        case OpInput::logits:
+          own.push_back(8 * u - 4);
+          break;
       }
     }
     ++stream;

@@ -12,11 +12,14 @@ namespace retort {
 struct OpInput {
   Shape shape;
   enum Values {
-    anything,   // U(-1, 1), at least 0.05 away from 0, where some derivatives jump
-    positive,   // U(0.5, 1.5)
-    logits,     // U(-4, 4)
-    constant,   // like anything, without a gradient
+    anything,  // U(-1, 1), at least 0.05 away from 0, where some derivatives jump
+    positive,  // U(0.5, 1.5)
+    logits,    // U(-4, 4)
+    constant,  // like anything, without a gradient
+    positive_constant,
   } values = anything;
+
+  bool is_constant() const { return values == constant || values == positive_constant; }
 };
 
 struct OpCase {

@@ -10,20 +10,25 @@
 
 namespace retort {
 
-void PrintTo(const OpCase& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const OpCase& c, std::ostream* out) {
+  *out << c.name;
+}
 
 namespace {
 
 using Values = std::vector<double>;
 
-// Value of the op and gradients of loss = <op(inputs), weights> + share * sum over inputs of <input, weights'>.
-// The second part is recorded last, so its gradients come first and the op's must be added to them.
+// Value of the op and gradients of loss = <op(inputs), weights> + share * sum over inputs of <input,
+// weights'>. The second part is recorded last, so its gradients come first and the op's must be added to
+// them.
 struct Result {
   Values value;
   std::vector<Values> gradients;  // empty for constants
 };
 
-double weight_at(int64_t i) { return std::cos(0.7 * double(i) + 0.3); }
+double weight_at(int64_t i) {
+  return std::cos(0.7 * double(i) + 0.3);
+}
 
 Var weights_like(const Pass& pass, const Var& x) {
   Var w = pass.make(x.shape(), x.type());
@@ -42,18 +47,21 @@ Result run(Device& device, const OpCase& c, const std::vector<Values>& inputs, D
   for (size_t i = 0; i < inputs.size(); ++i) {
     memory.push_back(pass.make(c.inputs[i].shape, type));
     write_values(device, memory.back(), inputs[i]);
-    leaves.push_back(c.inputs[i].values == OpInput::constant ? memory.back() : tape.leaf(memory.back()));
+    leaves.push_back(c.inputs[i].is_constant() ? memory.back() : tape.leaf(memory.back()));
   }
   const Var y = c.op(pass, leaves);
   result.value = read_values(device, y);
   Var loss = sum_all(pass, mul(pass, y, weights_like(pass, y)));
   if (accumulate) {
-    for (const Var& leaf : leaves) loss = add(pass, loss, sum_all(pass, mul(pass, leaf, weights_like(pass, leaf))));
+    for (const Var& leaf : leaves) {
+      if (leaf.requires_grad())
+        loss = add(pass, loss, sum_all(pass, mul(pass, leaf, weights_like(pass, leaf))));
+    }
   }
   tape.backward(loss);
   for (size_t i = 0; i < leaves.size(); ++i) {
-    result.gradients.push_back(c.inputs[i].values == OpInput::constant ? Values{}
-                                                                       : read_values(device, tape.gradient(leaves[i])));
+    result.gradients.push_back(c.inputs[i].is_constant() ? Values{}
+                                                         : read_values(device, tape.gradient(leaves[i])));
   }
   return result;
 }
@@ -67,7 +75,8 @@ double weighted(const Values& value) {
 void expect_near(const Values& found, const Values& expected, double tolerance, const std::string& what) {
   ASSERT_EQ(found.size(), expected.size()) << what;
   for (size_t i = 0; i < found.size(); ++i) {
-    ASSERT_NEAR(found[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i]))) << what << ", element " << i;
+    ASSERT_NEAR(found[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i])))
+        << what << ", element " << i;
   }
 }
 
@@ -103,7 +112,8 @@ TEST_P(OpTable, AddsToGradientsThatAreThere) {
   for (const std::string& name : available_devices()) {
     const auto device = Device::open({.name = name, .threads = 2, .guard = true});
     const std::vector<Values> inputs = op_input_values(c);
-    const Result alone = run(*device, c, inputs, DType::f32, false), both = run(*device, c, inputs, DType::f32, true);
+    const Result alone = run(*device, c, inputs, DType::f32, false),
+                 both = run(*device, c, inputs, DType::f32, true);
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (alone.gradients[i].empty()) continue;
       Values expected = alone.gradients[i];
@@ -125,7 +135,8 @@ TEST_P(OpTable, EveryBackendAgreesWithPortableInF64) {
     const Result found = run(*device, c, inputs, DType::f32, false);
     expect_near(found.value, expected.value, c.tolerance, name + ", value");
     for (size_t i = 0; i < inputs.size(); ++i) {
-      expect_near(found.gradients[i], expected.gradients[i], c.tolerance, name + ", input " + std::to_string(i));
+      expect_near(found.gradients[i], expected.gradients[i], c.tolerance,
+                  name + ", input " + std::to_string(i));
     }
   }
 }
@@ -136,7 +147,8 @@ TEST_P(OpTable, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const std::string& name : available_devices()) {
     const Result one = run(*Device::open({.name = name, .threads = 1}), c, inputs, DType::f32, false);
     for (int threads : {2, 3}) {
-      const Result several = run(*Device::open({.name = name, .threads = threads}), c, inputs, DType::f32, false);
+      const Result several =
+          run(*Device::open({.name = name, .threads = threads}), c, inputs, DType::f32, false);
       EXPECT_EQ(one.value, several.value) << name << ", " << threads << " threads";
       EXPECT_EQ(one.gradients, several.gradients) << name << ", " << threads << " threads";
     }

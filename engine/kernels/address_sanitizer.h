@@ -13,8 +13,12 @@
 #ifdef RETORT_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 namespace retort {
-inline void poison(void* data, size_t bytes) { __asan_poison_memory_region(data, bytes); }
-inline void unpoison(void* data, size_t bytes) { __asan_unpoison_memory_region(data, bytes); }
+inline void poison(void* data, size_t bytes) {
+  __asan_poison_memory_region(data, bytes);
+}
+inline void unpoison(void* data, size_t bytes) {
+  __asan_unpoison_memory_region(data, bytes);
+}
 }  // namespace retort
 #else
 namespace retort {

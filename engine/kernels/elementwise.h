@@ -60,25 +60,38 @@ struct BinaryFormula {
 template <class F>
 void with_formula(const UnaryOp& op, F f) {
   switch (op.kind) {
-    case Unary::relu: return f(UnaryFormula<Unary::relu>{op.scale, op.shift});
-    case Unary::exp: return f(UnaryFormula<Unary::exp>{op.scale, op.shift});
-    case Unary::log: return f(UnaryFormula<Unary::log>{op.scale, op.shift});
-    case Unary::sqrt: return f(UnaryFormula<Unary::sqrt>{op.scale, op.shift});
-    case Unary::square: return f(UnaryFormula<Unary::square>{op.scale, op.shift});
-    case Unary::abs: return f(UnaryFormula<Unary::abs>{op.scale, op.shift});
-    case Unary::sigmoid: return f(UnaryFormula<Unary::sigmoid>{op.scale, op.shift});
-    case Unary::reciprocal: return f(UnaryFormula<Unary::reciprocal>{op.scale, op.shift});
-    case Unary::affine: return f(UnaryFormula<Unary::affine>{op.scale, op.shift});
+    case Unary::relu:
+      return f(UnaryFormula<Unary::relu>{op.scale, op.shift});
+    case Unary::exp:
+      return f(UnaryFormula<Unary::exp>{op.scale, op.shift});
+    case Unary::log:
+      return f(UnaryFormula<Unary::log>{op.scale, op.shift});
+    case Unary::sqrt:
+      return f(UnaryFormula<Unary::sqrt>{op.scale, op.shift});
+    case Unary::square:
+      return f(UnaryFormula<Unary::square>{op.scale, op.shift});
+    case Unary::abs:
+      return f(UnaryFormula<Unary::abs>{op.scale, op.shift});
+    case Unary::sigmoid:
+      return f(UnaryFormula<Unary::sigmoid>{op.scale, op.shift});
+    case Unary::reciprocal:
+      return f(UnaryFormula<Unary::reciprocal>{op.scale, op.shift});
+    case Unary::affine:
+      return f(UnaryFormula<Unary::affine>{op.scale, op.shift});
   }
 }
 
 template <class F>
 void with_formula(Binary op, F f) {
   switch (op) {
-    case Binary::add: return f(BinaryFormula<Binary::add>{});
-    case Binary::sub: return f(BinaryFormula<Binary::sub>{});
-    case Binary::mul: return f(BinaryFormula<Binary::mul>{});
-    case Binary::div: return f(BinaryFormula<Binary::div>{});
+    case Binary::add:
+      return f(BinaryFormula<Binary::add>{});
+    case Binary::sub:
+      return f(BinaryFormula<Binary::sub>{});
+    case Binary::mul:
+      return f(BinaryFormula<Binary::mul>{});
+    case Binary::div:
+      return f(BinaryFormula<Binary::div>{});
   }
 }
 

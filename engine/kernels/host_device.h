@@ -1,6 +1,7 @@
 // RETORT_HD marks a function that is compiled for the host and, by nvcc, for the device as well. On the host
 // it is always inlined: the same function is compiled several times with other instruction sets, and a copy
-// out of line would be shared between them. The only place where the preprocessor asks which compiler is at work.
+// out of line would be shared between them. The only place where the preprocessor asks which compiler is at
+// work.
 #pragma once
 
 #ifdef __CUDACC__

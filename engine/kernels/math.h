@@ -37,12 +37,22 @@ RETORT_HD float exponential(float x) {
   return x < -87.3f ? 0.0f : (x == x ? y : x);
 }
 
-RETORT_HD double exponential(double x) { return ::exp(x); }
+RETORT_HD double exponential(double x) {
+  return ::exp(x);
+}
 
-RETORT_HD float logarithm(float x) { return ::logf(x); }
-RETORT_HD double logarithm(double x) { return ::log(x); }
-RETORT_HD float square_root(float x) { return ::sqrtf(x); }
-RETORT_HD double square_root(double x) { return ::sqrt(x); }
+RETORT_HD float logarithm(float x) {
+  return ::logf(x);
+}
+RETORT_HD double logarithm(double x) {
+  return ::log(x);
+}
+RETORT_HD float square_root(float x) {
+  return ::sqrtf(x);
+}
+RETORT_HD double square_root(double x) {
+  return ::sqrt(x);
+}
 template <class T>
 RETORT_HD T absolute(T x) {
   return x < T(0) ? -x : x;

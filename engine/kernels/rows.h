@@ -35,8 +35,8 @@ struct SoftmaxRow {
   }
 };
 
-// Pullback of softmax, from y and dy: dx = y (dy - y.dy) / temperature; of log softmax: dx = (dy - exp(y) sum dy) /
-// temperature.
+// Pullback of softmax, from y and dy: dx = y (dy - y.dy) / temperature; of log softmax: dx = (dy - exp(y) sum
+// dy) / temperature.
 template <class T>
 struct SoftmaxGradientRow {
   static constexpr const char* name = "softmax_gradient";
@@ -58,7 +58,8 @@ struct SoftmaxGradientRow {
     const bool add = accumulate;
     if (logarithm_of_it) {
       const T total = lanes.template sum<T>(n, [=](int64_t i) { return d[i]; });
-      lanes.each(n, [=](int64_t i) { to[i] = (add ? to[i] : T(0)) + (d[i] - exponential(out[i]) * total) * it; });
+      lanes.each(
+          n, [=](int64_t i) { to[i] = (add ? to[i] : T(0)) + (d[i] - exponential(out[i]) * total) * it; });
     } else {
       const T dot = lanes.template sum<T>(n, [=](int64_t i) { return out[i] * d[i]; });
       lanes.each(n, [=](int64_t i) { to[i] = (add ? to[i] : T(0)) + out[i] * (d[i] - dot) * it; });
@@ -89,7 +90,8 @@ struct CrossEntropyRow {
     if (gradient) {
       T* out = gradient + row * n;
       const T scale = T(1) / total;
-      lanes.each(n, [=](int64_t i) { out[i] = w * (exponential(in[i] - top) * scale - T(i == label ? 1 : 0)); });
+      lanes.each(n,
+                 [=](int64_t i) { out[i] = w * (exponential(in[i] - top) * scale - T(i == label ? 1 : 0)); });
     }
   }
 };
@@ -128,7 +130,8 @@ struct KlRow {
       T* out = gradient + row * n;
       const T scale = w * it;
       lanes.each(n, [=](int64_t i) {
-        out[i] = scale * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
+        out[i] =
+            scale * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
       });
     }
   }
@@ -198,9 +201,8 @@ struct TopKRow {
     const T* in = x + row * n;
     const int64_t label = labels[row];
     const T own = in[label];
-    const T ahead = lanes.template sum<T>(n, [=](int64_t i) {
-      return T(!(in[i] < own || (in[i] == own && i >= label)) ? 1 : 0);
-    });
+    const T ahead = lanes.template sum<T>(
+        n, [=](int64_t i) { return T(!(in[i] < own || (in[i] == own && i >= label)) ? 1 : 0); });
     if (lanes.leader()) {
       correct1[row] = T(ahead < T(1) ? 1 : 0);
       correct5[row] = T(ahead < T(5) ? 1 : 0);
@@ -210,10 +212,10 @@ struct TopKRow {
 
 }  // namespace retort
 
-#define RETORT_ENGINE_ROW_KERNELS(X)                                                             \
-  X(retort::SoftmaxRow<float>) X(retort::SoftmaxRow<double>)                                     \
-  X(retort::SoftmaxGradientRow<float>) X(retort::SoftmaxGradientRow<double>)                     \
-  X(retort::CrossEntropyRow<float>) X(retort::CrossEntropyRow<double>)                           \
-  X(retort::KlRow<float>) X(retort::KlRow<double>) X(retort::GatherRow<float>)                   \
-  X(retort::GatherRow<double>) X(retort::ScatterRow<float>) X(retort::ScatterRow<double>)        \
-  X(retort::TopKRow<float>) X(retort::TopKRow<double>)
+#define RETORT_ENGINE_ROW_KERNELS(X)                                                                       \
+  X(retort::SoftmaxRow<float>)                                                                             \
+  X(retort::SoftmaxRow<double>) X(retort::SoftmaxGradientRow<float>) X(retort::SoftmaxGradientRow<double>) \
+      X(retort::CrossEntropyRow<float>) X(retort::CrossEntropyRow<double>) X(retort::KlRow<float>)         \
+          X(retort::KlRow<double>) X(retort::GatherRow<float>) X(retort::GatherRow<double>)                \
+              X(retort::ScatterRow<float>) X(retort::ScatterRow<double>) X(retort::TopKRow<float>)         \
+                  X(retort::TopKRow<double>)

@@ -7,15 +7,15 @@ namespace {
 Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Conv2dSpec& spec) {
   check(x.shape.rank() == 4 && w.shape.rank() == 4, op, ": x has shape ", x.shape, " and w ", w.shape,
         ", expected N,H,W,C and K,R,S,C/groups");
-  check(spec.stride >= 1 && spec.pad >= 0 && spec.groups >= 1, op, ": stride ", spec.stride, ", pad ", spec.pad,
-        ", groups ", spec.groups, " are out of range");
+  check(spec.stride >= 1 && spec.pad >= 0 && spec.groups >= 1, op, ": stride ", spec.stride, ", pad ",
+        spec.pad, ", groups ", spec.groups, " are out of range");
   check(x.type == w.type, op, ": x is ", x.type, ", w is ", w.type);
-  check(w.shape[3] * spec.groups == x.shape[3] && w.shape[0] % spec.groups == 0, op, ": x ", x.shape, " with w ",
-        w.shape, " in ", spec.groups, " groups");
+  check(w.shape[3] * spec.groups == x.shape[3] && w.shape[0] % spec.groups == 0, op, ": x ", x.shape,
+        " with w ", w.shape, " in ", spec.groups, " groups");
   const int64_t height = (x.shape[1] + 2 * spec.pad - w.shape[1]) / spec.stride + 1;
   const int64_t width = (x.shape[2] + 2 * spec.pad - w.shape[2]) / spec.stride + 1;
-  check(x.shape[1] + 2 * spec.pad >= w.shape[1] && x.shape[2] + 2 * spec.pad >= w.shape[2], op, ": x ", x.shape,
-        " is smaller than the kernel ", w.shape);
+  check(x.shape[1] + 2 * spec.pad >= w.shape[1] && x.shape[2] + 2 * spec.pad >= w.shape[2], op, ": x ",
+        x.shape, " is smaller than the kernel ", w.shape);
   return {x.shape[0], height, width, w.shape[0]};
 }
 

@@ -15,14 +15,30 @@ Var unary(const Pass& pass, const UnaryOp& op, const Var& x) {
   return y;
 }
 
-Var relu(const Pass& pass, const Var& x) { return unary(pass, {Unary::relu}, x); }
-Var exp(const Pass& pass, const Var& x) { return unary(pass, {Unary::exp}, x); }
-Var log(const Pass& pass, const Var& x) { return unary(pass, {Unary::log}, x); }
-Var sqrt(const Pass& pass, const Var& x) { return unary(pass, {Unary::sqrt}, x); }
-Var square(const Pass& pass, const Var& x) { return unary(pass, {Unary::square}, x); }
-Var abs(const Pass& pass, const Var& x) { return unary(pass, {Unary::abs}, x); }
-Var sigmoid(const Pass& pass, const Var& x) { return unary(pass, {Unary::sigmoid}, x); }
-Var reciprocal(const Pass& pass, const Var& x) { return unary(pass, {Unary::reciprocal}, x); }
+Var relu(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::relu}, x);
+}
+Var exp(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::exp}, x);
+}
+Var log(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::log}, x);
+}
+Var sqrt(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::sqrt}, x);
+}
+Var square(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::square}, x);
+}
+Var abs(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::abs}, x);
+}
+Var sigmoid(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::sigmoid}, x);
+}
+Var reciprocal(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::reciprocal}, x);
+}
 Var affine(const Pass& pass, const Var& x, double scale, double shift) {
   return unary(pass, {Unary::affine, scale, shift}, x);
 }
@@ -48,8 +64,10 @@ bool broadcasts_to(const Tensor& small, const Shape& large) {
 // Adds scale * d, shaped like the result, to the gradient of an operand that may have been broadcast.
 void pull(Grads& g, int input, const Tensor& d, const Shape& operand, double scale) {
   if (operand == d.shape) {
-    if (scale == 1) g.backend().copy(d, g.sink(input));
-    else g.backend().unary({Unary::affine, scale, 0}, d, g.sink(input));
+    if (scale == 1)
+      g.backend().copy(d, g.sink(input));
+    else
+      g.backend().unary({Unary::affine, scale, 0}, d, g.sink(input));
   } else {
     g.backend().reduce_sum(d, scale, g.sink(input));
   }
@@ -57,15 +75,17 @@ void pull(Grads& g, int input, const Tensor& d, const Shape& operand, double sca
 
 Var binary(const Pass& pass, Binary op, const char* name, const Var& a, const Var& b) {
   const Shape& shape = a.tensor().size() >= b.tensor().size() ? a.shape() : b.shape();
-  check(a.type() == b.type() && broadcasts_to(a, shape) && broadcasts_to(b, shape), name, ": ", a.shape(), " ",
-        a.type(), " and ", b.shape(), " ", b.type(), " do not broadcast (one element, [rows, 1] or [1, columns] do)");
+  check(a.type() == b.type() && broadcasts_to(a, shape) && broadcasts_to(b, shape), name, ": ", a.shape(),
+        " ", a.type(), " and ", b.shape(), " ", b.type(),
+        " do not broadcast (one element, [rows, 1] or [1, columns] do)");
   Var y = pass.make(shape, a.type());
   pass.backend().binary(op, a, b, y);
   switch (op) {
     case Binary::add:
     case Binary::sub:
       pass.record(name, y, {a, b},
-                  [sa = a.shape(), sb = b.shape(), sign = op == Binary::add ? 1.0 : -1.0](const Tensor& dy, Grads& g) {
+                  [sa = a.shape(), sb = b.shape(), sign = op == Binary::add ? 1.0 : -1.0](const Tensor& dy,
+                                                                                          Grads& g) {
                     if (g.wants(0)) pull(g, 0, dy, sa, 1);
                     if (g.wants(1)) pull(g, 1, dy, sb, sign);
                   });
@@ -101,9 +121,17 @@ Var binary(const Pass& pass, Binary op, const char* name, const Var& a, const Va
 
 }  // namespace
 
-Var add(const Pass& pass, const Var& a, const Var& b) { return binary(pass, Binary::add, "add", a, b); }
-Var sub(const Pass& pass, const Var& a, const Var& b) { return binary(pass, Binary::sub, "sub", a, b); }
-Var mul(const Pass& pass, const Var& a, const Var& b) { return binary(pass, Binary::mul, "mul", a, b); }
-Var div(const Pass& pass, const Var& a, const Var& b) { return binary(pass, Binary::div, "div", a, b); }
+Var add(const Pass& pass, const Var& a, const Var& b) {
+  return binary(pass, Binary::add, "add", a, b);
+}
+Var sub(const Pass& pass, const Var& a, const Var& b) {
+  return binary(pass, Binary::sub, "sub", a, b);
+}
+Var mul(const Pass& pass, const Var& a, const Var& b) {
+  return binary(pass, Binary::mul, "mul", a, b);
+}
+Var div(const Pass& pass, const Var& a, const Var& b) {
+  return binary(pass, Binary::div, "div", a, b);
+}
 
 }  // namespace retort

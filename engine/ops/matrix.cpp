@@ -21,12 +21,16 @@ Var matmul(const Pass& pass, const Var& a, const Var& b, bool ta, bool tb) {
   pass.record("matmul", y, {a, b}, [a, b, ta, tb](const Tensor& dy, Grads& g) {
     // y = A B: dA = dy B', dB = A' dy, each transposed back if the operand was.
     if (g.wants(0)) {
-      if (ta) g.backend().matmul(b, tb, dy, true, {}, g.sink(0));
-      else g.backend().matmul(dy, false, b, !tb, {}, g.sink(0));
+      if (ta)
+        g.backend().matmul(b, tb, dy, true, {}, g.sink(0));
+      else
+        g.backend().matmul(dy, false, b, !tb, {}, g.sink(0));
     }
     if (g.wants(1)) {
-      if (tb) g.backend().matmul(dy, true, a, ta, {}, g.sink(1));
-      else g.backend().matmul(a, !ta, dy, false, {}, g.sink(1));
+      if (tb)
+        g.backend().matmul(dy, true, a, ta, {}, g.sink(1));
+      else
+        g.backend().matmul(a, !ta, dy, false, {}, g.sink(1));
     }
   });
   return y;
@@ -35,8 +39,8 @@ Var matmul(const Pass& pass, const Var& a, const Var& b, bool ta, bool tb) {
 Var linear(const Pass& pass, const Var& x, const Var& w, const Var& bias) {
   check_matrix("linear", x);
   check_matrix("linear", w);
-  check(x.shape()[1] == w.shape()[1] && (!bias || bias.tensor().size() == w.shape()[0]), "linear: x ", x.shape(),
-        ", w ", w.shape(), ", bias ", bias.shape());
+  check(x.shape()[1] == w.shape()[1] && (!bias || bias.tensor().size() == w.shape()[0]), "linear: x ",
+        x.shape(), ", w ", w.shape(), ", bias ", bias.shape());
   Var y = pass.make({x.shape()[0], w.shape()[0]}, x.type());
   pass.backend().matmul(x, false, w, true, bias, y);
   pass.record("linear", y, {x, w, bias}, [x, w](const Tensor& dy, Grads& g) {

@@ -6,7 +6,8 @@ Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta
                const Tensor& running_var, const Var& add, const BatchNormSpec& spec) {
   const int64_t channels = x.shape().last();
   for (const Tensor& t : {gamma.tensor(), beta.tensor(), running_mean, running_var}) {
-    check(t.size() == channels, "batch_norm: x ", x.shape(), " with a parameter or statistic of shape ", t.shape);
+    check(t.size() == channels, "batch_norm: x ", x.shape(), " with a parameter or statistic of shape ",
+          t.shape);
   }
   check(!add || add.shape() == x.shape(), "batch_norm: add ", add.shape(), " to ", x.shape());
   check(!pass.training || x.shape().rows() > 1, "batch_norm: ", x.shape(),
@@ -16,7 +17,8 @@ Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta
   const Var inverse_std = pass.make({channels}, x.type());
   if (pass.training) {
     mean = pass.make({channels}, x.type());
-    pass.backend().batch_norm_train(x, gamma, beta, add, spec, running_mean, running_var, mean, inverse_std, y);
+    pass.backend().batch_norm_train(x, gamma, beta, add, spec, running_mean, running_var, mean, inverse_std,
+                                    y);
   } else {
     pass.backend().inverse_std(running_var, spec.eps, inverse_std);
     pass.backend().batch_norm_apply(x, gamma, beta, add, spec, mean, inverse_std, y);
@@ -34,10 +36,12 @@ Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta
                 // norm(x) + x: the kernel's outputs must not overlap, so the second goes through scratch.
                 Array scratch_add;
                 Sink dadd;
-                if (same && g.wants(3)) dadd = scratch_add = g.scratch(x.shape(), x.type());
-                else dadd = g.sink(3);
-                g.backend().batch_norm_gradient(x, mask, dy, gamma, spec, mean, inverse_std, batch, dx, dgamma,
-                                                dbeta, dadd);
+                if (same && g.wants(3))
+                  dadd = scratch_add = g.scratch(x.shape(), x.type());
+                else
+                  dadd = g.sink(3);
+                g.backend().batch_norm_gradient(x, mask, dy, gamma, spec, mean, inverse_std, batch, dx,
+                                                dgamma, dbeta, dadd);
                 if (scratch_add) g.backend().copy(scratch_add, g.sink(3));
               });
   return y;

@@ -6,8 +6,9 @@
 
 namespace retort {
 
-// --- convolution and normalisation (images N,H,W,C) ---------------------------------------------------------
-// w: K,R,S,C/groups. Output side: (side + 2 pad - kernel) / stride + 1. bias (K) may be an empty Var.
+// --- convolution and normalisation (images N,H,W,C)
+// --------------------------------------------------------- w: K,R,S,C/groups. Output side: (side + 2 pad -
+// kernel) / stride + 1. bias (K) may be an empty Var.
 Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec);
 
 // Folded inference: relu?(conv(x, w) + bias + add); add may be empty. No gradient.
@@ -15,7 +16,8 @@ Var conv2d_fused(const Pass& pass, const Var& x, const Var& w, const Var& bias, 
                  const Conv2dSpec& spec);
 
 // relu?(batch_norm(x) + add) over all but the last axis; add may be empty. Training: batch statistics, and
-// running_mean and running_var (C, in place) move by spec.momentum; otherwise the running ones are used.
+// running_mean and running_var (C, in place) move by spec.momentum; otherwise the running ones are used, and
+// must stay as they are until the backward pass.
 Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta, const Tensor& running_mean,
                const Tensor& running_var, const Var& add, const BatchNormSpec& spec);
 
@@ -23,14 +25,16 @@ Var pool2d(const Pass& pass, const Var& x, const Pool2dSpec& spec);
 // Mean over height and width: N,H,W,C -> N,C.
 Var global_average_pool(const Pass& pass, const Var& x);
 
-// --- matrices -----------------------------------------------------------------------------------------------
-// x (B,I) times w (O,I) transposed, plus bias (O, may be empty).
+// --- matrices
+// ----------------------------------------------------------------------------------------------- x (B,I)
+// times w (O,I) transposed, plus bias (O, may be empty).
 Var linear(const Pass& pass, const Var& x, const Var& w, const Var& bias);
 // op(a) op(b), op transposes if said.
 Var matmul(const Pass& pass, const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);
 Var transpose(const Pass& pass, const Var& x);
 
-// --- element-wise -------------------------------------------------------------------------------------------
+// --- element-wise
+// -------------------------------------------------------------------------------------------
 Var unary(const Pass& pass, const UnaryOp& op, const Var& x);
 Var relu(const Pass& pass, const Var& x);
 Var exp(const Pass& pass, const Var& x);
@@ -45,35 +49,39 @@ Var affine(const Pass& pass, const Var& x, double scale, double shift = 0);
 // x * factor * scalar, with a value that changes between steps.
 Var scale_by(const Pass& pass, const Var& x, const Scalar& scalar, double factor = 1);
 
-// Broadcasting as in Backend::binary: one operand has the shape of the result, the other the same, one element,
-// [rows, 1], [1, columns] or [columns].
+// Broadcasting as in Backend::binary: one operand has the shape of the result, the other the same, one
+// element, [rows, 1], [1, columns] or [columns].
 Var add(const Pass& pass, const Var& a, const Var& b);
 Var sub(const Pass& pass, const Var& a, const Var& b);
 Var mul(const Pass& pass, const Var& a, const Var& b);
 Var div(const Pass& pass, const Var& a, const Var& b);
 
-// --- reductions: x seen as a matrix [rows, columns] ---------------------------------------------------------
+// --- reductions: x seen as a matrix [rows, columns]
+// ---------------------------------------------------------
 Var sum_all(const Pass& pass, const Var& x, double scale = 1);      // -> [1], times scale
 Var mean_all(const Pass& pass, const Var& x);                       // -> [1]
 Var sum_columns(const Pass& pass, const Var& x, double scale = 1);  // within each row -> [rows, 1]
 Var sum_rows(const Pass& pass, const Var& x, double scale = 1);     // within each column -> [1, columns]
 
-// --- softmax family, over the last axis ---------------------------------------------------------------------
+// --- softmax family, over the last axis
+// ---------------------------------------------------------------------
 Var softmax(const Pass& pass, const Var& logits, double temperature = 1);
 Var log_softmax(const Pass& pass, const Var& logits, double temperature = 1);
 // Mean over rows of -log softmax(logits)[label]; labels i32 (B). -> [1]
 Var cross_entropy(const Pass& pass, const Var& logits, const Tensor& labels);
-// Mean over rows of KL(p || q), p = softmax(teacher/temperature), q = softmax(student/temperature), for the student;
-// teacher is a constant. Times weight. -> [1]
-Var kl_divergence(const Pass& pass, const Var& student, const Tensor& teacher, double temperature, double weight = 1);
+// Mean over rows of KL(p || q), p = softmax(teacher/temperature), q = softmax(student/temperature), for the
+// student; teacher is a constant. Times weight. -> [1]
+Var kl_divergence(const Pass& pass, const Var& student, const Tensor& teacher, double temperature,
+                  double weight = 1);
 
-// --- shape --------------------------------------------------------------------------------------------------
+// --- shape
+// --------------------------------------------------------------------------------------------------
 Var reshape(const Pass& pass, const Var& x, const Shape& shape);
 // Columns [first, first + count) of the last axis.
 Var slice_columns(const Pass& pass, const Var& x, int64_t first, int64_t count);
 // Along the last axis.
 Var concat_columns(const Pass& pass, const std::vector<Var>& parts);
 // y[r, j] = x[r, index[r, j]]; index i32, a constant. Indices of one row may repeat.
-Var gather_columns(const Pass& pass, const Var& x, const Tensor& index);
+Var gather_columns(const Pass& pass, const Var& x, const Var& index);
 
 }  // namespace retort

@@ -20,7 +20,9 @@ Var reduce(const Pass& pass, const char* name, const Var& x, const Shape& to, do
 
 }  // namespace
 
-Var sum_all(const Pass& pass, const Var& x, double scale) { return reduce(pass, "sum_all", x, {1}, scale); }
+Var sum_all(const Pass& pass, const Var& x, double scale) {
+  return reduce(pass, "sum_all", x, {1}, scale);
+}
 Var mean_all(const Pass& pass, const Var& x) {
   check(x.tensor().size() > 0, "mean_all: ", x.shape(), " has no elements");
   return reduce(pass, "mean_all", x, {1}, 1.0 / double(x.tensor().size()));

@@ -7,8 +7,8 @@
 namespace retort {
 
 // make.operator()<T>(T* loss, T* gradient, T weight) returns the row kernel that writes, for each row of
-// logits (B,C), loss[row] and, if gradient is not null, gradient[row, :], both multiplied by weight (1/B, so that
-// sums are means). The result, of shape [1], is the sum over rows. name must be a literal.
+// logits (B,C), loss[row] and, if gradient is not null, gradient[row, :], both multiplied by weight (1/B, so
+// that sums are means). The result, of shape [1], is the sum over rows. name must be a literal.
 template <class MakeKernel>
 Var row_loss(const Pass& pass, const char* name, const Var& logits, MakeKernel make) {
   const int64_t rows = logits.shape()[0];
@@ -17,8 +17,8 @@ Var row_loss(const Pass& pass, const char* name, const Var& logits, MakeKernel m
   const Var gradient = logits.requires_grad() ? pass.make(logits.shape(), logits.type()) : Var();
   with_real_type(logits.type(), name, [&]<class T>() {
     launch_rows(pass.backend(),
-                make.template operator()<T>(per_row.tensor().as<T>(), gradient ? gradient.tensor().as<T>() : nullptr,
-                                            T(1) / T(rows)),
+                make.template operator()<T>(per_row.tensor().as<T>(),
+                                            gradient ? gradient.tensor().as<T>() : nullptr, T(1) / T(rows)),
                 rows);
   });
   Var loss = pass.make({1}, logits.type());

@@ -15,8 +15,8 @@ Var reshape(const Pass& pass, const Var& x, const Shape& shape) {
 
 Var slice_columns(const Pass& pass, const Var& x, int64_t first, int64_t count) {
   const Shape& s = x.shape();
-  check(s.rank() >= 1 && first >= 0 && count >= 1 && first + count <= s.last(), "slice_columns: columns ", first, " to ",
-        first + count, " of ", s);
+  check(s.rank() >= 1 && first >= 0 && count >= 1 && first + count <= s.last(), "slice_columns: columns ",
+        first, " to ", first + count, " of ", s);
   int64_t extents[Shape::max_rank];
   for (int i = 0; i < s.rank(); ++i) extents[i] = s[i];
   extents[s.rank() - 1] = count;
@@ -35,8 +35,9 @@ Var concat_columns(const Pass& pass, const std::vector<Var>& parts) {
   const Shape& s = parts[0].shape();
   int64_t columns = 0;
   for (const Var& part : parts) {
-    check(part.shape().rank() == s.rank() && part.shape().rows() == s.rows() && part.type() == parts[0].type(),
-          "concat_columns: ", part.shape(), " beside ", s);
+    check(
+        part.shape().rank() == s.rank() && part.shape().rows() == s.rows() && part.type() == parts[0].type(),
+        "concat_columns: ", part.shape(), " beside ", s);
     columns += part.shape().last();
   }
   int64_t extents[Shape::max_rank];
@@ -60,22 +61,22 @@ Var concat_columns(const Pass& pass, const std::vector<Var>& parts) {
   return y;
 }
 
-Var gather_columns(const Pass& pass, const Var& x, const Tensor& index) {
-  check(index.type == DType::i32 && index.shape.rows() == x.shape().rows(), "gather_columns: index ", index.shape, " ",
-        index.type, " for x ", x.shape(), ", expected i32 with as many rows");
-  Var y = pass.make(index.shape, x.type());
+Var gather_columns(const Pass& pass, const Var& x, const Var& index) {
+  check(index.type() == DType::i32 && index.shape().rows() == x.shape().rows(), "gather_columns: index ",
+        index.shape(), " ", index.type(), " for x ", x.shape(), ", expected i32 with as many rows");
+  Var y = pass.make(index.shape(), x.type());
   with_real_type(x.type(), "gather_columns", [&]<class T>() {
     launch_rows(pass.backend(),
-                GatherRow<T>{x.tensor().as<T>(), index.as<int32_t>(), y.tensor().as<T>(), x.shape().last(),
-                             index.shape.last()},
+                GatherRow<T>{x.tensor().as<T>(), index.tensor().as<int32_t>(), y.tensor().as<T>(),
+                             x.shape().last(), index.shape().last()},
                 x.shape().rows());
   });
   pass.record("gather_columns", y, {x}, [index](const Tensor& dy, Grads& g) {
     const Sink dx = g.sink(0);
     with_real_type(dy.type, "gather_columns", [&]<class T>() {
       launch_rows(g.backend(),
-                  ScatterRow<T>{dy.as<T>(), index.as<int32_t>(), dx.to.as<T>(), dx.to.shape.last(), index.shape.last(),
-                                dx.accumulates()},
+                  ScatterRow<T>{dy.as<T>(), index.tensor().as<int32_t>(), dx.to.as<T>(), dx.to.shape.last(),
+                                index.shape().last(), dx.accumulates()},
                   dx.to.shape.rows());
     });
   });
