@@ -47,6 +47,13 @@ RETORT_HD float logarithm(float x) {
 RETORT_HD double logarithm(double x) {
   return ::log(x);
 }
+// log(1 + x)
+RETORT_HD float log_one_plus(float x) {
+  return ::log1pf(x);
+}
+RETORT_HD double log_one_plus(double x) {
+  return ::log1p(x);
+}
 RETORT_HD float square_root(float x) {
   return ::sqrtf(x);
 }

@@ -1,0 +1,75 @@
+#include "distill/distiller.h"
+
+#include <algorithm>
+
+#include "distill/standardize.h"
+
+namespace retort {
+
+Distiller::Distiller(const MethodSettings& settings, Device& device) : settings_(settings), device_(device) {
+  // Without a teacher the cross-entropy is the method's own term.
+  if (settings.method().reads.teacher) ce_weight_ = settings.number("ce_weight");
+  if (settings.has("warmup")) warmup_epochs_ = settings.number("warmup");
+  if (settings.has("standardize")) standardize_ = settings.flag("standardize");
+  if (warmup_epochs_ > 0) warmup_ = device.scalar(std::min(1 / warmup_epochs_, 1.0));
+}
+
+void Distiller::begin_epoch(int epoch) {
+  if (warmup_epochs_ > 0) device_.set(warmup_, std::min(epoch / warmup_epochs_, 1.0));
+}
+
+std::vector<LossTerm> Distiller::terms(const DistillInputs& inputs, const Pass& pass) {
+  std::vector<LossTerm> all;
+  check_inputs(inputs, true);
+  if (ce_weight_ > 0) {
+    const Var ce = cross_entropy(pass, inputs.logits.student, inputs.labels);
+    all.push_back({"ce", weighted(pass, ce, ce_weight_)});
+  }
+  for (LossTerm& term : distillation_terms(inputs, pass)) {
+    if (warmup_epochs_ > 0) term.value = scale_by(pass, term.value, warmup_);
+    all.push_back(std::move(term));
+  }
+  return all;
+}
+
+std::vector<LossTerm> Distiller::distillation_terms(const DistillInputs& inputs, const Pass& pass) {
+  check_inputs(inputs, settings_.method().reads.labels);
+  DistillInputs constant_teacher = inputs;
+  constant_teacher.logits.teacher = inputs.logits.teacher.detached();
+  return compute(constant_teacher, pass);
+}
+
+Logits Distiller::prepared(const Logits& logits, const Pass& pass) const {
+  if (!standardize_) return logits;
+  return {standardize(pass, logits.student), standardize(pass, logits.teacher)};
+}
+
+void Distiller::check_inputs(const DistillInputs& inputs, bool labels) const {
+  const std::string& name = settings_.method().name;
+  const Var &student = inputs.logits.student, &teacher = inputs.logits.teacher;
+  check(student.shape().rank() == 2 && student.shape().last() >= 1, name,
+        ": the student's logits have shape ", student.shape(), ", expected B,C");
+  if (settings_.method().reads.teacher) {
+    check(teacher && teacher.shape() == student.shape() && teacher.type() == student.type(), name,
+          ": the teacher's logits are ", teacher.shape(), " ", teacher.type(), ", the student's ",
+          student.shape(), " ", student.type());
+  }
+  if (labels) {
+    check(inputs.labels && inputs.labels.type == DType::i32 && inputs.labels.size() == student.shape()[0],
+          name, ": labels are ", inputs.labels.shape, " ", inputs.labels.type,
+          ", expected i32, one for each of ", student.shape()[0], " samples");
+  }
+}
+
+Var weighted(const Pass& pass, const Var& x, double weight) {
+  return weight == 1 ? x : affine(pass, x, weight);
+}
+
+Var total(const std::vector<LossTerm>& terms, const Pass& pass) {
+  check(!terms.empty(), "total: there are no terms");
+  Var sum = terms[0].value;
+  for (size_t i = 1; i < terms.size(); ++i) sum = add(pass, sum, terms[i].value);
+  return sum;
+}
+
+}  // namespace retort

@@ -1,0 +1,79 @@
+// Distiller: a distillation method at work. It turns the logits of student and teacher into named loss terms.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "distill/method_settings.h"
+#include "engine/ops/ops.h"
+
+namespace retort {
+
+// One part of a loss, weighted: a loss is the sum of its terms.
+struct LossTerm {
+  std::string name;
+  Var value;  // [1]
+};
+
+// The logits of both nets for the same images, B,C. The teacher's are treated as constants.
+struct Logits {
+  Var student;
+  Var teacher;  // empty for a method that reads no teacher
+};
+
+// What a method may read of a batch.
+struct DistillInputs {
+  Logits logits;
+  Tensor labels;  // i32, B
+};
+
+class Distiller {
+ public:
+  Distiller(const MethodSettings& settings, Device& device);
+  virtual ~Distiller() = default;
+  Distiller(const Distiller&) = delete;
+  Distiller& operator=(const Distiller&) = delete;
+
+  const MethodSettings& settings() const { return settings_; }
+
+  // To be called before the first step of an epoch, counted from 1: sets the scalars that depend on it.
+  virtual void begin_epoch(int epoch);
+
+  // The loss of a training step: "ce", the cross-entropy of the student's raw logits with the labels times
+  // ce_weight, then w(e) times each distillation term, w(e) = min(epoch / warmup, 1), or 1 without warm-up.
+  std::vector<LossTerm> terms(const DistillInputs& inputs, const Pass& pass);
+
+  // The distillation terms alone, without cross-entropy and warm-up.
+  std::vector<LossTerm> distillation_terms(const DistillInputs& inputs, const Pass& pass);
+
+ protected:
+  // What a method defines. The inputs have been checked.
+  virtual std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) = 0;
+
+  // The logits as the distillation terms see them: standardised if the setting says so.
+  Logits prepared(const Logits& logits, const Pass& pass) const;
+
+  Device& device() { return device_; }
+
+ private:
+  void check_inputs(const DistillInputs& inputs, bool labels) const;
+
+  MethodSettings settings_;
+  Device& device_;
+  double ce_weight_ = 0, warmup_epochs_ = 0;
+  bool standardize_ = false;
+  Scalar warmup_;
+};
+
+// weight * x
+Var weighted(const Pass& pass, const Var& x, double weight);
+
+// The sum of the terms, [1].
+Var total(const std::vector<LossTerm>& terms, const Pass& pass);
+
+// For a MethodInfo's make.
+template <class Method>
+std::unique_ptr<Distiller> construct(const MethodSettings& settings, Device& device) {
+  return std::make_unique<Method>(settings, device);
+}
+
+}  // namespace retort

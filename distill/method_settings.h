@@ -1,0 +1,81 @@
+// The settings of a distillation method: which one, and its keys with defaults, ranges and help.
+//
+// A method is described by a MethodInfo in its own file (kd.cpp, pcd.cpp, ...) and listed in methods.cpp.
+// Settings are set as text, from a recipe's [method] table or from --set KEY=VALUE, and checked as they are
+// set.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace retort {
+
+class Device;
+class Distiller;
+class MethodSettings;
+
+struct MethodKey {
+  enum Kind { number, integer, flag, choice };
+
+  std::string name;
+  Kind kind;
+  std::string fallback;  // the value if nobody sets one
+  std::string help;
+  double minimum = 0;      // of a number or integer
+  bool exclusive = false;  // the value must be more than minimum, not equal
+  std::vector<std::string> choices = {};
+};
+
+struct MethodInfo {
+  std::string name;
+  std::string title;
+  std::string paper;  // "arXiv:1503.02531", or empty
+  // What its terms read besides the student's logits.
+  struct Reads {
+    bool teacher = true;
+    bool labels = false;
+  } reads;
+  std::vector<MethodKey> keys;
+  std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device);
+};
+
+// The four keys of every method with a teacher, with the method's own defaults.
+std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& temperature,
+                                   const std::string& warmup);
+
+class MethodSettings {
+ public:
+  // The method's defaults. Error(Fault::usage), naming the nearest method, if there is none of that name.
+  explicit MethodSettings(const std::string& method);
+
+  const MethodInfo& method() const { return *method_; }
+
+  // Error(Fault::usage) if the method has no such key (names the nearest) or the value is not allowed.
+  void set(const std::string& key, const std::string& value);
+
+  bool has(const std::string& key) const;     // the method has this key
+  bool is_set(const std::string& key) const;  // somebody set it
+
+  // The value, set or default. Error(Fault::internal) if the method has no such key of this kind.
+  double number(const std::string& key) const;
+  int integer(const std::string& key) const;
+  bool flag(const std::string& key) const;
+  const std::string& choice(const std::string& key) const;
+
+  // Every key's value, set or default, in the method's order, as set() takes it; to be written into
+  // config.toml.
+  struct Value {
+    const MethodKey& key;
+    std::string text;
+  };
+  std::vector<Value> list() const;
+
+ private:
+  const std::string& value(const std::string& key, MethodKey::Kind kind) const;
+
+  const MethodInfo* method_;
+  std::map<std::string, std::string> values_;
+};
+
+}  // namespace retort

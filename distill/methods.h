@@ -1,0 +1,17 @@
+// The distillation methods by name.
+#pragma once
+#include "distill/distiller.h"
+#include "distill/method_settings.h"
+
+namespace retort {
+
+// All of them, in the order in which a help text shows them. To add one: a file with its MethodInfo, a line
+// in methods.cpp.
+const std::vector<MethodInfo>& methods();
+
+// Null if there is none of that name.
+const MethodInfo* find_method(const std::string& name);
+
+std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device);
+
+}  // namespace retort

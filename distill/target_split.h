@@ -1,0 +1,26 @@
+// Losses that treat the labelled class and the others apart: what dkd, nkd and rld are made of.
+#pragma once
+#include "engine/ops/ops.h"
+
+namespace retort {
+
+// Which class of the teacher is set against the labelled class of the student.
+enum class TeacherClass { label, largest };
+
+// Mean over samples of weight bin(p, k; q, y): the KL divergence of the two-class distributions (p_k, 1 -
+// p_k) of the teacher and (q_y, 1 - q_y) of the student, p and q softmaxes at the temperature, y the label, k
+// the label or the class of the teacher's largest logit (the first at a tie). student B,C, labels i32 B ->
+// [1]. Error(Fault::usage) if C < 2.
+Var binary_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
+              TeacherClass k, double temperature, double weight);
+
+// not_label: all classes but the labelled one. below_label: those whose teacher logit is less than the
+// labelled class's.
+enum class Subset { not_label, below_label };
+
+// Mean over samples of weight KL(p || q), the softmaxes taken over a subset of the classes only; 0 for a
+// subset of fewer than two classes. cross_entropy: -sum p log q instead, which is not 0 at agreement.
+Var subset_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
+              Subset subset, double temperature, double weight, bool cross_entropy = false);
+
+}  // namespace retort
