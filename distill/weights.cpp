@@ -1,0 +1,83 @@
+#include "distill/weights.h"
+
+#include "distill/run_folder.h"
+#include "layers/hash.h"
+
+namespace retort {
+
+namespace {
+
+std::filesystem::path weights_path(const std::string& spec) {
+  namespace fs = std::filesystem;
+  const std::string suffix = ":best";
+  const bool best = spec.ends_with(suffix) && !fs::exists(spec);
+  const fs::path path = best ? spec.substr(0, spec.size() - suffix.size()) : spec;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  check(fs::exists(status), Fault::input, path.string(),
+        ": no such file or folder; expected weights (.safetensors) or a run's folder");
+  if (!fs::is_directory(status)) {
+    check(!best, Fault::input, path.string(), ": is a file; ':best' goes behind a run's folder");
+    return path;
+  }
+  check(RunFolder::is_run(path), Fault::input, path.string(),
+        ": is not the folder of a run (no config.toml)");
+  const fs::path file = best ? RunFolder::best_of(path) : RunFolder::last_of(path);
+  check(fs::exists(file), Fault::input, path.string(), ": the run has no ", file.filename().string(), " yet");
+  return file;
+}
+
+}  // namespace
+
+const std::string* Weights::metadata(const std::string& key) const {
+  const auto found = file.metadata.find(key);
+  return found == file.metadata.end() ? nullptr : &found->second;
+}
+
+Weights read_weights(const std::string& spec) {
+  Weights weights;
+  weights.source = spec;
+  weights.path = weights_path(spec);
+  weights.file = read_safetensors(weights.path);
+  if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
+  for (const char* last : {"fc.bias", "linear.bias", "classifier.bias", "classifier.0.bias"}) {
+    const HostTensor* bias = weights.file.find(last);
+    if (bias && bias->shape.size() == 1) weights.classes = bias->shape[0];
+  }
+  return weights;
+}
+
+std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device) {
+  const std::string& name = architecture.empty() ? weights.architecture : architecture;
+  check(!name.empty(), Fault::usage, weights.path.string(),
+        ": the file does not say which architecture it holds; name it (--model, or --teacher-model)");
+  check(weights.classes > 0, Fault::input, weights.path.string(),
+        ": no bias of a last linear layer (fc.bias, linear.bias, classifier.bias) to tell the number of "
+        "classes from");
+  std::unique_ptr<Model> model = make_model(name, device, {.classes = weights.classes});
+  load_state(*model, device, model_tensors(weights.file), weights.path.string() + " as " + name);
+  return model;
+}
+
+std::vector<HostTensor> model_tensors(const SafeTensors& file) {
+  std::vector<HostTensor> tensors;
+  for (const HostTensor& t : file.tensors) {
+    if (!t.name.starts_with(optimizer_prefix) && !t.name.starts_with(distiller_prefix)) tensors.push_back(t);
+  }
+  return tensors;
+}
+
+std::map<std::string, std::string> weights_metadata(const Model& model) {
+  return {{"format", "pt"},
+          {"producer", "retort"},
+          {"architecture", model.name},
+          {"classes", std::to_string(model.classes)}};
+}
+
+std::string weights_hash(const std::vector<HostTensor>& state) {
+  std::string hashes;
+  for (const HostTensor& t : state) hashes += t.name + hash_of(t.data);
+  return hash_of(std::as_bytes(std::span(hashes)));
+}
+
+}  // namespace retort

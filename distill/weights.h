@@ -1,0 +1,45 @@
+// Weights and run states in files. A checkpoint is a weights file with more in it: the model's tensors under
+// their PyTorch names, "optimizer.NAME" and "distiller.NAME" beside them, counters in the metadata.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "layers/state.h"
+#include "models/model.h"
+
+namespace retort {
+
+// Before the names of a checkpoint's other tensors.
+inline constexpr const char* optimizer_prefix = "optimizer.";
+inline constexpr const char* distiller_prefix = "distiller.";
+
+struct Weights {
+  std::string source;  // as the user named it, for messages
+  std::filesystem::path path;
+  std::string architecture;  // from the metadata; empty if the file does not say
+  int64_t classes = 0;       // from the metadata, or the last linear layer; 0 if neither is there
+  SafeTensors file;
+
+  const std::string* metadata(const std::string& key) const;
+};
+
+// spec: a .safetensors file, a run folder (its last weights), or RUN:best. Fault::input if it is not there or
+// not sound.
+Weights read_weights(const std::string& spec);
+
+// Builds the architecture (architecture, if given, else what the file says) and loads the tensors.
+// Fault::input naming the file if they do not fit; Fault::usage if neither names an architecture.
+std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device);
+
+// A file's tensors without those of optimizer and distiller.
+std::vector<HostTensor> model_tensors(const SafeTensors& file);
+
+// What a file says of the model in it: format, architecture, classes.
+std::map<std::string, std::string> weights_metadata(const Model& model);
+
+// XXH3 of all parameters and buffers, 16 digits: two models of equal hash compute the same.
+std::string weights_hash(const std::vector<HostTensor>& state);
+
+}  // namespace retort
