@@ -25,8 +25,8 @@ inline double closed_uniform(uint64_t hash, uint64_t i, int bits = 22) {
 }
 
 // count elements of a tensor, row-major.
-inline std::vector<double> closed_values(std::string_view name, int64_t count, double scale = 1, double shift = 0,
-                                         int bits = 22) {
+inline std::vector<double> closed_values(std::string_view name, int64_t count, double scale = 1,
+                                         double shift = 0, int bits = 22) {
   const uint64_t hash = fnv1a64(name);
   std::vector<double> values(static_cast<size_t>(count));
   for (size_t i = 0; i < values.size(); ++i) values[i] = shift + scale * closed_uniform(hash, i, bits);

@@ -184,7 +184,7 @@ def make_cases():
         linear("linear without bias", 3, 16, 10, bias=False),
         linear("linear of cifar", 4, 64, 100),
         batch_norm("batch norm", [4, 3, 3, 5], True),
-        batch_norm("batch norm of two values", [2, 1, 1, 3], True),
+        batch_norm("batch norm of three values", [3, 1, 1, 3], True),
         batch_norm("batch norm 33", [3, 7, 5, 33], True),
         batch_norm("batch norm eval", [2, 3, 3, 5], False),
         batch_norm("batch norm relu", [4, 3, 3, 6], True, op="batch_norm_relu"),
