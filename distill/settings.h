@@ -10,8 +10,8 @@
 namespace retort {
 
 struct DataSettings {
-  std::string spec = "synthetic";      // see open_dataset
-  std::string augment = "crop-flip";   // none | crop-flip
+  std::string spec = "synthetic";     // see open_dataset
+  std::string augment = "crop-flip";  // none | crop-flip
   bool shuffle = true;
   int64_t limit = 0;       // the first N training images, 0: all
   int64_t validation = 0;  // training images held out for choosing "best", 0: the test images choose
@@ -25,8 +25,8 @@ struct OptimizerSettings {
 };
 
 struct ScheduleSettings {
-  // Epochs (from 1) after which the learning rate is multiplied by factor. Not set: 150, 180, 210 of 240, scaled to
-  // the run's epochs by resolve().
+  // Epochs (from 1) after which the learning rate is multiplied by factor. Not set: 150, 180, 210 of 240,
+  // scaled to the run's epochs by resolve().
   std::optional<std::vector<int>> milestones;
   double factor = 0.1;
 };
@@ -42,11 +42,21 @@ struct RunSettings {
   uint64_t seed = 1;
   int epochs = 240;
   int64_t batch = 64;
-  double checkpoint_minutes = 5;  // between checkpoints inside an epoch; one is written after every epoch anyway
+  double checkpoint_minutes =
+      5;  // between checkpoints inside an epoch; one is written after every epoch anyway
   DataSettings data;
   OptimizerSettings optimizer;
   ScheduleSettings schedule;
   MethodSettings method{"ce"};
 };
+
+// The defaults of a command: train has method ce, distill has pcd.
+RunSettings default_settings(const std::string& command);
+
+// Checks what spans several keys (a model of that name, a teacher where the method reads one), and fills in
+// what nobody set: where a run has fewer epochs than the recipe's 240, milestones and the method's warm-up
+// scale with them; with 240 or more the recipe's own stand. Returns a line for the user for each thing that
+// was scaled. Fault::usage.
+std::vector<std::string> resolve(RunSettings& settings);
 
 }  // namespace retort

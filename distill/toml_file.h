@@ -1,0 +1,36 @@
+// TOML files (toml.io, 1.0) as plain trees that remember their lines, for messages.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace retort {
+
+struct TomlValue {
+  enum Kind { boolean, integer, number, string, date, array, table };
+
+  Kind kind = table;
+  int line = 0;  // in the file, from 1
+  bool as_boolean = false;
+  int64_t as_integer = 0;
+  double as_number = 0;
+  std::string as_string;
+  std::vector<TomlValue> items;                            // of an array
+  std::vector<std::pair<std::string, TomlValue>> entries;  // of a table, by name
+
+  const TomlValue* find(const std::string& name) const;  // of a table; nullptr if absent
+};
+
+// "a string", "an array", for messages.
+const char* name_of(TomlValue::Kind kind);
+
+// The file's top table. Fault::input if it is missing, unreadable or larger than 1 MiB, Fault::usage with
+// file and line if it is not TOML.
+TomlValue read_toml(const std::filesystem::path& file);
+
+// text as a TOML string, quotes included.
+std::string toml_quoted(const std::string& text);
+
+}  // namespace retort
