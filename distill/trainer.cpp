@@ -1,0 +1,342 @@
+#include "distill/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+#include "datasets/loader.h"
+#include "distill/checkpoint.h"
+#include "distill/curves_svg.h"
+#include "distill/device_batch.h"
+#include "distill/evaluate.h"
+#include "distill/methods.h"
+#include "distill/metric_totals.h"
+#include "distill/metrics_csv.h"
+#include "distill/setting_keys.h"
+#include "distill/tensorboard.h"
+#include "distill/text_format.h"
+#include "distill/weights.h"
+#include "engine/step_graph.h"
+#include "layers/atomic_file.h"
+
+namespace retort {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// "resnet8, pcd, seed 1"
+std::string run_name(const RunSettings& s) {
+  return text(s.model, s.teacher.empty() ? "" : ", " + s.method.method().name, ", seed ", s.seed);
+}
+
+class Trainer {
+ public:
+  Trainer(const RunSettings& settings, const DataSet& data, const RunFolder& folder, Progress& progress,
+          const StopSignal& stop);
+  Summary run(bool resume, const std::vector<std::string>& arguments);
+
+ private:
+  void prepare_teacher();
+  void open_records(bool resume, const std::vector<std::string>& arguments);
+  // False if a signal came.
+  bool train_epoch();
+  void step(const Batch& batch);
+  void finish_epoch();
+  MetricTotals::Values checked_totals();
+  void save(bool best);
+  void write_summary_now(const std::string& status);
+  void show(int64_t batches_done);
+  double seconds() const { return counters_.seconds + seconds_since(started_); }
+
+  RunSettings settings_;
+  const DataSet& data_;
+  const RunFolder& folder_;
+  Progress& progress_;
+  const StopSignal& stop_;
+
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Model> student_, teacher_;
+  std::unique_ptr<Distiller> distiller_;
+  MultiStepSchedule schedule_;
+  std::unique_ptr<Sgd> optimizer_;
+  Split split_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<DeviceBatch> batch_;
+  std::unique_ptr<MetricTotals> totals_;
+  std::unique_ptr<StepGraph> graph_;
+  std::unique_ptr<Evaluator> test_, validation_;
+
+  std::unique_ptr<MetricsCsv> csv_;
+  std::unique_ptr<TensorBoard> events_;
+  std::vector<std::string> term_names_;
+  Counters counters_;
+  Clock::time_point started_ = Clock::now();        // of this process
+  Clock::time_point epoch_started_ = Clock::now();  // of the epoch, in this process
+  Clock::time_point saved_ = Clock::now(), shown_ = Clock::now();
+};
+
+Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFolder& folder,
+                 Progress& progress, const StopSignal& stop)
+    : settings_(settings), data_(data), folder_(folder), progress_(progress), stop_(stop) {
+  device_ = Device::open({settings.device, settings.threads});
+  settings_.device = device_->backend().name();
+  check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
+
+  student_ = make_model(settings.model, *device_, {.classes = data.train.classes});
+  initialize(*student_, *device_, settings.seed);
+  if (!settings.init.empty()) {
+    const Weights weights = read_weights(settings.init);
+    load_state(*student_, *device_, model_tensors(weights.file),
+               weights.path.string() + " as " + settings.model);
+  }
+  distiller_ = make_distiller(settings.method, *device_);
+  if (distiller_->settings().method().reads.teacher) prepare_teacher();
+
+  schedule_ = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
+               settings.schedule.factor};
+  optimizer_ = std::make_unique<Sgd>(
+      *device_, parameters_of(*student_),
+      SgdOptions{settings.optimizer.lr, settings.optimizer.momentum, settings.optimizer.weight_decay});
+
+  split_ = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
+  const LoaderOptions loading{.batch = settings.batch,
+                              .seed = settings.seed,
+                              .shuffle = settings.data.shuffle,
+                              .augment = augment_named(settings.data.augment),
+                              .workers = settings.data.workers};
+  loader_ = std::make_unique<Loader>(data.train, split_.train, loading);
+  batch_ = std::make_unique<DeviceBatch>(*device_, data.train, settings.batch);
+  totals_ = std::make_unique<MetricTotals>(*device_);
+  graph_ = std::make_unique<StepGraph>(*device_);
+  test_ = std::make_unique<Evaluator>(*student_, *device_, data.test, EvaluateOptions{});
+  if (settings.data.validation > 0) {
+    validation_ = std::make_unique<Evaluator>(*student_, *device_, data.train,
+                                              EvaluateOptions{.samples = split_.validation});
+  }
+}
+
+void Trainer::prepare_teacher() {
+  check(!settings_.teacher.empty(), Fault::usage, "method ", settings_.method.method().name,
+        " needs a teacher: --teacher RUN or FILE");
+  teacher_ = load_model(read_weights(settings_.teacher), settings_.teacher_model, *device_);
+  check(teacher_->classes == data_.train.classes, Fault::input, settings_.teacher, ": the teacher tells ",
+        teacher_->classes, " classes apart, the data has ", data_.train.classes);
+  freeze(*teacher_);
+  // Its accuracy before hours are spent; a teacher near chance is most likely the wrong file.
+  Evaluator evaluator(*teacher_, *device_, data_.test, {});
+  const Evaluation e = evaluator.run(
+      [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
+  const std::string line =
+      text("teacher ", teacher_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
+           fixed(e.top5, 2), " % on ", e.n, " test images");
+  progress_.note(line);
+  folder_.log(line);
+}
+
+void Trainer::open_records(bool resume, const std::vector<std::string>& arguments) {
+  Environment environment = this_environment();
+  environment.device = settings_.device;
+  environment.devices.push_back(device_->backend().description());
+  environment.arguments = arguments;
+  environment.seed = settings_.seed;
+  environment.data = settings_.data.spec;
+  environment.data_hash = text(std::hex, data_.hash());
+  write_environment(folder_.environment(), environment, resume);
+  if (!resume) write_file(folder_.config(), settings_toml(settings_));
+}
+
+Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
+  // A kill between two renames may leave only the one before.
+  for (const auto& file : {folder_.last(), folder_.previous()}) {
+    if (!resume || !std::filesystem::exists(file)) continue;
+    counters_ = load_checkpoint(file, {*student_, *optimizer_, *device_});
+    totals_->restore(counters_.totals);
+    progress_.note(text("resuming at epoch ", counters_.epoch, ", batch ", counters_.batch));
+    break;
+  }
+  open_records(resume, arguments);
+  started_ = Clock::now();
+  write_summary_now("running");
+  for (; counters_.epoch <= settings_.epochs; ++counters_.epoch) {
+    if (stop_.received() || !train_epoch()) {
+      save(false);
+      write_summary_now("stopped");
+      folder_.log(text("stopped by a signal in epoch ", counters_.epoch, " after batch ", counters_.batch));
+      return read_summary(folder_.summary());
+    }
+    finish_epoch();
+  }
+  write_summary_now("finished");
+  folder_.log("finished");
+  return read_summary(folder_.summary());
+}
+
+void Trainer::step(const Batch& batch) {
+  const bool with_teacher = teacher_ != nullptr;
+  std::vector<std::string> names;
+  graph_->run(batch.size(), [&] {
+    Tape tape(*device_);
+    const Pass pass{*device_, &tape, true};
+    const Var images(batch.images);
+    const Var teacher = with_teacher ? (*teacher_)(images, Pass{*device_}) : Var();
+    const Var logits = (*student_)(images, pass);
+    const std::vector<LossTerm> terms = distiller_->terms({{logits, teacher}, batch.labels}, pass);
+    const Var loss = total(terms, pass);
+    totals_->add(loss, terms, logits, batch.labels, pass);
+    tape.backward(loss);
+    optimizer_->step();
+    for (const LossTerm& t : terms) names.push_back(t.name);
+  });
+  if (!csv_) {  // the first step of this process: now the terms have names
+    term_names_ = names;
+    csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), term_names_, counters_.epoch);
+    events_ = std::make_unique<TensorBoard>(folder_.tensorboard(), counters_.epoch);
+  }
+}
+
+MetricTotals::Values Trainer::checked_totals() {
+  MetricTotals::Values values = totals_->read();
+  if (!std::isfinite(values.loss)) {
+    write_summary_now("diverged");
+    const std::string line =
+        text("the loss is not finite in epoch ", counters_.epoch, ", at or before batch ", counters_.batch,
+             "; the last good checkpoint was kept. A smaller --lr may help");
+    folder_.log(line);
+    fail(Fault::diverged, line);
+  }
+  return values;
+}
+
+void Trainer::show(int64_t batches_done) {
+  const MetricTotals::Values values = checked_totals();
+  const double images = double(std::min<int64_t>(batches_done * settings_.batch, loader_->samples()));
+  progress_.batch({.epoch = counters_.epoch,
+                   .epochs = settings_.epochs,
+                   .batch = batches_done,
+                   .batches = loader_->batches(),
+                   .images = int64_t(images),
+                   .loss = images > 0 ? values.loss / images : std::numeric_limits<double>::quiet_NaN(),
+                   .top1 = images > 0 ? 100 * values.top1 / images : std::numeric_limits<double>::quiet_NaN(),
+                   .lr = schedule_.at(counters_.epoch)});
+}
+
+bool Trainer::train_epoch() {
+  epoch_started_ = saved_ = Clock::now();
+  optimizer_->set_learning_rate(schedule_.at(counters_.epoch));
+  distiller_->begin_epoch(counters_.epoch);
+  if (counters_.batch == 0) totals_->clear();
+  loader_->begin_epoch(counters_.epoch, counters_.batch);
+  show(counters_.batch);
+  while (const HostBatch* host = loader_->next()) {
+    step(batch_->upload(*host));
+    if (++counters_.batch == loader_->batches()) break;  // the epoch is finished before anything else is done
+    if (stop_.received()) return false;
+    if (seconds_since(shown_) > 0.1) {
+      show(counters_.batch);
+      shown_ = Clock::now();
+    }
+    if (seconds_since(saved_) > 60 * settings_.checkpoint_minutes) {
+      save(false);
+      saved_ = Clock::now();
+    }
+  }
+  return true;
+}
+
+void Trainer::finish_epoch() {
+  const MetricTotals::Values sums = checked_totals();
+  const double images = double(loader_->samples());
+  const auto activity = [&](int64_t done, int64_t total) { progress_.activity("testing", done, total); };
+  const Evaluation e = test_->run(activity);
+  const double score = validation_ ? validation_->run(activity).top1 : e.top1;
+
+  EpochMetrics row{.epoch = counters_.epoch,
+                   .lr = schedule_.at(counters_.epoch),
+                   .train_loss = sums.loss / images,
+                   .train_acc = 100 * sums.top1 / images,
+                   .test_loss = e.loss,
+                   .test_acc = e.top1,
+                   .test_acc_top5 = e.top5,
+                   .seconds = counters_.epoch_seconds + seconds_since(epoch_started_),
+                   .terms = {}};
+  for (double sum : sums.terms) row.terms.push_back(sum / images);
+  csv_->append(row);
+  events_->add(counters_.epoch, {{"train_loss", row.train_loss},
+                                 {"train_acc", row.train_acc},
+                                 {"test_loss", row.test_loss},
+                                 {"test_acc", row.test_acc},
+                                 {"test_acc_top5", row.test_acc_top5}});
+  write_learning_curves(folder_.plots() / "curves.svg", run_name(settings_), {{"", csv_->table()}});
+  progress_.epoch(row, settings_.epochs);
+
+  counters_.last = EpochResult{counters_.epoch, e.top1, e.top5, e.loss};
+  const bool best = score > counters_.best_score;
+  if (best) {
+    counters_.best_score = score;
+    counters_.best = counters_.last;
+  }
+  // The checkpoint stands at the beginning of the next epoch.
+  const Counters now = counters_;
+  counters_.batch = 0;
+  counters_.totals = {};
+  counters_.epoch_seconds = 0;
+  ++counters_.epoch;
+  totals_->clear();
+  epoch_started_ = Clock::now();
+  save(best);
+  counters_.epoch = now.epoch;
+  write_summary_now("running");
+}
+
+void Trainer::save(bool best) {
+  Counters c = counters_;
+  c.totals = checked_totals();
+  c.seconds = seconds();
+  if (c.batch > 0) c.epoch_seconds += seconds_since(epoch_started_);
+  std::map<std::string, std::string> metadata;
+  const auto& mean = data_.train.mean;
+  const auto& deviation = data_.train.stddev;
+  metadata["mean"] = text(mean[0], " ", mean[1], " ", mean[2]);
+  metadata["std"] = text(deviation[0], " ", deviation[1], " ", deviation[2]);
+  metadata["data"] = data_.name;
+  metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
+  if (c.last) metadata["top1"] = exact_decimal(c.last->top1);
+  const TrainingState state{*student_, *optimizer_, *device_};
+  save_checkpoint(folder_.last(), folder_.previous(), state, c, metadata);
+  if (best) save_checkpoint(folder_.best(), {}, state, c, metadata);
+}
+
+void Trainer::write_summary_now(const std::string& status) {
+  Summary s;
+  s.status = status;
+  s.command = settings_.command;
+  s.model = settings_.model;
+  s.teacher = settings_.teacher;
+  s.method = settings_.method.method().name;
+  s.data = settings_.data.spec;
+  s.device = settings_.device;
+  s.seed = settings_.seed;
+  s.epochs = settings_.epochs;
+  s.epochs_done = counters_.last ? counters_.last->epoch : 0;
+  s.seconds = seconds();
+  s.best_by = validation_ ? "validation" : "test";
+  s.best = counters_.best;
+  s.last = counters_.last;
+  if (status == "finished" || status == "stopped")
+    s.weights_hash = weights_hash(state_of(*student_, *device_));
+  write_summary(folder_.summary(), s);
+}
+
+}  // namespace
+
+Summary train(const RunSettings& settings, const DataSet& data, const RunFolder& folder, bool resume,
+              Progress& progress, const StopSignal& stop, const std::vector<std::string>& arguments) {
+  return Trainer(settings, data, folder, progress, stop).run(resume, arguments);
+}
+
+}  // namespace retort
