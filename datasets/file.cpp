@@ -22,6 +22,7 @@ InputFile::InputFile(const fs::path& path) : name_(path.string()) {
 }
 
 void InputFile::read(void* to, int64_t bytes) {
+  if (bytes == 0) return;
   errno = 0;
   const auto got = int64_t(std::fread(to, 1, size_t(bytes), file_.get()));
   check(got == bytes, Fault::input, name_, ": found ", with_commas(got), " bytes at byte ",

@@ -57,9 +57,9 @@ class Draws {
   float uniform(float low, float high) { return low + (high - low) * random_unit(word()); }
   int below(int n) { return int(random_below(word(), uint32_t(n))); }
   bool chance(float p) { return random_unit(word()) < p; }
-  Colour colour() {
-    const float r = uniform(0, 1), g = uniform(0, 1);
-    return {r, g, uniform(0, 1)};
+  Colour colour(float low, float high) {
+    const float r = uniform(low, high), g = uniform(low, high);
+    return {r, g, uniform(low, high)};
   }
 
  private:
@@ -77,16 +77,11 @@ struct Frame {
   float radius;
   float xx, xy, yx, yy;
 
-  // A rotation by any angle, from the rational parametrisation of the circle: t in [-1, 1] covers a half
-  // turn, the signs the rest.
-  static Frame random(Draws& draws, Point centre, float radius, float squeeze) {
-    const float t = draws.uniform(-1, 1);
+  // Turned by up to 2 atan(turn) either way, without a cosine: the rational parametrisation of the circle.
+  static Frame random(Draws& draws, Point centre, float radius, float squeeze, float turn) {
+    const float t = draws.uniform(-turn, turn);
     const float scale = 1.0f / (1.0f + t * t);
-    float cosine = (1.0f - t * t) * scale, sine = 2.0f * t * scale;
-    if (draws.chance(0.5f)) {
-      cosine = -cosine;
-      sine = -sine;
-    }
+    const float cosine = (1.0f - t * t) * scale, sine = 2.0f * t * scale;
     const float stretch = draws.uniform(1.0f - squeeze, 1.0f + squeeze);
     const float u = 1.0f / (radius * stretch), v = stretch / radius;
     return {centre, radius, cosine * u, sine * u, -sine * v, cosine * v};
@@ -177,11 +172,11 @@ class Canvas {
  public:
   explicit Canvas(Draws& draws) {
     // Bilinear between 5x5 colours that scatter around one.
-    const Colour base = draws.colour();
-    const float scatter = draws.uniform(0.05f, 0.45f);
+    const Colour base = draws.colour(0, 0.55f);
+    const float scatter = draws.uniform(0.05f, 0.3f);
     Colour lattice[5][5];
     for (auto& row : lattice)
-      for (Colour& node : row) node = mix(base, draws.colour(), scatter);
+      for (Colour& node : row) node = mix(base, draws.colour(0, 1), scatter);
     for (int y = 0; y < side; ++y)
       for (int x = 0; x < side; ++x) {
         const int j = y / 8, i = x / 8;
@@ -218,7 +213,7 @@ class Canvas {
   void develop(Draws& draws, uint8_t* out) {
     const float light = draws.uniform(0.75f, 1.15f);
     const float slope_x = draws.uniform(-0.012f, 0.012f), slope_y = draws.uniform(-0.012f, 0.012f);
-    const float noise = draws.uniform(0.02f, 0.14f) / 128.0f;
+    const float noise = draws.uniform(0.02f, 0.08f) / 128.0f;
     for (int y = 0; y < side; ++y)
       for (int x = 0; x < side; ++x) {
         const float factor = light + slope_x * float(x - side / 2) + slope_y * float(y - side / 2);
@@ -239,9 +234,9 @@ class Canvas {
 };
 
 // Two colours apart from one another by about `contrast`.
-Colour contrasting(Draws& draws, Colour from, float contrast) {
+Colour contrasting(Draws& draws, Colour from, float contrast, float low) {
   for (int tries = 0;; ++tries) {
-    const Colour c = draws.colour();
+    const Colour c = draws.colour(low, 1);
     const float apart = std::abs(c.r - from.r) + std::abs(c.g - from.g) + std::abs(c.b - from.b);
     if (apart >= contrast || tries == 16) return c;
   }
@@ -249,13 +244,13 @@ Colour contrasting(Draws& draws, Colour from, float contrast) {
 
 Figure random_figure(Draws& draws, int shape, int fill, Point centre, float radius, Colour background) {
   Figure f{};
-  f.frame = Frame::random(draws, centre, radius, 0.18f);
-  f.texture = Frame::random(draws, centre, 1, 0);
+  f.frame = Frame::random(draws, centre, radius, 0.15f, 0.2f);
+  f.texture = Frame::random(draws, centre, 1, 0, 1);
   f.shape = f.other_shape = shape;
   f.fill = f.other_fill = fill;
   f.period = draws.uniform(4.2f, 6.5f);
-  f.first = contrasting(draws, background, 0.55f);
-  f.second = contrasting(draws, f.first, 0.45f);
+  f.first = contrasting(draws, background, 1.0f, 0.3f);
+  f.second = contrasting(draws, f.first, 0.8f, 0);
   return f;
 }
 
@@ -264,31 +259,31 @@ void draw_image(uint64_t seed, Purpose purpose, uint32_t sample, int label, uint
   Canvas canvas(draws);
 
   // Clutter: small figures of any class around the one that counts.
-  const int clutter = draws.below(5);
+  const int clutter = draws.below(4);
   for (int i = 0; i < clutter; ++i) {
     const float x = draws.uniform(0, side), y = draws.uniform(0, side);
-    const float radius = draws.uniform(2.0f, 4.5f);
+    const float radius = draws.uniform(2.0f, 4.0f);
     const int shape = draws.below(shapes), fill = draws.below(fills);
     canvas.paint(random_figure(draws, shape, fill, {x, y}, radius, canvas.at(int(x), int(y))));
   }
 
-  const float radius = draws.uniform(6.5f, 11.5f);
-  const float x = draws.uniform(11, 21), y = draws.uniform(11, 21);
+  const float radius = draws.uniform(8.5f, 12);
+  const float x = draws.uniform(13, 19), y = draws.uniform(13, 19);
   Figure figure =
       random_figure(draws, label / fills, label % fills, {x, y}, radius, canvas.at(int(x), int(y)));
   // Some images are partly something else: the label is what outweighs.
-  if (draws.chance(0.35f)) {
+  if (draws.chance(0.25f)) {
     figure.other_shape = draws.below(shapes);
     figure.shape_blend = draws.uniform(0, 0.45f);
   }
-  if (draws.chance(0.35f)) {
+  if (draws.chance(0.25f)) {
     figure.other_fill = draws.below(fills);
     figure.fill_blend = draws.uniform(0, 0.45f);
   }
   canvas.paint(figure);
 
   // What lies over it.
-  const int covers = draws.below(3);
+  const int covers = draws.below(2);
   for (int i = 0; i < covers; ++i) {
     const float angle_x = draws.uniform(-radius, radius), angle_y = draws.uniform(-radius, radius);
     const float size = draws.uniform(1.5f, 4.0f);
@@ -304,8 +299,8 @@ ImageSet draw_set(uint64_t seed, Purpose purpose, int count) {
   set.classes = classes;
   for (int c = 0; c < classes; ++c)
     set.class_names.push_back(text(fill_names[c % fills], ' ', shape_names[c / fills]));
-  set.mean = {.4789f, .4759f, .4770f};
-  set.stddev = {.2413f, .2405f, .2409f};
+  set.mean = {.3678f, .3661f, .3668f};
+  set.stddev = {.2073f, .2078f, .2068f};
   set.images.resize(size_t(count) * side * side * 3);
   set.labels.resize(size_t(count));
   std::atomic<int> next{0};

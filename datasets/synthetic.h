@@ -8,7 +8,7 @@
 namespace retort {
 
 struct SyntheticOptions {
-  int train = 4800, test = 1920;  // multiples of the number of classes make balanced sets
+  int train = 6000, test = 1920;  // multiples of the number of classes make balanced sets
   uint64_t seed = 1;
 
   // "" or "train=N,test=N,seed=N" in any order; Fault::usage otherwise.

@@ -1,0 +1,34 @@
+// Pictures from JPEG and PNG files.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace retort {
+
+struct Image {
+  int height = 0, width = 0;
+  std::vector<uint8_t> pixels;  // H,W,3: R, G, B
+};
+
+// Grey becomes RGB; transparency is dropped; 16 bits become 8; the orientation a camera notes is not applied.
+// `name` is for messages. What is not a whole JPEG or PNG, or has more than 16,384 rows or columns or 2^26
+// pixels, is a Fault::input.
+Image decode_image(std::span<const uint8_t> file, const std::string& name);
+Image read_image(const std::filesystem::path& path);
+
+// The image itself if it is side x side, else resized so that its shorter side is `side`, and the centre cut
+// out.
+struct Fitted {
+  Image image;
+  bool resized = false;  // whether anything had to be done
+};
+Fitted fit_image(const Image& image, int side);
+
+// Bilinear with antialiasing, as Pillow and torchvision resize: each result is a mean of the source weighted
+// by a triangle as wide as the reduction.
+Image resize_image(const Image& image, int height, int width);
+
+}  // namespace retort
