@@ -13,6 +13,7 @@ constexpr int block_pixels = many_registers ? 8 : 6;
 constexpr int block_vectors = many_registers ? 3 : 2;
 constexpr int gradient_outputs = many_registers ? 8 : 4;
 constexpr int gradient_vectors = 3;
+constexpr int gradient_positions = many_registers ? 256 : 128;
 
 // `count` vectors are cut into panels of nearly equal width, at most `widest`.
 struct Panels {
@@ -85,6 +86,17 @@ struct Position {
   }
 };
 
+// The last vector of outputs, of which only `wanted` exist.
+template <class T>
+__attribute__((noinline)) void finish_tail(const Correlation<T>& p, const T* sum, int64_t at, int64_t channel,
+                                           int64_t wanted) {
+  for (int64_t k = 0; k < wanted; ++k) {
+    T value = sum[k] + (p.bias ? p.bias[channel + k] : T(0));
+    if (p.add) value += p.add[at + k];
+    p.y.data[at + k] = p.relu && !(value > T(0)) ? T(0) : value;
+  }
+}
+
 // Sums for `pixels` positions x `vectors` vectors of outputs, and what follows them. x and y point at the
 // positions' windows and results; width is the number of outputs that exist in this panel.
 template <class T, int pixels, int vectors>
@@ -105,28 +117,21 @@ void correlate_block(const Correlation<T>& p, const T* const* x, const int64_t* 
       });
     }
   }
-  const T* bias = p.bias ? p.bias + first : nullptr;
-  const T* add = p.add ? p.add + first : nullptr;
-  T* to = p.y.data + first;
-  const auto finish = [&](V & s, V b, V a) __attribute__((always_inline)) {
-    s = s + b + a;
-    if (p.relu) s = s > T(0) ? s : V{};
-  };
   unroll<vectors>([&](int v) __attribute__((always_inline)) {
-    const int64_t wanted = width - v * n;
+    const int64_t channel = first + v * n, wanted = width - v * n;
     if (wanted >= n) {
-      const V b = bias ? load(bias + v * n) : V{};
+      const V bias = p.bias ? load(p.bias + channel) : V{};
       unroll<pixels>([&](int m) __attribute__((always_inline)) {
-        finish(sum[m][v], b, add ? load(add + y[m] + v * n) : V{});
-        store(to + y[m] + v * n, sum[m][v]);
+        V value = sum[m][v] + bias;
+        if (p.add) value += load(p.add + y[m] + channel);
+        if (p.relu) value = value > T(0) ? value : V{};
+        store(p.y.data + y[m] + channel, value);
       });
     } else {
-      const V b = bias ? load_first(bias + v * n, wanted) : V{};
-      for (int m = 0; m < pixels; ++m) {
-        V s = sum[m][v];
-        finish(s, b, add ? load_first(add + y[m] + v * n, wanted) : V{});
-        store_first(to + y[m] + v * n, s, wanted);
-      }
+      V spilled[pixels];
+      unroll<pixels>([&](int m) __attribute__((always_inline)) { spilled[m] = sum[m][v]; });
+      for (int m = 0; m < pixels; ++m)
+        finish_tail(p, reinterpret_cast<const T*>(spilled + m), y[m] + channel, channel, wanted);
     }
   });
 }
@@ -181,6 +186,11 @@ void correlate(const Correlation<T>& p) {
   }
 }
 
+template <class T>
+__attribute__((noinline)) void store_tail(const T* sum, int64_t wanted, bool accumulate, T* to) {
+  for (int64_t t = 0; t < wanted; ++t) to[t] = accumulate ? to[t] + sum[t] : sum[t];
+}
+
 // dw of `outputs` output channels x `vectors` vectors of one kernel row, over all positions. dy and x point
 // at the first output and the first element of the run.
 template <class T, int outputs, int vectors>
@@ -203,16 +213,19 @@ void gradient_block(const WeightGradient<T>& p, const T* dy, const T* x, T* dw, 
     }
   }
   const int64_t output_step = p.x.taps * p.x.run;
-  unroll<outputs>([&](int k) __attribute__((always_inline)) {
-    unroll<vectors>([&](int v) __attribute__((always_inline)) {
-      T* to = dw + k * output_step + v * n;
-      const int64_t wanted = width - v * n;
-      if (wanted >= n) {
-        store(to, p.accumulate ? load(to) + sum[k][v] : sum[k][v]);
-      } else {
-        store_first(to, p.accumulate ? load_first(to, wanted) + sum[k][v] : sum[k][v], wanted);
-      }
-    });
+  unroll<vectors>([&](int v) __attribute__((always_inline)) {
+    T* to = dw + v * n;
+    const int64_t wanted = width - v * n;
+    if (wanted >= n) {
+      unroll<outputs>([&](int k) __attribute__((always_inline)) {
+        store(to + k * output_step, p.accumulate ? load(to + k * output_step) + sum[k][v] : sum[k][v]);
+      });
+    } else {
+      V spilled[outputs];
+      unroll<outputs>([&](int k) __attribute__((always_inline)) { spilled[k] = sum[k][v]; });
+      for (int k = 0; k < outputs; ++k)
+        store_tail(reinterpret_cast<const T*>(spilled + k), wanted, p.accumulate, to + k * output_step);
+    }
   });
 }
 
@@ -248,8 +261,9 @@ void weight_gradient(const WeightGradient<T>& p) {
 }
 
 template <class T>
-constexpr ConvKernels<T> table = {lanes<T>,     block_vectors* lanes<T>, lanes<T> - 1, pad<T>, pack<T>,
-                                  correlate<T>, weight_gradient<T>};
+constexpr ConvKernels<T> table = {
+    lanes<T>,     block_vectors* lanes<T>, gradient_positions, lanes<T> - 1, pad<T>, pack<T>,
+    correlate<T>, weight_gradient<T>};
 
 }  // namespace
 

@@ -75,9 +75,10 @@ struct Packing {
 
 template <class T>
 struct ConvKernels {
-  int lanes;     // outputs are packed in multiples of this
-  int panel;     // outputs of the widest register block
-  int overread;  // see WeightGradient
+  int lanes;               // outputs are packed in multiples of this
+  int panel;               // outputs of the widest register block
+  int gradient_positions;  // so many at a time in weight_gradient stay in the first-level cache
+  int overread;            // see WeightGradient
   void (*pad)(const Padding<T>&);
   void (*pack)(const Packing<T>&);
   void (*correlate)(const Correlation<T>&);

@@ -103,7 +103,7 @@ void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t out
                                     bool accumulate) {
   const int64_t length = x.length(), size = x.groups * outputs * length, channels = x.groups * outputs;
   const bool direct = x.direct() && x.run() % kernels_.lanes == 0;
-  const Parts parts = cut(x, direct, length * outputs, most_positions / 2);
+  const Parts parts = cut(x, direct, length * outputs, kernels_.gradient_positions);
   const int64_t count = parts.count();
   const int64_t room = partial_bytes / int64_t(sizeof(T)) / std::max<int64_t>(size, 1);
   const int64_t shards = std::max<int64_t>(std::min({count, most_shards, room}), 1);

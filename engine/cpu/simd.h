@@ -34,21 +34,6 @@ RETORT_HD void store(T* to, Vector<T> v) {
   *reinterpret_cast<Vector<T>*>(to) = v;
 }
 
-// The first count < lanes elements; the others are 0.
-template <class T>
-RETORT_HD Vector<T> load_first(const T* from, int64_t count) {
-  Vector<T> v = {};
-  for (int i = 0; i < lanes<T>; ++i)
-    if (i < count) v[i] = from[i];
-  return v;
-}
-
-template <class T>
-RETORT_HD void store_first(T* to, Vector<T> v, int64_t count) {
-  for (int i = 0; i < lanes<T>; ++i)
-    if (i < count) to[i] = v[i];
-}
-
 // f(0), ..., f(n - 1), written out, so that arrays of vectors indexed by the argument stay in registers.
 template <int n, class F>
 RETORT_HD void unroll(const F& f) {
