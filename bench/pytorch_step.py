@@ -6,10 +6,10 @@ Written for PyTorch 2.15; the version that ran is in the output.
 
 A step is what a training loop does with a batch that lies in memory: forward, loss, backward, SGD (momentum
 0.9, weight decay 5e-4). With --teacher also the teacher's forward pass in evaluation mode, without
-gradients, and the distillation loss beside cross-entropy. f32, channels_last, optimizer in its fused form.
---compile compiles the student's part and the teacher with torch.compile; --best measures eager and compiled
-in turns and reports the faster. Prints one JSON object: median, quartiles, minimum in milliseconds, number
-of steps, versions.
+gradients, and the distillation loss beside cross-entropy; that teacher keeps its batch norms, as PyTorch
+training loops do. f32, channels_last, optimizer in its fused form. --compile compiles the student's part
+and the teacher with torch.compile; --best measures eager and compiled in turns and reports the faster.
+Prints one JSON object: median, quartiles, minimum in milliseconds, number of steps, versions.
 """
 
 import argparse
