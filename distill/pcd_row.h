@@ -92,9 +92,9 @@ struct PcdRow {
     const T p_total = lanes.template sum<T>(m, [=](int64_t i) { return p[i]; });
     const T q_scale = T(1) / q_total, p_scale = T(1) / p_total;
     const T log_ratio = logarithm(p_total) - logarithm(q_total);
-    // sum p (log p - log q); the logarithms come from the logits, so that a probability of 0 does no harm.
-    const T kl = p_scale * lanes.template sum<T>(m, [=](int64_t i) {
-      return p[i] * (((t[i] - t_top) - (s[i] - s_top)) * it - log_ratio);
+    // The logarithms come from the logits, so that a probability of 0 does no harm.
+    const T kl = lanes.template sum<T>(m, [=](int64_t i) {
+      return kl_part(p[i] * p_scale, q[i] * q_scale, ((t[i] - t_top) - (s[i] - s_top)) * it - log_ratio);
     });
     if (!cosine) {
       lanes.each(m, [=](int64_t i) { d[i] += q[i] * q_scale - p[i] * p_scale; });

@@ -31,8 +31,8 @@ struct BinaryKlRow {
     const T a = exponential(of_teacher.log_own), b = exponential(of_student.log_own);
     const T not_a = exponential(of_teacher.log_others), not_b = exponential(of_student.log_others);
     if (lanes.leader()) {
-      loss[row] = w * (a * (of_teacher.log_own - of_student.log_own) +
-                       not_a * (of_teacher.log_others - of_student.log_others));
+      loss[row] = w * (kl_part(a, b, of_teacher.log_own - of_student.log_own) +
+                       kl_part(not_a, not_b, of_teacher.log_others - of_student.log_others));
     }
     if (gradient) {
       // b - a for the labelled class; the others share the opposite in proportion to their probabilities. Of
@@ -111,11 +111,13 @@ struct SubsetKlRow {
         n, [=](int64_t i) { return member(i) ? exponential((s[i] - s_top) * it) : T(0); }));
     const T t_log = logarithm(lanes.template sum<T>(
         n, [=](int64_t i) { return member(i) ? exponential((t[i] - t_top) * it) : T(0); }));
-    const T of_teacher = cross_entropy ? T(0) : T(1);
+    const bool plain = !cross_entropy;
     const T value = lanes.template sum<T>(n, [=](int64_t i) {
       const T log_p = (t[i] - t_top) * it - t_log;
       const T log_q = (s[i] - s_top) * it - s_log;
-      return member(i) ? exponential(log_p) * (of_teacher * log_p - log_q) : T(0);
+      const T p = exponential(log_p);
+      const T part = plain ? kl_part(p, exponential(log_q), log_p - log_q) : -p * log_q;
+      return member(i) ? part : T(0);
     });
     if (lanes.leader()) loss[row] = w * value;
     if (out) {

@@ -73,12 +73,17 @@ void expect_gradient(const std::vector<double>& found, const json& expected, dou
     }
     return;
   }
-  expect_near(abs_sum, expected["abs_sum"], tolerance, 0, what + ", sum of the absolute gradient");
-  expect_near(probe, expected["probe"], tolerance, abs_sum, what + ", gradient's probe");
+  expect_near(abs_sum, expected["abs_sum"], tolerance, 1e-11, what + ", sum of the absolute gradient");
+  expect_near(probe, expected["probe"], tolerance, std::max(abs_sum, 1e-11), what + ", gradient's probe");
   for (const auto& entry : expected["entries"]) {
     expect_near(found[size_t(entry[0])], entry[1], tolerance, largest,
                 what + ", gradient entry " + entry.dump());
   }
+}
+
+// Whether a program in f32 sees the same ranking: its differences are exact, unless it standardises.
+bool ranking_survives_f32(const json& c) {
+  return !c.contains("rank_gap") || !c["settings"].value("standardize", false) || c["rank_gap"] > 1e-5;
 }
 
 bool known_method(const json& c) {
@@ -90,13 +95,18 @@ void expect_case(const json& c, Device& device, DType arithmetic, double toleran
       text(std::string(c["method"]), " on ", std::string(c["set"]), " ", c["settings"].dump());
   ProbeInput input = input_of(c);
   input.arithmetic = arithmetic;
+  // Where the reference (dkd's binary part) or the method itself (1 - correlation) cancels, digits are
+  // absolute.
+  const double scale = c["method"] == "dist"                          ? 1
+                       : c["method"] == "dkd" || c["method"] == "rld" ? 1e-4
+                                                                      : 1e-12;
   const ProbeResult result = probe_loss(settings_of(c), device, input);
   ASSERT_EQ(result.terms.size(), c["terms"].size()) << what;
   for (const auto& [name, value] : result.terms) {
     ASSERT_TRUE(c["terms"].contains(name)) << what << ", term " << name;
-    expect_near(value, c["terms"][name], tolerance, 1e-3, what + ", term " + name);
+    expect_near(value, c["terms"][name], tolerance, scale, what + ", term " + name);
   }
-  expect_near(result.loss, c["value"], tolerance, 1e-3, what);
+  expect_near(result.loss, c["value"], tolerance, scale, what);
   expect_gradient(result.gradient, c["gradient"], tolerance, what);
 }
 
@@ -109,6 +119,13 @@ TEST(Losses, F64IsPyTorchs) {
     ++compared;
   }
   EXPECT_GT(compared, 600);
+}
+
+TEST(Losses, F32IsPyTorchsF64UpToRounding) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  for (const json& c : reference()["cases"]) {
+    if (known_method(c) && ranking_survives_f32(c)) expect_case(c, *device, DType::f32, 5e-5);
+  }
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ struct KlRow {
     const T kl = lanes.template sum<T>(n, [=](int64_t i) {
       const T log_p = (t[i] - t_top) * it - t_log;
       const T log_q = (s[i] - s_top) * it - s_log;
-      return exponential(log_p) * (log_p - log_q);
+      return kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
     });
     if (lanes.leader()) loss[row] = w * kl;
     if (gradient) {
