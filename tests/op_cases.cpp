@@ -2,6 +2,7 @@
 
 #include "engine/random.h"
 #include "layers/module.h"
+#include "tests/distill_op_cases.h"
 
 namespace retort {
 
@@ -193,6 +194,7 @@ std::vector<OpCase> make_cases() {
   add_binary_cases<sub>(all, "sub");
   add_binary_cases<mul>(all, "mul");
   add_binary_cases<div>(all, "div");
+  add_distillation_cases(all);
   return all;
 }
 

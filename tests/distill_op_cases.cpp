@@ -1,0 +1,78 @@
+#include "tests/distill_op_cases.h"
+
+#include "distill/methods.h"
+#include "distill/pcd.h"
+#include "distill/standardize.h"
+#include "distill/target_split.h"
+
+namespace retort {
+
+namespace {
+
+constexpr int64_t samples = 6, classes = 23;
+
+Var some_labels(const Pass& pass) {
+  Var labels = pass.make({samples}, DType::i32);
+  std::vector<int32_t> values;
+  for (int64_t i = 0; i < samples; ++i) values.push_back(int32_t((7 * i + 3) % classes));
+  pass.backend().upload(labels, values.data());
+  return labels;
+}
+
+using Loss = std::function<Var(const Pass& pass, const Var& student, const Var& teacher)>;
+
+OpCase loss_case(const std::string& name, const Loss& loss) {
+  const Shape shape{samples, classes};
+  return {name,
+          {{shape, OpInput::logits}, {shape, OpInput::constant}},
+          [loss](const Pass& pass, const std::vector<Var>& in) { return loss(pass, in[0], in[1]); }};
+}
+
+OpCase method_case(const MethodInfo& method, bool standardised) {
+  return loss_case(
+      text("method ", method.name, standardised ? ", standardised" : ""),
+      [name = method.name, standardised](const Pass& pass, const Var& student, const Var& teacher) {
+        MethodSettings settings(name);
+        if (standardised) settings.set("standardize", "true");
+        const auto distiller = make_distiller(settings, pass.device);
+        const Var labels = some_labels(pass);
+        return total(distiller->distillation_terms({{student, teacher}, labels}, pass), pass);
+      });
+}
+
+OpCase pcd_case(const std::string& name, const PcdSpec& spec) {
+  return loss_case(name, [spec](const Pass& pass, const Var& student, const Var& teacher) {
+    return pcd_loss(pass, student, teacher, spec);
+  });
+}
+
+}  // namespace
+
+void add_distillation_cases(std::vector<OpCase>& all) {
+  all.push_back({"standardize",
+                 {{{samples, classes}, OpInput::logits}},
+                 [](const Pass& pass, const auto& in) { return standardize(pass, in[0]); }});
+  all.push_back(pcd_case("pcd, class order", {.ranked = false}));
+  all.push_back(pcd_case("pcd, unweighted", {.cosine = false}));
+  all.push_back(pcd_case("pcd, every class alone", {.temperature = 1, .stages = int(classes)}));
+  for (const TeacherClass k : {TeacherClass::label, TeacherClass::largest}) {
+    all.push_back(loss_case(k == TeacherClass::label ? "binary kl, label" : "binary kl, largest",
+                            [k](const Pass& pass, const Var& student, const Var& teacher) {
+                              return binary_kl(pass, student, teacher, some_labels(pass), k, 2.0, 4.0);
+                            }));
+  }
+  for (const bool cross_entropy : {false, true}) {
+    all.push_back(loss_case(cross_entropy ? "subset cross-entropy" : "subset kl, below the label",
+                            [=](const Pass& pass, const Var& student, const Var& teacher) {
+                              const Subset subset = cross_entropy ? Subset::not_label : Subset::below_label;
+                              return subset_kl(pass, student, teacher, some_labels(pass), subset, 2.0, 4.0,
+                                               cross_entropy);
+                            }));
+  }
+  for (const MethodInfo& method : methods()) {
+    all.push_back(method_case(method, false));
+    if (method.reads.teacher) all.push_back(method_case(method, true));
+  }
+}
+
+}  // namespace retort
