@@ -65,10 +65,10 @@ RETORT_HD T absolute(T x) {
   return x < T(0) ? -x : x;
 }
 
-
 // One class's part of KL(p || q), given x = log p - log q: p x - p + q = p (x - 1 + e^-x), whose sum over the
 // classes is the divergence, since p and q both sum to 1. Unlike p x, no part is negative, so that nothing
-// cancels and f32 keeps its digits where p and q nearly agree; there x - 1 + e^-x is taken by its Taylor series.
+// cancels and f32 keeps its digits where p and q nearly agree; there x - 1 + e^-x is taken by its Taylor
+// series.
 template <class T>
 RETORT_HD T kl_part(T p, T q, T x) {
   constexpr int last = sizeof(T) == 4 ? 8 : 14;
