@@ -1,6 +1,6 @@
 #include "engine/cpu/conv_kernels.h"
 
-#include "engine/cpu/simd.h"
+#include "engine/cpu/conv_finish.h"
 
 namespace retort {
 
@@ -74,29 +74,6 @@ void pack(const Packing<T>& p) {
   }
 }
 
-// Steps through the positions of a grid in order.
-struct Position {
-  int64_t n = 0, i = 0, j = 0;
-  template <class Problem>
-  RETORT_HD void next(const Problem& p) {
-    if (++j == p.width) {
-      j = 0;
-      if (++i == p.height) i = 0, ++n;
-    }
-  }
-};
-
-// The last vector of outputs, of which only `wanted` exist.
-template <class T>
-__attribute__((noinline)) void finish_tail(const Correlation<T>& p, const T* sum, int64_t at, int64_t channel,
-                                           int64_t wanted) {
-  for (int64_t k = 0; k < wanted; ++k) {
-    T value = sum[k] + (p.bias ? p.bias[channel + k] : T(0));
-    if (p.add) value += p.add[at + k];
-    p.y.data[at + k] = p.relu && !(value > T(0)) ? T(0) : value;
-  }
-}
-
 // Sums for `pixels` positions x `vectors` vectors of outputs, and what follows them. x and y point at the
 // positions' windows and results; width is the number of outputs that exist in this panel.
 template <class T, int pixels, int vectors>
@@ -107,31 +84,26 @@ void correlate_block(const Correlation<T>& p, const T* const* x, const int64_t* 
   V sum[pixels][vectors] = {};
   for (int64_t r = 0; r < p.x.taps; ++r) {
     const T* operand[pixels];
-    unroll<pixels>([&](int m) __attribute__((always_inline)) { operand[m] = x[m] + r * p.x.tap_step; });
+    unroll<pixels>([&](int m) RETORT_FLAT { operand[m] = x[m] + r * p.x.tap_step; });
     for (int64_t t = 0; t < p.x.run; ++t, w += vectors * n) {
       V weight[vectors];
-      unroll<vectors>([&](int v) __attribute__((always_inline)) { weight[v] = load(w + v * n); });
-      unroll<pixels>([&](int m) __attribute__((always_inline)) {
+      unroll<vectors>([&](int v) RETORT_FLAT { weight[v] = load(w + v * n); });
+      unroll<pixels>([&](int m) RETORT_FLAT {
         const T value = operand[m][t];
-        unroll<vectors>([&](int v) __attribute__((always_inline)) { sum[m][v] += value * weight[v]; });
+        unroll<vectors>([&](int v) RETORT_FLAT { sum[m][v] += value * weight[v]; });
       });
     }
   }
-  unroll<vectors>([&](int v) __attribute__((always_inline)) {
+  unroll<vectors>([&](int v) RETORT_FLAT {
     const int64_t channel = first + v * n, wanted = width - v * n;
     if (wanted >= n) {
       const V bias = p.bias ? load(p.bias + channel) : V{};
-      unroll<pixels>([&](int m) __attribute__((always_inline)) {
-        V value = sum[m][v] + bias;
-        if (p.add) value += load(p.add + y[m] + channel);
-        if (p.relu) value = value > T(0) ? value : V{};
-        store(p.y.data + y[m] + channel, value);
-      });
+      unroll<pixels>([&](int m) RETORT_FLAT { finish(p, sum[m][v], bias, y[m], channel); });
     } else {
       V spilled[pixels];
-      unroll<pixels>([&](int m) __attribute__((always_inline)) { spilled[m] = sum[m][v]; });
+      unroll<pixels>([&](int m) RETORT_FLAT { spilled[m] = sum[m][v]; });
       for (int m = 0; m < pixels; ++m)
-        finish_tail(p, reinterpret_cast<const T*>(spilled + m), y[m] + channel, channel, wanted);
+        finish_tail(p, reinterpret_cast<const T*>(spilled + m), y[m], channel, wanted);
     }
   });
 }
@@ -139,35 +111,9 @@ void correlate_block(const Correlation<T>& p, const T* const* x, const int64_t* 
 // All positions for one panel of `vectors` vectors of outputs.
 template <class T, int vectors>
 void correlate_panel(const Correlation<T>& p, const T* w, int64_t first, int64_t width) {
-  const int64_t positions = p.images * p.height * p.width;
-  Position at;
-  const T* x[block_pixels];
-  int64_t y[block_pixels];
-  const auto place = [&](int count) __attribute__((always_inline)) {
-    for (int m = 0; m < count; ++m, at.next(p)) {
-      x[m] = p.x.x + at.n * p.x.image + at.i * p.x.row + at.j * p.x.pixel;
-      y[m] = at.n * p.y.image + at.i * p.y.row + at.j * p.y.pixel;
-    }
-  };
-  int64_t left = positions;
-  for (; left >= block_pixels; left -= block_pixels) {
-    place(block_pixels);
-    correlate_block<T, block_pixels, vectors>(p, x, y, w, first, width);
-  }
-  if (left >= 4) {
-    place(4);
-    correlate_block<T, 4, vectors>(p, x, y, w, first, width);
-    left -= 4;
-  }
-  if (left >= 2) {
-    place(2);
-    correlate_block<T, 2, vectors>(p, x, y, w, first, width);
-    left -= 2;
-  }
-  if (left) {
-    place(1);
-    correlate_block<T, 1, vectors>(p, x, y, w, first, width);
-  }
+  for_pixel_blocks<T, block_pixels>(p, [&]<int pixels>(const T* const* x, const int64_t* y) {
+    correlate_block<T, pixels, vectors>(p, x, y, w, first, width);
+  });
 }
 
 template <class T>
@@ -186,11 +132,6 @@ void correlate(const Correlation<T>& p) {
   }
 }
 
-template <class T>
-__attribute__((noinline)) void store_tail(const T* sum, int64_t wanted, bool accumulate, T* to) {
-  for (int64_t t = 0; t < wanted; ++t) to[t] = accumulate ? to[t] + sum[t] : sum[t];
-}
-
 // dw of `outputs` output channels x `vectors` vectors of one kernel row, over all positions. dy and x point
 // at the first output and the first element of the run.
 template <class T, int outputs, int vectors>
@@ -204,25 +145,25 @@ void gradient_block(const WeightGradient<T>& p, const T* dy, const T* x, T* dw, 
       const T* operand = x + image * p.x.image + i * p.x.row;
       for (int64_t j = 0; j < p.width; ++j, d += p.dy.pixel, operand += p.x.pixel) {
         V value[vectors];
-        unroll<vectors>([&](int v) __attribute__((always_inline)) { value[v] = load(operand + v * n); });
-        unroll<outputs>([&](int k) __attribute__((always_inline)) {
+        unroll<vectors>([&](int v) RETORT_FLAT { value[v] = load(operand + v * n); });
+        unroll<outputs>([&](int k) RETORT_FLAT {
           const T factor = d[k];
-          unroll<vectors>([&](int v) __attribute__((always_inline)) { sum[k][v] += factor * value[v]; });
+          unroll<vectors>([&](int v) RETORT_FLAT { sum[k][v] += factor * value[v]; });
         });
       }
     }
   }
   const int64_t output_step = p.x.taps * p.x.run;
-  unroll<vectors>([&](int v) __attribute__((always_inline)) {
+  unroll<vectors>([&](int v) RETORT_FLAT {
     T* to = dw + v * n;
     const int64_t wanted = width - v * n;
     if (wanted >= n) {
-      unroll<outputs>([&](int k) __attribute__((always_inline)) {
+      unroll<outputs>([&](int k) RETORT_FLAT {
         store(to + k * output_step, p.accumulate ? load(to + k * output_step) + sum[k][v] : sum[k][v]);
       });
     } else {
       V spilled[outputs];
-      unroll<outputs>([&](int k) __attribute__((always_inline)) { spilled[k] = sum[k][v]; });
+      unroll<outputs>([&](int k) RETORT_FLAT { spilled[k] = sum[k][v]; });
       for (int k = 0; k < outputs; ++k)
         store_tail(reinterpret_cast<const T*>(spilled + k), wanted, p.accumulate, to + k * output_step);
     }
@@ -261,9 +202,11 @@ void weight_gradient(const WeightGradient<T>& p) {
 }
 
 template <class T>
-constexpr ConvKernels<T> table = {
-    lanes<T>,     block_vectors* lanes<T>, gradient_positions, lanes<T> - 1, pad<T>, pack<T>,
-    correlate<T>, weight_gradient<T>};
+constexpr ConvKernels<T> table = {lanes<T>,          block_vectors* lanes<T>,
+                                  gradient_outputs,  gradient_positions,
+                                  lanes<T> - 1,      pad<T>,
+                                  pack<T>,           correlate<T>,
+                                  weight_gradient<T>};
 
 }  // namespace
 

@@ -76,8 +76,9 @@ struct Packing {
 template <class T>
 struct ConvKernels {
   int lanes;               // outputs are packed in multiples of this
-  int panel;               // outputs of the widest register block
-  int gradient_positions;  // so many at a time in weight_gradient stay in the first-level cache
+  int panel;               // outputs of the widest register block of correlate
+  int gradient_outputs;    // the same of weight_gradient
+  int gradient_positions;  // so many positions stay in the first-level cache in weight_gradient
   int overread;            // see WeightGradient
   void (*pad)(const Padding<T>&);
   void (*pack)(const Packing<T>&);

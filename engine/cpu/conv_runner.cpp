@@ -8,9 +8,14 @@ namespace {
 constexpr int64_t padded_bytes = 256 * 1024;
 // A task below this many multiplications costs more to hand out than it gains.
 constexpr int64_t least_work = 200'000;
-// Partial sums of a weight gradient: at most this many, and this much memory in all.
+// Partial sums of a weight gradient: each over at least so many positions, at most so many, so much memory in
+// all.
+constexpr int64_t least_shard = 1024;
 constexpr int64_t most_shards = 16;
 constexpr int64_t partial_bytes = 16 * 1024 * 1024;
+
+// Elements that one task sums.
+constexpr int64_t range = 4096;
 
 int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -19,7 +24,10 @@ int64_t divide_up(int64_t a, int64_t b) {
 }  // namespace
 
 template <class T>
-ConvRunner<T>::ConvRunner(Portable& backend) : backend_(backend), kernels_(conv_kernels<T>(backend.isa_)) {}
+ConvRunner<T>::ConvRunner(Portable& backend)
+    : backend_(backend),
+      kernels_(conv_kernels<T>(backend.isa_)),
+      depthwise_(depthwise_kernels<T>(backend.isa_)) {}
 
 template <class T>
 int64_t ConvRunner<T>::padded_size(const Source<T>& x, int64_t images, int64_t rows) const {
@@ -45,10 +53,10 @@ Parts ConvRunner<T>::cut(const Source<T>& x, bool direct, int64_t work, int64_t 
 }
 
 template <class T>
-int64_t ConvRunner<T>::output_chunk(int64_t tasks, int64_t work, int64_t outputs) const {
+int64_t ConvRunner<T>::output_chunk(int64_t tasks, int64_t work, int64_t outputs, int64_t multiple) const {
   const int64_t wanted = std::min(wanted_tasks, work / least_work);
   const int64_t chunks = std::max<int64_t>(wanted / std::max<int64_t>(tasks, 1), 1);
-  return divide_up(divide_up(outputs, chunks), kernels_.panel) * kernels_.panel;
+  return divide_up(divide_up(outputs, chunks), multiple) * multiple;
 }
 
 template <class T>
@@ -80,8 +88,9 @@ Windows<T> ConvRunner<T>::windows(const Source<T>& x, bool direct, const Parts& 
 }
 
 template <class T>
-void ConvRunner<T>::correlate_part(const Source<T>& x, const Target<T>& y, const Parts& parts, int64_t part,
-                                   int64_t group, int64_t first, int64_t outputs, const T* w, int thread) {
+Correlation<T> ConvRunner<T>::part_of(const Source<T>& x, const Target<T>& y, const Parts& parts,
+                                      int64_t part, int64_t group, int64_t first, int64_t outputs, const T* w,
+                                      int thread) {
   const int64_t channel = group * y.channels + first;
   const int64_t offset = parts.first_image(part) * y.y.image + parts.first_row(part) * y.y.row + channel;
   Correlation<T> problem;
@@ -95,54 +104,97 @@ void ConvRunner<T>::correlate_part(const Source<T>& x, const Target<T>& y, const
   problem.add = y.add ? y.add + offset : nullptr;
   problem.relu = y.relu;
   problem.y = {y.y.data + offset, y.y.image, y.y.row, y.y.pixel};
-  kernels_.correlate(problem);
+  return problem;
+}
+
+template <class T>
+WeightGradient<T> ConvRunner<T>::part_of(const Source<T>& x, bool direct, const Grid<const T>& dy,
+                                         const Parts& parts, int64_t part, int64_t group, int64_t channel,
+                                         int64_t outputs, int thread) {
+  const T* data = dy.data + parts.first_image(part) * dy.image + parts.first_row(part) * dy.row + channel;
+  WeightGradient<T> problem;
+  problem.images = parts.end_image(part) - parts.first_image(part);
+  problem.height = parts.end_row(part) - parts.first_row(part);
+  problem.width = x.width;
+  problem.outputs = outputs;
+  problem.x = windows(x, direct, parts, part, group, thread);
+  problem.dy = {data, dy.image, dy.row, dy.pixel};
+  return problem;
+}
+
+template <class T>
+int64_t ConvRunner<T>::shard_count(const Source<T>& x, const Parts& parts, int64_t size) const {
+  const int64_t positions = x.images * x.height * x.width;
+  const int64_t room = partial_bytes / int64_t(sizeof(T)) / std::max<int64_t>(size, 1);
+  return std::max<int64_t>(std::min({parts.count(), most_shards, positions / least_shard, room}), 1);
 }
 
 template <class T>
 void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw,
                                     bool accumulate) {
-  const int64_t length = x.length(), size = x.groups * outputs * length, channels = x.groups * outputs;
+  const int64_t length = x.length(), channels = x.groups * outputs, size = channels * length;
+  const int64_t positions = x.images * x.height * x.width;
   const bool direct = x.direct() && x.run() % kernels_.lanes == 0;
   const Parts parts = cut(x, direct, length * outputs, kernels_.gradient_positions);
-  const int64_t count = parts.count();
-  const int64_t room = partial_bytes / int64_t(sizeof(T)) / std::max<int64_t>(size, 1);
-  const int64_t shards = std::max<int64_t>(std::min({count, most_shards, room}), 1);
-  const int64_t work = x.images * x.height * x.width * length * channels;
-  const int64_t chunk = output_chunk(x.groups * shards, work, outputs), chunks = divide_up(outputs, chunk);
+  const int64_t count = parts.count(), shards = shard_count(x, parts, size);
+  const int64_t chunk =
+      output_chunk(x.groups * shards, positions * length * channels, outputs, 2 * kernels_.gradient_outputs);
+  const int64_t chunks = divide_up(outputs, chunk);
+  const Grid<const T> dy_grid = {dy, x.height * x.width * channels, x.width * channels, channels};
   if (count == 0 && !accumulate) std::fill(dw, dw + size, T(0));
-  T* partial =
-      shards == 1 ? nullptr : static_cast<T*>(backend_.shared_scratch(size_t(shards * size) * sizeof(T)));
+  T* partial = shards == 1 ? dw : static_cast<T*>(backend_.shared_scratch(size_t(shards * size) * sizeof(T)));
 
   backend_.pool_.run(shards * x.groups * chunks, [&](int64_t task, int thread) {
     const int64_t shard = task % shards, group = task / shards / chunks,
                   first = task / shards % chunks * chunk;
     const int64_t channel = group * outputs + first;
-    T* to = (shards == 1 ? dw : partial + shard * size) + channel * length;
     bool more = shards == 1 && accumulate;
     for (int64_t part = shard * count / shards; part < (shard + 1) * count / shards; ++part, more = true) {
-      WeightGradient<T> problem;
-      problem.images = parts.end_image(part) - parts.first_image(part);
-      problem.height = parts.end_row(part) - parts.first_row(part);
-      problem.width = x.width;
-      problem.outputs = std::min(chunk, outputs - first);
-      problem.x = windows(x, direct, parts, part, group, thread);
-      problem.dy = {dy, x.height * x.width * channels, x.width * channels, channels};
-      problem.dy.data +=
-          parts.first_image(part) * problem.dy.image + parts.first_row(part) * problem.dy.row + channel;
-      problem.dw = to;
+      WeightGradient<T> problem =
+          part_of(x, direct, dy_grid, parts, part, group, channel, std::min(chunk, outputs - first), thread);
+      problem.dw = partial + shard * size + channel * length;
       problem.accumulate = more;
       kernels_.weight_gradient(problem);
     }
   });
 
   if (shards == 1) return;
-  backend_.for_ranges(size, 4096, [&](int64_t begin, int64_t end) {
+  backend_.for_ranges(size, range, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       T sum = accumulate ? dw[i] : T(0);
       for (int64_t shard = 0; shard < shards; ++shard) sum += partial[shard * size + i];
       dw[i] = sum;
     }
   });
+}
+
+template <class T>
+void ConvRunner<T>::depthwise_weight_gradient(const Source<T>& x, const T* dy, T* dw, bool accumulate) {
+  const int64_t channels = x.channels, taps = x.rows * x.columns, size = x.length();
+  const bool direct = x.direct();
+  const Parts parts = cut(x, direct, size, kernels_.gradient_positions);
+  const int64_t count = parts.count(), shards = shard_count(x, parts, size);
+  const Grid<const T> dy_grid = {dy, x.height * x.width * channels, x.width * channels, channels};
+  T* partial = static_cast<T*>(backend_.shared_scratch(size_t(shards * size) * sizeof(T)));
+  if (count == 0) std::fill(partial, partial + size, T(0));
+
+  backend_.pool_.run(shards, [&](int64_t shard, int thread) {
+    bool more = false;
+    for (int64_t part = shard * count / shards; part < (shard + 1) * count / shards; ++part, more = true) {
+      WeightGradient<T> problem = part_of(x, direct, dy_grid, parts, part, 0, 0, channels, thread);
+      problem.dw = partial + shard * size;
+      problem.accumulate = more;
+      depthwise_.weight_gradient(problem);
+    }
+  });
+
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t t = 0; t < taps; ++t) {
+      T sum = accumulate ? dw[c * taps + t] : T(0);
+      for (int64_t shard = 0; shard < shards; ++shard) sum += partial[shard * size + t * channels + c];
+      dw[c * taps + t] = sum;
+    }
+  }
 }
 
 template class ConvRunner<float>;

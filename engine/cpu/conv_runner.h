@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/cpu/conv_kernels.h"
+#include "engine/cpu/depthwise_kernels.h"
 #include "engine/cpu/portable.h"
 
 namespace retort {
@@ -67,7 +68,7 @@ class ConvRunner {
     const int64_t length = x.length();
     const Parts parts = cut(x, x.direct(), length * y.channels, most_positions);
     const int64_t work = x.images * x.height * x.width * length * y.channels * x.groups;
-    const int64_t chunk = output_chunk(x.groups * parts.count(), work, y.channels);
+    const int64_t chunk = output_chunk(x.groups * parts.count(), work, y.channels, kernels_.panel);
     const int64_t chunks = (y.channels + chunk - 1) / chunk;
     const int64_t packed = kernels_.packed_size(y.channels, length);
     T* w = static_cast<T*>(backend_.shared_scratch(size_t(x.groups * packed) * sizeof(T)));
@@ -78,13 +79,29 @@ class ConvRunner {
     backend_.pool_.run(x.groups * chunks * parts.count(), [&](int64_t task, int thread) {
       const int64_t part = task % parts.count(), group = task / parts.count() / chunks;
       const int64_t first = task / parts.count() % chunks * chunk;
-      correlate_part(x, y, parts, part, group, first, std::min(chunk, y.channels - first),
-                     w + group * packed + first * length, thread);
+      kernels_.correlate(part_of(x, y, parts, part, group, first, std::min(chunk, y.channels - first),
+                                 w + group * packed + first * length, thread));
     });
   }
 
   // dw[g,k,r,t] (+)= sum over positions of dy x, k < outputs of one group; dy is dense.
   void weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw, bool accumulate);
+
+  // The same for depthwise convolutions, in which x.groups is 1 and every channel goes to the one of its
+  // number.
+  bool can_do_depthwise(int64_t channels) const { return channels >= depthwise_.lanes; }
+  // pack(to) writes the weights as r,s,c.
+  template <class Pack>
+  void depthwise(const Source<T>& x, const Target<T>& y, const Pack& pack) {
+    const Parts parts = cut(x, x.direct(), x.length(), most_positions);
+    T* w = static_cast<T*>(backend_.shared_scratch(size_t(x.length()) * sizeof(T)));
+    pack(w);
+    backend_.pool_.run(parts.count(), [&](int64_t part, int thread) {
+      depthwise_.correlate(part_of(x, y, parts, part, 0, 0, x.channels, w, thread));
+    });
+  }
+  // dw is c,r,s.
+  void depthwise_weight_gradient(const Source<T>& x, const T* dy, T* dw, bool accumulate);
 
  private:
   static constexpr int64_t most_positions = 512;
@@ -93,17 +110,24 @@ class ConvRunner {
   // Parts of about `positions` positions, smaller if there would be few, larger if there would be little work
   // in one (work: multiplications per position).
   Parts cut(const Source<T>& x, bool direct, int64_t work, int64_t positions) const;
-  // Output channels per task, so that there are enough tasks where there are few parts; work of all.
-  int64_t output_chunk(int64_t tasks, int64_t work, int64_t outputs) const;
+  // Output channels per task, so that there are enough tasks where there are few parts; work of all; a
+  // multiple.
+  int64_t output_chunk(int64_t tasks, int64_t work, int64_t outputs, int64_t multiple) const;
   int64_t padded_size(const Source<T>& x, int64_t images, int64_t rows) const;
   // The windows of a part, in a padded copy unless direct.
   Windows<T> windows(const Source<T>& x, bool direct, const Parts& parts, int64_t part, int64_t group,
                      int thread);
-  void correlate_part(const Source<T>& x, const Target<T>& y, const Parts& parts, int64_t part, int64_t group,
-                      int64_t first, int64_t outputs, const T* w, int thread);
+  // The problems of one part: output channels [first, first + outputs) of a group.
+  Correlation<T> part_of(const Source<T>& x, const Target<T>& y, const Parts& parts, int64_t part,
+                         int64_t group, int64_t first, int64_t outputs, const T* w, int thread);
+  WeightGradient<T> part_of(const Source<T>& x, bool direct, const Grid<const T>& dy, const Parts& parts,
+                            int64_t part, int64_t group, int64_t channel, int64_t outputs, int thread);
+  // The number of partial sums of a weight gradient of `size` elements.
+  int64_t shard_count(const Source<T>& x, const Parts& parts, int64_t size) const;
 
   Portable& backend_;
   const ConvKernels<T>& kernels_;
+  const DepthwiseKernels<T>& depthwise_;
 };
 
 }  // namespace retort

@@ -41,6 +41,16 @@ void check_shapes(const char* op, const Shape& x, const Shape& w, const Shape& y
         spec.groups, " do not belong together");
 }
 
+// One kernel per channel: a depthwise source has all channels in one group.
+template <class T>
+bool make_depthwise(const ConvRunner<T>& runner, int64_t outputs, Source<T>* source, Target<T>* target) {
+  if (source->channels != 1 || outputs != 1 || !runner.can_do_depthwise(source->groups)) return false;
+  source->channels = source->groups;
+  source->groups = 1;
+  if (target) target->channels = source->channels;
+  return true;
+}
+
 template <class T>
 void forward(ConvRunner<T> runner, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
              const ConvEpilogue& epilogue, const Tensor& y) {
@@ -50,9 +60,16 @@ void forward(ConvRunner<T> runner, const Tensor& x, const Tensor& w, const Conv2
   target.bias = epilogue.bias ? epilogue.bias.as<T>() : nullptr;
   target.add = epilogue.add ? epilogue.add.as<T>() : nullptr;
   target.relu = epilogue.relu;
-  const Source<T> source = windows_of<T>(x, w.shape, y.shape, spec);
+  Source<T> source = windows_of<T>(x, w.shape, y.shape, spec);
   const int64_t length = source.length();
   const T* weights = w.as<T>();
+  if (make_depthwise(runner, target.channels, &source, &target)) {
+    runner.depthwise(source, target, [&](T* to) {
+      for (int64_t t = 0; t < length; ++t)
+        for (int64_t c = 0; c < source.channels; ++c) *to++ = weights[c * length + t];
+    });
+    return;
+  }
   runner.correlate(
       source, target, [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
         kernels.pack(
@@ -118,20 +135,29 @@ void input_gradient(ConvRunner<T> runner, const Tensor& dy, const Tensor& w, con
     target.add = dx.accumulates() ? target.y.data : nullptr;
     target.relu = false;
 
-    runner.correlate(source, target,
-                     [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
-                       const int64_t output_step = kernel_rows * kernel_columns * channels;
-                       for (int64_t u = 0; u < source.rows; ++u) {
-                         for (int64_t v = 0; v < source.columns; ++v) {
-                           const int64_t r = row_phase + (source.rows - 1 - u) * stride;
-                           const int64_t s = column_phase + (source.columns - 1 - v) * stride;
-                           const T* from = weights + group * outputs * output_step +
-                                           (r * kernel_columns + s) * channels + first;
-                           kernels.pack({from, 1, output_step, count, source.length(),
-                                         (u * source.columns + v) * outputs, outputs, to});
-                         }
-                       }
-                     });
+    const auto kernel_row = [&](int64_t u) { return row_phase + (source.rows - 1 - u) * stride; };
+    const auto kernel_column = [&](int64_t v) { return column_phase + (source.columns - 1 - v) * stride; };
+    if (make_depthwise(runner, channels, &source, &target)) {
+      runner.depthwise(source, target, [&](T* to) {
+        for (int64_t u = 0; u < source.rows; ++u)
+          for (int64_t v = 0; v < source.columns; ++v)
+            for (int64_t c = 0; c < source.channels; ++c)
+              *to++ = weights[(c * kernel_rows + kernel_row(u)) * kernel_columns + kernel_column(v)];
+      });
+      continue;
+    }
+    const auto pack = [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
+      const int64_t output_step = kernel_rows * kernel_columns * channels;
+      for (int64_t u = 0; u < source.rows; ++u) {
+        for (int64_t v = 0; v < source.columns; ++v) {
+          const T* from = weights + group * outputs * output_step +
+                          (kernel_row(u) * kernel_columns + kernel_column(v)) * channels + first;
+          const int64_t element = (u * source.columns + v) * outputs;
+          kernels.pack({from, 1, output_step, count, source.length(), element, outputs, to});
+        }
+      }
+    };
+    runner.correlate(source, target, pack);
   }
 }
 
@@ -157,8 +183,14 @@ void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const C
   if (!dw) return;
   check_shapes("conv2d_weight_gradient", x.shape, dw.to.shape, dy.shape, spec);
   with_real_type(x.type, "conv2d_weight_gradient", [&]<class T>() {
-    ConvRunner<T>(*this).weight_gradient(windows_of<T>(x, dw.to.shape, dy.shape, spec), dy.as<T>(),
-                                         dw.to.shape[0] / spec.groups, dw.to.as<T>(), dw.accumulates());
+    ConvRunner<T> runner(*this);
+    Source<T> source = windows_of<T>(x, dw.to.shape, dy.shape, spec);
+    const int64_t outputs = dw.to.shape[0] / spec.groups;
+    T* to = dw.to.as<T>();
+    if (make_depthwise<T>(runner, outputs, &source, nullptr))
+      runner.depthwise_weight_gradient(source, dy.as<T>(), to, dw.accumulates());
+    else
+      runner.weight_gradient(source, dy.as<T>(), outputs, to, dw.accumulates());
   });
 }
 

@@ -7,6 +7,9 @@
 #include "engine/isa.h"
 #include "engine/kernels/host_device.h"
 
+// A lambda that is always inlined.
+#define RETORT_FLAT __attribute__((always_inline))
+
 namespace retort {
 namespace {
 
