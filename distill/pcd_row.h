@@ -92,27 +92,34 @@ struct PcdRow {
     const T p_total = lanes.template sum<T>(m, [=](int64_t i) { return p[i]; });
     const T q_scale = T(1) / q_total, p_scale = T(1) / p_total;
     const T log_ratio = logarithm(p_total) - logarithm(q_total);
+    lanes.each(m, [=](int64_t i) {
+      q[i] *= q_scale;
+      p[i] *= p_scale;
+    });
+    lanes.sync();
     // The logarithms come from the logits, so that a probability of 0 does no harm.
     const T kl = lanes.template sum<T>(m, [=](int64_t i) {
-      return kl_part(p[i] * p_scale, q[i] * q_scale, ((t[i] - t_top) - (s[i] - s_top)) * it - log_ratio);
+      return kl_part(p[i], q[i], ((t[i] - t_top) - (s[i] - s_top)) * it - log_ratio);
     });
     if (!cosine) {
-      lanes.each(m, [=](int64_t i) { d[i] += q[i] * q_scale - p[i] * p_scale; });
+      lanes.each(m, [=](int64_t i) { d[i] += q[i] - p[i]; });
       return kl;
     }
-    // With u = p/|p| - q/|q|: lambda = 1 - cos(p, q) = |u|^2 / 2, which keeps its digits where p and q agree.
+    // With u = p/|p| - q/|q|: lambda = 1 - cos(p, q) = |u|^2 / 2, which keeps its digits where p and q agree,
+    // and so does u taken from their differences.
     const T q_unit = T(1) / square_root(lanes.template sum<T>(m, [=](int64_t i) { return q[i] * q[i]; }));
     const T p_unit = T(1) / square_root(lanes.template sum<T>(m, [=](int64_t i) { return p[i] * p[i]; }));
+    const T unit_gap = p_unit - q_unit;
     const T lambda = T(0.5) * lanes.template sum<T>(m, [=](int64_t i) {
-      const T u = p[i] * p_unit - q[i] * q_unit;
+      const T u = (p[i] - q[i]) * p_unit + q[i] * unit_gap;
       return u * u;
     });
     // d(lambda KL) = lambda (q - p) + KL q (h - q.h) with h = dlambda/dq = -(u + lambda q/|q|) / |q|, and q.h
     // = 0, since lambda does not depend on the length of q.
     lanes.each(m, [=](int64_t i) {
+      const T u = (p[i] - q[i]) * p_unit + q[i] * unit_gap;
       const T q_hat = q[i] * q_unit;
-      const T u = p[i] * p_unit - q_hat;
-      d[i] += lambda * (q[i] * q_scale - p[i] * p_scale) - kl * q_hat * (u + lambda * q_hat);
+      d[i] += lambda * (q[i] - p[i]) - kl * q_hat * (u + lambda * q_hat);
     });
     return lambda * kl;
   }

@@ -5,10 +5,11 @@
 #include "distill/standardize_row.h"
 #include "distill/target_split_row.h"
 
-#define RETORT_DISTILL_ROW_KERNELS(X)                                                             \
-  X(retort::PcdRow<float>)                                                                        \
-  X(retort::PcdRow<double>)                                                                       \
-  X(retort::LogCosineRow<float>) X(retort::LogCosineRow<double>) X(retort::StandardizeRow<float>) \
-      X(retort::StandardizeRow<double>) X(retort::StandardizeGradientRow<float>)                  \
-          X(retort::StandardizeGradientRow<double>) X(retort::BinaryKlRow<float>)                 \
-              X(retort::BinaryKlRow<double>) X(retort::SubsetKlRow<float>) X(retort::SubsetKlRow<double>)
+#define RETORT_DISTILL_ROW_KERNELS(X)                                                                \
+  X(retort::PcdRow<float>)                                                                           \
+  X(retort::PcdRow<double>)                                                                          \
+  X(retort::LogCosineRow<float>)                                                                     \
+  X(retort::LogCosineRow<double>) X(retort::StandardizeRow<float>) X(retort::StandardizeRow<double>) \
+      X(retort::StandardizeGradientRow<float>) X(retort::StandardizeGradientRow<double>)             \
+          X(retort::BinaryKlRow<float>) X(retort::BinaryKlRow<double>) X(retort::SubsetKlRow<float>) \
+              X(retort::SubsetKlRow<double>)

@@ -90,7 +90,8 @@ bool known_method(const json& c) {
   return find_method(std::string(c["method"])) != nullptr;
 }
 
-void expect_case(const json& c, Device& device, DType arithmetic, double tolerance) {
+void expect_case(const json& c, Device& device, DType arithmetic, double tolerance,
+                 double gradient_tolerance) {
   const std::string what =
       text(std::string(c["method"]), " on ", std::string(c["set"]), " ", c["settings"].dump());
   ProbeInput input = input_of(c);
@@ -107,7 +108,7 @@ void expect_case(const json& c, Device& device, DType arithmetic, double toleran
     expect_near(value, c["terms"][name], tolerance, scale, what + ", term " + name);
   }
   expect_near(result.loss, c["value"], tolerance, scale, what);
-  expect_gradient(result.gradient, c["gradient"], tolerance, what);
+  expect_gradient(result.gradient, c["gradient"], gradient_tolerance, what);
 }
 
 TEST(Losses, F64IsPyTorchs) {
@@ -115,7 +116,7 @@ TEST(Losses, F64IsPyTorchs) {
   int compared = 0;
   for (const json& c : reference()["cases"]) {
     if (!known_method(c)) continue;
-    expect_case(c, *device, DType::f64, 1e-10);
+    expect_case(c, *device, DType::f64, 1e-10, 1e-10);
     ++compared;
   }
   EXPECT_GT(compared, 600);
@@ -124,7 +125,8 @@ TEST(Losses, F64IsPyTorchs) {
 TEST(Losses, F32IsPyTorchsF64UpToRounding) {
   const auto device = Device::open({.name = "portable", .threads = 1});
   for (const json& c : reference()["cases"]) {
-    if (known_method(c) && ranking_survives_f32(c)) expect_case(c, *device, DType::f32, 5e-5);
+    // q - p, a difference of nearly equal numbers on some sets, keeps fewer digits than the value.
+    if (known_method(c) && ranking_survives_f32(c)) expect_case(c, *device, DType::f32, 5e-5, 3e-4);
   }
 }
 

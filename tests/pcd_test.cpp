@@ -150,10 +150,11 @@ TEST(Pcd, AgreementCostsNothing) {
   Logit z = random_logits(3, 23);
   z.student = z.teacher;
   for (const DType type : {DType::f32, DType::f64}) {
-    const Result result = fused(z, {.stages = 5}, type);
-    EXPECT_EQ(result.loss, 0);
-    // Exactly 0 but for the rounding of a multiply and an add that became one fma.
-    for (const double g : result.gradient) EXPECT_NEAR(g, 0, 1e-20);
+    for (const bool cosine : {true, false}) {
+      const Result result = fused(z, {.stages = 5, .cosine = cosine}, type);
+      EXPECT_EQ(result.loss, 0);
+      for (const double g : result.gradient) EXPECT_EQ(g, 0);
+    }
   }
 }
 
