@@ -1,6 +1,7 @@
 // The three passes of the convolutions of the CIFAR ResNets, at batch 64, through a CPU backend with one
-// thread. RETORT_ISA lowers the instruction set; RETORT_BENCH_DEVICE=onednn measures oneDNN. Counters:
-// GFLOP/s, and the share of what the core can multiply and add in registers.
+// thread. RETORT_ISA lowers the instruction set; RETORT_BENCH_DEVICE=onednn measures oneDNN,
+// RETORT_BENCH_THREADS=2 two threads; pytorch_conv.py measures PyTorch. Counters: GFLOP/s, and the share of
+// what one core can multiply and add in registers.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -43,7 +44,8 @@ const Layer layers[] = {
 Device& device() {
   static const auto opened = [] {
     const char* name = std::getenv("RETORT_BENCH_DEVICE");
-    return Device::open({name ? name : "portable", 1});
+    const char* threads = std::getenv("RETORT_BENCH_THREADS");
+    return Device::open({name ? name : "portable", threads ? std::atoi(threads) : 1});
   }();
   return *opened;
 }

@@ -6,7 +6,8 @@
 
 namespace retort {
 
-// Null where the program was built without oneDNN. threads as for ThreadPool.
+// Null where the program was built without oneDNN, or where its OpenMP library cannot be found to hold it to
+// one thread. threads as for ThreadPool.
 std::unique_ptr<Backend> make_onednn(int threads);
 
 }  // namespace retort
