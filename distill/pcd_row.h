@@ -83,13 +83,10 @@ struct PcdRow {
     const T it = inverse_temperature;
     const T s_top = lanes.template max<T>(m, [=](int64_t i) { return s[i]; });
     const T t_top = lanes.template max<T>(m, [=](int64_t i) { return t[i]; });
-    lanes.each(m, [=](int64_t i) {
-      q[i] = exponential((s[i] - s_top) * it);
-      p[i] = exponential((t[i] - t_top) * it);
-    });
-    lanes.sync();
-    const T q_total = lanes.template sum<T>(m, [=](int64_t i) { return q[i]; });
-    const T p_total = lanes.template sum<T>(m, [=](int64_t i) { return p[i]; });
+    const T q_total =
+        lanes.template sum<T>(m, [=](int64_t i) { return q[i] = exponential((s[i] - s_top) * it); });
+    const T p_total =
+        lanes.template sum<T>(m, [=](int64_t i) { return p[i] = exponential((t[i] - t_top) * it); });
     const T q_scale = T(1) / q_total, p_scale = T(1) / p_total;
     const T log_ratio = logarithm(p_total) - logarithm(q_total);
     lanes.each(m, [=](int64_t i) {

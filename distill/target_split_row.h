@@ -24,8 +24,8 @@ struct BinaryKlRow {
   RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
     const T* s = student + row * n;
     const T* t = teacher + row * n;
-    const int64_t y = labels[row];
-    const int64_t k = largest ? lanes.first_max(n, [=](int64_t i) { return t[i]; }) : y;
+    const int32_t y = labels[row];
+    const int32_t k = largest ? int32_t(lanes.first_max(n, [=](int64_t i) { return t[i]; })) : y;
     const T it = inverse_temperature, w = weight;
     const Split of_teacher = split(lanes, t, k), of_student = split(lanes, s, y);
     const T a = exponential(of_teacher.log_own), b = exponential(of_student.log_own);
@@ -40,7 +40,8 @@ struct BinaryKlRow {
       T* out = gradient + row * n;
       const T step = w * it * (b + a < not_b + not_a ? b - a : not_a - not_b);
       const T top = of_student.top_others, scale = step / of_student.total_others;
-      lanes.each(n, [=](int64_t i) { out[i] = i == y ? step : -scale * exponential((s[i] - top) * it); });
+      lanes.each(
+          n, [=](int64_t i) { out[i] = int32_t(i) == y ? step : -scale * exponential((s[i] - top) * it); });
     }
   }
 
@@ -51,12 +52,13 @@ struct BinaryKlRow {
     T log_own, log_others, top_others, total_others;
   };
   template <class Lanes>
-  RETORT_HD Split split(Lanes& lanes, const T* z, int64_t own) const {
+  RETORT_HD Split split(Lanes& lanes, const T* z, int32_t own) const {
     const T it = inverse_temperature;
     const T minus_infinity = -T(__builtin_huge_val());
-    const T top = lanes.template max<T>(n, [=](int64_t i) { return i == own ? minus_infinity : z[i]; });
-    const T total =
-        lanes.template sum<T>(n, [=](int64_t i) { return i == own ? T(0) : exponential((z[i] - top) * it); });
+    const T top =
+        lanes.template max<T>(n, [=](int64_t i) { return int32_t(i) == own ? minus_infinity : z[i]; });
+    const T total = lanes.template sum<T>(
+        n, [=](int64_t i) { return int32_t(i) == own ? T(0) : exponential((z[i] - top) * it); });
     // Two-class log softmax of the own logit and the others' logsumexp.
     const T gap = (z[own] - top) * it - logarithm(total);
     const T log_sum = log_one_plus(exponential(-absolute(gap)));
@@ -83,12 +85,12 @@ struct SubsetKlRow {
   template <class Lanes>
   RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
     const T* t = teacher + row * n;
-    const int64_t y = labels[row];
+    const int32_t y = labels[row];
     const T limit = t[y];
     if (below_label)
       distil(lanes, row, [=](int64_t i) { return t[i] < limit; });
     else
-      distil(lanes, row, [=](int64_t i) { return i != y; });
+      distil(lanes, row, [=](int64_t i) { return int32_t(i) != y; });
   }
 
  private:
@@ -111,14 +113,19 @@ struct SubsetKlRow {
         n, [=](int64_t i) { return member(i) ? exponential((s[i] - s_top) * it) : T(0); }));
     const T t_log = logarithm(lanes.template sum<T>(
         n, [=](int64_t i) { return member(i) ? exponential((t[i] - t_top) * it) : T(0); }));
-    const bool plain = !cross_entropy;
-    const T value = lanes.template sum<T>(n, [=](int64_t i) {
+    T value = lanes.template sum<T>(n, [=](int64_t i) {
       const T log_p = (t[i] - t_top) * it - t_log;
       const T log_q = (s[i] - s_top) * it - s_log;
-      const T p = exponential(log_p);
-      const T part = plain ? kl_part(p, exponential(log_q), log_p - log_q) : -p * log_q;
+      const T part = kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
       return member(i) ? part : T(0);
     });
+    if (cross_entropy) {  // the divergence plus the teacher's entropy
+      value -= lanes.template sum<T>(n, [=](int64_t i) {
+        const T log_p = (t[i] - t_top) * it - t_log;
+        const T part = exponential(log_p) * log_p;
+        return member(i) ? part : T(0);
+      });
+    }
     if (lanes.leader()) loss[row] = w * value;
     if (out) {
       lanes.each(n, [=](int64_t i) {
