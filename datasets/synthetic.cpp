@@ -22,6 +22,17 @@ constexpr const char* shape_names[shapes] = {"disc",     "ring",     "crescent",
                                              "triangle", "pentagon", "star",     "cross"};
 constexpr const char* fill_names[fills] = {"plain", "striped", "checked"};
 
+// What makes the images hard; a change here asks for new statistics in draw_set() and a new hash in the
+// tests.
+constexpr float noise_low = 0.02f, noise_high = 0.08f;         // amplitude, of 1
+constexpr float ground_brightest = 0.55f;                      // per channel; figures are 0.3 to 1
+constexpr float ground_contrast = 1.0f, fill_contrast = 0.8f;  // sums over the channels
+constexpr float radius_low = 8.5f, radius_high = 12;           // pixels
+constexpr float off_centre = 3;                                // pixels either way
+constexpr float turn = 0.2f, squeeze = 0.15f;                  // see Frame
+constexpr float blend_chance = 0.25f, blend_most = 0.45f;      // of shapes, and of fills
+constexpr int most_clutter = 3, most_covers = 1;               // small figures behind and before
+
 struct Point {
   float x, y;
 };
@@ -77,12 +88,12 @@ struct Frame {
   float radius;
   float xx, xy, yx, yy;
 
-  // Turned by up to 2 atan(turn) either way, without a cosine: the rational parametrisation of the circle.
-  static Frame random(Draws& draws, Point centre, float radius, float squeeze, float turn) {
-    const float t = draws.uniform(-turn, turn);
+  // Turned by up to 2 atan(turned) either way, without a cosine: the rational parametrisation of the circle.
+  static Frame random(Draws& draws, Point centre, float radius, float squeezed, float turned) {
+    const float t = draws.uniform(-turned, turned);
     const float scale = 1.0f / (1.0f + t * t);
     const float cosine = (1.0f - t * t) * scale, sine = 2.0f * t * scale;
-    const float stretch = draws.uniform(1.0f - squeeze, 1.0f + squeeze);
+    const float stretch = draws.uniform(1.0f - squeezed, 1.0f + squeezed);
     const float u = 1.0f / (radius * stretch), v = stretch / radius;
     return {centre, radius, cosine * u, sine * u, -sine * v, cosine * v};
   }
@@ -172,7 +183,7 @@ class Canvas {
  public:
   explicit Canvas(Draws& draws) {
     // Bilinear between 5x5 colours that scatter around one.
-    const Colour base = draws.colour(0, 0.55f);
+    const Colour base = draws.colour(0, ground_brightest);
     const float scatter = draws.uniform(0.05f, 0.3f);
     Colour lattice[5][5];
     for (auto& row : lattice)
@@ -213,7 +224,7 @@ class Canvas {
   void develop(Draws& draws, uint8_t* out) {
     const float light = draws.uniform(0.75f, 1.15f);
     const float slope_x = draws.uniform(-0.012f, 0.012f), slope_y = draws.uniform(-0.012f, 0.012f);
-    const float noise = draws.uniform(0.02f, 0.08f) / 128.0f;
+    const float noise = draws.uniform(noise_low, noise_high) / 128.0f;
     for (int y = 0; y < side; ++y)
       for (int x = 0; x < side; ++x) {
         const float factor = light + slope_x * float(x - side / 2) + slope_y * float(y - side / 2);
@@ -244,13 +255,13 @@ Colour contrasting(Draws& draws, Colour from, float contrast, float low) {
 
 Figure random_figure(Draws& draws, int shape, int fill, Point centre, float radius, Colour background) {
   Figure f{};
-  f.frame = Frame::random(draws, centre, radius, 0.15f, 0.2f);
+  f.frame = Frame::random(draws, centre, radius, squeeze, turn);
   f.texture = Frame::random(draws, centre, 1, 0, 1);
   f.shape = f.other_shape = shape;
   f.fill = f.other_fill = fill;
   f.period = draws.uniform(4.2f, 6.5f);
-  f.first = contrasting(draws, background, 1.0f, 0.3f);
-  f.second = contrasting(draws, f.first, 0.8f, 0);
+  f.first = contrasting(draws, background, ground_contrast, 0.3f);
+  f.second = contrasting(draws, f.first, fill_contrast, 0);
   return f;
 }
 
@@ -259,7 +270,7 @@ void draw_image(uint64_t seed, Purpose purpose, uint32_t sample, int label, uint
   Canvas canvas(draws);
 
   // Clutter: small figures of any class around the one that counts.
-  const int clutter = draws.below(4);
+  const int clutter = draws.below(most_clutter + 1);
   for (int i = 0; i < clutter; ++i) {
     const float x = draws.uniform(0, side), y = draws.uniform(0, side);
     const float radius = draws.uniform(2.0f, 4.0f);
@@ -267,28 +278,29 @@ void draw_image(uint64_t seed, Purpose purpose, uint32_t sample, int label, uint
     canvas.paint(random_figure(draws, shape, fill, {x, y}, radius, canvas.at(int(x), int(y))));
   }
 
-  const float radius = draws.uniform(8.5f, 12);
-  const float x = draws.uniform(13, 19), y = draws.uniform(13, 19);
+  const float radius = draws.uniform(radius_low, radius_high);
+  const auto near_centre = [&] { return draws.uniform(16 - off_centre, 16 + off_centre); };
+  const float x = near_centre(), y = near_centre();
   Figure figure =
       random_figure(draws, label / fills, label % fills, {x, y}, radius, canvas.at(int(x), int(y)));
   // Some images are partly something else: the label is what outweighs.
-  if (draws.chance(0.25f)) {
+  if (draws.chance(blend_chance)) {
     figure.other_shape = draws.below(shapes);
-    figure.shape_blend = draws.uniform(0, 0.45f);
+    figure.shape_blend = draws.uniform(0, blend_most);
   }
-  if (draws.chance(0.25f)) {
+  if (draws.chance(blend_chance)) {
     figure.other_fill = draws.below(fills);
-    figure.fill_blend = draws.uniform(0, 0.45f);
+    figure.fill_blend = draws.uniform(0, blend_most);
   }
   canvas.paint(figure);
 
   // What lies over it.
-  const int covers = draws.below(2);
+  const int covers = draws.below(most_covers + 1);
   for (int i = 0; i < covers; ++i) {
-    const float angle_x = draws.uniform(-radius, radius), angle_y = draws.uniform(-radius, radius);
+    const float away_x = draws.uniform(-radius, radius), away_y = draws.uniform(-radius, radius);
     const float size = draws.uniform(1.5f, 4.0f);
     const int shape = draws.below(shapes), fill = draws.below(fills);
-    canvas.paint(random_figure(draws, shape, fill, {x + angle_x, y + angle_y}, size, figure.first));
+    canvas.paint(random_figure(draws, shape, fill, {x + away_x, y + away_y}, size, figure.first));
   }
   canvas.develop(draws, out);
 }
