@@ -1,30 +1,10 @@
 #include "engine/cpu/conv_kernels.h"
 
-#include "engine/cpu/conv_finish.h"
+#include "engine/cpu/conv_blocks.h"
 
 namespace retort {
 
 namespace {
-
-// Register blocks. correlate: pixels x vectors of outputs; weight_gradient: outputs x vectors of the run.
-// With 32 registers 8 x 3 sums, 3 operands and a broadcast; with 16 there is room for 12 sums.
-constexpr bool many_registers = this_isa == Isa::avx512;
-constexpr int block_pixels = many_registers ? 8 : 6;
-constexpr int block_vectors = many_registers ? 3 : 2;
-constexpr int gradient_outputs = many_registers ? 8 : 4;
-constexpr int gradient_vectors = 3;
-constexpr int gradient_positions = many_registers ? 256 : 128;
-
-// `count` vectors are cut into panels of nearly equal width, at most `widest`.
-struct Panels {
-  int64_t count, vectors;
-  int64_t first(int64_t panel) const { return panel * vectors / count; }
-};
-
-Panels panels_of(int64_t elements, int lanes, int widest) {
-  const int64_t vectors = (elements + lanes - 1) / lanes;
-  return {(vectors + widest - 1) / widest, vectors};
-}
 
 template <class T>
 void pad(const Padding<T>& p) {

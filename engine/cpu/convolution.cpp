@@ -1,4 +1,4 @@
-#include "engine/cpu/conv_runner.h"
+#include "engine/cpu/winograd.h"
 #include "engine/types.h"
 
 namespace retort {
@@ -51,9 +51,36 @@ bool make_depthwise(const ConvRunner<T>& runner, int64_t outputs, Source<T>* sou
   return true;
 }
 
+// Winograd::correlate in f32 where it suits.
 template <class T>
-void forward(ConvRunner<T> runner, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
+bool winograd_correlate(Portable& backend, const Source<T>& x, const Target<T>& y, const WeightView<T>& w) {
+  if constexpr (std::is_same_v<T, float>) {
+    Winograd winograd(backend);
+    if (winograd.suits(x, y.channels)) {
+      winograd.correlate(x, y, w);
+      return true;
+    }
+  }
+  return false;
+}
+
+template <class T>
+bool winograd_weight_gradient(Portable& backend, const Source<T>& x, const T* dy, int64_t outputs, T* dw,
+                              bool accumulate) {
+  if constexpr (std::is_same_v<T, float>) {
+    Winograd winograd(backend);
+    if (winograd.suits(x, outputs)) {
+      winograd.weight_gradient(x, dy, outputs, dw, accumulate);
+      return true;
+    }
+  }
+  return false;
+}
+
+template <class T>
+void forward(Portable& backend, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
              const ConvEpilogue& epilogue, const Tensor& y) {
+  ConvRunner<T> runner(backend);
   Target<T> target;
   target.y = grid_of<T>(y);
   target.channels = w.shape[0] / spec.groups;
@@ -70,6 +97,8 @@ void forward(ConvRunner<T> runner, const Tensor& x, const Tensor& w, const Conv2
     });
     return;
   }
+  const int64_t row = source.columns * source.channels;
+  if (winograd_correlate<T>(backend, source, target, {weights, length, 1, row, source.channels})) return;
   runner.correlate(
       source, target, [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
         kernels.pack(
@@ -96,8 +125,9 @@ PhaseClass phase_class(int64_t phase, int64_t extent, int64_t kernel, const Conv
 }
 
 template <class T>
-void input_gradient(ConvRunner<T> runner, const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+void input_gradient(Portable& backend, const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
                     const Sink& dx) {
+  ConvRunner<T> runner(backend);
   const int64_t kernel_rows = w.shape[1], kernel_columns = w.shape[2], channels = w.shape[3];
   const int64_t outputs = w.shape[0] / spec.groups, stride = spec.stride;
   const Shape& shape = dx.to.shape;
@@ -146,8 +176,11 @@ void input_gradient(ConvRunner<T> runner, const Tensor& dy, const Tensor& w, con
       });
       continue;
     }
+    const int64_t column = channels, row = kernel_columns * column, output_step = kernel_rows * row;
+    // In the window the kernel lies the other way round.
+    const T* last = weights + output_step - column;
+    if (winograd_correlate<T>(backend, source, target, {last, 1, output_step, -row, -column})) continue;
     const auto pack = [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
-      const int64_t output_step = kernel_rows * kernel_columns * channels;
       for (int64_t u = 0; u < source.rows; ++u) {
         for (int64_t v = 0; v < source.columns; ++v) {
           const T* from = weights + group * outputs * output_step +
@@ -166,8 +199,7 @@ void input_gradient(ConvRunner<T> runner, const Tensor& dy, const Tensor& w, con
 void Portable::conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
                       const Tensor& y) {
   check_shapes("conv2d", x.shape, w.shape, y.shape, spec);
-  with_real_type(x.type, "conv2d",
-                 [&]<class T>() { forward(ConvRunner<T>(*this), x, w, spec, epilogue, y); });
+  with_real_type(x.type, "conv2d", [&]<class T>() { forward<T>(*this, x, w, spec, epilogue, y); });
 }
 
 void Portable::conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
@@ -175,7 +207,7 @@ void Portable::conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Co
   if (!dx) return;
   check_shapes("conv2d_input_gradient", dx.to.shape, w.shape, dy.shape, spec);
   with_real_type(dy.type, "conv2d_input_gradient",
-                 [&]<class T>() { input_gradient(ConvRunner<T>(*this), dy, w, spec, dx); });
+                 [&]<class T>() { input_gradient<T>(*this, dy, w, spec, dx); });
 }
 
 void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
@@ -189,7 +221,7 @@ void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const C
     T* to = dw.to.as<T>();
     if (make_depthwise<T>(runner, outputs, &source, nullptr))
       runner.depthwise_weight_gradient(source, dy.as<T>(), to, dw.accumulates());
-    else
+    else if (!winograd_weight_gradient(*this, source, dy.as<T>(), outputs, to, dw.accumulates()))
       runner.weight_gradient(source, dy.as<T>(), outputs, to, dw.accumulates());
   });
 }

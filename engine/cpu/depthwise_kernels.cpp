@@ -1,6 +1,6 @@
 #include "engine/cpu/depthwise_kernels.h"
 
-#include "engine/cpu/conv_finish.h"
+#include "engine/cpu/conv_blocks.h"
 
 namespace retort {
 

@@ -92,6 +92,7 @@ class Portable : public Backend {
  private:
   template <class T>
   friend class ConvRunner;
+  friend class Winograd;
   struct Scratch {
     std::vector<char> memory;
     void* reserve(size_t bytes);

@@ -1,10 +1,31 @@
-// What follows a convolution's sums: y = relu?(sum + bias + add). For files compiled per instruction set.
+// Register blocks, the panels of packed weights that go with them, and what follows a convolution's sums. For
+// files compiled per instruction set.
 #pragma once
 #include "engine/cpu/conv_kernels.h"
 #include "engine/cpu/simd.h"
 
 namespace retort {
 namespace {
+
+// Register blocks. correlate: pixels x vectors of outputs; weight_gradient: outputs x vectors of the run.
+// With 32 registers 8 x 3 sums, 3 operands and a broadcast; with 16 there is room for 12 sums.
+constexpr bool many_registers = this_isa == Isa::avx512;
+constexpr int block_pixels = many_registers ? 8 : 6;
+constexpr int block_vectors = many_registers ? 3 : 2;
+constexpr int gradient_outputs = many_registers ? 8 : 4;
+constexpr int gradient_vectors = 3;
+constexpr int gradient_positions = many_registers ? 256 : 128;
+
+// `count` vectors are cut into panels of nearly equal width, at most `widest`.
+struct Panels {
+  int64_t count, vectors;
+  int64_t first(int64_t panel) const { return panel * vectors / count; }
+};
+
+inline Panels panels_of(int64_t elements, int lanes, int widest) {
+  const int64_t vectors = (elements + lanes - 1) / lanes;
+  return {(vectors + widest - 1) / widest, vectors};
+}
 
 // One vector of outputs, the first of them `channel`, of the position whose results begin at `at`.
 template <class T>
