@@ -88,6 +88,10 @@ std::vector<OpCase> make_cases() {
       conv_case("conv 1x1", {2, 5, 5, 24}, {17, 1, 1, 24}, {}),
       conv_case("conv 1x1 /2", {2, 8, 8, 16}, {32, 1, 1, 16}, {.stride = 2}),
       conv_case("conv bias", {2, 6, 6, 4}, {7, 3, 3, 4}, {.pad = 1}, true),
+      simple("conv add", {{{2, 6, 6, 4}}, {{7, 3, 3, 4}}, {{2, 6, 6, 7}}},
+             [](const Pass& p, const std::vector<Var>& in) {
+               return conv2d(p, in[0], in[1], {}, {.pad = 1}, in[2]);
+             }),
       conv_case("conv 5x5 without padding", {1, 9, 8, 2}, {3, 5, 5, 2}, {}),
       conv_case("conv 7x7 /2", {1, 15, 15, 3}, {8, 7, 7, 3}, {.stride = 2, .pad = 3}),
       conv_case("conv groups", {2, 6, 6, 12}, {18, 3, 3, 4}, {.pad = 1, .groups = 3}),
@@ -189,6 +193,10 @@ std::vector<OpCase> make_cases() {
              [](const Pass& p, const std::vector<Var>& in) {
                return gather_columns(p, in[0], indices(p, {4, 6}, 9));
              }),
+      simple("channel shuffle 2", {{{2, 3, 3, 58}}},
+             [](const Pass& p, const std::vector<Var>& in) { return channel_shuffle(p, in[0], 2); }),
+      simple("channel shuffle 3", {{{2, 3, 3, 12}}},
+             [](const Pass& p, const std::vector<Var>& in) { return channel_shuffle(p, in[0], 3); }),
   };
   add_binary_cases<add>(all, "add");
   add_binary_cases<sub>(all, "sub");

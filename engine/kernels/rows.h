@@ -184,6 +184,50 @@ struct ScatterRow {
   }
 };
 
+// y[j groups + g] = x[g size + j]. Group by group, so that the lanes' inner loop has no division.
+template <class T>
+struct ShuffleRow {
+  static constexpr const char* name = "channel_shuffle";
+  const T* x;
+  T* y;
+  int64_t groups;
+  int64_t size;  // columns of a group
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const int64_t step = groups;
+    for (int64_t g = 0; g < step; ++g) {
+      const T* in = x + (row * step + g) * size;
+      T* out = y + row * step * size + g;
+      lanes.each(size, [=](int64_t j) { out[j * step] = in[j]; });
+    }
+  }
+};
+
+// dx[g size + j] = dy[j groups + g]
+template <class T>
+struct ShuffleGradientRow {
+  static constexpr const char* name = "channel_shuffle_gradient";
+  const T* dy;
+  T* dx;
+  int64_t groups;
+  int64_t size;
+  bool accumulate;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const int64_t step = groups;
+    const bool add = accumulate;
+    for (int64_t g = 0; g < step; ++g) {
+      const T* in = dy + row * step * size + g;
+      T* out = dx + (row * step + g) * size;
+      lanes.each(size, [=](int64_t j) { out[j] = (add ? out[j] : T(0)) + in[j * step]; });
+    }
+  }
+};
+
 // correct[row] = 1 if the label is among the k largest logits: fewer than k are larger, ties go to the lower
 // index. A row with a NaN in it is wrong.
 template <class T>
@@ -212,10 +256,14 @@ struct TopKRow {
 
 }  // namespace retort
 
-#define RETORT_ENGINE_ROW_KERNELS(X)                                                                       \
-  X(retort::SoftmaxRow<float>)                                                                             \
-  X(retort::SoftmaxRow<double>) X(retort::SoftmaxGradientRow<float>) X(retort::SoftmaxGradientRow<double>) \
-      X(retort::CrossEntropyRow<float>) X(retort::CrossEntropyRow<double>) X(retort::KlRow<float>)         \
-          X(retort::KlRow<double>) X(retort::GatherRow<float>) X(retort::GatherRow<double>)                \
-              X(retort::ScatterRow<float>) X(retort::ScatterRow<double>) X(retort::TopKRow<float>)         \
-                  X(retort::TopKRow<double>)
+// clang-format off
+#define RETORT_ENGINE_ROW_KERNELS_OF(X, T)                      \
+  X(retort::SoftmaxRow<T>) X(retort::SoftmaxGradientRow<T>)     \
+  X(retort::CrossEntropyRow<T>) X(retort::KlRow<T>)             \
+  X(retort::GatherRow<T>) X(retort::ScatterRow<T>)              \
+  X(retort::ShuffleRow<T>) X(retort::ShuffleGradientRow<T>)     \
+  X(retort::TopKRow<T>)
+#define RETORT_ENGINE_ROW_KERNELS(X)      \
+  RETORT_ENGINE_ROW_KERNELS_OF(X, float)  \
+  RETORT_ENGINE_ROW_KERNELS_OF(X, double)
+// clang-format on

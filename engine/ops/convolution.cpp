@@ -21,14 +21,17 @@ Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Conv2dS
 
 }  // namespace
 
-Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec) {
+Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec,
+           const Var& add) {
   Var y = pass.make(conv_shape("conv2d", x, w, spec), x.type());
   check(!bias || bias.tensor().size() == w.shape()[0], "conv2d: bias ", bias.shape(), " for w ", w.shape());
-  pass.backend().conv2d(x, w, spec, {bias, {}, false}, y);
-  pass.record("conv2d", y, {x, w, bias}, [x, w, spec](const Tensor& dy, Grads& g) {
+  check(!add || add.shape() == y.shape(), "conv2d: add ", add.shape(), " to ", y.shape());
+  pass.backend().conv2d(x, w, spec, {bias, add, false}, y);
+  pass.record("conv2d", y, {x, w, bias, add}, [x, w, spec](const Tensor& dy, Grads& g) {
     if (g.wants(1)) g.backend().conv2d_weight_gradient(x, dy, spec, g.sink(1));
     if (g.wants(2)) g.backend().reduce_sum(dy, 1.0, g.sink(2));
     if (g.wants(0)) g.backend().conv2d_input_gradient(dy, w, spec, g.sink(0));
+    if (g.wants(3)) g.backend().copy(dy, g.sink(3));
   });
   return y;
 }

@@ -8,8 +8,10 @@ namespace retort {
 
 // --- convolution and normalisation (images N,H,W,C)
 // --------------------------------------------------------- w: K,R,S,C/groups. Output side: (side + 2 pad -
-// kernel) / stride + 1. bias (K) may be an empty Var.
-Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec);
+// kernel) / stride + 1. bias (K) and add, which has the result's shape, may be empty Vars: conv(x, w) + bias +
+// add.
+Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec,
+           const Var& add = {});
 
 // Folded inference: relu?(conv(x, w) + bias + add); add may be empty. No gradient.
 Var conv2d_fused(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Var& add, bool relu,
@@ -83,5 +85,8 @@ Var slice_columns(const Pass& pass, const Var& x, int64_t first, int64_t count);
 Var concat_columns(const Pass& pass, const std::vector<Var>& parts);
 // y[r, j] = x[r, index[r, j]]; index i32, a constant. Indices of one row may repeat.
 Var gather_columns(const Pass& pass, const Var& x, const Var& index);
+// The C columns of the last axis, seen as groups x C/groups, transposed: column g C/groups + j becomes column
+// j groups + g. Zhang et al., ShuffleNet, arXiv:1707.01083, section 3.1.
+Var channel_shuffle(const Pass& pass, const Var& x, int64_t groups);
 
 }  // namespace retort

@@ -83,4 +83,24 @@ Var gather_columns(const Pass& pass, const Var& x, const Var& index) {
   return y;
 }
 
+Var channel_shuffle(const Pass& pass, const Var& x, int64_t groups) {
+  check(x.shape().rank() >= 1 && groups >= 1 && x.shape().last() % groups == 0, "channel_shuffle: ", groups,
+        " groups of the columns of ", x.shape());
+  const int64_t size = x.shape().last() / groups;
+  Var y = pass.make(x.shape(), x.type());
+  with_real_type(x.type(), "channel_shuffle", [&]<class T>() {
+    launch_rows(pass.backend(), ShuffleRow<T>{x.tensor().as<T>(), y.tensor().as<T>(), groups, size},
+                x.shape().rows());
+  });
+  pass.record("channel_shuffle", y, {x}, [groups, size](const Tensor& dy, Grads& g) {
+    const Sink dx = g.sink(0);
+    with_real_type(dy.type, "channel_shuffle", [&]<class T>() {
+      launch_rows(g.backend(),
+                  ShuffleGradientRow<T>{dy.as<T>(), dx.to.as<T>(), groups, size, dx.accumulates()},
+                  dy.shape.rows());
+    });
+  });
+  return y;
+}
+
 }  // namespace retort
