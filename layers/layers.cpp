@@ -36,8 +36,8 @@ void Conv2d::observe(const Pass& pass, const Shape& output) const {
   if (pass.observer) pass.observer->on_call({this, kind_.c_str(), output, macs(output)});
 }
 
-Var Conv2d::operator()(const Var& x, const Pass& pass) {
-  Var y = conv2d(pass, x, pass.parameter(weight), options_.bias ? pass.parameter(bias) : Var(), spec());
+Var Conv2d::operator()(const Var& x, const Pass& pass, const Var& add) {
+  Var y = conv2d(pass, x, pass.parameter(weight), options_.bias ? pass.parameter(bias) : Var(), spec(), add);
   observe(pass, y.shape());
   return y;
 }
@@ -57,7 +57,7 @@ void BatchNorm::visit(Visitor& visitor) {
 
 Var BatchNorm::operator()(const Var& x, const Pass& pass, bool relu, const Var& add) {
   Var y = batch_norm(pass, x, pass.parameter(weight), pass.parameter(bias), running_mean, running_var, add,
-                     {.eps = eps, .momentum = 0.1, .relu = relu});
+                     {.eps = eps, .momentum = momentum, .relu = relu});
   if (pass.observer) pass.observer->on_call({this, relu ? "batch norm, ReLU" : "batch norm", y.shape(), 0});
   return y;
 }

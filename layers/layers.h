@@ -23,7 +23,8 @@ class Conv2d : public Module {
  public:
   Conv2d(Device& device, int64_t in, int64_t out, const ConvOptions& options, DType type = DType::f32);
   void visit(Visitor& visitor) override;
-  Var operator()(const Var& x, const Pass& pass);
+  // conv(x) + add; add may be an empty Var.
+  Var operator()(const Var& x, const Pass& pass, const Var& add = {});
 
   const ConvOptions& options() const { return options_; }
   Conv2dSpec spec() const;
@@ -47,6 +48,7 @@ class BatchNorm : public Module {
   Var operator()(const Var& x, const Pass& pass, bool relu = false, const Var& add = {});
 
   static constexpr double eps = 1e-5;
+  double momentum = 0.1;  // of the running statistics
   Parameter weight, bias;
   Array running_mean, running_var;
 };
@@ -78,6 +80,8 @@ class Linear : public Module {
     Init weight;
     Init bias;
   };
+  // PyTorch's default: both U(+-1/sqrt(in)).
+  static Options fan_in(int64_t in) { return {Init::fan_in(in), Init::fan_in(in)}; }
   Linear(Device& device, int64_t in, int64_t out, const Options& options, DType type = DType::f32);
   void visit(Visitor& visitor) override;
   Var operator()(const Var& x, const Pass& pass);

@@ -17,6 +17,7 @@ struct Init {
 
   static Init zeros() { return {constant, 0}; }
   static Init ones() { return {constant, 1}; }
+  static Init normal_of(double deviation) { return {normal, deviation}; }
   // He et al., arXiv:1502.01852, fan-out form: standard deviation sqrt(2 / (kernel^2 Cout)).
   static Init he(int kernel, int64_t channels_out);
   // PyTorch's default for convolutions and linear layers: U(+-1/sqrt(fan_in)).

@@ -22,6 +22,10 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       all.push_back({text("resnet", depth, "x4"),
                      [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, true); }});
     }
+    for (int depth : {18, 50}) {
+      all.push_back({text("ResNet", depth),
+                     [=](Device& d, const ModelOptions& o) { return make_resnet(d, o, depth); }});
+    }
     return all;
   }();
   return list;

@@ -1,5 +1,7 @@
 #include "models/resnet.h"
 
+#include "models/stages.h"
+
 namespace retort {
 
 namespace {
@@ -8,97 +10,132 @@ ConvOptions conv(int kernel, int64_t out, int stride = 1) {
   return {.kernel = kernel, .stride = stride, .init = Init::he(kernel, out)};
 }
 
-// relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))
-class BasicBlock : public Module {
+struct Stage {
+  int64_t width;
+  int blocks;
+  int stride;  // of the first block
+};
+
+struct Plan {
+  int64_t stem;
+  std::vector<Stage> stages;
+  bool bottleneck;
+  const char* shortcut;    // what the state calls a block's shortcut
+  const char* classifier;  // and the linear layer
+
+  int64_t expansion() const { return bottleneck ? 4 : 1; }
+  int64_t features() const { return stages.back().width * expansion(); }
+};
+
+// relu(F(x) + shortcut(x)). F, basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1 to 4 times the width; each with a
+// batch norm, and a ReLU between them. Shortcut: 1x1 and batch norm where the shape changes.
+class ResidualBlock : public Module {
  public:
-  BasicBlock(Device& device, int64_t in, int64_t out, int stride, DType type)
-      : first_(device, "conv1", "bn1", in, out, conv(3, out, stride), type),
-        second_(device, "conv2", "bn2", out, out, conv(3, out), type) {
+  ResidualBlock(Device& device, const Plan& plan, int64_t in, int64_t width, int stride, DType type) {
+    const int64_t out = width * plan.expansion();
+    if (plan.bottleneck) {
+      add_layer(device, in, conv(1, width), width, type);
+      add_layer(device, width, conv(3, width, stride), width, type);
+      add_layer(device, width, conv(1, out), out, type);
+    } else {
+      add_layer(device, in, conv(3, width, stride), width, type);
+      add_layer(device, width, conv(3, width), width, type);
+    }
     if (stride != 1 || in != out) {
-      shortcut_ = std::make_unique<ConvBn>(device, "downsample.0", "downsample.1", in, out,
-                                           conv(1, out, stride), type);
+      shortcut_ = std::make_unique<ConvBn>(device, text(plan.shortcut, ".0"), text(plan.shortcut, ".1"), in,
+                                           out, conv(1, out, stride), type);
     }
   }
 
   void visit(Visitor& visitor) override {
-    visitor.child("", first_);
-    visitor.child("", second_);
+    for (auto& layer : layers_) visitor.child("", *layer);
     if (shortcut_) visitor.child("", *shortcut_);
   }
 
-  // Without the last ReLU if pre_relu is wanted: then both are returned.
   Var operator()(const Var& x, const Pass& pass, Var* pre_relu) {
     const Var residual = shortcut_ ? (*shortcut_)(x, pass, false) : x;
-    const Var inner = first_(x, pass, true);
-    if (!pre_relu) return second_(inner, pass, true, residual);
-    *pre_relu = second_(inner, pass, false, residual);
+    Var inner = x;
+    for (size_t i = 0; i + 1 < layers_.size(); ++i) inner = (*layers_[i])(inner, pass, true);
+    if (!pre_relu) return (*layers_.back())(inner, pass, true, residual);
+    *pre_relu = (*layers_.back())(inner, pass, false, residual);
     return relu(pass, *pre_relu);
   }
 
  private:
-  ConvBn first_, second_;
+  void add_layer(Device& device, int64_t in, const ConvOptions& options, int64_t out, DType type) {
+    const size_t number = layers_.size() + 1;
+    layers_.push_back(
+        std::make_unique<ConvBn>(device, text("conv", number), text("bn", number), in, out, options, type));
+  }
+
+  std::vector<std::unique_ptr<ConvBn>> layers_;
   std::unique_ptr<ConvBn> shortcut_;
 };
 
-class CifarResNet : public Model {
+class ResNet : public Model {
  public:
-  CifarResNet(Device& device, const ModelOptions& options, int depth, bool wide)
-      : stem_(device, "conv1", "bn1", 3, wide ? 32 : 16, conv(3, wide ? 32 : 16), options.type),
-        fc_(device, wide ? 256 : 64, options.classes,
-            {Init::fan_in(wide ? 256 : 64), Init::fan_in(wide ? 256 : 64)}, options.type) {
-    const int blocks = (depth - 2) / 6;
-    int64_t in = wide ? 32 : 16;
-    for (int stage = 0; stage < 3; ++stage) {
-      const int64_t out = (wide ? 64 : 16) << stage;
-      auto& list = stages_.emplace_back();
-      for (int i = 0; i < blocks; ++i) {
-        list.push_back(
-            std::make_unique<BasicBlock>(device, in, out, stage > 0 && i == 0 ? 2 : 1, options.type));
-        in = out;
+  ResNet(Device& device, const ModelOptions& options, const Plan& plan)
+      : stem_(device, "conv1", "bn1", 3, plan.stem, conv(3, plan.stem), options.type),
+        classifier_name_(plan.classifier),
+        classifier_(device, plan.features(), options.classes, Linear::fan_in(plan.features()), options.type) {
+    int64_t in = plan.stem;
+    for (const Stage& stage : plan.stages) {
+      stages_.begin_stage();
+      for (int i = 0; i < stage.blocks; ++i) {
+        stages_.add_block(device, plan, in, stage.width, i == 0 ? stage.stride : 1, options.type);
+        in = stage.width * plan.expansion();
       }
     }
   }
 
   void visit(Visitor& visitor) override {
     visitor.child("", stem_);
-    for (size_t s = 0; s < stages_.size(); ++s) {
-      for (size_t i = 0; i < stages_[s].size(); ++i) {
-        visitor.child(text("layer", s + 1, ".", i), *stages_[s][i]);
-      }
-    }
-    visitor.child("fc", fc_);
+    visitor.child("", stages_);
+    visitor.child(classifier_name_, classifier_);
   }
 
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
-    Var x = stem_(images, pass, true);
-    if (features) outputs.stages.push_back(x);
-    for (auto& stage : stages_) {
-      for (auto& block : stage) {
-        Var pre;
-        const bool last = features && block == stage.back();
-        x = (*block)(x, pass, last ? &pre : nullptr);
-        if (last) outputs.pre_relu.push_back(pre);
-      }
-      if (features) outputs.stages.push_back(x);
-    }
+    const Var x = stages_(stem_(images, pass, true), pass, features, outputs);
     const Var pooled = global_average_pool(pass, x);
     if (features) outputs.pooled = pooled;
-    outputs.logits = fc_(pooled, pass);
+    outputs.logits = classifier_(pooled, pass);
     return outputs;
   }
 
  private:
   ConvBn stem_;
-  std::vector<std::vector<std::unique_ptr<BasicBlock>>> stages_;
-  Linear fc_;
+  Stages<ResidualBlock> stages_;
+  std::string classifier_name_;
+  Linear classifier_;
 };
 
 }  // namespace
 
 std::unique_ptr<Model> make_cifar_resnet(Device& device, const ModelOptions& options, int depth, bool wide) {
   check(depth >= 8 && (depth - 2) % 6 == 0, "resnet: depth ", depth, ", expected 6n + 2");
-  return std::make_unique<CifarResNet>(device, options, depth, wide);
+  const int blocks = (depth - 2) / 6;
+  const int64_t width = wide ? 64 : 16;
+  const Plan plan = {.stem = wide ? 32 : 16,
+                     .stages = {{width, blocks, 1}, {2 * width, blocks, 2}, {4 * width, blocks, 2}},
+                     .bottleneck = false,
+                     .shortcut = "downsample",
+                     .classifier = "fc"};
+  return std::make_unique<ResNet>(device, options, plan);
+}
+
+std::unique_ptr<Model> make_resnet(Device& device, const ModelOptions& options, int depth) {
+  check(depth == 18 || depth == 50, "resnet: depth ", depth, ", expected 18 or 50");
+  const bool deep = depth == 50;
+  const Plan plan = {.stem = 64,
+                     .stages = {{64, deep ? 3 : 2, 1},
+                                {128, deep ? 4 : 2, 2},
+                                {256, deep ? 6 : 2, 2},
+                                {512, deep ? 3 : 2, 2}},
+                     .bottleneck = deep,
+                     .shortcut = "shortcut",
+                     .classifier = "linear"};
+  return std::make_unique<ResNet>(device, options, plan);
 }
 
 }  // namespace retort

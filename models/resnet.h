@@ -1,5 +1,5 @@
-// Residual networks for 32x32 images: He et al., arXiv:1512.03385, section 4.2, in the form of the
-// distillation benchmarks (projection shortcuts; "x4" widens 16/32/64 to 64/128/256 behind a stem of 32).
+// Residual networks for 32x32 images: He et al., arXiv:1512.03385, in the form of the distillation
+// benchmarks.
 #pragma once
 #include <memory>
 
@@ -7,7 +7,11 @@
 
 namespace retort {
 
-// depth = 6n + 2 for n blocks in each of three stages.
+// Section 4.2 of the paper, with projection shortcuts: depth = 6n + 2 for n basic blocks in each of three
+// stages of 16, 32 and 64 channels; wide ("x4"): 64, 128 and 256 behind a stem of 32.
 std::unique_ptr<Model> make_cifar_resnet(Device& device, const ModelOptions& options, int depth, bool wide);
+
+// Table 1 of the paper behind a 3x3 stem without max pool; depth: 18 (basic blocks) or 50 (bottlenecks).
+std::unique_ptr<Model> make_resnet(Device& device, const ModelOptions& options, int depth);
 
 }  // namespace retort
