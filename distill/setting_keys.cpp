@@ -301,6 +301,8 @@ const std::vector<SettingKey>& setting_keys() {
        [](S& s) -> F { return &s.command; },
        {.choices = {"train", "distill"}}},
       {"model", "--model", "network to train", [](S& s) -> F { return &s.model; }},
+      {"double_batch_norm", "", "wrn_*: move three norms' statistics as mdistiller does",
+       [](S& s) -> F { return &s.double_batch_norm; }},
       {"teacher", "--teacher", "a run's folder (RUN:best: its best epoch) or a weights file",
        [](S& s) -> F { return &s.teacher; }},
       {"teacher_model", "--teacher-model", "its network, if its file does not say",

@@ -32,11 +32,12 @@ struct ScheduleSettings {
 };
 
 struct RunSettings {
-  std::string command = "train";  // train | distill
-  std::string model;              // the network that is trained
-  std::string teacher;            // a run folder, RUN:best, or a weights file
-  std::string teacher_model;      // its architecture, where the file does not name it
-  std::string init;               // starting weights instead of random ones
+  std::string command = "train";   // train | distill
+  std::string model;               // the network that is trained
+  bool double_batch_norm = false;  // of the network, see ModelOptions
+  std::string teacher;             // a run folder, RUN:best, or a weights file
+  std::string teacher_model;       // its architecture, where the file does not name it
+  std::string init;                // starting weights instead of random ones
   std::string device = "auto";
   int threads = 0;  // CPU threads, 0: the CPU quota
   uint64_t seed = 1;

@@ -87,7 +87,8 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
   settings_.device = device_->backend().name();
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
 
-  student_ = make_model(settings.model, *device_, {.classes = data.train.classes});
+  student_ = make_model(settings.model, *device_,
+                        {.classes = data.train.classes, .double_batch_norm = settings.double_batch_norm});
   initialize(*student_, *device_, settings.seed);
   if (!settings.init.empty()) {
     const Weights weights = read_weights(settings.init);

@@ -31,6 +31,9 @@ class Model : public Module {
 struct ModelOptions {
   int64_t classes = 100;
   DType type = DType::f32;
+  // wrn_* only. mdistiller, whose numbers papers quote, applies the batch norms behind the three stages twice
+  // in a training step, so that their running statistics move by 1 - 0.9^2 = 0.19 instead of 0.1.
+  bool double_batch_norm = false;
 };
 
 // Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised

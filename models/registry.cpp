@@ -3,6 +3,7 @@
 #include "engine/nearest.h"
 #include "models/model.h"
 #include "models/resnet.h"
+#include "models/wrn.h"
 
 namespace retort {
 
@@ -21,6 +22,12 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
     for (int depth : {8, 32}) {
       all.push_back({text("resnet", depth, "x4"),
                      [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, true); }});
+    }
+    for (const auto& [depth, width] : {std::pair{16, 1}, {16, 2}, {40, 1}, {40, 2}}) {
+      all.push_back(
+          {text("wrn_", depth, "_", width), [depth = depth, width = width](Device& d, const ModelOptions& o) {
+             return make_wrn(d, o, depth, width);
+           }});
     }
     for (int depth : {18, 50}) {
       all.push_back({text("ResNet", depth),
@@ -42,6 +49,8 @@ std::vector<std::string> model_names() {
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options) {
   check(options.classes >= 1, Fault::usage, "model ", name, ": ", options.classes,
         " classes, expected 1 or more");
+  check(!options.double_batch_norm || name.starts_with("wrn_"), Fault::usage, "model ", name,
+        ": double_batch_norm is set, which only wrn_* models know; leave it out");
   for (const auto& [known, make] : makers()) {
     if (known != name) continue;
     std::unique_ptr<Model> model = make(device, options);
