@@ -3,6 +3,7 @@
 #include "engine/nearest.h"
 #include "models/model.h"
 #include "models/resnet.h"
+#include "models/vgg.h"
 #include "models/wrn.h"
 
 namespace retort {
@@ -28,6 +29,10 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
           {text("wrn_", depth, "_", width), [depth = depth, width = width](Device& d, const ModelOptions& o) {
              return make_wrn(d, o, depth, width);
            }});
+    }
+    for (int depth : {8, 11, 13, 16, 19}) {
+      all.push_back(
+          {text("vgg", depth), [=](Device& d, const ModelOptions& o) { return make_vgg(d, o, depth); }});
     }
     for (int depth : {18, 50}) {
       all.push_back({text("ResNet", depth),

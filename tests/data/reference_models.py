@@ -140,12 +140,13 @@ class WideResNet(nn.Module):
 
 
 class Vgg(nn.Module):
-    def __init__(self, convs_per_block, classes=100):
+    def __init__(self, counts, classes=100):
+        """counts: convolutions of each of the five blocks."""
         super().__init__()
         inputs = 3
         for k, width in enumerate((64, 128, 256, 512, 512)):
             layers = []
-            for i in range(convs_per_block):
+            for i in range(counts[k]):
                 layers += [nn.ReLU()] if i else []
                 layers += [conv(inputs, width, 3, bias=True), nn.BatchNorm2d(width)]
                 inputs = width
@@ -331,8 +332,11 @@ ZOO = {
     "wrn_16_2": lambda: WideResNet(16, 2),
     "wrn_40_1": lambda: WideResNet(40, 1),
     "wrn_40_2": lambda: WideResNet(40, 2),
-    "vgg8": lambda: Vgg(1),
-    "vgg13": lambda: Vgg(2),
+    "vgg8": lambda: Vgg([1, 1, 1, 1, 1]),
+    "vgg11": lambda: Vgg([1, 1, 2, 2, 2]),
+    "vgg13": lambda: Vgg([2, 2, 2, 2, 2]),
+    "vgg16": lambda: Vgg([2, 2, 3, 3, 3]),
+    "vgg19": lambda: Vgg([2, 2, 4, 4, 4]),
     "MobileNetV2": MobileNetV2,
     "ShuffleV1": ShuffleV1,
     "ShuffleV2": ShuffleV2,
