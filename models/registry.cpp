@@ -1,6 +1,7 @@
 #include <functional>
 
 #include "engine/nearest.h"
+#include "models/mobilenet_v2.h"
 #include "models/model.h"
 #include "models/resnet.h"
 #include "models/vgg.h"
@@ -34,6 +35,7 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       all.push_back(
           {text("vgg", depth), [=](Device& d, const ModelOptions& o) { return make_vgg(d, o, depth); }});
     }
+    all.push_back({"MobileNetV2", make_mobilenet_v2});
     for (int depth : {18, 50}) {
       all.push_back({text("ResNet", depth),
                      [=](Device& d, const ModelOptions& o) { return make_resnet(d, o, depth); }});
