@@ -4,6 +4,8 @@
 #include "models/mobilenet_v2.h"
 #include "models/model.h"
 #include "models/resnet.h"
+#include "models/shufflenet_v1.h"
+#include "models/shufflenet_v2.h"
 #include "models/vgg.h"
 #include "models/wrn.h"
 
@@ -36,6 +38,8 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
           {text("vgg", depth), [=](Device& d, const ModelOptions& o) { return make_vgg(d, o, depth); }});
     }
     all.push_back({"MobileNetV2", make_mobilenet_v2});
+    all.push_back({"ShuffleV1", make_shufflenet_v1});
+    all.push_back({"ShuffleV2", make_shufflenet_v2});
     for (int depth : {18, 50}) {
       all.push_back({text("ResNet", depth),
                      [=](Device& d, const ModelOptions& o) { return make_resnet(d, o, depth); }});
