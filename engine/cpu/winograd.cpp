@@ -9,12 +9,15 @@ constexpr int64_t frequencies = winograd_frequencies, tile = winograd_tile, wind
 // What a task works on should fit the second-level cache.
 constexpr int64_t task_floats = 160 * 1024;
 constexpr int64_t least_tiles = 16, wanted_tasks = 16;
+// In a weight gradient the sums, 36 for each pair of channels, pass through the cache once per part: more
+// tiles are worth more than a cache that holds them.
+constexpr int64_t least_gradient_tiles = 64;
 // Outputs that a task does at a time.
 constexpr int64_t output_block = 128;
 // Channels of weights that a task transforms.
 constexpr int64_t weight_block = 16;
 // Partial sums of a weight gradient: as in conv_runner.cpp.
-constexpr int64_t least_shard = 64;
+constexpr int64_t least_shard = 256;
 constexpr int64_t most_shards = 16;
 constexpr int64_t partial_floats = 8 * 1024 * 1024;
 
@@ -55,11 +58,10 @@ bool Winograd::suits(const Source<float>& x, int64_t outputs) const {
          x.height * x.width >= 8 * tiles;  // half of the results of all tiles exist
 }
 
-Winograd::Plan Winograd::plan(const Source<float>& x, int64_t outputs, int64_t chunk) const {
+Winograd::Plan Winograd::plan(const Source<float>& x, int64_t outputs, int64_t least) const {
   const int64_t rows = divide_up(x.height, tile), columns = divide_up(x.width, tile);
-  const int64_t room = task_floats / (frequencies * (x.channels + std::min(outputs, chunk)));
-  const int64_t wanted =
-      std::max(std::min(room, divide_up(x.images * rows * columns, wanted_tasks)), least_tiles);
+  const int64_t room = task_floats / (frequencies * (x.channels + outputs));
+  const int64_t wanted = std::max(std::min(room, divide_up(x.images * rows * columns, wanted_tasks)), least);
   int64_t part_images = 1, part_rows = rows;
   if (rows * columns <= wanted)
     part_images = wanted / (rows * columns);
@@ -89,7 +91,7 @@ void Winograd::correlate(const Source<float>& x, const Target<float>& y, const W
   const int64_t channels = x.channels, outputs = y.channels;
   const int64_t chunks = divide_up(outputs, output_block);
   const int64_t chunk = divide_up(divide_up(outputs, chunks), winograd_.lanes) * winograd_.lanes;
-  const Plan plan = this->plan(x, outputs, chunk);
+  const Plan plan = this->plan(x, chunk, least_tiles);
 
   const int64_t blocks = divide_up(channels, weight_block);
   float* weights =
@@ -139,7 +141,7 @@ void Winograd::correlate(const Source<float>& x, const Target<float>& y, const W
 void Winograd::weight_gradient(const Source<float>& x, const float* dy, int64_t outputs, float* dw,
                                bool accumulate) {
   const int64_t channels = x.channels, size = frequencies * outputs * channels;
-  const Plan plan = this->plan(x, outputs, outputs);
+  const Plan plan = this->plan(x, outputs, least_gradient_tiles);
   const int64_t count = plan.parts.count(), all_tiles = x.images * plan.parts.rows * plan.columns;
   const int64_t shards =
       std::max<int64_t>(std::min({count, most_shards, all_tiles / least_shard, partial_floats / size}), 1);

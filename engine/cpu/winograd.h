@@ -19,7 +19,7 @@ class Winograd {
 
  private:
   struct Plan;
-  Plan plan(const Source<float>& x, int64_t outputs, int64_t chunk) const;
+  Plan plan(const Source<float>& x, int64_t outputs, int64_t least_tiles) const;
   // Frequencies of the operands of a part, made by way of a padded copy; both in scratch.
   void transform_input(const Source<float>& x, const Plan& plan, int64_t part, float* padded,
                        float* to) const;
