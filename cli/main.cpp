@@ -1,1 +1,82 @@
-int main() {}
+// retort COMMAND: finds the command, and turns failures into one line on stderr and an exit code.
+#include <exception>
+#include <new>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "engine/check.h"
+#include "engine/nearest.h"
+
+namespace retort {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {
+      {"train", "train a network with labels alone", run_train},
+      {"distill", "train a student with the help of a teacher", run_distill},
+      {"eval", "accuracy of trained weights on test images", run_eval},
+      {"predict", "the likeliest classes of some images", run_predict},
+      {"loss", "a method's distillation terms on given logits", run_loss},
+      {"info", "layers, parameters and multiply-adds of a network", run_info},
+      {"data", "download a data set", run_data},
+  };
+  return all;
+}
+
+namespace {
+
+std::string help() {
+  std::string all =
+      "retort: knowledge distillation of image classifiers\n\n"
+      "  retort train --model resnet20 --epochs 10 --out runs/teacher\n"
+      "  retort distill --teacher runs/teacher --student resnet8 --epochs 10\n"
+      "Commands (each has --help):\n";
+  for (const Command& command : commands()) {
+    std::string name = command.name;
+    name.resize(9, ' ');
+    all += "  " + name + command.summary + "\n";
+  }
+  return all +
+         "\nResults go to stdout, everything else to stderr. Exit codes: 0 ok, 2 usage or\n"
+         "settings, 3 input missing or corrupt, 4 writing failed, 5 diverged, 6 out of\n"
+         "memory, 7 device not available, 8 verification failed, 130/143 stopped.\n";
+}
+
+int dispatch(const std::vector<std::string>& arguments) {
+  check(!arguments.empty(), Fault::usage, "no command is given; `retort --help` lists them");
+  const std::string& first = arguments[0];
+  if (first == "--help" || first == "-h") {
+    print(help());
+    return 0;
+  }
+  if (first == "--version") {
+    print("retort " RETORT_VERSION "\n");
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : commands()) {
+    if (first == command.name) return command.run({arguments.begin() + 1, arguments.end()});
+    names.push_back(command.name);
+  }
+  const bool option = first.starts_with("-");
+  if (option) names = {"--help", "--version"};
+  fail(Fault::usage, "unknown ", option ? "option" : "command", " '", first, "'; did you mean '",
+       nearest(first, names), "'?", option ? " Options of a command follow it" : "");
+}
+
+}  // namespace
+}  // namespace retort
+
+int main(int count, char** arguments) {
+  try {
+    return retort::dispatch({arguments + (count > 0 ? 1 : 0), arguments + count});
+  } catch (const retort::Error& error) {
+    retort::print_error(error.what());
+    return int(error.fault());
+  } catch (const std::bad_alloc&) {
+    retort::print_error("out of memory");
+    return int(retort::Fault::memory);
+  } catch (const std::exception& error) {
+    retort::print_error(retort::text("internal error: ", error.what()));
+    return int(retort::Fault::internal);
+  }
+}

@@ -23,10 +23,6 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
-template <class T>
-constexpr bool is_number = std::is_same_v<T, int> || std::is_same_v<T, int64_t> ||
-                           std::is_same_v<T, uint64_t> || std::is_same_v<T, double>;
-
 std::string join(const std::vector<std::string>& words) {
   std::string all;
   for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
@@ -236,13 +232,14 @@ struct Entry {
 
 // The table's keys with full names ("optimizer.lr"). An empty table of unknown name counts as a key.
 void flatten(const std::string& prefix, const TomlValue& table, std::vector<Entry>& entries) {
-  for (const auto& [name, value] : table.entries) {
-    const std::string full = prefix + name;
+  for (size_t i = 0; i < table.names.size(); ++i) {
+    const TomlValue& value = table.items[i];
+    const std::string full = prefix + table.names[i];
     const auto& keys = setting_keys();
     const bool known = full + "." == method_prefix ||
                        std::any_of(keys.begin(), keys.end(),
                                    [&](const auto& key) { return key.name.starts_with(full + "."); });
-    if (value.kind == TomlValue::table && (known || !value.entries.empty())) {
+    if (value.kind == TomlValue::table && (known || !value.items.empty())) {
       flatten(full + ".", value, entries);
     } else {
       entries.push_back({full, &value});
@@ -300,59 +297,59 @@ const std::vector<SettingKey>& setting_keys() {
        "train (without a teacher) or distill",
        [](S& s) -> F { return &s.command; },
        {.choices = {"train", "distill"}}},
-      {"model", "--model", "network to train", [](S& s) -> F { return &s.model; }},
+      {"model", "--model NAME", "network to train, as resnet20", [](S& s) -> F { return &s.model; }},
       {"double_batch_norm", "", "wrn_*: move three norms' statistics as mdistiller does",
        [](S& s) -> F { return &s.double_batch_norm; }},
-      {"teacher", "--teacher", "a run's folder (RUN:best: its best epoch) or a weights file",
+      {"teacher", "--teacher RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
        [](S& s) -> F { return &s.teacher; }},
-      {"teacher_model", "--teacher-model", "its network, if its file does not say",
+      {"teacher_model", "--teacher-model NAME", "its network, if its file does not say",
        [](S& s) -> F { return &s.teacher_model; }},
-      {"init", "--init", "weights file to start from", [](S& s) -> F { return &s.init; }},
+      {"init", "--init FILE", "weights to start from", [](S& s) -> F { return &s.init; }},
       {"device",
-       "--device",
+       "--device NAME",
        "auto, portable, onednn, cuda",
        [](S& s) -> F { return &s.device; },
        {.choices = {"auto", "portable", "onednn", "cuda"}}},
       {"threads",
-       "--threads",
+       "--threads N",
        "CPU threads, 0: all",
        [](S& s) -> F { return &s.threads; },
        {.maximum = 1024}},
       // TOML integers end at 2^63.
       {"seed",
-       "--seed",
+       "--seed N",
        "of everything random",
        [](S& s) -> F { return &s.seed; },
        {.maximum = 9223372036854774784.0}},
       {"epochs",
-       "--epochs",
-       "passes over the images",
+       "--epochs N",
+       "passes over images",
        [](S& s) -> F { return &s.epochs; },
        {.minimum = 1, .maximum = 1e6}},
       {"batch",
-       "--batch",
+       "--batch N",
        "images per step",
        [](S& s) -> F { return &s.batch; },
        {.minimum = 1, .maximum = 1 << 20}},
       {"checkpoint_minutes", "", "between checkpoints inside an epoch",
        [](S& s) -> F { return &s.checkpoint_minutes; }},
-      {"data.spec", "--data", "synthetic, cifar100:DIR, cifar10:DIR", [](S& s) -> F { return &s.data.spec; }},
+      {"data.spec", "--data SPEC", "synthetic, cifar100:DIR, cifar10:DIR",
+       [](S& s) -> F { return &s.data.spec; }},
       {"data.augment",
        "",
        "of training images",
        [](S& s) -> F { return &s.data.augment; },
        {.choices = {"crop-flip", "none"}}},
       {"data.shuffle", "", "new order of the images every epoch", [](S& s) -> F { return &s.data.shuffle; }},
-      {"data.limit", "--limit", "first N training images, 0: all", [](S& s) -> F { return &s.data.limit; }},
-      {"data.validation", "--val", "of them held out to choose best",
-       [](S& s) -> F { return &s.data.validation; }},
+      {"data.limit", "--limit N", "images used, 0: all", [](S& s) -> F { return &s.data.limit; }},
+      {"data.validation", "--val N", "held out for best", [](S& s) -> F { return &s.data.validation; }},
       {"data.workers",
-       "--workers",
-       "threads loading images",
+       "--workers N",
+       "loader threads",
        [](S& s) -> F { return &s.data.workers; },
        {.maximum = 256}},
       {"optimizer.lr",
-       "--lr",
+       "--lr X",
        "learning rate",
        [](S& s) -> F { return &s.optimizer.lr; },
        {.exclusive = true}},

@@ -24,7 +24,7 @@ struct SettingLimits {
 
 struct SettingKey {
   std::string name;  // in files and --set: "optimizer.lr"
-  std::string flag;  // of the command line: "--lr"; empty if there is none
+  std::string flag;  // of the command line, and what stands for its value: "--lr X"; empty if there is none
   std::string help;
   SettingField (*field)(RunSettings& settings);
   SettingLimits limits = {};

@@ -33,8 +33,10 @@ TomlValue converted(const toml::node& node) {
     for (const toml::node& item : *list) value.items.push_back(converted(item));
   } else if (const auto* fields = node.as_table()) {
     value.kind = TomlValue::table;
-    for (const auto& [name, field] : *fields)
-      value.entries.emplace_back(std::string(name.str()), converted(field));
+    for (const auto& [name, field] : *fields) {
+      value.names.emplace_back(name.str());
+      value.items.push_back(converted(field));
+    }
   } else {
     value.kind = TomlValue::date;
   }
@@ -51,8 +53,8 @@ std::string printable(std::string message) {
 }  // namespace
 
 const TomlValue* TomlValue::find(const std::string& name) const {
-  for (const auto& [key, value] : entries) {
-    if (key == name) return &value;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return &items[i];
   }
   return nullptr;
 }

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace retort {
@@ -17,8 +16,8 @@ struct TomlValue {
   int64_t as_integer = 0;
   double as_number = 0;
   std::string as_string;
-  std::vector<TomlValue> items;                            // of an array
-  std::vector<std::pair<std::string, TomlValue>> entries;  // of a table, by name
+  std::vector<TomlValue> items;    // of an array or a table
+  std::vector<std::string> names;  // of a table: items[i] is called names[i]
 
   const TomlValue* find(const std::string& name) const;  // of a table; nullptr if absent
 };

@@ -6,8 +6,8 @@
 
 namespace retort {
 
-// Smallest edit distance (insertions, deletions, substitutions; Levenshtein), the first at a tie; empty if
-// there is no candidate.
+// Smallest edit distance (insertions, deletions, substitutions, swaps of neighbours), the first at a tie;
+// empty if there is no candidate.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace retort

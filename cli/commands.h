@@ -1,0 +1,27 @@
+// The commands of the program, one file each. Each gets its arguments without its name, prints its result to
+// stdout, and returns the exit code; failures are thrown.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace retort {
+
+using Arguments = std::vector<std::string>;
+
+int run_train(const Arguments& arguments);
+int run_distill(const Arguments& arguments);
+int run_eval(const Arguments& arguments);
+int run_predict(const Arguments& arguments);
+int run_loss(const Arguments& arguments);
+int run_info(const Arguments& arguments);
+int run_data(const Arguments& arguments);
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Arguments& arguments);
+};
+
+const std::vector<Command>& commands();
+
+}  // namespace retort

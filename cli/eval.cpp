@@ -1,0 +1,97 @@
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "datasets/open.h"
+#include "distill/evaluate.h"
+#include "distill/progress.h"
+#include "distill/run_folder.h"
+#include "distill/setting_keys.h"
+#include "distill/text_format.h"
+#include "distill/text_table.h"
+#include "distill/weights.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double percent(const Evaluation::Class& one) {
+  return one.images > 0 ? 100.0 * double(one.correct) / double(one.images) : 0;
+}
+
+Json json_of(const Evaluation& e, const ImageSet& images) {
+  Json json = {{"top1", e.top1}, {"top5", e.top5}, {"loss", e.loss}, {"n", e.n}};
+  if (e.per_class.empty()) return json;
+  for (size_t c = 0; c < e.per_class.size(); ++c) {
+    json["per_class"].push_back({{"class", c},
+                                 {"name", images.class_names[c]},
+                                 {"n", e.per_class[c].images},
+                                 {"top1", percent(e.per_class[c])}});
+  }
+  return json;
+}
+
+std::string text_of(const Evaluation& e, const ImageSet& images) {
+  std::string all = text("top-1 ", fixed(e.top1, 2), " %\ntop-5 ", fixed(e.top5, 2), " %\nloss  ",
+                         fixed(e.loss, 6), "\nn     ", e.n, "\n");
+  if (e.per_class.empty()) return all;
+  TextTable table({"class", "name", "images", "top-1"});
+  for (size_t c = 0; c < e.per_class.size(); ++c) {
+    table.add_row({std::to_string(c), images.class_names[c], std::to_string(e.per_class[c].images),
+                   fixed(percent(e.per_class[c]), 2)});
+  }
+  return all + "\n" + table.plain();
+}
+
+// The data that a run was trained on, if the weights are a run's.
+std::string data_of(const std::string& weights) {
+  const std::string folder = weights.ends_with(":best") ? weights.substr(0, weights.size() - 5) : weights;
+  RunSettings settings;
+  if (RunFolder::is_run(folder)) read_settings(std::filesystem::path(folder) / "config.toml", settings);
+  return settings.data.spec;
+}
+
+}  // namespace
+
+int run_eval(const Arguments& arguments) {
+  Options options(
+      "eval", "accuracy and loss of trained weights on a data set's test images",
+      {"retort eval --weights runs/teacher", "retort eval --weights runs/teacher:best --per-class --json",
+       "retort eval --weights w.safetensors --model resnet20 --data cifar100:data"});
+  std::string weights_spec, architecture, data_spec;
+  DeviceOptions device_options;
+  int64_t threads = 0, batch = 200;
+  bool per_class = false, json = false;
+  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
+               weights_spec);
+  options.text("--model", "NAME", "its network, if the file does not say", architecture);
+  options.text("--data", "SPEC", "synthetic, cifar100:DIR, cifar10:DIR (the run's)", data_spec);
+  options.flag("--per-class", "also every class's", per_class);
+  options.integer("--batch", "images per step", batch, 1);
+  options.text("--device", "NAME", "auto, portable, onednn, cuda", device_options.name);
+  options.integer("--threads", "CPU threads, 0: all", threads, 0);
+  options.flag("--json", "result as JSON: {top1, top5, loss, n}", json);
+  if (!options.parse(arguments)) return 0;
+  check(!weights_spec.empty(), Fault::usage, "eval: no weights are named; give them with --weights");
+
+  const Weights weights = read_weights(weights_spec);
+  const DataSet data = open_dataset(data_spec.empty() ? data_of(weights_spec) : data_spec, Parts::test);
+  device_options.threads = int(threads);
+  const auto device = Device::open(device_options);
+  const auto model = load_model(weights, architecture, *device);
+  EvaluateOptions evaluate_options;
+  evaluate_options.batch = batch;
+  evaluate_options.per_class = per_class;
+  Evaluator evaluator(*model, *device, data.test, evaluate_options);
+  Progress progress;
+  const Evaluation result =
+      evaluator.run([&](int64_t done, int64_t total) { progress.activity("testing", done, total); });
+  progress.clear();
+  print(json ? json_of(result, data.test).dump() + "\n" : text_of(result, data.test));
+  return 0;
+}
+
+}  // namespace retort

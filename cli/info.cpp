@@ -1,0 +1,84 @@
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "datasets/file.h"
+#include "distill/text_table.h"
+#include "distill/weights.h"
+#include "models/model_summary.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string extents(const Shape& shape) {
+  std::string all;
+  for (int i = 0; i < shape.rank(); ++i) all += (i > 0 ? "x" : "") + std::to_string(shape[i]);
+  return all;
+}
+
+Json json_of(const Model& model, const ModelSummary& summary) {
+  Json layers = Json::array();
+  for (const LayerSummary& layer : summary.layers) {
+    Json output = Json::array();
+    for (int i = 0; i < layer.output.rank(); ++i) output.push_back(layer.output[i]);
+    layers.push_back({{"name", layer.name},
+                      {"kind", layer.kind},
+                      {"output", output},
+                      {"parameters", layer.parameters},
+                      {"macs", layer.macs}});
+  }
+  return {{"model", model.name},  {"classes", model.classes},
+          {"side", model.side},   {"parameters", summary.parameters},
+          {"macs", summary.macs}, {"layers", layers}};
+}
+
+std::string text_of(const Model& model, const ModelSummary& summary) {
+  TextTable table({"layer", "kind", "output", "parameters", "MACs"});
+  for (const LayerSummary& layer : summary.layers)
+    table.add_row({layer.name, layer.kind, extents(layer.output), with_commas(layer.parameters),
+                   with_commas(layer.macs)});
+  return text(model.name, ": ", model.classes, " classes, ", with_commas(summary.parameters), " parameters, ",
+              with_commas(summary.macs), " multiply-adds per ", model.side, "x", model.side, " image\n\n",
+              table.plain());
+}
+
+bool is_model(const std::string& name) {
+  for (const std::string& known : model_names()) {
+    if (known == name) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int run_info(const Arguments& arguments) {
+  Options options("info", "layers, output shapes, parameters and multiply-adds",
+                  {"retort info resnet20", "retort info runs/teacher --json"});
+  std::vector<std::string> names;
+  std::string architecture;
+  int64_t classes = 100;
+  bool json = false;
+  options.positional("MODEL|FILE", "a network's name, a weights file or a run's folder", names);
+  options.integer("--classes", "of a network's name", classes, 1);
+  options.text("--model", "NAME", "the file's network, if it does not say", architecture);
+  options.flag("--json", "result as JSON", json);
+  if (!options.parse(arguments)) return 0;
+  check(names.size() == 1, Fault::usage, "info: ", names.size(),
+        " names are given, expected one: MODEL or FILE");
+
+  const auto device = Device::open({.name = "portable"});
+  const bool looks_like_path = names[0].find('/') != std::string::npos ||
+                               names[0].find('.') != std::string::npos || std::filesystem::exists(names[0]);
+  const auto model = !is_model(names[0]) && looks_like_path
+                         ? load_model(read_weights(names[0]), architecture, *device)
+                         : make_model(names[0], *device, {.classes = classes});
+  const ModelSummary summary = summarize(*model, *device);
+  print(json ? json_of(*model, summary).dump() + "\n" : text_of(*model, summary));
+  return 0;
+}
+
+}  // namespace retort

@@ -1,0 +1,137 @@
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/setting_options.h"
+#include "datasets/npy.h"
+#include "distill/loss_probe.h"
+#include "engine/device.h"
+#include "engine/types.h"
+
+namespace retort {
+
+namespace {
+
+std::string shape_text(const NpyArray& array) {
+  std::string all;
+  for (const int64_t extent : array.shape) all += (all.empty() ? "" : ", ") + std::to_string(extent);
+  return text(array.type, " [", all, "]");
+}
+
+NpyArray read_logits(const std::string& file) {
+  NpyArray array = read_npy(file);
+  check(array.shape.size() == 2 && (array.type == DType::f32 || array.type == DType::f64), Fault::input, file,
+        ": holds ", shape_text(array), ", expected f32 or f64 [samples, classes]");
+  return array;
+}
+
+std::vector<double> finite_values(const NpyArray& array, const std::string& file) {
+  std::vector<double> values;
+  with_real_type(array.type, "loss", [&]<class T>() {
+    const auto given = array.values<T>();
+    values.assign(given.begin(), given.end());
+  });
+  for (size_t i = 0; i < values.size(); ++i) {
+    check(std::isfinite(values[i]), Fault::input, file, ": element [", int64_t(i) / array.shape[1], ", ",
+          int64_t(i) % array.shape[1], "] is ", values[i], ", expected a finite number");
+  }
+  return values;
+}
+
+std::vector<int64_t> read_labels(const std::string& file) {
+  const NpyArray array = read_npy(file);
+  check(array.shape.size() == 1 && (array.type == DType::i64 || array.type == DType::i32), Fault::input, file,
+        ": holds ", shape_text(array), ", expected i64 [samples]");
+  if (array.type == DType::i64) return {array.values<int64_t>().begin(), array.values<int64_t>().end()};
+  return {array.values<int32_t>().begin(), array.values<int32_t>().end()};
+}
+
+void write_gradient(const std::string& file, const std::vector<double>& gradient, const NpyArray& student) {
+  with_real_type(student.type, "loss", [&]<class T>() {
+    const std::vector<T> values(gradient.begin(), gradient.end());
+    write_npy(file, student.shape, std::span<const T>(values));
+  });
+}
+
+// 15 significant digits, zeros included.
+std::string digits(double value) {
+  char shown[40];
+  std::snprintf(shown, sizeof shown, "%#.15g", value);
+  return shown;
+}
+
+std::string text_of(const ProbeResult& result) {
+  size_t width = 4;
+  for (const auto& [name, value] : result.terms) width = std::max(width, name.size());
+  std::string all;
+  const auto line = [&](std::string name, double value) {
+    name.resize(width + 2, ' ');
+    all += name + digits(value) + "\n";
+  };
+  for (const auto& [name, value] : result.terms) line(name, value);
+  line("loss", result.loss);
+  return all;
+}
+
+}  // namespace
+
+int run_loss(const Arguments& arguments) {
+  Options options("loss", "a method's distillation terms on anybody's logits (.npy)",
+                  {"retort loss --method pcd --student zs.npy --teacher zt.npy",
+                   "retort loss --method dkd --set beta=2 --student zs.npy --teacher zt.npy \\",
+                   "            --labels y.npy --grad g.npy"});
+  std::string method = "pcd", student_file, teacher_file, labels_file, gradient_file;
+  std::vector<std::string> sets;
+  bool json = false;
+  options.text("--method", "NAME", "ce, kd, dkd, dist, pcd, pcd-released", method);
+  options.text("--student", "FILE", "student's logits [samples, classes], f32 or f64", student_file);
+  options.text("--teacher", "FILE", "teacher's, of the same shape", teacher_file);
+  options.text("--labels", "FILE", "i64 [samples], for the methods that read them", labels_file);
+  options.text("--grad", "FILE", "write the gradient with respect to student's logits", gradient_file);
+  options.value("--set", "KEY=VALUE", "a key of the method, as temperature=2; repeatable",
+                [&](const std::string& given) { sets.push_back(given); });
+  options.flag("--json", "result as JSON: {loss, terms}", json);
+  if (!options.parse(arguments)) return 0;
+
+  MethodSettings settings(method);
+  for (const std::string& set : sets) {
+    const auto [key, value] = key_and_value(set);
+    settings.set(key.starts_with("method.") ? key.substr(7) : key, value);
+  }
+  check(!student_file.empty(), Fault::usage,
+        "loss: the student's logits are missing; give a .npy with --student");
+  check(!teacher_file.empty() || !settings.method().reads.teacher, Fault::usage,
+        "loss: the teacher's logits are missing; give a .npy with --teacher");
+
+  const NpyArray student = read_logits(student_file);
+  ProbeInput input;
+  input.samples = student.shape[0];
+  input.classes = student.shape[1];
+  input.student = finite_values(student, student_file);
+  if (settings.method().reads.teacher) {
+    const NpyArray teacher = read_logits(teacher_file);
+    check(teacher.shape == student.shape, Fault::input, teacher_file, ": holds ", shape_text(teacher), ", ",
+          student_file, " holds ", shape_text(student), "; expected the same shape");
+    input.teacher = finite_values(teacher, teacher_file);
+  }
+  if (!labels_file.empty()) input.labels = read_labels(labels_file);
+
+  const auto device = Device::open({.name = "portable"});
+  const ProbeResult result = probe_loss(settings, *device, input);
+  check(std::isfinite(result.loss), Fault::diverged, "loss: the result is ", result.loss,
+        ", which is no loss");
+  if (!gradient_file.empty()) write_gradient(gradient_file, result.gradient, student);
+  if (json) {
+    nlohmann::ordered_json terms = nlohmann::ordered_json::object();
+    for (const auto& [name, value] : result.terms) terms[name] = value;
+    print(nlohmann::ordered_json{{"loss", result.loss}, {"terms", terms}}.dump() + "\n");
+  } else {
+    print(text_of(result));
+  }
+  return 0;
+}
+
+}  // namespace retort

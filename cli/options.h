@@ -1,0 +1,50 @@
+// The options of one command: declared once, then parsed, and shown by --help.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace retort {
+
+class Options {
+ public:
+  // examples: command lines, shown first.
+  Options(std::string command, std::string summary, std::vector<std::string> examples);
+
+  // names: "--epochs", or "-h,--help". value: what stands for it in the help, "N". A default that is not
+  // empty is shown. `take` is called with each value given.
+  using Take = std::function<void(const std::string& value)>;
+  void value(const std::string& names, const std::string& value, const std::string& help, Take take,
+             const std::string& fallback = "");
+  void text(const std::string& names, const std::string& value, const std::string& help, std::string& target);
+  // The target's present value is the default.
+  void integer(const std::string& names, const std::string& help, int64_t& target, int64_t minimum);
+  void flag(const std::string& names, const std::string& help, bool& target);
+  void positional(const std::string& value, const std::string& help, std::vector<std::string>& target);
+
+  // False if --help was asked for and printed. Error(Fault::usage), naming the nearest option, for what is
+  // not allowed.
+  bool parse(const std::vector<std::string>& arguments) const;
+
+  std::string help() const;
+  const std::string& command() const { return command_; }
+
+ private:
+  struct Option {
+    std::string names, value, help;
+    Take take;
+  };
+
+  std::string command_, summary_;
+  std::vector<std::string> examples_;
+  std::vector<Option> options_;
+  std::string positional_, positional_help_;
+  std::vector<std::string>* positionals_ = nullptr;
+};
+
+// The whole text as an integer of at least minimum; Error(Fault::usage), naming the option, otherwise.
+int64_t integer_of(const std::string& option, const std::string& text, int64_t minimum);
+
+}  // namespace retort

@@ -1,0 +1,27 @@
+#include "cli/output.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+#include "engine/check.h"
+#include "layers/atomic_file.h"
+
+namespace retort {
+
+void print(std::string_view text) {
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  check(written, Fault::write, "the result cannot be written to stdout: ", reason_of(errno));
+}
+
+void print_error(std::string_view message) {
+  std::string line(message);
+  // Names of files end up in messages, and may hold anything.
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
+  std::fprintf(stderr, "retort: %s\n", line.c_str());
+}
+
+}  // namespace retort

@@ -1,0 +1,90 @@
+#include "distill/predict.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "datasets/npy.h"
+#include "datasets/open.h"
+#include "distill/text_format.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The classes' names where somebody knows them: from --data, or drawn images, which need no files.
+std::vector<std::string> class_names(const std::string& data, const Weights& weights) {
+  const std::string* trained_on = weights.metadata("data");
+  if (!data.empty()) return open_dataset(data, Parts::test).test.class_names;
+  if (trained_on && *trained_on == "synthetic")
+    return open_dataset("synthetic:train=1,test=1", Parts::test).test.class_names;
+  return {};
+}
+
+std::string name_of_class(int64_t label, const std::vector<std::string>& names) {
+  return label < int64_t(names.size()) ? names[size_t(label)] : text("class ", label);
+}
+
+}  // namespace
+
+int run_predict(const Arguments& arguments) {
+  Options options("predict", "the likeliest classes of pictures or normalised arrays",
+                  {"retort predict --weights runs/teacher cat.jpg dog.png",
+                   "retort predict --weights runs/teacher x.npy --logits y.npy"});
+  std::vector<std::string> inputs;
+  std::string weights_spec, architecture, data, logits_file;
+  DeviceOptions device_options;
+  int64_t top = 5, threads = 0;
+  bool json = false;
+  options.positional("IMAGE...|x.npy", "JPEGs and PNGs, or one f32 [N, H, W, 3], normalised", inputs);
+  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
+               weights_spec);
+  options.text("--model", "NAME", "its network, if the file does not say", architecture);
+  options.text("--data", "SPEC", "data set whose class names are shown", data);
+  options.text("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
+  options.integer("--top", "classes shown", top, 1);
+  options.text("--device", "NAME", "auto, portable, onednn, cuda", device_options.name);
+  options.integer("--threads", "CPU threads, 0: all", threads, 0);
+  options.flag("--json", "result as JSON", json);
+  if (!options.parse(arguments)) return 0;
+  check(!weights_spec.empty(), Fault::usage, "predict: no weights are named; give them with --weights");
+  check(!inputs.empty(), Fault::usage, "predict: no image is named");
+  const bool array = inputs[0].ends_with(".npy");
+  const bool any_array =
+      std::any_of(inputs.begin(), inputs.end(), [](const auto& i) { return i.ends_with(".npy"); });
+  check(!any_array || inputs.size() == 1, Fault::usage, "predict: give pictures, or one .npy");
+
+  const Weights weights = read_weights(weights_spec);
+  device_options.threads = int(threads);
+  const auto device = Device::open(device_options);
+  const auto model = load_model(weights, architecture, *device);
+  const PreparedImages images =
+      array ? prepare_array(inputs[0], model->side) : prepare_pictures(inputs, weights, model->side);
+  for (const std::string& note : images.notes) print_error(note);
+  const std::vector<float> logits = predict_logits(*model, *device, images);
+  if (!logits_file.empty())
+    write_npy(logits_file, {images.count, model->classes}, std::span<const float>(logits));
+
+  const std::vector<std::string> names = class_names(data, weights);
+  Json predictions = Json::array();
+  std::string lines;
+  for (int64_t i = 0; i < images.count; ++i) {
+    Json guesses = Json::array();
+    std::string line;
+    for (const Guess& guess : likeliest(logits.data() + i * model->classes, model->classes, top)) {
+      const std::string name = name_of_class(guess.label, names);
+      guesses.push_back({{"class", guess.label}, {"name", name}, {"probability", guess.probability}});
+      line += (line.empty() ? "" : ", ") + name + " " + fixed(100 * guess.probability, 2) + " %";
+    }
+    predictions.push_back({{"image", images.names[size_t(i)]}, {"top", guesses}});
+    lines += images.names[size_t(i)] + ": " + line + "\n";
+  }
+  print(json ? Json{{"model", model->name}, {"predictions", predictions}}.dump() + "\n" : lines);
+  return 0;
+}
+
+}  // namespace retort

@@ -1,0 +1,99 @@
+#include "cli/setting_options.h"
+
+#include <algorithm>
+
+#include "cli/output.h"
+#include "distill/methods.h"
+#include "distill/setting_keys.h"
+#include "engine/check.h"
+
+namespace retort {
+
+namespace {
+
+std::string method_list() {
+  std::string all;
+  for (const MethodInfo& method : methods()) all += (all.empty() ? "" : ", ") + method.name;
+  return all;
+}
+
+}  // namespace
+
+SettingOptions::SettingOptions(const std::string& command, Options& options) : command_(command) {
+  const RunSettings defaults = default_settings(command);
+  const bool distill = command == "distill";
+  const auto flag = [&](const std::string& key, const std::string& names, const std::string& value,
+                        const std::string& help, const std::string& fallback) {
+    options.value(
+        names, value, help,
+        [this, key, names](const std::string& given) {
+          flags_.push_back({key, names, given});
+        },
+        fallback);
+  };
+  for (const SettingKey& key : setting_keys()) {
+    if (key.flag.empty()) continue;
+    if (key.name.starts_with("teacher") && !distill) continue;
+    const size_t space = key.flag.find(' ');
+    const bool student = key.name == "model" && distill;
+    flag(key.name, student ? "--student" : key.flag.substr(0, space), key.flag.substr(space + 1), key.help,
+         get_key(defaults, key));
+    if (key.name == "teacher_model")
+      flag("method.name", "--method", "NAME", method_list(), defaults.method.method().name);
+  }
+  options.text("--config", "FILE", "settings from TOML (a recipe, or a run's config.toml)", config_);
+  options.value("--set", "KEY=VALUE", "any key, as method.stages=5; comes last; repeatable",
+                [this](const std::string& given) { sets_.push_back(given); });
+  options.flag("--keys", "list every key of --set with its default and meaning", keys_);
+}
+
+RunSettings SettingOptions::settings() const {
+  RunSettings settings = default_settings(command_);
+  if (!config_.empty()) {
+    read_settings(config_, settings);
+    check(settings.command == command_, Fault::usage, config_, ": is of `retort ", settings.command,
+          "`, not of `retort ", command_, "`");
+  }
+  // A method decides which keys there are, so it comes first wherever it stands.
+  const std::string method = "method.name";
+  for (const bool methods_turn : {true, false}) {
+    for (const Given& flag : flags_) {
+      if ((flag.key == method) == methods_turn) set_key(settings, flag.key, flag.value);
+    }
+  }
+  for (const bool methods_turn : {true, false}) {
+    for (const std::string& set : sets_) {
+      const auto [key, value] = key_and_value(set);
+      if ((key == method) == methods_turn) set_key(settings, key, value);
+    }
+  }
+  return settings;
+}
+
+bool SettingOptions::show_keys() const {
+  if (keys_) print(describe_keys());
+  return keys_;
+}
+
+std::vector<std::string> SettingOptions::given() const {
+  std::vector<std::string> names;
+  if (!config_.empty()) names.push_back("--config");
+  for (const Given& flag : flags_) names.push_back(flag.flag);
+  if (!sets_.empty()) names.push_back("--set");
+  return names;
+}
+
+const std::string* SettingOptions::find(const std::string& key) const {
+  for (auto flag = flags_.rbegin(); flag != flags_.rend(); ++flag) {
+    if (flag->key == key) return &flag->value;
+  }
+  return nullptr;
+}
+
+std::pair<std::string, std::string> key_and_value(const std::string& text) {
+  const size_t equals = text.find('=');
+  check(equals != std::string::npos && equals > 0, Fault::usage, "--set is '", text, "', expected KEY=VALUE");
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+}  // namespace retort

@@ -1,0 +1,41 @@
+// The options that make up RunSettings: --config, a flag per key that has one, --set.
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/options.h"
+#include "distill/settings.h"
+
+namespace retort {
+
+class SettingOptions {
+ public:
+  // Declares them for train or distill. Lives as long as the options.
+  SettingOptions(const std::string& command, Options& options);
+
+  // Defaults, then the file, then the flags, then --set.
+  RunSettings settings() const;
+
+  // --keys was given: what it asks for is printed.
+  bool show_keys() const;
+
+  // The options given by name, for messages.
+  std::vector<std::string> given() const;
+  // The value of a flag, if it was given.
+  const std::string* find(const std::string& key) const;
+
+ private:
+  std::string command_, config_;
+  bool keys_ = false;
+  struct Given {
+    std::string key, flag, value;
+  };
+  std::vector<Given> flags_;
+  std::vector<std::string> sets_;
+};
+
+// "KEY=VALUE" in two; Error(Fault::usage) otherwise.
+std::pair<std::string, std::string> key_and_value(const std::string& text);
+
+}  // namespace retort

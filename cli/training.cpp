@@ -1,0 +1,156 @@
+#include "cli/training.h"
+
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "cli/setting_options.h"
+#include "distill/runs.h"
+#include "distill/statistics.h"
+#include "distill/text_format.h"
+#include "distill/text_table.h"
+#include "engine/check.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string chosen_by(const Summary& summary) {
+  return summary.best_by == "test" ? "the best test epoch" : "chosen by held-out training images";
+}
+
+Json json_of(const Summary& summary, const std::string& folder) {
+  Json json = {{"best", nullptr}, {"last", nullptr}, {"seconds", summary.seconds}, {"run", folder}};
+  const auto add = [&](const std::string& name, const std::optional<EpochResult>& result) {
+    if (!result) return;
+    json[name] = result->top1;
+    json[name + "_top5"] = result->top5;
+    json[name + "_loss"] = result->loss;
+    json[name + "_epoch"] = result->epoch;
+  };
+  add("best", summary.best);
+  add("last", summary.last);
+  json["best_by"] = summary.best_by;
+  json["status"] = summary.status;
+  json["model"] = summary.model;
+  json["method"] = summary.method;
+  json["seed"] = summary.seed;
+  json["weights_hash"] = summary.weights_hash;
+  return json;
+}
+
+std::string text_of(const Summary& summary, const std::string& folder) {
+  const auto line = [](const char* name, const EpochResult& result, const std::string& remark) {
+    return text(name, "  top-1 ", fixed(result.top1, 2), " %, top-5 ", fixed(result.top5, 2), " %, epoch ",
+                result.epoch, remark, "\n");
+  };
+  std::string all;
+  if (summary.best) all += line("best", *summary.best, " (" + chosen_by(summary) + ")");
+  if (summary.last) all += line("last", *summary.last, "");
+  return all + "time  " + duration(summary.seconds) + "\nrun   " + folder + "\n";
+}
+
+void print_one(const Summary& summary, const std::string& folder, bool json) {
+  print(json ? json_of(summary, folder).dump() + "\n" : text_of(summary, folder));
+}
+
+std::string mean_and_deviation(const std::vector<double>& values) {
+  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
+}
+
+void print_seeds(const std::vector<Summary>& summaries, const std::string& folder, bool json) {
+  std::vector<double> best, last;
+  double seconds = 0;
+  TextTable table({"seed", "best", "last", "seconds"});
+  Json runs = Json::array();
+  for (const Summary& summary : summaries) {
+    best.push_back(summary.best.value_or(EpochResult{}).top1);
+    last.push_back(summary.last.value_or(EpochResult{}).top1);
+    seconds += summary.seconds;
+    table.add_row({std::to_string(summary.seed), fixed(best.back(), 2), fixed(last.back(), 2),
+                   fixed(summary.seconds, 1)});
+    runs.push_back(json_of(summary, text(folder, "/seed-", summary.seed)));
+  }
+  if (json) {
+    print(Json{{"best", mean_of(best)},
+               {"last", mean_of(last)},
+               {"seconds", seconds},
+               {"run", folder},
+               {"best_deviation", deviation_of(best)},
+               {"last_deviation", deviation_of(last)},
+               {"runs", runs}}
+              .dump() +
+          "\n");
+    return;
+  }
+  table.add_row(
+      {"mean", mean_and_deviation(best), mean_and_deviation(last), fixed(seconds / double(best.size()), 1)});
+  print(table.plain() + "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
+}
+
+std::string default_folder(const RunSettings& settings, bool seeds) {
+  return "runs/" + settings.model + "-" + settings.method.method().name +
+         (seeds ? "" : "-seed" + std::to_string(settings.seed));
+}
+
+ResumeOptions resume_options(const SettingOptions& settings) {
+  for (const std::string& name : settings.given()) {
+    check(name == "--threads" || name == "--workers", Fault::usage,
+          "with --resume the settings are those of the run; ", name, " cannot be given");
+  }
+  RunSettings checked;
+  ResumeOptions options;
+  if (const std::string* threads = settings.find("threads"))
+    options.threads = int(integer_of("--threads", *threads, 0));
+  if (const std::string* workers = settings.find("data.workers"))
+    options.workers = int(integer_of("--workers", *workers, 0));
+  return options;
+}
+
+}  // namespace
+
+int run_training(Options options, const Arguments& arguments) {
+  SettingOptions setting_options(options.command(), options);
+  std::string out, resume;
+  int64_t seeds = 1;
+  bool force = false, json = false;
+  options.integer("--seeds", "runs, seeds counting up", seeds, 1);
+  options.flag("--json", "result as JSON", json);
+  options.text("--out", "DIR", "run's folder (runs/MODEL-METHOD-seedN)", out);
+  options.flag("--force", "replace a run in --out", force);
+  options.text("--resume", "DIR", "go on with a run; all settings are the run's", resume);
+  if (!options.parse(arguments) || setting_options.show_keys()) return 0;
+
+  std::vector<std::string> command_line = {"retort", options.command()};
+  command_line.insert(command_line.end(), arguments.begin(), arguments.end());
+  Progress progress;
+  StopSignal stop;
+  Session session(progress, stop, command_line);
+
+  const bool resumes = !resume.empty();
+  check(!resumes || (out.empty() && !force && seeds == 1), Fault::usage,
+        "with --resume the settings are those of the run; --out, --force and --seeds cannot be given");
+  const ResumeOptions resuming = resumes ? resume_options(setting_options) : ResumeOptions{};
+  const RunSettings settings = resumes ? RunSettings{} : setting_options.settings();
+  const bool several = resumes ? holds_seeds(resume) : seeds > 1;
+  const std::string folder = resumes ? resume : out.empty() ? default_folder(settings, several) : out;
+
+  std::vector<Summary> summaries;
+  if (several) {
+    summaries = resumes ? resume_seeds(folder, resuming, session)
+                        : start_seeds(settings, int(seeds), folder, force, session);
+  } else {
+    summaries = {resumes ? resume_run(folder, resuming, session)
+                         : start_run(settings, folder, force, session)};
+  }
+  progress.clear();
+  if (summaries.back().status == "stopped") {
+    print_error(text("stopped by a signal; `retort ", options.command(), " --resume ", folder, "` goes on"));
+    return stop.exit_code();
+  }
+  several ? print_seeds(summaries, folder, json) : print_one(summaries[0], folder, json);
+  return 0;
+}
+
+}  // namespace retort

@@ -1,0 +1,203 @@
+#include "distill/runs.h"
+
+#include <sstream>
+
+#include "datasets/open.h"
+#include "distill/run_folder.h"
+#include "distill/setting_keys.h"
+#include "distill/trainer.h"
+#include "distill/weights.h"
+#include "engine/check.h"
+#include "layers/atomic_file.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* seeds_name = "seeds.toml";
+
+// The settings that a run's own file holds. What is wrong with it is wrong with the folder that was named.
+RunSettings read_config(const fs::path& file) {
+  RunSettings settings;
+  try {
+    read_settings(file, settings);
+  } catch (const Error& error) {
+    fail(Fault::input, error.what());
+  }
+  return settings;
+}
+
+void apply(const ResumeOptions& options, RunSettings& settings) {
+  settings.threads = options.threads.value_or(settings.threads);
+  settings.data.workers = options.workers.value_or(settings.data.workers);
+}
+
+bool finished(const fs::path& folder) {
+  return fs::exists(folder / "summary.json") && read_summary(folder / "summary.json").status == "finished";
+}
+
+// The first line in which two files of settings differ, of each, or empty.
+std::pair<std::string, std::string> first_difference(const std::string& a, const std::string& b) {
+  std::istringstream in_a(a), in_b(b);
+  std::string line_a, line_b;
+  while (true) {
+    const bool more_a = bool(std::getline(in_a, line_a)), more_b = bool(std::getline(in_b, line_b));
+    if (!more_a && !more_b) return {};
+    if (!more_a) line_a.clear();
+    if (!more_b) line_b.clear();
+    if (line_a != line_b) return {line_a, line_b};
+  }
+}
+
+// The settings that decide the result, as text.
+std::string deciding(RunSettings settings) {
+  settings.threads = 0;
+  settings.data.workers = 0;
+  settings.checkpoint_minutes = 0;
+  return settings_toml(settings);
+}
+
+void check_same(const RunSettings& wanted, const fs::path& folder) {
+  RunSettings there = read_config(folder / "config.toml"), now = wanted;
+  if (now.device == "auto") now.device = there.device;
+  resolve(now);
+  const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
+  check(old_line == new_line, Fault::usage, folder.string(),
+        ": holds a run with other settings (there: ", old_line.empty() ? "nothing" : old_line,
+        "; now: ", new_line.empty() ? "nothing" : new_line,
+        "); name another folder, or --force to start anew");
+}
+
+// Resolves the settings and looks at all they name, before anything is made or deleted. Returns what
+// resolve() said.
+std::vector<std::string> prepare(RunSettings& settings, Session& session) {
+  std::vector<std::string> notes = resolve(settings);
+  const int64_t classes = session.data(settings.data.spec).train.classes;
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  if (settings.method.method().reads.teacher) {
+    const auto teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
+    check(teacher->classes == classes, Fault::input, settings.teacher, ": the teacher tells ",
+          teacher->classes, " classes apart, ", settings.data.spec, " has ", classes);
+  }
+  if (!settings.init.empty()) {
+    const Weights weights = read_weights(settings.init);
+    const auto student = make_model(settings.model, *device, {.classes = classes});
+    load_state(*student, *device, model_tensors(weights.file),
+               weights.path.string() + " as " + settings.model);
+  }
+  return notes;
+}
+
+fs::path seed_folder(const fs::path& folder, uint64_t seed) {
+  return folder / text("seed-", seed);
+}
+
+bool stopped(const Summary& summary) {
+  return summary.status == "stopped";
+}
+
+}  // namespace
+
+const DataSet& Session::data(const std::string& spec) {
+  if (!data_ || spec_ != spec) {
+    data_.reset();  // never two in memory
+    data_ = std::make_unique<DataSet>(open_dataset(spec));
+    spec_ = spec;
+  }
+  return *data_;
+}
+
+Summary start_run(RunSettings settings, const fs::path& path, bool force, Session& session) {
+  const std::vector<std::string> notes = prepare(settings, session);
+  const RunFolder folder(path, force ? RunFolder::Mode::force : RunFolder::Mode::create);
+  for (const std::string& note : notes) session.progress.note(note);
+  try {
+    return train(settings, session.data(settings.data.spec), folder, false, session.progress, session.stop,
+                 session.arguments);
+  } catch (...) {
+    // Nothing but empty folders so far: the next try needs no --force.
+    std::error_code ignored;
+    if (!force && !RunFolder::is_run(path)) fs::remove_all(path, ignored);
+    throw;
+  }
+}
+
+Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& session) {
+  const RunFolder folder(path, RunFolder::Mode::resume);
+  if (finished(path)) {
+    session.progress.note(text(path.string(), ": the run is finished"));
+    return read_summary(folder.summary());
+  }
+  RunSettings settings = read_config(folder.config());
+  apply(options, settings);
+  const DataSet& data = session.data(settings.data.spec);
+  return train(settings, data, folder, true, session.progress, session.stop, session.arguments);
+}
+
+Summary complete_run(const RunSettings& settings, const fs::path& path, Session& session) {
+  // A kill in the first moment leaves a folder without a run: force makes it one.
+  if (!RunFolder::is_run(path)) return start_run(settings, path, fs::exists(path), session);
+  check_same(settings, path);
+  const fs::path summary = path / "summary.json";
+  if (fs::exists(summary) && read_summary(summary).status == "diverged") return read_summary(summary);
+  return resume_run(path, {.threads = settings.threads, .workers = settings.data.workers}, session);
+}
+
+std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const fs::path& folder, bool force,
+                                 Session& session) {
+  check(seeds >= 1, Fault::usage, "seeds is ", seeds, ", expected 1 or more");
+  check(force || !fs::exists(folder), Fault::usage, folder.string(),
+        ": the folder exists; --resume goes on with its runs, --force replaces them");
+  check(!fs::exists(folder) || holds_seeds(folder), Fault::usage, folder.string(),
+        ": holds no runs of several seeds, so --force deletes nothing; name another folder");
+  RunSettings resolved = settings;
+  const std::vector<std::string> notes = prepare(resolved, session);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
+  write_file(folder / seeds_name, text("seeds = ", seeds, "\n") + settings_toml(resolved));
+  for (const std::string& note : notes) session.progress.note(note);
+  std::vector<Summary> summaries;
+  for (int i = 0; i < seeds; ++i) {
+    RunSettings one = resolved;
+    one.seed += uint64_t(i);
+    session.progress.note(text("seed ", one.seed, ", ", i + 1, " of ", seeds));
+    summaries.push_back(start_run(one, seed_folder(folder, one.seed), force, session));
+    if (stopped(summaries.back())) break;
+  }
+  return summaries;
+}
+
+std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& options, Session& session) {
+  const fs::path file = folder / seeds_name;
+  RunSettings settings;
+  int64_t seeds = 0;
+  try {
+    const TomlValue table = read_toml(file);
+    const TomlValue* count = table.find("seeds");
+    check(count && count->kind == TomlValue::integer, Fault::input, file.string(), ": has no seeds = N");
+    seeds = count->as_integer;
+    set_from_table(settings, table, file.string(), {"seeds"});
+  } catch (const Error& error) {
+    fail(Fault::input, error.what());
+  }
+  apply(options, settings);
+  std::vector<Summary> summaries;
+  for (int64_t i = 0; i < seeds; ++i) {
+    RunSettings one = settings;
+    one.seed += uint64_t(i);
+    session.progress.note(text("seed ", one.seed, ", ", i + 1, " of ", seeds));
+    summaries.push_back(complete_run(one, seed_folder(folder, one.seed), session));
+    if (stopped(summaries.back())) break;
+  }
+  return summaries;
+}
+
+bool holds_seeds(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(folder / seeds_name, ignored);
+}
+
+}  // namespace retort

@@ -1,0 +1,64 @@
+// Starting and resuming runs in their folders, one or one per seed.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datasets/image_set.h"
+#include "distill/progress.h"
+#include "distill/run_record.h"
+#include "distill/settings.h"
+#include "distill/stop_signal.h"
+
+namespace retort {
+
+// What the runs of one process share.
+class Session {
+ public:
+  // Both must outlive it. command_line: for env.json.
+  Session(Progress& shown, const StopSignal& signal, std::vector<std::string> command_line)
+      : progress(shown), stop(signal), arguments(std::move(command_line)) {}
+
+  // The data set, read or drawn unless it is the one that was asked for last.
+  const DataSet& data(const std::string& spec);
+
+  Progress& progress;
+  const StopSignal& stop;
+  const std::vector<std::string> arguments;
+
+ private:
+  std::string spec_;
+  std::unique_ptr<DataSet> data_;
+};
+
+// What a resumed run may do otherwise without ending at other weights.
+struct ResumeOptions {
+  std::optional<int> threads, workers;
+};
+
+// A new run. The settings are resolved, and what was scaled is noted. A run that fails before it began leaves
+// no folder. force: replaces a run that is there. Faults are those of resolve(), open_dataset(), RunFolder
+// and train().
+Summary start_run(RunSettings settings, const std::filesystem::path& folder, bool force, Session& session);
+
+// Goes on with the run in the folder, with the settings in it. A finished one is not touched; its summary is
+// returned.
+Summary resume_run(const std::filesystem::path& folder, const ResumeOptions& options, Session& session);
+
+// The run of these settings, whatever there is of it: a finished or diverged one's summary, an unfinished one
+// resumed, none started. Fault::usage if the folder holds a run of other settings.
+Summary complete_run(const RunSettings& settings, const std::filesystem::path& folder, Session& session);
+
+// Runs that differ in the seed alone, settings.seed and those after it, in folder/seed-K; seeds.toml beside
+// them says how many. Ends early if a signal stops one: the last summary says so.
+std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const std::filesystem::path& folder,
+                                 bool force, Session& session);
+std::vector<Summary> resume_seeds(const std::filesystem::path& folder, const ResumeOptions& options,
+                                  Session& session);
+
+// Whether the folder is one of start_seeds.
+bool holds_seeds(const std::filesystem::path& folder);
+
+}  // namespace retort

@@ -1,0 +1,124 @@
+// A run that is killed or stopped goes on to the same weights as one that never was, whatever the number of
+// threads.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "distill/run_folder.h"
+#include "tests/expect_error.h"
+#include "tests/program.h"
+
+namespace retort {
+namespace {
+
+using nlohmann::json;
+using testing::content_of;
+using testing::expect_contains;
+using testing::failure;
+using testing::Outcome;
+using testing::Program;
+using testing::run;
+using testing::TempFolder;
+
+// 7 steps an epoch, the last one smaller; a checkpoint after every step.
+std::vector<std::string> training(const std::string& out, std::vector<std::string> more = {}) {
+  std::vector<std::string> all = {"train",    "--model", "resnet8", "--data", "synthetic:train=104,test=24",
+                                  "--epochs", "4",       "--batch", "16",     "--out",
+                                  out,        "--json"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+const std::vector<std::string> every_step = {"--set", "checkpoint_minutes=0"};
+
+std::string hash_of(const Outcome& outcome) {
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  return outcome.code == 0 ? json::parse(outcome.out)["weights_hash"].get<std::string>() : "";
+}
+
+// What a run that nothing interrupts ends at, with one thread.
+const std::string& undisturbed() {
+  static const TempFolder folder;
+  static const std::string hash = hash_of(run(training("a", {"--threads", "1", "--workers", "0"}), folder));
+  return hash;
+}
+
+// An epoch is done, and a step of the next is saved: the last checkpoint is newer than the epoch's.
+bool inside_later_epoch(const TempFolder& work) {
+  std::error_code missing;
+  const auto epoch = std::filesystem::last_write_time(RunFolder::best_of(work / "a"), missing);
+  if (missing) return false;
+  const auto last = std::filesystem::last_write_time(RunFolder::last_of(work / "a"), missing);
+  return !missing && last > epoch;
+}
+
+TEST(Resume, ThreadsAndWorkersDoNotChangeTheWeights) {
+  TempFolder work;
+  EXPECT_EQ(hash_of(run(training("a", {"--threads", "2", "--workers", "3"}), work)), undisturbed());
+}
+
+TEST(Resume, AfterAKillInsideAnEpoch) {
+  TempFolder work;
+  {
+    Program program(training("a", every_step), work.path());
+    ASSERT_TRUE(program.wait_until([&] { return inside_later_epoch(work); })) << program.err_so_far();
+    program.signal(SIGKILL);
+    EXPECT_EQ(program.wait().code, 128 + SIGKILL);
+  }
+  const Outcome resumed = run({"train", "--resume", "a", "--json", "--threads", "2", "--workers", "0"}, work);
+  EXPECT_EQ(hash_of(resumed), undisturbed());
+  expect_contains(resumed.err, "resuming at epoch ");
+  EXPECT_EQ(resumed.err.find("batch 0"), std::string::npos) << resumed.err;
+  const std::string metrics = content_of(work / "a/metrics.csv");
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 5) << metrics;
+}
+
+TEST(Resume, AfterAKillAtAnyMoment) {
+  TempFolder work;
+  std::vector<std::string> next = training("a", every_step);
+  // Longer each time, so that some die before the first checkpoint and the last ones get somewhere.
+  for (const int milliseconds : {20, 150, 400, 700}) {
+    Program program(next, work.path());
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    program.signal(SIGKILL);
+    program.wait();
+    if (RunFolder::is_run(work / "a")) {
+      next = {"train", "--resume", "a", "--json"};
+    } else {
+      std::filesystem::remove_all(work / "a");
+    }
+  }
+  EXPECT_EQ(hash_of(run(next, work)), undisturbed());
+}
+
+TEST(Resume, AStopSavesAndExitsWithItsSignal) {
+  TempFolder work;
+  std::vector<std::string> next = training("a");
+  for (const int signal : {SIGTERM, SIGINT}) {
+    Program program(next, work.path());
+    // An epoch's line on stderr: training is under way.
+    ASSERT_TRUE(program.wait_until([&] { return program.err_so_far().find("  lr ") != std::string::npos; }))
+        << program.err_so_far();
+    program.signal(signal);
+    const Outcome stopped = program.wait();
+    EXPECT_EQ(stopped.code, 128 + signal) << stopped.err;
+    EXPECT_EQ(stopped.out, "");
+    expect_contains(stopped.err, "--resume a` goes on");
+    EXPECT_TRUE(std::filesystem::exists(RunFolder::last_of(work / "a")));
+    EXPECT_EQ(json::parse(content_of(work / "a/summary.json"))["status"], "stopped");
+    next = {"train", "--resume", "a", "--json"};
+  }
+  EXPECT_EQ(hash_of(run(next, work)), undisturbed());
+}
+
+TEST(Resume, ASecondProcessInTheFolderIsRefused) {
+  TempFolder work;
+  Program program(training("a"), work.path());
+  ASSERT_TRUE(program.wait_until([&] { return RunFolder::is_run(work / "a"); })) << program.err_so_far();
+  expect_contains(failure(2, {"train", "--resume", "a"}, work), "is running in this folder");
+  expect_contains(failure(2, training("a", {"--force"}), work), "is running in this folder");
+  EXPECT_EQ(hash_of(program.wait()), undisturbed());
+}
+
+}  // namespace
+}  // namespace retort
