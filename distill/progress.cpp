@@ -86,6 +86,12 @@ double Progress::seconds_left(double done, double now) const {
   return gained > 0 ? (now - run_began_at_) * (1 - done) / gained : nan;
 }
 
+void Progress::begin_run() {
+  const std::lock_guard lock(mutex_);
+  run_began_at_ = images_per_second_ = test_top1_ = nan;
+  epoch_ = 0;
+}
+
 void Progress::batch(const BatchProgress& at) {
   const std::lock_guard lock(mutex_);
   const double now = clock_();

@@ -31,7 +31,10 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // Redraws the line, at most 10 times a second; the first call starts the clocks of images/s and time left.
+  // Another run begins: its first batch() starts the clocks of images/s and time left.
+  void begin_run();
+
+  // Redraws the line, at most 10 times a second.
   void batch(const BatchProgress& now);
 
   // An epoch's results: its line where nothing is redrawn, else they join the redrawn line.

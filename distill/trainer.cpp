@@ -161,6 +161,7 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
     break;
   }
   open_records(resume, arguments);
+  progress_.begin_run();
   started_ = Clock::now();
   write_summary_now("running");
   for (; counters_.epoch <= settings_.epochs; ++counters_.epoch) {

@@ -102,6 +102,19 @@ TEST_F(ProgressTest, OneLinePerEpochWithoutATerminal) {
             "top-5 45.00 %  640 images/s  12.3 s  left 0:36\nsaved\n");
 }
 
+TEST_F(ProgressTest, TimeLeftOfASecondRunDoesNotCountTheFirst) {
+  Screen screen(0);
+  Progress progress(screen.descriptor(), false, clock());
+  for (int run = 0; run < 2; ++run, now_ += 10000) {
+    progress.begin_run();
+    progress.batch(at(1, 0));
+    now_ += 12;
+    progress.batch(at(1, 100));
+    progress.epoch(epoch_1, 4);
+    expect_contains(screen.take(), "left 0:36");
+  }
+}
+
 TEST_F(ProgressTest, UnknownNumbersAreLeftOut) {
   Screen screen(0);
   Progress progress(screen.descriptor(), false, clock());
