@@ -9,8 +9,7 @@
 namespace retort {
 
 int run_compare(const Arguments& arguments) {
-  Options options("compare",
-                  "Trains a teacher, then a student with every method of a study; prints one table.",
+  Options options("compare", "run a teacher and the methods of a study, print one table",
                   {"retort compare distill/recipes/studies/quick.toml --out runs/quick",
                    "retort compare my-study.toml --resume"});
   std::vector<std::string> files;

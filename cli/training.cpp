@@ -99,7 +99,6 @@ ResumeOptions resume_options(const SettingOptions& settings) {
     check(name == "--threads" || name == "--workers", Fault::usage,
           "with --resume the settings are those of the run; ", name, " cannot be given");
   }
-  RunSettings checked;
   ResumeOptions options;
   if (const std::string* threads = settings.find("threads"))
     options.threads = int(integer_of("--threads", *threads, 0));

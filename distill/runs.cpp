@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "datasets/open.h"
+#include "distill/loss_probe.h"
 #include "distill/run_folder.h"
 #include "distill/setting_keys.h"
 #include "distill/trainer.h"
@@ -59,37 +60,6 @@ std::string deciding(RunSettings settings) {
   return settings_toml(settings);
 }
 
-void check_same(const RunSettings& wanted, const fs::path& folder) {
-  RunSettings there = read_config(folder / "config.toml"), now = wanted;
-  if (now.device == "auto") now.device = there.device;
-  resolve(now);
-  const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
-  check(old_line == new_line, Fault::usage, folder.string(),
-        ": holds a run with other settings (there: ", old_line.empty() ? "nothing" : old_line,
-        "; now: ", new_line.empty() ? "nothing" : new_line,
-        "); name another folder, or --force to start anew");
-}
-
-// Resolves the settings and looks at all they name, before anything is made or deleted. Returns what
-// resolve() said.
-std::vector<std::string> prepare(RunSettings& settings, Session& session) {
-  std::vector<std::string> notes = resolve(settings);
-  const int64_t classes = session.data(settings.data.spec).train.classes;
-  const auto device = Device::open({.name = "portable", .threads = 1});
-  if (settings.method.method().reads.teacher) {
-    const auto teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
-    check(teacher->classes == classes, Fault::input, settings.teacher, ": the teacher tells ",
-          teacher->classes, " classes apart, ", settings.data.spec, " has ", classes);
-  }
-  if (!settings.init.empty()) {
-    const Weights weights = read_weights(settings.init);
-    const auto student = make_model(settings.model, *device, {.classes = classes});
-    load_state(*student, *device, model_tensors(weights.file),
-               weights.path.string() + " as " + settings.model);
-  }
-  return notes;
-}
-
 fs::path seed_folder(const fs::path& folder, uint64_t seed) {
   return folder / text("seed-", seed);
 }
@@ -109,8 +79,30 @@ const DataSet& Session::data(const std::string& spec) {
   return *data_;
 }
 
+std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
+  std::vector<std::string> notes = resolve(settings);
+  const int64_t classes = session.data(settings.data.spec).train.classes;
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  // The method on one sample of nothing: more stages than classes are found here, not in the first step.
+  const std::vector<double> zeros(size_t(classes), 0.0);
+  probe_loss(settings.method, *device,
+             {.samples = 1, .classes = classes, .student = zeros, .teacher = zeros, .labels = {0}});
+  if (settings.method.method().reads.teacher) {
+    const auto teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
+    check(teacher->classes == classes, Fault::input, settings.teacher, ": the teacher tells ",
+          teacher->classes, " classes apart, ", settings.data.spec, " has ", classes);
+  }
+  if (!settings.init.empty()) {
+    const Weights weights = read_weights(settings.init);
+    const auto student = make_model(settings.model, *device, {.classes = classes});
+    load_state(*student, *device, model_tensors(weights.file),
+               weights.path.string() + " as " + settings.model);
+  }
+  return notes;
+}
+
 Summary start_run(RunSettings settings, const fs::path& path, bool force, Session& session) {
-  const std::vector<std::string> notes = prepare(settings, session);
+  const std::vector<std::string> notes = prepare_run(settings, session);
   const RunFolder folder(path, force ? RunFolder::Mode::force : RunFolder::Mode::create);
   for (const std::string& note : notes) session.progress.note(note);
   try {
@@ -136,10 +128,22 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   return train(settings, data, folder, true, session.progress, session.stop, session.arguments);
 }
 
+void check_same_run(const RunSettings& wanted, const fs::path& folder) {
+  if (!RunFolder::is_run(folder)) return;
+  RunSettings there = read_config(folder / "config.toml"), now = wanted;
+  if (now.device == "auto") now.device = there.device;
+  resolve(now);
+  const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
+  check(old_line == new_line, Fault::usage, folder.string(),
+        ": holds a run with other settings (there: ", old_line.empty() ? "nothing" : old_line,
+        "; now: ", new_line.empty() ? "nothing" : new_line,
+        "); name another folder, or --force to start anew");
+}
+
 Summary complete_run(const RunSettings& settings, const fs::path& path, Session& session) {
   // A kill in the first moment leaves a folder without a run: force makes it one.
   if (!RunFolder::is_run(path)) return start_run(settings, path, fs::exists(path), session);
-  check_same(settings, path);
+  check_same_run(settings, path);
   const fs::path summary = path / "summary.json";
   if (fs::exists(summary) && read_summary(summary).status == "diverged") return read_summary(summary);
   return resume_run(path, {.threads = settings.threads, .workers = settings.data.workers}, session);
@@ -153,7 +157,7 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const f
   check(!fs::exists(folder) || holds_seeds(folder), Fault::usage, folder.string(),
         ": holds no runs of several seeds, so --force deletes nothing; name another folder");
   RunSettings resolved = settings;
-  const std::vector<std::string> notes = prepare(resolved, session);
+  const std::vector<std::string> notes = prepare_run(resolved, session);
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());

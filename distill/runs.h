@@ -38,6 +38,10 @@ struct ResumeOptions {
   std::optional<int> threads, workers;
 };
 
+// Resolves the settings and looks at all they name, data, weights, whether the method fits the classes,
+// before anything is made or deleted. Returns what resolve() said was scaled.
+std::vector<std::string> prepare_run(RunSettings& settings, Session& session);
+
 // A new run. The settings are resolved, and what was scaled is noted. A run that fails before it began leaves
 // no folder. force: replaces a run that is there. Faults are those of resolve(), open_dataset(), RunFolder
 // and train().
@@ -46,6 +50,9 @@ Summary start_run(RunSettings settings, const std::filesystem::path& folder, boo
 // Goes on with the run in the folder, with the settings in it. A finished one is not touched; its summary is
 // returned.
 Summary resume_run(const std::filesystem::path& folder, const ResumeOptions& options, Session& session);
+
+// Fault::usage if the folder holds a run of other settings, apart from those that do not change the result.
+void check_same_run(const RunSettings& settings, const std::filesystem::path& folder);
 
 // The run of these settings, whatever there is of it: a finished or diverged one's summary, an unfinished one
 // resumed, none started. Fault::usage if the folder holds a run of other settings.

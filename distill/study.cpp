@@ -10,6 +10,7 @@
 #include "distill/text_format.h"
 #include "distill/text_table.h"
 #include "distill/toml_file.h"
+#include "distill/weights.h"
 #include "engine/check.h"
 #include "engine/nearest.h"
 #include "layers/atomic_file.h"
@@ -105,7 +106,9 @@ Summary run_one(RunSettings settings, const fs::path& folder, bool force, Sessio
   } catch (const Error& error) {
     if (error.fault() != Fault::diverged) throw;
     session.progress.note(text(folder.string(), ": ", error.what()));
-    return read_summary(folder / "summary.json");
+    Summary summary = read_summary(folder / "summary.json");
+    summary.status = "diverged";
+    return summary;
   }
 }
 
@@ -181,39 +184,68 @@ Study read_study(const fs::path& path) {
   return study;
 }
 
-StudyResult run_study(const Study& study, const fs::path& folder, bool force, Session& session) {
+StudyResult run_study(const Study& study, const fs::path& path, bool force, Session& session) {
+  // One spelling: it becomes part of the runs' settings, and a resumed study compares those.
+  const fs::path folder = path.lexically_normal();
   StudyResult result;
   result.title = study.title;
   result.data = study.methods[0].settings.data.spec;
   result.student = study.methods[0].settings.model;
+  const bool given = !study.teacher_weights.empty();
+  const std::string teacher = given ? study.teacher_weights : (folder / "teacher").string();
+  if (given) {
+    const Weights weights = read_weights(teacher);
+    result.teacher.model = study.teacher.model.empty() ? weights.architecture : study.teacher.model;
+  }
+  const auto settings_of = [&](const StudyMethod& method, int seed) {
+    RunSettings settings = method.settings;
+    settings.seed += uint64_t(seed);
+    if (settings.method.method().reads.teacher) {
+      settings.teacher = teacher;
+      if (given) settings.teacher_model = study.teacher.model;
+    }
+    return settings;
+  };
+  const auto folder_of = [&](const StudyMethod& method, int seed) {
+    return folder / method.label / text("seed-", method.settings.seed + uint64_t(seed));
+  };
+  // What can be refused is refused now, not after the hours of the runs before it.
+  if (!force) check_same_run(study.teacher, folder / "teacher");
+  for (const StudyMethod& method : study.methods) {
+    for (int seed = 0; seed < study.seeds; ++seed) {
+      RunSettings settings = settings_of(method, seed);
+      if (!force) check_same_run(settings, folder_of(method, seed));
+      resolve(settings);
+    }
+  }
+
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
-
-  std::string teacher = study.teacher_weights;
   const bool wanted = std::any_of(study.methods.begin(), study.methods.end(), [](const StudyMethod& m) {
     return m.settings.method.method().reads.teacher;
   });
-  if (wanted && teacher.empty()) {
+  if (wanted && !given) {
     check(
         !study.teacher.model.empty(), Fault::usage, study.title,
         ": a method needs a teacher; expected [teacher] with model = \"NAME\" or weights = \"RUN or FILE\"");
     session.progress.note(text("training the teacher, ", study.teacher.model));
-    teacher = (folder / "teacher").string();
     result.teacher = run_one(study.teacher, teacher, force, session);
     result.stopped = result.teacher.status == "stopped";
     check(result.teacher.status != "diverged", Fault::diverged, teacher, ": the teacher diverged");
   }
   for (const StudyMethod& method : study.methods) {
     if (result.stopped) break;
+    RunSettings settings = settings_of(method, 0);
+    prepare_run(settings, session);
+  }
+  for (const StudyMethod& method : study.methods) {
+    if (result.stopped) break;
     StudyRow row{.label = method.label, .runs = {}, .best = {}, .last = {}};
-    for (int i = 0; i < study.seeds && !result.stopped; ++i) {
-      RunSettings settings = method.settings;
-      settings.seed += uint64_t(i);
-      if (settings.method.method().reads.teacher) settings.teacher = teacher;
+    for (int seed = 0; seed < study.seeds && !result.stopped; ++seed) {
+      const RunSettings settings = settings_of(method, seed);
       session.progress.note(text(settings.model, ", ", method.label, ", seed ", settings.seed));
-      const fs::path own = folder / method.label / text("seed-", settings.seed);
-      Summary run = run_one(settings, own, force, session);
+      Summary run = run_one(settings, folder_of(method, seed), force, session);
       result.stopped = run.status == "stopped";
       if (run.status == "finished") {
         row.best.push_back(run.best->top1);

@@ -43,7 +43,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 TEST(Program, HelpFitsAScreenAndBeginsWithExamples) {
   TempFolder work;
-  for (const char* command : {"", "train", "distill", "eval", "predict", "loss", "info", "data"}) {
+  for (const char* command : {"", "train", "distill", "compare", "eval", "predict", "loss", "info", "data"}) {
     SCOPED_TRACE(command);
     std::vector<std::string> arguments = {"--help"};
     if (*command) arguments.insert(arguments.begin(), command);
@@ -294,7 +294,12 @@ TEST(Train, AnExistingFolderIsRefusedWithoutForce) {
 }
 
 TEST(Train, ARunThatNeverBeganLeavesNoFolder) {
-  TempFolder work;
+  const TempFolder& work = trained();
+  expect_contains(failure(2,
+                          {"distill", "--teacher", "t", "--student", "resnet8", "--data", tiny, "--out", "a",
+                           "--set", "method.stages=25"},
+                          work),
+                  "stages is 25, the logits have 24 classes");
   expect_contains(
       failure(3, {"train", "--model", "resnet8", "--init", "none.safetensors", "--out", "a"}, work), "none");
   EXPECT_FALSE(std::filesystem::exists(work / "a"));
