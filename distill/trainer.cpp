@@ -42,6 +42,7 @@ class Trainer {
 
  private:
   void prepare_teacher();
+  void load_last_checkpoint();
   void open_records(bool resume, const std::vector<std::string>& arguments);
   // False if a signal came.
   bool train_epoch();
@@ -152,14 +153,7 @@ void Trainer::open_records(bool resume, const std::vector<std::string>& argument
 }
 
 Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
-  // A kill between two renames may leave only the one before.
-  for (const auto& file : {folder_.last(), folder_.previous()}) {
-    if (!resume || !std::filesystem::exists(file)) continue;
-    counters_ = load_checkpoint(file, {*student_, *optimizer_, *device_});
-    totals_->restore(counters_.totals);
-    progress_.note(text("resuming at epoch ", counters_.epoch, ", batch ", counters_.batch));
-    break;
-  }
+  if (resume) load_last_checkpoint();
   open_records(resume, arguments);
   progress_.begin_run();
   started_ = Clock::now();
@@ -176,6 +170,28 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
   write_summary_now("finished");
   folder_.log("finished");
   return read_summary(folder_.summary());
+}
+
+void Trainer::load_last_checkpoint() {
+  const TrainingState state{*student_, *optimizer_, *device_};
+  const bool before = std::filesystem::exists(folder_.previous());
+  std::filesystem::path file = folder_.last();
+  if (!std::filesystem::exists(file)) {  // killed before the first one, or between two renames
+    if (!before) return;
+    file = folder_.previous();
+  }
+  try {
+    counters_ = load_checkpoint(file, state);
+  } catch (const Error& error) {
+    // The one before leads to the same weights, only later.
+    if (error.fault() != Fault::input || file == folder_.previous() || !before) throw;
+    const std::string line = text(error.what(), "; going on from the checkpoint before it");
+    progress_.note(line);
+    folder_.log(line);
+    counters_ = load_checkpoint(folder_.previous(), state);
+  }
+  totals_->restore(counters_.totals);
+  progress_.note(text("resuming at epoch ", counters_.epoch, ", batch ", counters_.batch));
 }
 
 void Trainer::step(const Batch& batch) {

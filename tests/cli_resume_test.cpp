@@ -111,6 +111,23 @@ TEST(Resume, AStopSavesAndExitsWithItsSignal) {
   EXPECT_EQ(hash_of(run(next, work)), undisturbed());
 }
 
+TEST(Resume, FromTheCheckpointBeforeIfTheLastOneIsDamaged) {
+  TempFolder work;
+  {
+    Program program(training("a", every_step), work.path());
+    ASSERT_TRUE(program.wait_until([&] { return inside_later_epoch(work); })) << program.err_so_far();
+    program.signal(SIGKILL);
+    program.wait();
+  }
+  const std::string last = RunFolder::last_of(work / "a").string();
+  std::string damaged = content_of(last);
+  damaged[damaged.size() / 2] = char(damaged[damaged.size() / 2] ^ 4);
+  std::ofstream(last, std::ios::binary) << damaged;
+  const Outcome resumed = run({"train", "--resume", "a", "--json"}, work);
+  expect_contains(resumed.err, "going on from the checkpoint before it");
+  EXPECT_EQ(hash_of(resumed), undisturbed());
+}
+
 TEST(Resume, ASecondProcessInTheFolderIsRefused) {
   TempFolder work;
   Program program(training("a"), work.path());
