@@ -24,7 +24,7 @@ int run_data(const Arguments& arguments) {
   check(hundred || words[1] == "cifar10", Fault::usage, "data: '", words[1],
         "' is no data set to fetch; did you mean '", nearest(words[1], {"cifar100", "cifar10"}), "'?");
   const std::string path = fetch(hundred ? cifar100_archive() : cifar10_archive(), words[2]).string();
-  print(json ? nlohmann::ordered_json{{"path", path}}.dump() + "\n" : path + "\n");
+  json ? print_json({{"path", path}}) : print(path + "\n");
   return 0;
 }
 

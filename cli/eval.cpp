@@ -46,12 +46,19 @@ std::string text_of(const Evaluation& e, const ImageSet& images) {
   return all + "\n" + table.plain();
 }
 
-// The data that a run was trained on, if the weights are a run's.
-std::string data_of(const std::string& weights) {
-  const std::string folder = weights.ends_with(":best") ? weights.substr(0, weights.size() - 5) : weights;
-  RunSettings settings;
-  if (RunFolder::is_run(folder)) read_settings(std::filesystem::path(folder) / "config.toml", settings);
-  return settings.data.spec;
+// The data that the weights were trained on: a run says where it lies, drawn images need no place.
+std::string data_of(const Weights& weights) {
+  const std::string& source = weights.source;
+  const std::string folder = source.ends_with(":best") ? source.substr(0, source.size() - 5) : source;
+  if (RunFolder::is_run(folder)) {
+    RunSettings settings;
+    read_settings(std::filesystem::path(folder) / "config.toml", settings);
+    return settings.data.spec;
+  }
+  const std::string* name = weights.metadata("data");
+  check(name && *name == "synthetic", Fault::usage, source, ": the file does not say where its ",
+        name ? *name + " images lie" : "images are", "; name the data with --data");
+  return *name;
 }
 
 }  // namespace
@@ -78,7 +85,10 @@ int run_eval(const Arguments& arguments) {
   check(!weights_spec.empty(), Fault::usage, "eval: no weights are named; give them with --weights");
 
   const Weights weights = read_weights(weights_spec);
-  const DataSet data = open_dataset(data_spec.empty() ? data_of(weights_spec) : data_spec, Parts::test);
+  const DataSet data = open_dataset(data_spec.empty() ? data_of(weights) : data_spec, Parts::test);
+  const std::string* trained_on = weights.metadata("data");
+  if (trained_on && *trained_on != data.name)
+    print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));
   device_options.threads = int(threads);
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
@@ -90,7 +100,7 @@ int run_eval(const Arguments& arguments) {
   const Evaluation result =
       evaluator.run([&](int64_t done, int64_t total) { progress.activity("testing", done, total); });
   progress.clear();
-  print(json ? json_of(result, data.test).dump() + "\n" : text_of(result, data.test));
+  json ? print_json(json_of(result, data.test)) : print(text_of(result, data.test));
   return 0;
 }
 

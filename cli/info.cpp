@@ -1,3 +1,4 @@
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -18,6 +19,16 @@ std::string extents(const Shape& shape) {
   std::string all;
   for (int i = 0; i < shape.rank(); ++i) all += (i > 0 ? "x" : "") + std::to_string(shape[i]);
   return all;
+}
+
+// What a file says of itself: epoch, top-1, data, ...
+std::string text_of(const std::map<std::string, std::string>& metadata) {
+  std::string all;
+  for (const char* key : {"data", "epoch", "top1"}) {
+    const auto entry = metadata.find(key);
+    if (entry != metadata.end()) all += text(all.empty() ? "" : ", ", key, " ", entry->second);
+  }
+  return all.empty() ? all : "the file says: " + all + "\n";
 }
 
 Json json_of(const Model& model, const ModelSummary& summary) {
@@ -73,11 +84,23 @@ int run_info(const Arguments& arguments) {
   const auto device = Device::open({.name = "portable"});
   const bool looks_like_path = names[0].find('/') != std::string::npos ||
                                names[0].find('.') != std::string::npos || std::filesystem::exists(names[0]);
-  const auto model = !is_model(names[0]) && looks_like_path
-                         ? load_model(read_weights(names[0]), architecture, *device)
-                         : make_model(names[0], *device, {.classes = classes});
+  std::unique_ptr<Model> model;
+  std::map<std::string, std::string> metadata;
+  if (!is_model(names[0]) && looks_like_path) {
+    const Weights weights = read_weights(names[0]);
+    model = load_model(weights, architecture, *device);
+    metadata = weights.file.metadata;
+  } else {
+    model = make_model(names[0], *device, {.classes = classes});
+  }
   const ModelSummary summary = summarize(*model, *device);
-  print(json ? json_of(*model, summary).dump() + "\n" : text_of(*model, summary));
+  if (json) {
+    Json result = json_of(*model, summary);
+    if (!metadata.empty()) result["metadata"] = metadata;
+    print_json(result);
+  } else {
+    print(text_of(metadata) + text_of(*model, summary));
+  }
   return 0;
 }
 

@@ -86,7 +86,7 @@ int run_loss(const Arguments& arguments) {
   std::string method = "pcd", student_file, teacher_file, labels_file, gradient_file;
   std::vector<std::string> sets;
   bool json = false;
-  options.text("--method", "NAME", "ce, kd, dkd, dist, pcd, pcd-released", method);
+  options.text("--method", "NAME", method_list(), method);
   options.text("--student", "FILE", "student's logits [samples, classes], f32 or f64", student_file);
   options.text("--teacher", "FILE", "teacher's, of the same shape", teacher_file);
   options.text("--labels", "FILE", "i64 [samples], for the methods that read them", labels_file);
@@ -127,7 +127,7 @@ int run_loss(const Arguments& arguments) {
   if (json) {
     nlohmann::ordered_json terms = nlohmann::ordered_json::object();
     for (const auto& [name, value] : result.terms) terms[name] = value;
-    print(nlohmann::ordered_json{{"loss", result.loss}, {"terms", terms}}.dump() + "\n");
+    print_json({{"loss", result.loss}, {"terms", terms}});
   } else {
     print(text_of(result));
   }

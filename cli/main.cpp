@@ -1,4 +1,5 @@
 // retort COMMAND: finds the command, and turns failures into one line on stderr and an exit code.
+#include <csignal>
 #include <exception>
 #include <new>
 
@@ -69,6 +70,7 @@ int dispatch(const std::vector<std::string>& arguments) {
 }  // namespace retort
 
 int main(int count, char** arguments) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is a failed write, not the end
   try {
     return retort::dispatch({arguments + (count > 0 ? 1 : 0), arguments + count});
   } catch (const retort::Error& error) {

@@ -83,7 +83,7 @@ int run_predict(const Arguments& arguments) {
     predictions.push_back({{"image", images.names[size_t(i)]}, {"top", guesses}});
     lines += images.names[size_t(i)] + ": " + line + "\n";
   }
-  print(json ? Json{{"model", model->name}, {"predictions", predictions}}.dump() + "\n" : lines);
+  json ? print_json({{"model", model->name}, {"predictions", predictions}}) : print(lines);
   return 0;
 }
 

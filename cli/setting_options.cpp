@@ -9,16 +9,6 @@
 
 namespace retort {
 
-namespace {
-
-std::string method_list() {
-  std::string all;
-  for (const MethodInfo& method : methods()) all += (all.empty() ? "" : ", ") + method.name;
-  return all;
-}
-
-}  // namespace
-
 SettingOptions::SettingOptions(const std::string& command, Options& options) : command_(command) {
   const RunSettings defaults = default_settings(command);
   const bool distill = command == "distill";
@@ -67,6 +57,8 @@ RunSettings SettingOptions::settings() const {
       if ((key == method) == methods_turn) set_key(settings, key, value);
     }
   }
+  check(settings.command == command_, Fault::usage, "command cannot be set; use `retort ", settings.command,
+        "`");
   return settings;
 }
 
@@ -94,6 +86,12 @@ std::pair<std::string, std::string> key_and_value(const std::string& text) {
   const size_t equals = text.find('=');
   check(equals != std::string::npos && equals > 0, Fault::usage, "--set is '", text, "', expected KEY=VALUE");
   return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::string method_list() {
+  std::string all;
+  for (const MethodInfo& method : methods()) all += (all.empty() ? "" : ", ") + method.name;
+  return all;
 }
 
 }  // namespace retort

@@ -35,6 +35,9 @@ class SettingOptions {
   std::vector<std::string> sets_;
 };
 
+// "ce, kd, ...", for helps.
+std::string method_list();
+
 // "KEY=VALUE" in two; Error(Fault::usage) otherwise.
 std::pair<std::string, std::string> key_and_value(const std::string& text);
 

@@ -52,7 +52,7 @@ std::string text_of(const Summary& summary, const std::string& folder) {
 }
 
 void print_one(const Summary& summary, const std::string& folder, bool json) {
-  print(json ? json_of(summary, folder).dump() + "\n" : text_of(summary, folder));
+  json ? print_json(json_of(summary, folder)) : print(text_of(summary, folder));
 }
 
 std::string mean_and_deviation(const std::vector<double>& values) {
@@ -73,15 +73,13 @@ void print_seeds(const std::vector<Summary>& summaries, const std::string& folde
     runs.push_back(json_of(summary, text(folder, "/seed-", summary.seed)));
   }
   if (json) {
-    print(Json{{"best", mean_of(best)},
-               {"last", mean_of(last)},
-               {"seconds", seconds},
-               {"run", folder},
-               {"best_deviation", deviation_of(best)},
-               {"last_deviation", deviation_of(last)},
-               {"runs", runs}}
-              .dump() +
-          "\n");
+    print_json({{"best", mean_of(best)},
+                {"last", mean_of(last)},
+                {"seconds", seconds},
+                {"run", folder},
+                {"best_deviation", deviation_of(best)},
+                {"last_deviation", deviation_of(last)},
+                {"runs", runs}});
     return;
   }
   table.add_row(

@@ -70,6 +70,13 @@ void write_environment(const std::filesystem::path& file, const Environment& env
   write_file(file, printed(json));
 }
 
+std::string recorded_data_hash(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return "";
+  const Json json = Json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
+  const bool recorded = json.is_object() && json.contains("data_hash") && json["data_hash"].is_string();
+  return recorded ? json["data_hash"].get<std::string>() : "";
+}
+
 void write_summary(const std::filesystem::path& file, const Summary& summary) {
   const Json json = {{"status", summary.status},
                      {"command", summary.command},

@@ -30,6 +30,9 @@ Environment this_environment();
 // Writes env.json; for a resumed run it keeps what is there and adds this one to the list "resumed".
 void write_environment(const std::filesystem::path& file, const Environment& environment, bool resumed);
 
+// The data_hash that an env.json holds, empty if the file is not there or has none.
+std::string recorded_data_hash(const std::filesystem::path& file);
+
 // One epoch's result on held-out images; accuracies in percent.
 struct EpochResult {
   int epoch = 0;

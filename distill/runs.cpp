@@ -125,6 +125,10 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   RunSettings settings = read_config(folder.config());
   apply(options, settings);
   const DataSet& data = session.data(settings.data.spec);
+  const std::string recorded = recorded_data_hash(folder.environment()), now = text(std::hex, data.hash());
+  check(recorded.empty() || recorded == now, Fault::input, settings.data.spec, ": is not the data that ",
+        path.string(), " was trained on (its hash was ", recorded, ", now it is ", now,
+        "); the run cannot go on with other images");
   return train(settings, data, folder, true, session.progress, session.stop, session.arguments);
 }
 

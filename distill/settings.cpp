@@ -69,6 +69,10 @@ std::vector<std::string> resolve(RunSettings& settings) {
   validate(settings);
   const bool shorter = settings.epochs < recipe_epochs;
   std::vector<std::string> notes;
+  if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
+    notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
+                         "' is not used"));
+  }
   if (!settings.schedule.milestones) {
     const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;
     settings.schedule.milestones = milestones;

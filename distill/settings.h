@@ -57,7 +57,7 @@ RunSettings default_settings(const std::string& command);
 // Checks what spans several keys (a model of that name, a teacher where the method reads one), and fills in
 // what nobody set: where a run has fewer epochs than the recipe's 240, milestones and the method's warm-up
 // scale with them; with 240 or more the recipe's own stand. Returns a line for the user for each thing that
-// was scaled. Fault::usage.
+// was scaled or is not used. Fault::usage.
 std::vector<std::string> resolve(RunSettings& settings);
 
 }  // namespace retort

@@ -6,6 +6,7 @@
 #include "datasets/npy.h"
 #include "distill/run_folder.h"
 #include "distill/setting_keys.h"
+#include "layers/safetensors.h"
 #include "tests/expect_error.h"
 #include "tests/program.h"
 
@@ -110,6 +111,16 @@ TEST(Program, ResultsThatCannotBeWrittenAreFailures) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP();
   const std::string command = std::string(RETORT_PROGRAM) + " info resnet8 > /dev/full 2> /dev/null";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 4);
+}
+
+TEST(Program, AFullDiskEndsWith4AndKeepsWhatWasThere) {
+  TempFolder work;
+  const std::string command = "cd " + work.path().string() + " && ulimit -f 20 && exec " + RETORT_PROGRAM +
+                              " train --model resnet8 --data " + tiny + " --epochs 1 --out a > out 2> err";
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 4) << content_of(work / "err");
+  EXPECT_EQ(content_of(work / "out"), "");
+  expect_contains(content_of(work / "err"), "last.safetensors");
+  EXPECT_FALSE(std::filesystem::exists(RunFolder::last_of(work / "a")));
 }
 
 TEST(Program, ADeviceThatIsNotThere) {
@@ -275,6 +286,7 @@ TEST(Train, ItsConfigRunsAgainAsItIs) {
   EXPECT_EQ(json::parse(outcome.out)["weights_hash"],
             json::parse(content_of(work / "t/summary.json"))["weights_hash"]);
   expect_contains(failure(2, {"distill", "--config", "t/config.toml"}, work), "is of `retort train`");
+  expect_contains(failure(2, {"train", "--set", "command=distill"}, work), "use `retort distill`");
 }
 
 TEST(Train, AnExistingFolderIsRefusedWithoutForce) {
@@ -370,6 +382,24 @@ TEST(Eval, AgreesWithTheRun) {
   EXPECT_NEAR(correct, 48 * result["top1"].get<double>() / 100, 1e-9);
 }
 
+TEST(Eval, DoesNotGuessTheData) {
+  const TempFolder& work = trained();
+  const std::string weights = "t/checkpoints/last.safetensors";
+  const Outcome drawn = run({"eval", "--weights", weights, "--json"}, work);
+  EXPECT_EQ(drawn.code, 0) << drawn.err;
+  const SafeTensors file = read_safetensors(work / weights);
+  std::vector<TensorView> tensors;
+  for (const HostTensor& tensor : file.tensors) tensors.push_back(tensor.view());
+  std::map<std::string, std::string> metadata = file.metadata;
+  metadata["data"] = "cifar100";
+  write_safetensors(work / "other.safetensors", metadata, tensors);
+  expect_contains(failure(2, {"eval", "--weights", "other.safetensors"}, work),
+                  "where its cifar100 images lie");
+  const Outcome noted = run({"eval", "--weights", "other.safetensors", "--data", tiny}, work);
+  EXPECT_EQ(noted.code, 0);
+  expect_contains(noted.err, "was trained on cifar100, this is synthetic");
+}
+
 TEST(Predict, LogitsOfAnArrayAndPictures) {
   const TempFolder& work = trained();
   const std::vector<float> pixels(3 * 32 * 32 * 3, 0.25f);
@@ -455,6 +485,14 @@ TEST(BadInput, WeightsFiles) {
                           work),
                   "as resnet20");
   EXPECT_FALSE(std::filesystem::exists(work / "runs"));
+}
+
+TEST(BadInput, ARunIsNotResumedOnOtherData) {
+  TempFolder work;
+  ASSERT_EQ(run(training("a"), work).code, 0);
+  work.write("a/summary.json", replaced(content_of(work / "a/summary.json"), "finished", "stopped"));
+  work.write("a/config.toml", replaced(content_of(work / "a/config.toml"), tiny, tiny + ",seed=2"));
+  expect_contains(failure(3, {"train", "--resume", "a"}, work), "is not the data that a was trained on");
 }
 
 TEST(BadInput, ADamagedRunIsNotResumed) {

@@ -278,6 +278,8 @@ TEST(Resolve, RefusesWhatCannotRun) {
   alone.method = MethodSettings("ce");
   alone.teacher.clear();
   EXPECT_NO_THROW(resolve(alone));
+  alone.teacher = "runs/t";
+  expect_contains(resolve(alone).at(0), "reads no teacher; 'runs/t' is not used");
 }
 
 }  // namespace
