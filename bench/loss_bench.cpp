@@ -38,15 +38,16 @@ void time_loss(benchmark::State& state, Batch& batch, const Loss& loss) {
 
 const bool registered = [] {
   for (const MethodInfo& method : methods()) {
-    benchmark::RegisterBenchmark(("loss/" + method.name).c_str(),
-                                 [name = method.name](benchmark::State& state) {
-                                   Batch batch(state.range(0), state.range(1));
-                                   const auto distiller = make_distiller(MethodSettings(name), *batch.device);
-                                   time_loss(state, batch, [&](const Pass& pass, const Var& student) {
-                                     const DistillInputs inputs{{student, Var(batch.teacher)}, batch.labels};
-                                     return total(distiller->distillation_terms(inputs, pass), pass);
-                                   });
-                                 })
+    benchmark::RegisterBenchmark(
+        ("loss/" + method.name).c_str(),
+        [name = method.name](benchmark::State& state) {
+          Batch batch(state.range(0), state.range(1));
+          const auto distiller = make_distiller(MethodSettings(name), *batch.device);
+          time_loss(state, batch, [&](const Pass& pass, const Var& student) {
+            const DistillInputs inputs{{student, Var(batch.teacher)}, Var(batch.labels)};
+            return total(distiller->distillation_terms(inputs, pass), pass);
+          });
+        })
         ->ArgNames({"B", "C"})
         ->ArgsProduct({{64, 1024}, {100, 1000}})
         ->Unit(benchmark::kMicrosecond);

@@ -68,7 +68,7 @@ void StepRunner::run() {
     const Pass pass{*device_, &tape, true};
     const Var teacher = teacher_ ? (*teacher_)(images, Pass{*device_}) : Var();
     const Var logits = (*student_)(images, pass);
-    tape.backward(total(distiller_->terms({{logits, teacher}, labels_}, pass), pass));
+    tape.backward(total(distiller_->terms({{logits, teacher}, Var(labels_)}, pass), pass));
     optimizer_->step();
   });
   device_->backend().synchronise();

@@ -50,7 +50,8 @@ class Dist : public Distiller {
 }  // namespace
 
 MethodInfo dist_method() {
-  std::vector<MethodKey> keys = common_keys("1", "4", "0");
+  std::vector<MethodKey> keys = common_keys("1", "0");
+  keys.push_back(temperature_key("4"));
   keys.push_back({"beta", MethodKey::number, "2", "weight of the correlation over classes"});
   keys.push_back({"gamma", MethodKey::number, "2", "weight of the correlation over samples"});
   return {"dist",         "Knowledge Distillation from A Stronger Teacher", "arXiv:2205.10536", {}, keys,

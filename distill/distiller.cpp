@@ -22,7 +22,8 @@ std::vector<LossTerm> Distiller::terms(const DistillInputs& inputs, const Pass& 
   std::vector<LossTerm> all;
   check_inputs(inputs, true);
   if (ce_weight_ > 0) {
-    const Var ce = cross_entropy(pass, inputs.logits.student, inputs.labels);
+    Var ce = cross_entropy(pass, inputs.logits.student, inputs.labels);
+    if (inputs.strong.student) ce = add(pass, ce, cross_entropy(pass, inputs.strong.student, inputs.labels));
     all.push_back({"ce", weighted(pass, ce, ce_weight_)});
   }
   for (LossTerm& term : distillation_terms(inputs, pass)) {
@@ -36,6 +37,7 @@ std::vector<LossTerm> Distiller::distillation_terms(const DistillInputs& inputs,
   check_inputs(inputs, settings_.method().reads.labels);
   DistillInputs constant_teacher = inputs;
   constant_teacher.logits.teacher = inputs.logits.teacher.detached();
+  constant_teacher.strong.teacher = inputs.strong.teacher.detached();
   return compute(constant_teacher, pass);
 }
 
@@ -45,18 +47,25 @@ Logits Distiller::prepared(const Logits& logits, const Pass& pass) const {
 }
 
 void Distiller::check_inputs(const DistillInputs& inputs, bool labels) const {
-  const std::string& name = settings_.method().name;
-  const Var &student = inputs.logits.student, &teacher = inputs.logits.teacher;
-  check(student.shape().rank() == 2 && student.shape().last() >= 1, name,
+  const MethodInfo& method = settings_.method();
+  const Var& student = inputs.logits.student;
+  check(student.shape().rank() == 2 && student.shape().last() >= 1, method.name,
         ": the student's logits have shape ", student.shape(), ", expected B,C");
-  if (settings_.method().reads.teacher) {
-    check(teacher && teacher.shape() == student.shape() && teacher.type() == student.type(), name,
-          ": the teacher's logits are ", teacher.shape(), " ", teacher.type(), ", the student's ",
-          student.shape(), " ", student.type());
+  const auto check_same = [&](const char* what, const Var& logits) {
+    check(logits && logits.shape() == student.shape() && logits.type() == student.type(), method.name, ": ",
+          what, " logits are ", logits.shape(), " ", logits.type(), ", the student's ", student.shape(), " ",
+          student.type());
+  };
+  if (method.reads.teacher) check_same("the teacher's", inputs.logits.teacher);
+  if (inputs.strong.student) {
+    check(method.reads.two_views, method.name, " reads one view of the images, but was given two");
+    check_same("the student's second", inputs.strong.student);
+    check_same("the teacher's second", inputs.strong.teacher);
   }
   if (labels) {
-    check(inputs.labels && inputs.labels.type == DType::i32 && inputs.labels.size() == student.shape()[0],
-          name, ": labels are ", inputs.labels.shape, " ", inputs.labels.type,
+    check(inputs.labels && inputs.labels.type() == DType::i32 &&
+              inputs.labels.tensor().size() == student.shape()[0],
+          method.name, ": labels are ", inputs.labels.shape(), " ", inputs.labels.type(),
           ", expected i32, one for each of ", student.shape()[0], " samples");
   }
 }

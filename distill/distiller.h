@@ -5,6 +5,7 @@
 
 #include "distill/method_settings.h"
 #include "engine/ops/ops.h"
+#include "layers/module.h"
 
 namespace retort {
 
@@ -16,30 +17,35 @@ struct LossTerm {
 
 // The logits of both nets for the same images, B,C. The teacher's are treated as constants.
 struct Logits {
-  Var student;
-  Var teacher;  // empty for a method that reads no teacher
+  Var student = {};
+  Var teacher = {};  // empty for a method that reads no teacher
 };
 
 // What a method may read of a batch.
 struct DistillInputs {
   Logits logits;
-  Tensor labels;  // i32, B
+  Var labels = {};     // i32, B
+  Logits strong = {};  // of a second, strongly augmented view of the same images; may be empty
 };
 
-class Distiller {
+class Distiller : public Module {
  public:
   Distiller(const MethodSettings& settings, Device& device);
-  virtual ~Distiller() = default;
   Distiller(const Distiller&) = delete;
   Distiller& operator=(const Distiller&) = delete;
 
   const MethodSettings& settings() const { return settings_; }
 
+  // What a method learns besides the student: joins the student's optimiser and the checkpoints, not its
+  // export.
+  void visit(Visitor&) override {}
+
   // To be called before the first step of an epoch, counted from 1: sets the scalars that depend on it.
   virtual void begin_epoch(int epoch);
 
   // The loss of a training step: "ce", the cross-entropy of the student's raw logits with the labels times
-  // ce_weight, then w(e) times each distillation term, w(e) = min(epoch / warmup, 1), or 1 without warm-up.
+  // ce_weight (summed over the views), then w(e) times each distillation term, w(e) = min(epoch / warmup, 1),
+  // or 1 without warm-up.
   std::vector<LossTerm> terms(const DistillInputs& inputs, const Pass& pass);
 
   // The distillation terms alone, without cross-entropy and warm-up.
@@ -72,8 +78,12 @@ Var total(const std::vector<LossTerm>& terms, const Pass& pass);
 
 // For a MethodInfo's make.
 template <class Method>
-std::unique_ptr<Distiller> construct(const MethodSettings& settings, Device& device) {
-  return std::make_unique<Method>(settings, device);
+std::unique_ptr<Distiller> construct(const MethodSettings& settings, Device& device, DType type) {
+  if constexpr (std::is_constructible_v<Method, const MethodSettings&, Device&, DType>) {
+    return std::make_unique<Method>(settings, device, type);
+  } else {
+    return std::make_unique<Method>(settings, device);
+  }
 }
 
 }  // namespace retort

@@ -34,7 +34,8 @@ class Dkd : public Distiller {
 }  // namespace
 
 MethodInfo dkd_method() {
-  std::vector<MethodKey> keys = common_keys("1", "4", "20");
+  std::vector<MethodKey> keys = common_keys("1", "20");
+  keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "1", "weight of the target class term"});
   keys.push_back({"beta", MethodKey::number, "8", "weight of the term of the other classes"});
   return {"dkd",         "Decoupled Knowledge Distillation", "arXiv:2203.08679", {.labels = true}, keys,

@@ -26,7 +26,8 @@ class Kd : public Distiller {
 }  // namespace
 
 MethodInfo kd_method() {
-  std::vector<MethodKey> keys = common_keys("0.1", "4", "0");
+  std::vector<MethodKey> keys = common_keys("0.1", "0");
+  keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "0.9", "weight of the distillation term"});
   return {"kd", "Knowledge Distillation", "arXiv:1503.02531", {}, keys, construct<Kd>};
 }

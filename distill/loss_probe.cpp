@@ -16,6 +16,13 @@ void check_input(const MethodInfo& method, const ProbeInput& input) {
     check(input.teacher.size() == size, Fault::input, "loss: the teacher's logits have ",
           input.teacher.size(), " numbers, the student's are ", input.samples, " x ", input.classes);
   }
+  for (const auto* strong : {&input.strong_student, &input.strong_teacher}) {
+    check(input.strong_student.empty() || strong->size() == size, Fault::input,
+          "loss: a second view's logits have ", strong->size(), " numbers, the first's are ", input.samples,
+          " x ", input.classes);
+  }
+  check(input.strong_student.empty() || method.reads.two_views, Fault::input, "loss: method ", method.name,
+        " reads one view, two are given");
   check(!method.reads.labels || !input.labels.empty(), Fault::input, "loss: method ", method.name,
         " reads labels; give them with --labels");
   check(input.labels.empty() || int64_t(input.labels.size()) == input.samples, Fault::input,
@@ -52,18 +59,29 @@ ProbeResult probe_loss(const MethodSettings& settings, Device& device, const Pro
     Tape tape(device);
     const Pass pass{device, &tape, true};
     const Shape shape{input.samples, input.classes};
-    const Var student_values = on_device<T>(pass, input.student, shape);
-    const Var student = tape.leaf(student_values);
-    Var teacher, labels;
-    if (settings.method().reads.teacher) teacher = on_device<T>(pass, input.teacher, shape);
-    if (!input.labels.empty()) labels = on_device<int32_t>(pass, input.labels, {input.samples});
-    const auto distiller = make_distiller(settings, device);
-    const std::vector<LossTerm> terms = distiller->distillation_terms({{student, teacher}, labels}, pass);
-    const Var loss = total(terms, pass);
-    tape.backward(loss);
+    std::vector<Var> memory;  // a leaf does not hold it
+    const auto leaf = [&](const std::vector<double>& values) {
+      memory.push_back(on_device<T>(pass, values, shape));
+      return tape.leaf(memory.back());
+    };
+    DistillInputs inputs;
+    inputs.logits.student = leaf(input.student);
+    if (settings.method().reads.teacher) inputs.logits.teacher = on_device<T>(pass, input.teacher, shape);
+    if (!input.labels.empty()) inputs.labels = on_device<int32_t>(pass, input.labels, {input.samples});
+    if (!input.strong_student.empty()) {
+      inputs.strong = {leaf(input.strong_student), on_device<T>(pass, input.strong_teacher, shape)};
+    }
+    const auto distiller = make_distiller(settings, device, DTypeOf<T>::value);
+    const std::vector<LossTerm> terms = distiller->distillation_terms(inputs, pass);
+    tape.backward(total(terms, pass));
     for (const LossTerm& term : terms) result.terms.push_back({term.name, on_host<T>(device, term.value)[0]});
     for (const auto& [name, value] : result.terms) result.loss += value;
-    result.gradient = on_host<T>(device, tape.gradient(student));
+    result.gradient = on_host<T>(device, tape.gradient(inputs.logits.student));
+    if (inputs.strong.student)
+      result.strong_gradient = on_host<T>(device, tape.gradient(inputs.strong.student));
+    for (const NamedParameter& learned : parameters_of(*distiller)) {
+      result.learned.push_back({learned.name, on_host<T>(device, learned.parameter->grad)});
+    }
   });
   return result;
 }

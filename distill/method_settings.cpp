@@ -61,14 +61,16 @@ bool allowed(const MethodKey& key, const std::string& value) {
 
 }  // namespace
 
-std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& temperature,
-                                   const std::string& warmup) {
+std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup) {
   return {{"ce_weight", MethodKey::number, ce_weight, "weight of the cross-entropy with the labels"},
-          {"temperature", MethodKey::number, temperature, "logits are divided by it", 0, true},
           {"warmup", MethodKey::number, warmup,
            "epochs over which the distillation terms grow to their full weight"},
           {"standardize", MethodKey::flag, "false",
            "standardise both nets' logits per sample (arXiv:2403.01427)"}};
+}
+
+MethodKey temperature_key(const std::string& fallback) {
+  return {"temperature", MethodKey::number, fallback, "logits are divided by it", 0, true};
 }
 
 MethodSettings::MethodSettings(const std::string& method) : method_(find_method(method)) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/shape.h"
+
 namespace retort {
 
 class Device;
@@ -35,14 +37,15 @@ struct MethodInfo {
   struct Reads {
     bool teacher = true;
     bool labels = false;
+    bool two_views = false;  // makes use of a second view where there is one
   } reads;
   std::vector<MethodKey> keys;
-  std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device);
+  std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device, DType type);
 };
 
-// The four keys of every method with a teacher, with the method's own defaults.
-std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& temperature,
-                                   const std::string& warmup);
+// The keys of every method with a teacher: ce_weight and warmup, with the method's defaults, and standardize.
+std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup);
+MethodKey temperature_key(const std::string& fallback);
 
 class MethodSettings {
  public:

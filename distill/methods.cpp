@@ -1,17 +1,22 @@
 #include "distill/methods.h"
 
+#include "distill/ctkd.h"
 #include "distill/dist.h"
 #include "distill/dkd.h"
 #include "distill/kd.h"
+#include "distill/mlkd.h"
+#include "distill/nkd.h"
 #include "distill/pcd.h"
 #include "distill/pcd_released.h"
+#include "distill/rld.h"
 #include "distill/student_alone.h"
 
 namespace retort {
 
 const std::vector<MethodInfo>& methods() {
-  static const std::vector<MethodInfo> all = {student_alone_method(), kd_method(),  dkd_method(),
-                                              dist_method(),          pcd_method(), pcd_released_method()};
+  static const std::vector<MethodInfo> all = {
+      student_alone_method(), kd_method(),   dkd_method(),  dist_method(), nkd_method(),
+      rld_method(),           mlkd_method(), ctkd_method(), pcd_method(),  pcd_released_method()};
   return all;
 }
 
@@ -22,8 +27,8 @@ const MethodInfo* find_method(const std::string& name) {
   return nullptr;
 }
 
-std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device) {
-  return settings.method().make(settings, device);
+std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device, DType type) {
+  return settings.method().make(settings, device, type);
 }
 
 }  // namespace retort

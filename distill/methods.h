@@ -12,6 +12,8 @@ const std::vector<MethodInfo>& methods();
 // Null if there is none of that name.
 const MethodInfo* find_method(const std::string& name);
 
-std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device);
+// type: of the logits, and of the parameters that the method itself learns.
+std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device,
+                                          DType type = DType::f32);
 
 }  // namespace retort

@@ -57,7 +57,8 @@ class Pcd : public Distiller {
 }  // namespace
 
 MethodInfo pcd_method() {
-  std::vector<MethodKey> keys = common_keys("1", "4", "20");
+  std::vector<MethodKey> keys = common_keys("1", "20");
+  keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "1", "weight of the distillation term"});
   keys.push_back({"stages", MethodKey::integer, "3", "S: partitions into 1 to S groups of classes", 1});
   keys.push_back({.name = "ranking",

@@ -42,7 +42,8 @@ class PcdReleased : public Distiller {
 }  // namespace
 
 MethodInfo pcd_released_method() {
-  std::vector<MethodKey> keys = common_keys("1", "4", "20");
+  std::vector<MethodKey> keys = common_keys("1", "20");
+  keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "1", "weight of the distillation term"});
   keys.push_back({"stages", MethodKey::integer, "3", "S: here only a factor of the weight", 1});
   return {"pcd-released",        "PCD as its authors' code computes it", "arXiv:2505.24310", {}, keys,

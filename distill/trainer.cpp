@@ -203,7 +203,7 @@ void Trainer::step(const Batch& batch) {
     const Var images(batch.images);
     const Var teacher = with_teacher ? (*teacher_)(images, Pass{*device_}) : Var();
     const Var logits = (*student_)(images, pass);
-    const std::vector<LossTerm> terms = distiller_->terms({{logits, teacher}, batch.labels}, pass);
+    const std::vector<LossTerm> terms = distiller_->terms({{logits, teacher}, Var(batch.labels)}, pass);
     const Var loss = total(terms, pass);
     totals_->add(loss, terms, logits, batch.labels, pass);
     tape.backward(loss);

@@ -1,5 +1,6 @@
 #include "tests/distill_op_cases.h"
 
+#include "distill/ctkd.h"
 #include "distill/methods.h"
 #include "distill/pcd.h"
 #include "distill/standardize.h"
@@ -34,7 +35,7 @@ OpCase method_case(const MethodInfo& method, bool standardised) {
       [name = method.name, standardised](const Pass& pass, const Var& student, const Var& teacher) {
         MethodSettings settings(name);
         if (standardised) settings.set("standardize", "true");
-        const auto distiller = make_distiller(settings, pass.device);
+        const auto distiller = make_distiller(settings, pass.device, student.type());
         const Var labels = some_labels(pass);
         return total(distiller->distillation_terms({{student, teacher}, labels}, pass), pass);
       });
@@ -69,6 +70,12 @@ void add_distillation_cases(std::vector<OpCase>& all) {
                                                cross_entropy);
                             }));
   }
+  OpCase learned = loss_case("kl at a learned temperature", nullptr);
+  learned.inputs.push_back({{1}});
+  learned.op = [](const Pass& pass, const std::vector<Var>& in) {
+    return learned_temperature_kl(pass, in[0], in[1], in[2], pass.device.scalar(1));
+  };
+  all.push_back(learned);
   for (const MethodInfo& method : methods()) {
     all.push_back(method_case(method, false));
     if (method.reads.teacher) all.push_back(method_case(method, true));

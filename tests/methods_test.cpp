@@ -66,6 +66,12 @@ TEST(Methods, ReferenceValues) {
       {"kd", {{"alpha", "1"}, {"temperature", "2"}, {"standardize", "true"}}, 0.1193553898, 0.5280218334},
       {"dkd", {}, 2.5856637907, 5.7671029739},
       {"dist", {}, 5.2052517651, 22.3540604460},
+      {"rld", {}, 1.5382234443, 4.5663089409},
+      {"rld", {{"temperature_a", "4"}}, 1.5054813458, 4.4111970828},
+      {"nkd", {}, 2.1487163803, 1.1702587652},
+      {"nkd", {{"gamma", "3.5"}, {"temperature", "3"}}, 48.9809731000, 2.7583676552},
+      {"mlkd", {}, 0.6933803178, 1.5821713581},
+      {"ctkd", {{"alpha", "1"}}, 0.2813808391, 0.6607438749},
   };
   const auto device = portable();
   for (const Case& c : cases) {
@@ -75,6 +81,21 @@ TEST(Methods, ReferenceValues) {
       EXPECT_NEAR(abs_sum(result.gradient), c.gradient, 6e-11) << c.method;
     }
   }
+}
+
+TEST(Methods, MlkdOfTwoViews) {
+  const auto device = portable();
+  ProbeInput input = example();
+  input.strong_student = {.8, .6, -.2, .1, .4, -.7, .3, 1, -.8, .9, 0, -.1};
+  input.strong_teacher = {1.5, 0, -.5, .5, .5, -1, .5, 2, -1.5, 1.5, -.5, 0};
+  const ProbeResult plain = probe_loss(settings_of("mlkd"), *device, input);
+  EXPECT_NEAR(plain.loss, 1.6131751795, 6e-11);
+  EXPECT_NEAR(abs_sum(plain.gradient), 2.8451218142, 6e-11);
+  const MethodSettings standardised =
+      settings_of("mlkd", {{"beta", "9"}, {"temperature", "2"}, {"standardize", "true"}});
+  const ProbeResult result = probe_loss(standardised, *device, input);
+  EXPECT_NEAR(result.loss, 6.7196224541, 6e-11);
+  EXPECT_NEAR(abs_sum(result.gradient), 21.0958367569, 6e-11);
 }
 
 TEST(Methods, PcdGradientOfTheExample) {
@@ -135,6 +156,15 @@ TEST(Methods, DefaultsAreThePapers) {
   expect("kd", {{"ce_weight", 0.1}, {"alpha", 0.9}, {"temperature", 4}, {"warmup", 0}});
   expect("dkd", {{"ce_weight", 1}, {"alpha", 1}, {"beta", 8}, {"temperature", 4}, {"warmup", 20}});
   expect("dist", {{"ce_weight", 1}, {"beta", 2}, {"gamma", 2}, {"temperature", 4}, {"warmup", 0}});
+  expect("nkd", {{"ce_weight", 1}, {"gamma", 1.5}, {"temperature", 1}, {"warmup", 0}});
+  expect("rld", {{"ce_weight", 1},
+                 {"alpha", 1},
+                 {"beta", 8},
+                 {"temperature", 4},
+                 {"temperature_a", 1},
+                 {"warmup", 20}});
+  expect("mlkd", {{"ce_weight", 0.1}, {"beta", 0.9}, {"temperature", 4}, {"warmup", 0}});
+  expect("ctkd", {{"ce_weight", 0.1}, {"alpha", 0.9}, {"theta", 1}, {"curriculum", 10}, {"warmup", 0}});
   expect("pcd", {{"ce_weight", 1}, {"alpha", 1}, {"temperature", 4}, {"warmup", 20}});
   expect("pcd-released", {{"ce_weight", 1}, {"alpha", 1}, {"temperature", 4}, {"warmup", 20}});
   EXPECT_EQ(MethodSettings("pcd").integer("stages"), 3);
@@ -231,6 +261,42 @@ TEST(Methods, WarmUpGrowsByEpochAndLeavesCrossEntropyAlone) {
   EXPECT_NEAR(training_terms(settings_of("pcd", {{"warmup", "0"}}), 1)[1].second, full, 1e-10);
 }
 
+TEST(Methods, CtkdLearnsItsTemperatureAgainstTheLoss) {
+  const auto device = portable();
+  const auto distiller = make_distiller(settings_of("ctkd"), *device, DType::f64);
+  const std::vector<NamedParameter> learned = parameters_of(*distiller);
+  ASSERT_EQ(learned.size(), 1u);
+  EXPECT_EQ(learned[0].name, "theta");
+  const ProbeInput input = example();
+  for (const auto& [epoch, reversal] :
+       std::vector<std::pair<int, double>>{{1, -0.0244717419}, {5, -0.5}, {10, -1}, {200, -1}}) {
+    device->step_arena().rewind();
+    distiller->begin_epoch(epoch);
+    Tape tape(*device);
+    const Pass pass{*device, &tape, true};
+    const Var student = pass.make({2, 6}, DType::f64), teacher = pass.make({2, 6}, DType::f64);
+    write_values(*device, student, input.student);
+    write_values(*device, teacher, input.teacher);
+    tape.backward(total(distiller->distillation_terms({{tape.leaf(student), teacher}, {}, {}}, pass), pass));
+    EXPECT_NEAR(read_values(*device, learned[0].parameter->grad)[0], 0.9 * reversal * -0.0025257118, 6e-11)
+        << epoch;
+  }
+}
+
+TEST(Methods, ASecondViewHasItsOwnCrossEntropy) {
+  const auto device = portable();
+  const Pass pass{*device};
+  const Var logits = pass.make({2, 6}, DType::f64), labels = pass.make({2}, DType::i32);
+  write_values(*device, logits, example().student);
+  const int32_t values[] = {0, 3};
+  device->backend().upload(labels, values);
+  const auto distiller = make_distiller(settings_of("mlkd"), *device, DType::f64);
+  const auto ce = [&](const Logits& strong) {
+    return read_values(*device, distiller->terms({{logits, logits}, labels, strong}, pass)[0].value)[0];
+  };
+  EXPECT_NEAR(ce({logits, logits}), 2 * ce({}), 1e-15);
+}
+
 TEST(Methods, ProbeNamesWhatDoesNotFit) {
   const auto device = portable();
   const auto error = [&](const std::string& method, auto change) {
@@ -247,6 +313,9 @@ TEST(Methods, ProbeNamesWhatDoesNotFit) {
   expect_contains(error("kd", [](ProbeInput& in) { in.teacher.pop_back(); }),
                   "teacher's logits have 11 numbers");
   expect_contains(error("kd", [](ProbeInput& in) { in.samples = 0; }), "0 x 6");
+  expect_contains(error("kd", [](ProbeInput& in) { in.strong_student = in.strong_teacher = in.student; }),
+                  "method kd reads one view");
+  expect_contains(error("mlkd", [](ProbeInput& in) { in.strong_student = in.student; }), "have 0 numbers");
   ProbeInput one{.samples = 1, .classes = 1, .student = {1}, .teacher = {2}, .labels = {0}};
   expect_contains(error_of(Fault::usage, [&] { probe_loss(MethodSettings("dkd"), *device, one); }),
                   "needs at least 2");

@@ -46,7 +46,7 @@ struct Step {
     const Pass pass{*device, &tape, true};
     const Var taught = (*teacher)(Var(images.tensor), Pass{*device});
     const Var logits = (*student)(Var(images.tensor), pass);
-    const Var loss = total(distiller->terms({{logits, taught}, labels}, pass), pass);
+    const Var loss = total(distiller->terms({{logits, taught}, Var(labels)}, pass), pass);
     tape.backward(loss);
     optimizer->step();
     return read_values(*device, loss)[0];
