@@ -44,6 +44,17 @@ Counters counters_from(const std::string& text) {
   return c;
 }
 
+std::vector<HostTensor> distiller_tensors(const SafeTensors& file) {
+  const std::string prefix = distiller_prefix;
+  std::vector<HostTensor> tensors;
+  for (const HostTensor& t : file.tensors) {
+    if (!t.name.starts_with(prefix)) continue;
+    tensors.push_back(t);
+    tensors.back().name.erase(0, prefix.size());
+  }
+  return tensors;
+}
+
 void check_finite(const HostTensor& t) {
   bool finite = true;
   auto look = [&]<class T>() {
@@ -59,10 +70,22 @@ void check_finite(const HostTensor& t) {
 
 }  // namespace
 
+std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller) {
+  std::vector<NamedParameter> all = parameters_of(model);
+  for (const NamedParameter& p : parameters_of(distiller)) {
+    all.push_back({distiller_prefix + p.name, p.parameter});
+  }
+  return all;
+}
+
 void save_checkpoint(const std::filesystem::path& file, const std::filesystem::path& previous,
                      const TrainingState& state, const Counters& counters,
                      std::map<std::string, std::string> metadata) {
   std::vector<HostTensor> tensors = state_of(state.model, state.device);
+  for (HostTensor& t : state_of(state.distiller, state.device)) {
+    t.name = distiller_prefix + t.name;
+    tensors.push_back(std::move(t));
+  }
   for (const auto& [name, momentum] : state.optimizer.momenta()) {
     tensors.push_back(to_file(state.device, optimizer_prefix + name, momentum));
   }
@@ -79,6 +102,7 @@ void save_checkpoint(const std::filesystem::path& file, const std::filesystem::p
 Counters load_checkpoint(const std::filesystem::path& path, const TrainingState& state) {
   const SafeTensors file = read_safetensors(path);
   load_state(state.model, state.device, model_tensors(file), path.string());
+  load_state(state.distiller, state.device, distiller_tensors(file), path.string() + " for this method");
   for (const auto& [name, momentum] : state.optimizer.momenta()) {
     const HostTensor* t = file.find(optimizer_prefix + name);
     check(t && int64_t(t->data.size()) == int64_t(momentum.bytes()) && t->type == momentum.type, Fault::input,

@@ -24,9 +24,13 @@ struct Counters {
 // What is saved, apart from the counters.
 struct TrainingState {
   Model& model;
+  Module& distiller;  // what the method learns besides the model
   Sgd& optimizer;
   Device& device;
 };
+
+// What the optimizer moves: the model's parameters, then the method's as "distiller.NAME".
+std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller);
 
 // Atomically, the one before kept as `previous` (unless empty). Fault::diverged, nothing written, if a weight
 // is not finite.
@@ -34,7 +38,7 @@ void save_checkpoint(const std::filesystem::path& file, const std::filesystem::p
                      const TrainingState& state, const Counters& counters,
                      std::map<std::string, std::string> metadata);
 
-// Fault::input naming the file if it is not a checkpoint of this model.
+// Fault::input naming the file if it is not a checkpoint of this model and method.
 Counters load_checkpoint(const std::filesystem::path& file, const TrainingState& state);
 
 }  // namespace retort

@@ -102,7 +102,7 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
   schedule_ = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
                settings.schedule.factor};
   optimizer_ = std::make_unique<Sgd>(
-      *device_, parameters_of(*student_),
+      *device_, learned_parameters(*student_, *distiller_),
       SgdOptions{settings.optimizer.lr, settings.optimizer.momentum, settings.optimizer.weight_decay});
 
   split_ = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
@@ -173,7 +173,7 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
 }
 
 void Trainer::load_last_checkpoint() {
-  const TrainingState state{*student_, *optimizer_, *device_};
+  const TrainingState state{*student_, *distiller_, *optimizer_, *device_};
   const bool before = std::filesystem::exists(folder_.previous());
   std::filesystem::path file = folder_.last();
   if (!std::filesystem::exists(file)) {  // killed before the first one, or between two renames
@@ -324,7 +324,7 @@ void Trainer::save(bool best) {
   metadata["data"] = data_.name;
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata["top1"] = exact_decimal(c.last->top1);
-  const TrainingState state{*student_, *optimizer_, *device_};
+  const TrainingState state{*student_, *distiller_, *optimizer_, *device_};
   save_checkpoint(folder_.last(), folder_.previous(), state, c, metadata);
   if (best) save_checkpoint(folder_.best(), {}, state, c, metadata);
 }
