@@ -107,6 +107,25 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
   return true;
 }
 
+namespace {
+
+constexpr size_t help_column = 24, screen_width = 80;
+
+// Broken at spaces so that it fits the screen, each further line below the first.
+std::string wrapped(const std::string& help) {
+  std::string all, rest = help;
+  constexpr size_t room = screen_width - help_column;
+  while (rest.size() > room) {
+    const size_t space = rest.rfind(' ', room);
+    if (space == std::string::npos || space == 0) break;
+    all += rest.substr(0, space) + "\n" + std::string(help_column, ' ');
+    rest = rest.substr(space + 1);
+  }
+  return all + rest;
+}
+
+}  // namespace
+
 std::string Options::help() const {
   std::string all = "retort " + command_ + ": " + summary_ + "\n\n";
   for (const std::string& example : examples_) all += "  " + example + "\n";
@@ -126,7 +145,7 @@ std::string Options::help() const {
   const auto first_short =
       std::stable_partition(lines.begin(), lines.end(), [&](const Line& l) { return !is_short(l); });
   for (auto line = lines.begin(); line != first_short; ++line)
-    all += "  " + padded(line->left, 21) + " " + line->help + "\n";
+    all += "  " + padded(line->left, help_column - 3) + " " + wrapped(line->help) + "\n";
   for (auto line = first_short; line != lines.end(); ++line) {
     const std::string left = half(*line);
     all += line + 1 == lines.end() ? left : padded(left, half_width) + half(*++line);

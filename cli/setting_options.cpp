@@ -90,7 +90,7 @@ std::pair<std::string, std::string> key_and_value(const std::string& text) {
 
 std::string method_list() {
   std::string all;
-  for (const MethodInfo& method : methods()) all += (all.empty() ? "" : ", ") + method.name;
+  for (const MethodInfo& method : methods()) all += (all.empty() ? "" : " ") + method.name;
   return all;
 }
 
