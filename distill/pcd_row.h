@@ -55,6 +55,7 @@ struct PcdRow {
       for (int64_t g = 0; g < k; ++g) {
         const int64_t first = g * size;
         total += distil(lanes, group.from(first), g + 1 < k ? size : n - first);
+        lanes.sync();  // the next group's lanes take up where these left off
       }
     }
     if (lanes.leader()) loss[row] = weight * total;
