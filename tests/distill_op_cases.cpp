@@ -36,6 +36,7 @@ OpCase method_case(const MethodInfo& method, bool standardised) {
         MethodSettings settings(name);
         if (standardised) settings.set("standardize", "true");
         const auto distiller = make_distiller(settings, pass.device, student.type());
+        freeze(*distiller);  // it dies before the tape runs backward, which may not know its parameters
         const Var labels = some_labels(pass);
         return total(distiller->distillation_terms({{student, teacher}, labels}, pass), pass);
       });

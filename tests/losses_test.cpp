@@ -97,7 +97,7 @@ bool ranking_survives_f32(const json& c) {
 // cancels.
 double absolute_digits(const std::string& method) {
   if (method == "dist") return 1;
-  if (method == "mlkd") return 1e-8;  // differences of products of small probabilities
+  if (method == "mlkd") return 1e-6;  // differences of products of small probabilities
   if (method == "ctkd") return 1e-3;  // tau^2 KL at a temperature of 15
   return method == "dkd" || method == "rld" ? 1e-4 : 1e-12;
 }
