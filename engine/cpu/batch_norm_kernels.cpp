@@ -44,8 +44,9 @@ void apply(const T* x, const T* add, bool relu, int64_t rows, int64_t channels, 
 
 template <class T, bool masked>
 RETORT_HD T masked_gradient(const T* y, const T* dy, int64_t i) {
-  if constexpr (masked) return y[i] > T(0) ? dy[i] : T(0);
-  else return dy[i];
+  const T g = dy[i];  // read in any case, or the loop around it is not vectorised
+  if constexpr (masked) return y[i] > T(0) ? g : T(0);
+  else return g;
 }
 
 template <class T, bool masked>
