@@ -10,15 +10,17 @@ template <class T>
 void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares) {
   T* const mean_sum[1] = {mean};
   sum_columns<T, 1, 0>(rows, channels, nullptr, mean_sum,
-                       [=](int64_t i, int64_t, const Lane64<T, 0>&, T* value) { value[0] = x[i]; });
+                       [=](int64_t i, int64_t j, const Lane64<T, 0>&, T (*total)[wide]) {
+                         total[0][j] += x[i];
+                       });
   const T scale = T(1) / T(rows);
   for (int64_t c = 0; c < channels; ++c) mean[c] *= scale;
   const T* const params[1] = {mean};
   T* const square_sum[1] = {squares};
   sum_columns<T, 1, 1>(rows, channels, params, square_sum,
-                       [=](int64_t i, int64_t j, const Lane64<T, 1>& lanes, T* value) {
+                       [=](int64_t i, int64_t j, const Lane64<T, 1>& lanes, T (*total)[wide]) {
                          const T d = x[i] - lanes.v[0][j];
-                         value[0] = d * d;
+                         total[0][j] += d * d;
                        });
 }
 
@@ -55,10 +57,10 @@ void gradient_sums_as(const BatchNormBlock<T>& block, const T* mean, const T* in
   const T* const params[2] = {mean, inverse_std};
   T* const sums[2] = {sum_g, sum_gx};
   sum_columns<T, 2, 2>(block.rows, block.channels, params, sums,
-                       [=](int64_t i, int64_t j, const Lane64<T, 2>& lanes, T* value) {
+                       [=](int64_t i, int64_t j, const Lane64<T, 2>& lanes, T (*total)[wide]) {
                          const T g = masked_gradient<T, masked>(y, dy, i);
-                         value[0] = g;
-                         value[1] = g * ((x[i] - lanes.v[0][j]) * lanes.v[1][j]);
+                         total[0][j] += g;
+                         total[1][j] += g * ((x[i] - lanes.v[0][j]) * lanes.v[1][j]);
                        });
 }
 

@@ -54,7 +54,8 @@ RETORT_HD void for_columns(int64_t rows, int64_t columns, const T* const* params
   }
 }
 
-// sums[q][c] = sum over rows of the q-th value of f(i, j, lanes, value) for the elements of channel c.
+// sums[q][c] = sum over rows of the values that f(i, j, lanes, total) adds to total[q][j] for the elements of
+// channel c. (A small array for f's values, added here, would keep GCC 12 from vectorising.)
 template <class T, int Sums, int Params, class F>
 RETORT_HD void sum_columns(int64_t rows, int64_t columns, const T* const* params, T* const* sums, F f) {
   Lane64<T, Params> lanes;
@@ -66,17 +67,9 @@ RETORT_HD void sum_columns(int64_t rows, int64_t columns, const T* const* params
     const int64_t n = rows * columns, full = n / wide * wide;
     for (int64_t base = 0; base < full; base += wide) {
 #pragma omp simd
-      for (int64_t j = 0; j < wide; ++j) {
-        T value[Sums];
-        f(base + j, j, lanes, value);
-        for (int q = 0; q < Sums; ++q) total[q][j] += value[q];
-      }
+      for (int64_t j = 0; j < wide; ++j) f(base + j, j, lanes, total);
     }
-    for (int64_t i = full; i < n; ++i) {
-      T value[Sums];
-      f(i, i - full, lanes, value);
-      for (int q = 0; q < Sums; ++q) total[q][i - full] += value[q];
-    }
+    for (int64_t i = full; i < n; ++i) f(i, i - full, lanes, total);
     for (int q = 0; q < Sums; ++q) {
       for (int64_t c = 0; c < columns; ++c) {
         T sum = 0;
@@ -94,20 +87,12 @@ RETORT_HD void sum_columns(int64_t rows, int64_t columns, const T* const* params
     if (width == wide) {
       for (int64_t r = 0; r < rows; ++r) {
 #pragma omp simd
-        for (int64_t j = 0; j < wide; ++j) {
-          T value[Sums];
-          f(r * columns + c + j, j, lanes, value);
-          for (int q = 0; q < Sums; ++q) total[q][j] += value[q];
-        }
+        for (int64_t j = 0; j < wide; ++j) f(r * columns + c + j, j, lanes, total);
       }
     } else {
       for (int64_t r = 0; r < rows; ++r) {
 #pragma omp simd
-        for (int64_t j = 0; j < width; ++j) {
-          T value[Sums];
-          f(r * columns + c + j, j, lanes, value);
-          for (int q = 0; q < Sums; ++q) total[q][j] += value[q];
-        }
+        for (int64_t j = 0; j < width; ++j) f(r * columns + c + j, j, lanes, total);
       }
     }
     for (int q = 0; q < Sums; ++q)
