@@ -1,0 +1,31 @@
+// A folder of plans: one file a problem, so that a network is planned once for a machine and not once for a
+// run.
+#pragma once
+#include <optional>
+#include <string>
+
+namespace retort {
+
+class CudnnPlanFiles {
+ public:
+  // folder: made if absent; empty: nothing is kept. context: everything besides the problem that a plan
+  // depends on (cuDNN's version, the device, the options). Throws Error(Fault::write) if the folder cannot be
+  // made.
+  CudnnPlanFiles(const std::string& folder, const std::string& context);
+
+  // What was written for the problem under the same context. Nothing if there is no such file, or it is
+  // damaged, or another context or program wrote it: it is planned again and the file replaced.
+  std::optional<std::string> read(const std::string& problem) const;
+  // Readers see the old file or the whole new one. A file that cannot be written is left out: plans are made
+  // again.
+  void write(const std::string& problem, const std::string& plan) const;
+
+  std::string path_of(const std::string& problem) const;
+
+ private:
+  std::string head_of(const std::string& problem) const;
+
+  std::string folder_, context_;
+};
+
+}  // namespace retort
