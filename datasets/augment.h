@@ -8,7 +8,8 @@
 
 namespace retort {
 
-enum class Augment { none, crop_flip };
+// each_view: epoch e shows view number e of every image, for tables.
+enum class Augment { none, crop_flip, each_view };
 
 constexpr int crop_padding = 4;
 constexpr int crop_offsets = 2 * crop_padding + 1;           // 9 along each axis
@@ -42,6 +43,21 @@ RETORT_HD View view_at(int index) {
   view.dx = index / 2 % crop_offsets;
   view.flip = index % 2 != 0;
   return view;
+}
+
+// Number k of the fixed views of a sample to which augmentation may be limited: the same in every run. Any
+// 162 consecutive numbers are all views, consecutive ones are mirrored by turns.
+RETORT_HD View fixed_view(uint32_t sample, int k) {
+  constexpr int step = 85;  // no common factor with view_count
+  const int first = int(random_below(random4(0, Purpose::augment, 0, sample, 1).v[0], view_count));
+  return view_at((first + k % view_count * step) % view_count);
+}
+
+// The view in one epoch where only the first `views` fixed ones are drawn from; all: as above.
+RETORT_HD View view_of(uint64_t seed, uint32_t epoch, uint32_t sample, int views) {
+  if (views >= view_count) return view_of(seed, epoch, sample);
+  const Random4 r = random4(seed, Purpose::augment, epoch, sample, 0);
+  return fixed_view(sample, int(random_below(r.v[0], uint32_t(views))));
 }
 
 // Byte to float, per channel. Division, not a rounded reciprocal: the same bits as (x / 255 - mean) / std

@@ -23,11 +23,11 @@ void permute(std::vector<int32_t>& numbers, int64_t count, uint64_t seed, Purpos
   }
 }
 
+}  // namespace
+
 Normalize normalize_of(const ImageSet& set) {
   return {{set.mean[0], set.mean[1], set.mean[2]}, {set.stddev[0], set.stddev[1], set.stddev[2]}};
 }
-
-}  // namespace
 
 Augment augment_named(const std::string& name) {
   if (name == "none") return Augment::none;
@@ -70,6 +70,8 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
   check(options.batch >= 1, Fault::usage, "batch size ", options.batch, ": expected at least 1");
   check(options.workers >= 0 && options.workers <= 1024, Fault::usage, "loader workers ", options.workers,
         ": expected 0 to 1024");
+  check(options.views >= 1 && options.views <= view_count, Fault::usage, "views of an image ", options.views,
+        ": expected 1 to ", view_count);
   check(set.channels == 3, "loader: images of ", set.channels, " channels, expected 3");
   check(int64_t(set.images.size()) == set.size() * set.image_bytes(), "loader: ", set.images.size(),
         " bytes of images, expected ", set.size() * set.image_bytes());
@@ -80,6 +82,7 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
     slot.images.resize(places * size_t(set.image_bytes()));
     slot.labels.resize(places);
     slot.indices.resize(places);
+    slot.views.resize(places);
   }
 }
 
@@ -102,15 +105,27 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   const int64_t size = std::min(options_.batch, samples() - first);
   for (int64_t i = 0; i < size; ++i) {
     const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
-    const View view = options_.augment == Augment::crop_flip
-                          ? view_of(options_.seed, uint32_t(epoch_), uint32_t(sample))
-                          : View{};
-    augment_image(set_.image(sample), set_.height, set_.width, set_.channels, view, normalize_, 0, 1,
+    const View shown = view(sample);
+    augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize_, 0, 1,
                   slot.images.data() + i * set_.image_bytes());
     slot.labels[size_t(i)] = set_.labels[size_t(sample)];
     slot.indices[size_t(i)] = sample;
+    slot.views[size_t(i)] = index_of(shown);
   }
-  slot.batch = {size, slot.images.data(), slot.labels.data(), slot.indices.data()};
+  slot.batch = {size, slot.images.data(), slot.labels.data(), slot.indices.data(), slot.views.data()};
+}
+
+View Loader::view(int32_t sample) const {
+  switch (options_.augment) {
+    case Augment::none:
+      break;
+    case Augment::crop_flip:
+      return view_of(options_.seed, uint32_t(epoch_), uint32_t(sample), options_.views);
+    case Augment::each_view:
+      return options_.views < view_count ? fixed_view(uint32_t(sample), epoch_)
+                                         : view_at(epoch_ % view_count);
+  }
+  return View{};
 }
 
 }  // namespace retort

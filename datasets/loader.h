@@ -16,6 +16,7 @@ struct HostBatch {
   const float* images = nullptr;     // size,H,W,C, normalised
   const int32_t* labels = nullptr;   // size
   const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
+  const int32_t* views = nullptr;    // size: which view of it, see index_of(View)
 };
 
 struct LoaderOptions {
@@ -23,13 +24,22 @@ struct LoaderOptions {
   uint64_t seed = 1;  // of the order and of the augmentation
   bool shuffle = true;
   Augment augment = Augment::crop_flip;
-  int workers = 2;  // background threads; 0: the caller's thread does the work
+  int views = view_count;  // of an image, if it is augmented; fewer: fixed ones, see fixed_view()
+  int workers = 2;         // background threads; 0: the caller's thread does the work
 
   // For evaluation: every image once, in the order of the samples, as it is.
   static LoaderOptions evaluation(int64_t batch, int workers = 2) {
-    return {.batch = batch, .seed = 0, .shuffle = false, .augment = Augment::none, .workers = workers};
+    return {.batch = batch,
+            .seed = 0,
+            .shuffle = false,
+            .augment = Augment::none,
+            .views = 1,
+            .workers = workers};
   }
 };
+
+// What a loader of the set normalises with.
+Normalize normalize_of(const ImageSet& set);
 
 // "none" or "crop-flip"; anything else is a Fault::usage.
 Augment augment_named(const std::string& name);
@@ -67,11 +77,12 @@ class Loader {
  private:
   struct Slot {
     std::vector<float> images;
-    std::vector<int32_t> labels, indices;
+    std::vector<int32_t> labels, indices, views;
     HostBatch batch;
   };
 
   void fill(int64_t batch, Slot& slot) const;
+  View view(int32_t sample) const;
 
   const ImageSet& set_;
   std::vector<int32_t> samples_;

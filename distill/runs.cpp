@@ -57,6 +57,12 @@ std::string deciding(RunSettings settings) {
   settings.threads = 0;
   settings.data.workers = 0;
   settings.checkpoint_minutes = 0;
+  // The same bits either way.
+  if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
+    settings.teacher_source = "live";
+  const std::string precision = settings.teacher_table.precision;
+  settings.teacher_table = {};
+  settings.teacher_table.precision = precision;
   return settings_toml(settings);
 }
 
@@ -124,6 +130,8 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   }
   RunSettings settings = read_config(folder.config());
   apply(options, settings);
+  // Of a version that had no tables.
+  if (settings.teacher_source == "auto") settings.teacher_source = "live";
   const DataSet& data = session.data(settings.data.spec);
   const std::string recorded = recorded_data_hash(folder.environment()), now = text(std::hex, data.hash());
   check(recorded.empty() || recorded == now, Fault::input, settings.data.spec, ": is not the data that ",
@@ -136,6 +144,7 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder) {
   if (!RunFolder::is_run(folder)) return;
   RunSettings there = read_config(folder / "config.toml"), now = wanted;
   if (now.device == "auto") now.device = there.device;
+  if (now.teacher_source == "auto") now.teacher_source = there.teacher_source;
   resolve(now);
   const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
   check(old_line == new_line, Fault::usage, folder.string(),

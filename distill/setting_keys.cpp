@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "datasets/augment.h"
 #include "distill/methods.h"
 #include "distill/metrics_csv.h"
 #include "engine/check.h"
@@ -304,6 +305,11 @@ const std::vector<SettingKey>& setting_keys() {
        [](S& s) -> F { return &s.teacher; }},
       {"teacher_model", "--teacher-model NAME", "its network, if its file does not say",
        [](S& s) -> F { return &s.teacher_model; }},
+      {"teacher_source",
+       "--teacher-source S",
+       "of its logits: live, table (kept on disk), auto",
+       [](S& s) -> F { return &s.teacher_source; },
+       {.choices = {"auto", "live", "table"}}},
       {"init", "--init FILE", "weights to start from", [](S& s) -> F { return &s.init; }},
       {"device",
        "--device NAME",
@@ -333,6 +339,20 @@ const std::vector<SettingKey>& setting_keys() {
        {.minimum = 1, .maximum = 1 << 20}},
       {"checkpoint_minutes", "", "between checkpoints inside an epoch",
        [](S& s) -> F { return &s.checkpoint_minutes; }},
+      {"teacher_table.precision",
+       "",
+       "of the stored logits; f16 rounds them",
+       [](S& s) -> F { return &s.teacher_table.precision; },
+       {.choices = {"f32", "f16"}}},
+      {"teacher_table.fill",
+       "",
+       "as rows are needed, or all before the first step; auto: ahead on cuda",
+       [](S& s) -> F { return &s.teacher_table.fill; },
+       {.choices = {"auto", "lazy", "ahead"}}},
+      {"teacher_table.folder", "", "of all tables (unset: RETORT_CACHE or ~/.cache/retort)",
+       [](S& s) -> F { return &s.teacher_table.folder; }},
+      {"teacher_table.limit_gib", "", "of all tables together; unused ones are removed beyond it",
+       [](S& s) -> F { return &s.teacher_table.limit_gib; }},
       {"data.spec", "--data SPEC", "synthetic, cifar100:DIR, cifar10:DIR",
        [](S& s) -> F { return &s.data.spec; }},
       {"data.augment",
@@ -340,6 +360,11 @@ const std::vector<SettingKey>& setting_keys() {
        "of training images",
        [](S& s) -> F { return &s.data.augment; },
        {.choices = {"crop-flip", "none"}}},
+      {"data.views",
+       "",
+       "of an image that crop-flip draws from, 162: all",
+       [](S& s) -> F { return &s.data.views; },
+       {.minimum = 1, .maximum = view_count}},
       {"data.shuffle", "", "new order of the images every epoch", [](S& s) -> F { return &s.data.shuffle; }},
       {"data.limit", "--limit N", "images used, 0: all", [](S& s) -> F { return &s.data.limit; }},
       {"data.validation", "--val N", "held out for best", [](S& s) -> F { return &s.data.validation; }},

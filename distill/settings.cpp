@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "distill/metrics_csv.h"
+#include "distill/table_teacher.h"
 #include "engine/check.h"
 #include "engine/nearest.h"
 #include "models/model.h"
@@ -72,6 +73,16 @@ std::vector<std::string> resolve(RunSettings& settings) {
   if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
     notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
                          "' is not used"));
+  }
+  const std::string refusal = table_refusal(settings);
+  if (!refusal.empty()) {
+    check(settings.teacher_source != "table", Fault::usage, "teacher_source is table, but ", refusal,
+          "; use live");
+    settings.teacher_source = "live";
+  }
+  if (settings.data.views < view_count) {
+    notes.push_back(text("augmentation is limited to ", settings.data.views, " of ", view_count,
+                         " views of an image (data.views); results are not those of the full recipe"));
   }
   if (!settings.schedule.milestones) {
     const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;

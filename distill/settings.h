@@ -12,6 +12,7 @@ namespace retort {
 struct DataSettings {
   std::string spec = "synthetic";     // see open_dataset
   std::string augment = "crop-flip";  // none | crop-flip
+  int views = 162;  // of an image under crop-flip; fewer than all: so many fixed ones, the same in all runs
   bool shuffle = true;
   int64_t limit = 0;       // the first N training images, 0: all
   int64_t validation = 0;  // training images held out for choosing "best", 0: the test images choose
@@ -31,13 +32,25 @@ struct ScheduleSettings {
   double factor = 0.1;
 };
 
+// How the teacher's logits are kept where they come from a table, see TableTeacher.
+struct TeacherTableSettings {
+  std::string precision = "f32";  // f32 | f16
+  std::string fill = "auto";      // lazy: as they are met; ahead: before the first step; auto: ahead on cuda
+  std::string folder;             // of all tables; empty: default_cache()
+  double limit_gib = 8;           // of all tables in the folder
+};
+
 struct RunSettings {
   std::string command = "train";   // train | distill
   std::string model;               // the network that is trained
   bool double_batch_norm = false;  // of the network, see ModelOptions
   std::string teacher;             // a run folder, RUN:best, or a weights file
   std::string teacher_model;       // its architecture, where the file does not name it
-  std::string init;                // starting weights instead of random ones
+  // live: computed in every step. table: kept on disk and shared between runs. auto: a table where the run is
+  // one of a study's, or where there is one already.
+  std::string teacher_source = "auto";
+  TeacherTableSettings teacher_table;
+  std::string init;  // starting weights instead of random ones
   std::string device = "auto";
   int threads = 0;  // CPU threads, 0: the CPU quota
   uint64_t seed = 1;

@@ -7,6 +7,7 @@
 #include "distill/run_folder.h"
 #include "distill/setting_keys.h"
 #include "distill/statistics.h"
+#include "distill/table_teacher.h"
 #include "distill/text_format.h"
 #include "distill/text_table.h"
 #include "distill/toml_file.h"
@@ -203,6 +204,9 @@ StudyResult run_study(const Study& study, const fs::path& path, bool force, Sess
     if (settings.method.method().reads.teacher) {
       settings.teacher = teacher;
       if (given) settings.teacher_model = study.teacher.model;
+      // Its runs share the teacher.
+      if (settings.teacher_source == "auto" && table_refusal(settings).empty())
+        settings.teacher_source = "table";
     }
     return settings;
   };

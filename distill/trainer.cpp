@@ -13,6 +13,7 @@
 #include "distill/metric_totals.h"
 #include "distill/metrics_csv.h"
 #include "distill/setting_keys.h"
+#include "distill/table_teacher.h"
 #include "distill/tensorboard.h"
 #include "distill/text_format.h"
 #include "distill/weights.h"
@@ -42,11 +43,13 @@ class Trainer {
 
  private:
   void prepare_teacher();
+  void choose_teacher_source();
   void load_last_checkpoint();
   void open_records(bool resume, const std::vector<std::string>& arguments);
   // False if a signal came.
   bool train_epoch();
-  void step(const Batch& batch);
+  bool fill_table();
+  void step(const Batch& batch, const Tensor& teacher_logits);
   void finish_epoch();
   MetricTotals::Values checked_totals();
   void save(bool best);
@@ -68,6 +71,7 @@ class Trainer {
   Split split_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<DeviceBatch> batch_;
+  std::unique_ptr<TableTeacher> table_;  // where the teacher's logits come from one
   std::unique_ptr<MetricTotals> totals_;
   std::unique_ptr<StepGraph> graph_;
   std::unique_ptr<Evaluator> test_, validation_;
@@ -110,9 +114,11 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                               .seed = settings.seed,
                               .shuffle = settings.data.shuffle,
                               .augment = augment_named(settings.data.augment),
+                              .views = settings.data.views,
                               .workers = settings.data.workers};
   loader_ = std::make_unique<Loader>(data.train, split_.train, loading);
   batch_ = std::make_unique<DeviceBatch>(*device_, data.train, settings.batch);
+  if (teacher_) choose_teacher_source();
   totals_ = std::make_unique<MetricTotals>(*device_);
   graph_ = std::make_unique<StepGraph>(*device_);
   test_ = std::make_unique<Evaluator>(*student_, *device_, data.test, EvaluateOptions{});
@@ -140,6 +146,34 @@ void Trainer::prepare_teacher() {
   folder_.log(line);
 }
 
+void Trainer::choose_teacher_source() {
+  const auto tell = [&](const std::string& line) {
+    progress_.note(line);
+    folder_.log(line);
+  };
+  if (settings_.teacher_source != "live") {
+    table_ =
+        std::make_unique<TableTeacher>(*teacher_, *device_, data_.train, loader_->samples(), settings_, tell);
+    if (settings_.teacher_source == "auto") settings_.teacher_source = table_->exists() ? "table" : "live";
+  }
+  if (settings_.teacher_source == "table") return tell(table_->open());
+  table_.reset();
+  if (!table_refusal(settings_).empty()) return;
+  folder_.log(text("teacher: asked in every step; --teacher-source table would save ",
+                   fixed(100 * expected_reuse(settings_.epochs, views_of(settings_.data)), 0),
+                   " % of its work in this run, and all of it in later ones with the same seed"));
+}
+
+// False if a signal came.
+bool Trainer::fill_table() {
+  const std::string& fill = settings_.teacher_table.fill;
+  if (!table_ || fill == "lazy" || (fill == "auto" && settings_.device != "cuda")) return true;
+  return table_->fill(split_.train, [&](int64_t done, int64_t total) {
+    progress_.activity("filling the teacher table", done, total);
+    return !stop_.received();
+  });
+}
+
 void Trainer::open_records(bool resume, const std::vector<std::string>& arguments) {
   Environment environment = this_environment();
   environment.device = settings_.device;
@@ -158,8 +192,9 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
   progress_.begin_run();
   started_ = Clock::now();
   write_summary_now("running");
+  const bool filled = fill_table();
   for (; counters_.epoch <= settings_.epochs; ++counters_.epoch) {
-    if (stop_.received() || !train_epoch()) {
+    if (!filled || stop_.received() || !train_epoch()) {
       save(false);
       write_summary_now("stopped");
       folder_.log(text("stopped by a signal in epoch ", counters_.epoch, " after batch ", counters_.batch));
@@ -168,6 +203,10 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
     finish_epoch();
   }
   write_summary_now("finished");
+  if (table_ && table_->asked() > 0) {
+    folder_.log(text("teacher table: had ", table_->found(), " of ", table_->asked(), " logits, ",
+                     fixed(100 * double(table_->found()) / double(table_->asked()), 1), " %"));
+  }
   folder_.log("finished");
   return read_summary(folder_.summary());
 }
@@ -194,14 +233,16 @@ void Trainer::load_last_checkpoint() {
   progress_.note(text("resuming at epoch ", counters_.epoch, ", batch ", counters_.batch));
 }
 
-void Trainer::step(const Batch& batch) {
+void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
   const bool with_teacher = teacher_ != nullptr;
   std::vector<std::string> names;
   graph_->run(batch.size(), [&] {
     Tape tape(*device_);
     const Pass pass{*device_, &tape, true};
     const Var images(batch.images);
-    const Var teacher = with_teacher ? (*teacher_)(images, Pass{*device_}) : Var();
+    const Var teacher = teacher_logits ? Var(teacher_logits)
+                        : with_teacher ? (*teacher_)(images, Pass{*device_})
+                                       : Var();
     const Var logits = (*student_)(images, pass);
     const std::vector<LossTerm> terms = distiller_->terms({{logits, teacher}, Var(batch.labels)}, pass);
     const Var loss = total(terms, pass);
@@ -251,7 +292,8 @@ bool Trainer::train_epoch() {
   loader_->begin_epoch(counters_.epoch, counters_.batch);
   show(counters_.batch);
   while (const HostBatch* host = loader_->next()) {
-    step(batch_->upload(*host));
+    const Tensor teacher_logits = table_ ? table_->logits(*host) : Tensor{};
+    step(batch_->upload(*host), teacher_logits);
     if (++counters_.batch == loader_->batches()) break;  // the epoch is finished before anything else is done
     if (stop_.received()) return false;
     if (seconds_since(shown_) > 0.1) {

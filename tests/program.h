@@ -47,6 +47,7 @@ class Program {
       redirect(0, "/dev/null", O_RDONLY);
       redirect(1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC);
       redirect(2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC);
+      ::setenv("RETORT_CACHE", (output_ / "cache").c_str(), 0);  // nothing in the user's
       if (::chdir(work.c_str()) != 0) ::_exit(127);
       ::execv(argv[0], argv.data());
       ::_exit(127);
