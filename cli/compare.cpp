@@ -3,58 +3,74 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "distill/study.h"
+#include "cli/setting_options.h"
+#include "distill/study_run.h"
 #include "engine/check.h"
 
 namespace retort {
 
 int run_compare(const Arguments& arguments) {
-  Options options("compare", "run a teacher and the methods of a study, print one table",
-                  {"retort compare distill/recipes/studies/quick.toml --out runs/quick",
-                   "retort compare my-study.toml --resume"});
-  std::vector<std::string> files;
+  Options options("compare", "run the pairs, methods and seeds of a study, print one table",
+                  {"retort compare quick", "retort compare my-study.toml --seeds 3 --parallel 2",
+                   "retort compare cifar100-small --data cifar100:data --out runs/small"});
+  std::vector<std::string> names;
   std::string out;
-  int64_t seeds = 0;
-  bool force = false, resume = false, json = false;
-  options.positional("STUDY.toml", "the study; see distill/recipes/studies/", files);
-  options.text("--out", "DIR", "the study's folder (runs/NAME)", out);
-  options.integer("--seeds", "runs of each method, 0: as the study says", seeds, 0);
-  options.flag("--force", "start anew in a folder that is there", force);
-  options.flag("--resume", "go on in a folder that is there", resume);
+  StudyOverrides overrides;
+  StudyOptions running;
+  int64_t parallel = 1;
+  bool json = false;
+  const auto set = [&](const std::string& option, const std::string& value, const std::string& key,
+                       const std::string& help) {
+    options.value(option, value, help, [&overrides, key](const std::string& given) {
+      overrides.sets.push_back({key, given});
+    });
+  };
+  options.positional("STUDY",
+                     "a file, or a study that comes along: quick, cifar100-small, ablation, "
+                     "paper-table",
+                     names);
+  options.text("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
+  options.value("--seeds", "N", "runs of each method (as the study says)",
+                [&](const std::string& given) { overrides.seeds = int(integer_of("--seeds", given, 1)); });
+  set("--epochs", "N", "epochs", "epochs of every run, teachers included");
+  set("--data", "SPEC", "data.spec", "synthetic, cifar100:DIR, cifar10:DIR");
+  set("--device", "NAME", "device", "auto, portable, onednn, cuda");
+  options.value("--set", "KEY=VALUE", "any key, of every run that has it; comes last; repeatable",
+                [&](const std::string& given) { overrides.sets.push_back(key_and_value(given)); });
+  options.integer("--parallel", "runs at once; they share the CPU threads out", parallel, 1);
+  options.flag("--force", "start anew in a folder that is there", running.force);
+  options.flag("--resume", "the folder must be there already", running.resume);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
-  check(files.size() == 1, Fault::usage, "compare: ", files.size(),
-        " studies are named, expected one STUDY.toml");
-  check(!(force && resume), Fault::usage,
+  check(names.size() == 1, Fault::usage, "compare: ", names.size(), " studies are named, expected one STUDY");
+  check(!(running.force && running.resume), Fault::usage,
         "compare: --force starts anew and --resume goes on; give one of them");
+  running.parallel = int(std::min<int64_t>(parallel, 1024));
 
-  Study study = read_study(files[0]);
-  if (seeds > 0) study.seeds = int(seeds);
+  const std::filesystem::path file = find_study(names[0]);
+  const Study study = read_study(file, overrides);
   const std::filesystem::path folder =
-      out.empty() ? "runs/" + std::filesystem::path(files[0]).stem().string() : out;
-  check(force || resume || !std::filesystem::exists(folder), Fault::usage, folder.string(),
-        ": the folder exists; --resume goes on with its runs, --force replaces them");
+      std::filesystem::path(out.empty() ? "runs/" + file.stem().string() : out).lexically_normal();
 
   std::vector<std::string> command_line = {"retort", "compare"};
   command_line.insert(command_line.end(), arguments.begin(), arguments.end());
   Progress progress;
   StopSignal stop;
   Session session(progress, stop, command_line);
-  const StudyResult result = run_study(study, folder, force, session);
+  const StudyResult result = run_study(study, folder, running, session);
   progress.clear();
   if (result.stopped) {
-    print_error(text("stopped by a signal; `retort compare ", files[0], " --out ", folder.string(),
-                     " --resume` goes on"));
+    print_error(text("stopped by a signal; the same command goes on in ", folder.string()));
     return stop.exit_code();
   }
   if (json) {
-    print(study_json(result));
+    print(study_json(result, folder));
   } else {
     print(study_text(result) + "\nresults: " + (folder / "results.md").string() +
-          ", results.json\ncurves:  " + (folder / "curves.svg").string() + "\nruns:    " + folder.string() +
-          "/LABEL/seed-K\n");
+          ", results.json\nruns:    " + folder.string() + "\nreport:  retort report " + folder.string() +
+          "\n");
   }
-  return 0;
+  return result.exit_code;
 }
 
 }  // namespace retort

@@ -152,6 +152,14 @@ void Progress::activity(std::string_view name, int64_t done, int64_t total) {
               width_of(descriptor_) - 1));
 }
 
+void Progress::line(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  const double now = clock_();
+  if (!redraws_ || now - last_draw_ < redraw_interval) return;
+  last_draw_ = now;
+  draw(cut_to_width(text, width_of(descriptor_) - 1));
+}
+
 void Progress::note(std::string_view message) {
   const std::lock_guard lock(mutex_);
   clear_line();

@@ -27,7 +27,7 @@ class Progress {
   explicit Progress(int descriptor = 2);
   // For tests: the choice and the clock (in seconds) are given.
   Progress(int descriptor, bool redraws, std::function<double()> clock);
-  ~Progress();
+  virtual ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -35,16 +35,19 @@ class Progress {
   void begin_run();
 
   // Redraws the line, at most 10 times a second.
-  void batch(const BatchProgress& now);
+  virtual void batch(const BatchProgress& now);
 
   // An epoch's results: its line where nothing is redrawn, else they join the redrawn line.
-  void epoch(const EpochMetrics& result, int epochs);
+  virtual void epoch(const EpochMetrics& result, int epochs);
 
   // Other work ("testing"): done of total batches, on a terminal only.
-  void activity(std::string_view name, int64_t done, int64_t total);
+  virtual void activity(std::string_view name, int64_t done, int64_t total);
+
+  // Any other redrawn line, on a terminal only; one that is too long is cut.
+  void line(std::string_view text);
 
   // A message on its own line; the redrawn line makes room for it.
-  void note(std::string_view message);
+  virtual void note(std::string_view message);
 
   // Clears the redrawn line, before results are printed.
   void clear();

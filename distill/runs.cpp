@@ -79,20 +79,25 @@ bool stopped(const Summary& summary) {
 const DataSet& Session::data(const std::string& spec) {
   if (!data_ || spec_ != spec) {
     data_.reset();  // never two in memory
-    data_ = std::make_unique<DataSet>(open_dataset(spec));
+    data_ = std::make_shared<const DataSet>(open_dataset(spec));
     spec_ = spec;
   }
   return *data_;
+}
+
+// On one sample of nothing: what does not fit is found here, not in the first step.
+void check_method(const MethodSettings& method, int64_t classes) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const std::vector<double> zeros(size_t(classes), 0.0);
+  probe_loss(method, *device,
+             {.samples = 1, .classes = classes, .student = zeros, .teacher = zeros, .labels = {0}});
 }
 
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
   std::vector<std::string> notes = resolve(settings);
   const int64_t classes = session.data(settings.data.spec).train.classes;
   const auto device = Device::open({.name = "portable", .threads = 1});
-  // The method on one sample of nothing: more stages than classes are found here, not in the first step.
-  const std::vector<double> zeros(size_t(classes), 0.0);
-  probe_loss(settings.method, *device,
-             {.samples = 1, .classes = classes, .student = zeros, .teacher = zeros, .labels = {0}});
+  check_method(settings.method, classes);
   if (settings.method.method().reads.teacher) {
     const auto teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
     check(teacher->classes == classes, Fault::input, settings.teacher, ": the teacher tells ",

@@ -20,6 +20,13 @@ class Session {
   // Both must outlive it. command_line: for env.json.
   Session(Progress& shown, const StopSignal& signal, std::vector<std::string> command_line)
       : progress(shown), stop(signal), arguments(std::move(command_line)) {}
+  // With another progress, and the data that `shared` holds now: for a run beside others, in its own thread.
+  Session(Progress& shown, const Session& shared)
+      : progress(shown),
+        stop(shared.stop),
+        arguments(shared.arguments),
+        spec_(shared.spec_),
+        data_(shared.data_) {}
 
   // The data set, read or drawn unless it is the one that was asked for last.
   const DataSet& data(const std::string& spec);
@@ -30,13 +37,16 @@ class Session {
 
  private:
   std::string spec_;
-  std::unique_ptr<DataSet> data_;
+  std::shared_ptr<const DataSet> data_;
 };
 
 // What a resumed run may do otherwise without ending at other weights.
 struct ResumeOptions {
   std::optional<int> threads, workers;
 };
+
+// Fault::usage if the method cannot work on that many classes: more stages than classes, and the like.
+void check_method(const MethodSettings& method, int64_t classes);
 
 // Resolves the settings and looks at all they name, data, weights, whether the method fits the classes,
 // before anything is made or deleted. Returns what resolve() said was scaled.
