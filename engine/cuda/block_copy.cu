@@ -11,16 +11,8 @@ cudaError_t copy(cudaStream_t stream, const void* from_data, const Block& a, voi
   const From* from = static_cast<const From*>(from_data);
   To* to = static_cast<To*>(to_data);
   return launch_each(stream, b.size(), [=] __device__(int64_t i) {
-    const Quotient q3 = divide(i, b.extents[3]), q2 = divide(q3.quotient, b.extents[2]),
-                   q1 = divide(q2.quotient, b.extents[1]);
-    const bool inside = from && q1.quotient < a.extents[0] && q1.rest < a.extents[1] &&
-                        q2.rest < a.extents[2] && q3.rest < a.extents[3];
-    float value = 0;
-    if (inside) {
-      const int64_t place =
-          ((q1.quotient * a.extents[1] + q1.rest) * a.extents[2] + q2.rest) * a.extents[3] + q3.rest;
-      value = to_float(from[place]);
-    }
+    const int64_t place = from ? place_in(a, b, i) : -1;
+    const float value = place >= 0 ? to_float(from[place]) : 0.f;
     put(to + i, value, accumulate);
   });
 }

@@ -3,18 +3,10 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
-#include <cstdint>
-
+#include "engine/cuda/block.h"
 #include "engine/shape.h"
 
 namespace retort {
-
-struct Block {
-  int64_t extents[4] = {1, 1, 1, 1};  // row-major
-
-  int64_t size() const { return extents[0] * extents[1] * extents[2] * extents[3]; }
-  bool operator==(const Block&) const = default;
-};
 
 // to[i] = from[i] where the place i lies in both blocks, 0 where it lies in `to` only; or to[i] += ..., the
 // sum taken in f32. from may be null: zeros. Types f32, f16, bf16.

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <map>
 
+#include "engine/cuda/block_copy.h"
 #include "engine/cuda/cudnn_plan.h"
 #include "engine/cuda/cudnn_plan_files.h"
 #include "engine/cuda/cudnn_tuning.h"
@@ -131,7 +132,7 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::plan_for(const CudnnProblem& problem
   ++counters_.planned;
   const size_t best =
       plans.size() > 1 ? fastest_cudnn_plan(problem, plans, handle_.get(), stream_, memory_) : 0;
-  files_.write(key, plans[best].serialised());
+  if (const std::string plan = plans[best].serialised(); !plan.empty()) files_.write(key, plan);
   return std::move(plans[best]);
 }
 

@@ -34,13 +34,13 @@ std::vector<cudnnBackendNumericalNote_t> numerical_notes(const CudnnDescriptor& 
       CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
 }
 
-CudnnPlan build(const CudnnDescriptor& configuration, const CudnnTarget& target) {
+CudnnPlan build(CudnnDescriptor configuration, const CudnnTarget& target) {
   CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
   if (const cudnnHandle_t handle = target.handle())
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
   plan.finalize("execution plan");
-  return CudnnPlan(std::move(plan));
+  return CudnnPlan(std::move(plan), std::move(configuration));
 }
 
 }  // namespace
@@ -54,8 +54,18 @@ CudnnTarget CudnnTarget::described(const std::string& json) {
   return target;
 }
 
-CudnnPlan::CudnnPlan(CudnnDescriptor plan)
-    : plan_(std::move(plan)), workspace_(plan_.get_integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+CudnnPlan::CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration)
+    : configuration_(std::move(configuration)),
+      plan_(std::move(plan)),
+      workspace_(plan_.get_integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+
+std::string CudnnPlan::serialised() const {
+  try {
+    return plan_.get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+  } catch (const CudnnRefusal&) {
+    return "";
+  }
+}
 
 bool forbidden(const std::vector<cudnnBackendNumericalNote_t>& notes, DType type,
                const CudnnOptions& options) {
@@ -83,10 +93,10 @@ std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const Cudnn
         if (!refusal.unsupported()) throw;
       }
       int failures = 0;
-      for (const CudnnDescriptor& configuration : found) {
+      for (CudnnDescriptor& configuration : found) {
         if (forbidden(numerical_notes(configuration), problem.type, options)) continue;
         try {
-          CudnnPlan plan = build(configuration, target);
+          CudnnPlan plan = build(std::move(configuration), target);
           if (plan.workspace() <= most_workspace) plans.push_back(std::move(plan));
         } catch (const CudnnRefusal&) {
           if (++failures == most_failures) break;

@@ -29,17 +29,19 @@ class CudnnTarget {
 
 class CudnnPlan {
  public:
-  explicit CudnnPlan(CudnnDescriptor plan);
+  // configuration: what the plan was made of, which is kept with it; none for a plan that was read.
+  explicit CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration = std::nullopt);
 
   // Bytes that the addresses of all tensors must be a multiple of.
   static constexpr int64_t alignment = 16;
 
   int64_t workspace() const { return workspace_; }
   cudnnBackendDescriptor_t raw() const { return plan_.raw(); }
-  // For the folder of plans.
-  std::string serialised() const { return plan_.get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION); }
+  // For the folder of plans; empty if the engine has no such form.
+  std::string serialised() const;
 
  private:
+  std::optional<CudnnDescriptor> configuration_;
   CudnnDescriptor plan_;
   int64_t workspace_;
 };

@@ -3,7 +3,7 @@
 #pragma once
 #include <vector>
 
-#include "engine/cuda/block_copy.h"
+#include "engine/cuda/block.h"
 #include "engine/cuda/cudnn_problem.h"
 
 namespace retort {
