@@ -9,6 +9,8 @@ A step is what a training loop does with a batch that lies in memory: forward, l
 gradients, and the distillation loss beside cross-entropy; that teacher keeps its batch norms, as PyTorch
 training loops do. f32, channels_last, optimizer in its fused form. --compile compiles the student's part
 and the teacher with torch.compile; --best measures eager and compiled in turns and reports the faster.
+--bf16 runs both networks under autocast in bf16. --as-mdistiller times what that toolkit does: eager, NCHW, f32 with
+tf32 in convolutions only (PyTorch's defaults), SGD in its default form, the losses written term by term.
 Prints one JSON object: median, quartiles, minimum in milliseconds, number of steps, versions.
 """
 
@@ -73,6 +75,21 @@ def pcd_released_loss(zt, zs):
     return 2 * STAGES * TEMPERATURE**2 * kl(log_p, log_q) * factor.mean()
 
 
+def plainly(method):
+    """The loss as tests/data/reference_losses.py writes it: one op after the other, group by group."""
+
+    def loss(zt, zs):
+        labels = torch.zeros(len(zt), dtype=torch.long, device=zt.device)  # these methods do not read them
+        return sum(reference_losses.METHODS[method](zt, zs, labels, settings_of(method)).values())
+
+    return loss
+
+
+def settings_of(method):
+    settings = {"temperature": TEMPERATURE, "alpha": 0.9 if method == "kd" else 1.0, "stages": STAGES}
+    return settings | {"ranking": "difference", "direction": "both", "weight": "cosine"}
+
+
 LOSSES = {"kd": kd_loss, "pcd": pcd_loss, "pcd-released": pcd_released_loss}
 CE_WEIGHT = {"ce": 1.0, "kd": 0.1, "pcd": 1.0, "pcd-released": 1.0}
 
@@ -81,9 +98,7 @@ def check_loss(method):
     """The loss that is timed is the loss that is meant."""
     torch.manual_seed(0)
     zt, zs, y = 4 * torch.randn(5, 100).double(), 4 * torch.randn(5, 100).double(), torch.zeros(5).long()
-    settings = {"temperature": TEMPERATURE, "alpha": 0.9 if method == "kd" else 1.0, "stages": STAGES}
-    settings |= {"ranking": "difference", "direction": "both", "weight": "cosine"}
-    expected = sum(reference_losses.METHODS[method](zt, zs, y, settings).values()).item()
+    expected = sum(reference_losses.METHODS[method](zt, zs, y, settings_of(method)).values()).item()
     found = LOSSES[method](zt, zs).item()
     if abs(found - expected) > 1e-9 * abs(expected):
         sys.exit(f"pytorch_step: the {method} loss is {found}, expected {expected}")
@@ -95,22 +110,21 @@ class Step:
     def __init__(self, options, compiled):
         self.compiled = compiled
         device = options.device
-        self.student = (
-            reference_models.MODELS[options.model]().to(device, memory_format=torch.channels_last).train()
-        )
+        memory = torch.contiguous_format if options.as_mdistiller else torch.channels_last
+        self.autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=options.bf16)
+        self.student = reference_models.MODELS[options.model]().to(device, memory_format=memory).train()
         self.teacher = None
         if options.teacher:
             self.teacher = reference_models.MODELS[options.teacher]()
-            self.teacher = (
-                self.teacher.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-            )
+            self.teacher = self.teacher.to(device, memory_format=memory).eval().requires_grad_(False)
         self.optimizer = torch.optim.SGD(
-            self.student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, fused=True
+            self.student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, fused=None if options.as_mdistiller else True
         )
         images = torch.randn(options.batch, 3, 32, 32, device=device)
-        self.images = images.contiguous(memory_format=torch.channels_last)
+        self.images = images.contiguous(memory_format=memory)
         self.labels = torch.randint(0, 100, (options.batch,), device=device)
         self.method = options.method
+        self.distil = plainly(self.method) if options.as_mdistiller else LOSSES.get(self.method)
         mode = "reduce-overhead" if device == "cuda" else "default"
         self.loss = torch.compile(self.loss_of, mode=mode) if compiled else self.loss_of
         self.teach = self.logits_of_teacher
@@ -118,12 +132,14 @@ class Step:
             self.teach = torch.compile(self.logits_of_teacher, mode=mode)
 
     def logits_of_teacher(self, images):
-        return self.teacher(images)["logits"]
+        with self.autocast:
+            return self.teacher(images)["logits"].float()
 
     def loss_of(self, images, labels, teacher_logits):
-        logits = self.student(images)["logits"]
+        with self.autocast:
+            logits = self.student(images)["logits"].float()
         loss = CE_WEIGHT[self.method] * F.cross_entropy(logits, labels)
-        return loss if teacher_logits is None else loss + LOSSES[self.method](teacher_logits, logits)
+        return loss if teacher_logits is None else loss + self.distil(teacher_logits, logits)
 
     def run(self):
         self.optimizer.zero_grad(set_to_none=True)
@@ -176,12 +192,16 @@ def parse(arguments=None):
     parser.add_argument(
         "--best", action="store_true", help="eager and compiled in turns, the faster is reported"
     )
+    parser.add_argument("--bf16", action="store_true", help="autocast to bf16")
+    parser.add_argument("--as-mdistiller", action="store_true", help="eager, NCHW, PyTorch's default precisions")
     options = parser.parse_args(arguments)
     options.method = options.method or ("pcd" if options.teacher else "ce")
     if (options.method == "ce") != (options.teacher is None):
         parser.error("--method kd, pcd or pcd-released goes with --teacher, ce without")
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this PyTorch finds no CUDA device")
+    if options.as_mdistiller and (options.compile or options.best or options.bf16 or options.tf32):
+        parser.error("--as-mdistiller decides on precision and compilation itself")
     return options
 
 
@@ -189,7 +209,7 @@ def main():
     options = parse()
     torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = options.tf32
+    torch.backends.cudnn.allow_tf32 = options.tf32 or options.as_mdistiller
     torch.set_float32_matmul_precision("high" if options.tf32 else "highest")
     if options.teacher:
         check_loss(options.method)
@@ -206,7 +226,7 @@ def main():
         results["compile" if step.compiled else "eager"] = describe(times)
     best = min(results, key=lambda name: results[name]["median_ms"])
     content = results[best] | {
-        "variant": best,
+        "variant": "as mdistiller" if options.as_mdistiller else best + (" bf16" if options.bf16 else ""),
         "variants": results,
         "model": options.model,
         "teacher": options.teacher,

@@ -2,6 +2,7 @@
 
 #include "engine/cpu/onednn.h"
 #include "engine/cpu/portable.h"
+#include "engine/cuda/cuda.h"
 
 namespace retort {
 
@@ -9,9 +10,9 @@ std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
   const std::string& name = options.name;
   check(name == "auto" || name == "portable" || name == "onednn" || name == "cuda", Fault::usage, "device '",
         name, "' is unknown; expected auto, portable, onednn or cuda");
-  check(name != "cuda", Fault::device, "device cuda: this program was built without CUDA; use --device auto");
   std::unique_ptr<Backend> backend;
-  if (name != "portable") backend = make_onednn(options.threads);
+  if (name == "cuda" || (name == "auto" && cuda_missing().empty())) backend = make_cuda({});
+  if (!backend && name != "portable") backend = make_onednn(options.threads);
   check(backend || name != "onednn", Fault::device,
         "device onednn: this program was built without oneDNN; use --device portable");
   if (!backend) backend = std::make_unique<Portable>(options.threads);
@@ -20,6 +21,7 @@ std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
 
 std::vector<std::string> available_devices() {
   std::vector<std::string> names;
+  if (cuda_missing().empty()) names.push_back("cuda");
   if (make_onednn(1)) names.push_back("onednn");
   names.push_back("portable");
   return names;

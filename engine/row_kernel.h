@@ -15,8 +15,9 @@ namespace retort {
 struct RowKernel {
   // Rows [first, last) on the calling thread; kernel is the struct, scratch its scratch_bytes().
   using Host = void (*)(const void* kernel, int64_t first, int64_t last, void* scratch);
-  // All rows, enqueued on a CUDA stream; null where the device code was not built.
-  using DeviceLaunch = void (*)(const void* kernel, int64_t rows, void* stream);
+  // All rows, enqueued on a CUDA stream, scratch_bytes for each; returns the status of the launch, a cudaError_t. Null
+  // where the device code was not built, and for f64.
+  using DeviceLaunch = int (*)(const void* kernel, int64_t rows, int64_t scratch_bytes, void* stream);
 
   const char* name;
   Host host[isa_count];

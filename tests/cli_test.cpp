@@ -130,6 +130,8 @@ TEST(Program, ADeviceThatIsNotThere) {
   const Outcome outcome = run(arguments, work);
   if (outcome.code == 0) GTEST_SKIP() << "there is a CUDA device";
   EXPECT_EQ(outcome.code, 7) << outcome.err;
+  expect_contains(outcome.err, "device cuda: ");
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
 }
 
 TEST(Info, CountsParametersAndMultiplyAdds) {

@@ -57,6 +57,10 @@ void add_distillation_cases(std::vector<OpCase>& all) {
   all.push_back(pcd_case("pcd, class order", {.ranked = false}));
   all.push_back(pcd_case("pcd, unweighted", {.cosine = false}));
   all.push_back(pcd_case("pcd, every class alone", {.temperature = 1, .stages = int(classes)}));
+  // More classes than are ranked by counting.
+  all.push_back({"pcd of 300 classes",
+                 {{{2, 300}, OpInput::logits}, {{2, 300}, OpInput::constant}},
+                 [](const Pass& pass, const auto& in) { return pcd_loss(pass, in[0], in[1], {}); }});
   for (const TeacherClass k : {TeacherClass::label, TeacherClass::largest}) {
     all.push_back(loss_case(k == TeacherClass::label ? "binary kl, label" : "binary kl, largest",
                             [k](const Pass& pass, const Var& student, const Var& teacher) {

@@ -1,0 +1,15 @@
+// Stands for the CUDA backend where it is not built.
+#include "engine/check.h"
+#include "engine/cuda/cuda.h"
+
+namespace retort {
+
+std::string cuda_missing() {
+  return "this program was built without CUDA";
+}
+
+std::unique_ptr<Backend> make_cuda(const CudaOptions&) {
+  fail(Fault::device, "device cuda: ", cuda_missing(), "; use --device auto");
+}
+
+}  // namespace retort

@@ -1,0 +1,29 @@
+// The CUDA backend as the rest of the engine sees it; no vendor header is needed to include this.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "engine/backend.h"
+
+namespace retort {
+
+struct CudaOptions {
+  bool tf32 =
+      false;  // convolutions of f32 operands may round them to 10 bits of mantissa for the tensor cores
+  bool deterministic = true;  // the same bits in every run
+  std::string plans;          // folder where cuDNN's plans are kept; empty: nowhere
+  // Batch norm by cuDNN where it can (its engines are compiled in the first step, which takes seconds for
+  // each shape) instead of own kernels.
+  bool cudnn_batch_norm = false;
+};
+
+// What keeps this machine from using the backend, as a sentence for the user; empty if nothing does: the
+// program was built with it, and there are a driver, a device of compute capability 8.0 or more, cuBLAS and
+// cuDNN.
+std::string cuda_missing();
+
+// The backend on the first visible device (CUDA_VISIBLE_DEVICES chooses). Throws Error(Fault::device) with
+// the text of cuda_missing().
+std::unique_ptr<Backend> make_cuda(const CudaOptions& options);
+
+}  // namespace retort

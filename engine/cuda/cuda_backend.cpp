@@ -1,0 +1,131 @@
+// The backend as a whole: what it needs, what it is made of.
+#include "engine/cuda/cuda_backend.h"
+
+#include "engine/cuda/cudnn_library.h"
+
+namespace retort {
+
+namespace {
+
+constexpr size_t staging_slots = 16, staging_slot_bytes = size_t(1) << 20;
+constexpr size_t least_scratch = size_t(4) << 20;
+constexpr int device_number = 0;  // the first that CUDA_VISIBLE_DEVICES leaves
+constexpr int least_capability = 8;
+
+std::vector<CudaFence> fences() {
+  return std::vector<CudaFence>(staging_slots);
+}
+
+std::string version_text(int version) {  // 1000 * major + 10 * minor
+  return text(version / 1000, ".", version % 1000 / 10);
+}
+
+// Of the driver and the device; empty if both will do. With its properties, if they are asked for.
+std::string device_missing(cudaDeviceProp* properties) {
+  int driver = 0, runtime = 0, count = 0;
+  cudaRuntimeGetVersion(&runtime);
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+    return "no NVIDIA driver was found (libcuda.so.1)";
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaErrorInsufficientDriver)
+    return text("the NVIDIA driver is for CUDA ", version_text(driver), ", this program needs one for ",
+                version_text(runtime));
+  if (status != cudaSuccess) return text("no device can be used: ", cudaGetErrorString(status));
+  if (count == 0) return "no device was found";
+  cudaDeviceProp found;
+  const cudaError_t asked = cudaGetDeviceProperties(&found, device_number);
+  if (asked != cudaSuccess) return text("the device cannot be used: ", cudaGetErrorString(asked));
+  if (found.major < least_capability)
+    return text("the ", found.name, " has compute capability ", found.major, ".", found.minor, ", ",
+                least_capability, ".0 or more is needed");
+  if (properties) *properties = found;
+  return {};
+}
+
+std::string libraries_missing() {
+  if (const std::string said = Cublas::missing(); !said.empty()) return said;
+  try {
+    CudnnLibrary::get();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return {};
+}
+
+// Throws if there is no device to use.
+cudaDeviceProp device_properties() {
+  cudaDeviceProp properties;
+  const std::string missing = device_missing(&properties);
+  check(missing.empty(), Fault::device, "device cuda: ", missing, "; use --device auto");
+  check_cuda(cudaSetDevice(device_number), "choosing the device");
+  return properties;
+}
+
+}  // namespace
+
+std::string cuda_missing() {
+  if (const std::string said = device_missing(nullptr); !said.empty()) return said;
+  return libraries_missing();
+}
+
+std::unique_ptr<Backend> make_cuda(const CudaOptions& options) {
+  return std::make_unique<Cuda>(options);
+}
+
+Cuda::Cuda(const CudaOptions& options)
+    : options_(options),
+      device_(device_properties()),
+      staging_memory_(staging_slots * staging_slot_bytes),
+      staging_(staging_memory_.data(), staging_slot_bytes, fences()),
+      cublas_workspace_(*this, Cublas::workspace_bytes),
+      cublas_(stream_.get(), cublas_workspace_.data()),
+      cudnn_(CudnnOptions{.deterministic = options.deterministic,
+                          .math = options.tf32 ? CudnnMath::tf32 : CudnnMath::fp32,
+                          .plans = options.plans},
+             *this, stream_.get()) {
+  scratch(least_scratch);
+}
+
+Cuda::~Cuda() {
+  // Nothing can be reported from here; the process may be ending because of an error of the device.
+  if (capturing_) {
+    cudaGraph_t unfinished = nullptr;
+    cudaStreamEndCapture(stream_.get(), &unfinished);
+    if (unfinished) cudaGraphDestroy(unfinished);
+  }
+  cudaStreamSynchronize(stream_.get());
+}
+
+std::string Cuda::description() const {
+  int driver = 0, runtime = 0;
+  cudaDriverGetVersion(&driver);
+  cudaRuntimeGetVersion(&runtime);
+  return text("cuda, ", device_.name, ", compute capability ", device_.major, ".", device_.minor, ", CUDA ",
+              version_text(runtime), ", driver for ", version_text(driver), ", ", cublas_.description(), ", ",
+              cudnn_.description(), ", ", options_.tf32 ? "tf32" : "f32",
+              options_.deterministic ? "" : ", not deterministic");
+}
+
+void Cuda::launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t, int64_t rows,
+                       int64_t scratch_bytes) {
+  check(rows_kernel.device != nullptr, rows_kernel.name,
+        ": is not compiled for the device in this type (f64 runs on "
+        "the portable backend only)");
+  check(scratch_bytes <= int64_t(device_.sharedMemPerBlockOptin), Fault::device, rows_kernel.name,
+        ": a row needs ", scratch_bytes, " bytes of shared memory, the ", device_.name, " has ",
+        device_.sharedMemPerBlockOptin, "; use a CPU device for so many classes");
+  check_cuda(cudaError_t(rows_kernel.device(kernel, rows, scratch_bytes, stream_.get())), rows_kernel.name,
+             " of ", rows, " rows");
+}
+
+void* Cuda::scratch(size_t bytes) {
+  const size_t there = scratch_blocks_.empty() ? 0 : scratch_blocks_.back().bytes();
+  if (bytes > there) {
+    check(!capturing_, "cuda: a kernel needs ", bytes, " bytes of scratch while a step is captured, ", there,
+          " are there; run the step once before");
+    scratch_blocks_.emplace_back(*this, std::max(bytes, 2 * there));
+  }
+  return scratch_blocks_.back().data();
+}
+
+}  // namespace retort

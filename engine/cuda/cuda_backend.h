@@ -1,0 +1,111 @@
+// The CUDA backend: one device, one stream. Its arithmetic is in *.cu behind kernels.h, in cuDNN and in
+// cuBLAS; here shapes and statuses are checked and memory is kept.
+//
+// Everything is enqueued; a kernel's scratch and the libraries' workspaces are allocated when a shape is met
+// for the first time, so that a step that has run once can be captured. Not for use from several threads;
+// several backends, one per thread, share a device.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/cuda/cublas.h"
+#include "engine/cuda/cuda.h"
+#include "engine/cuda/cudnn_graphs.h"
+#include "engine/cuda/handles.h"
+#include "engine/cuda/kernels.h"
+#include "engine/cuda/staging_ring.h"
+
+namespace retort {
+
+class Cuda final : public Backend {
+ public:
+  explicit Cuda(const CudaOptions& options);
+  ~Cuda() override;
+
+  std::string name() const override { return "cuda"; }
+  std::string description() const override;
+
+  // memory.cpp
+  void* allocate(size_t bytes) override;
+  void release(void* data, size_t bytes) override;
+  bool host_addressable() const override { return false; }
+  void upload(const Tensor& to, const void* host) override;
+  void download(void* host, const Tensor& from) override;
+  void synchronise() override;
+  void set_scalar(const Tensor& scalar, double value) override;
+  void fill(const Tensor& to, double value) override;
+  void copy(const Tensor& from, const Sink& to) override;
+
+  // convolution.cpp
+  void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
+              const Tensor& y) override;
+  void conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+                             const Sink& dx) override;
+  void conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
+                              const Sink& dw) override;
+
+  // batch_norm.cpp
+  void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
+                        const BatchNormSpec& spec, const Tensor& running_mean, const Tensor& running_var,
+                        const Tensor& mean, const Tensor& inverse_std, const Tensor& y) override;
+  void batch_norm_apply(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
+                        const BatchNormSpec& spec, const Tensor& mean, const Tensor& inverse_std,
+                        const Tensor& y) override;
+  void batch_norm_gradient(const Tensor& x, const Tensor& y, const Tensor& dy, const Tensor& gamma,
+                           const BatchNormSpec& spec, const Tensor& mean, const Tensor& inverse_std,
+                           bool batch_statistics, const Sink& dx, const Sink& dgamma, const Sink& dbeta,
+                           const Sink& dadd) override;
+  void inverse_std(const Tensor& var, double eps, const Tensor& to) override;
+
+  // pooling.cpp
+  void pool2d(const Tensor& x, const Pool2dSpec& spec, const Tensor& y, const Tensor& argmax) override;
+  void pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax,
+                       const Sink& dx) override;
+  void global_average(const Tensor& x, const Tensor& y) override;
+  void global_average_gradient(const Tensor& dy, const Sink& dx) override;
+
+  // elementwise.cpp
+  void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
+              const Sink& c) override;
+  void transpose(const Tensor& x, const Sink& y) override;
+  void unary(const UnaryOp& op, const Tensor& x, const Sink& y) override;
+  void unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
+                      const Sink& dx) override;
+  void binary(Binary op, const Tensor& a, const Tensor& b, const Sink& y) override;
+  void reduce_sum(const Tensor& x, double scale, const Sink& to) override;
+  void scale_by(const Tensor& x, const Tensor& scalar, double factor, const Sink& y) override;
+  void add_to_total(const Tensor& x, double factor, const Tensor& total) override;
+  void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
+                    int64_t count) override;
+  void launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t kernel_bytes, int64_t rows,
+                   int64_t scratch_bytes) override;
+  void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
+           double weight_decay) override;
+
+  // capture.cpp
+  bool can_capture() const override { return true; }
+  void begin_capture() override;
+  int end_capture() override;
+  void replay(int graph) override;
+
+ private:
+  // Memory for the partial sums of the next kernel; what was given before may be overwritten by it. Blocks
+  // that became too small are kept, since captured steps use them.
+  void* scratch(size_t bytes);
+  void forbid_in_capture(const char* operation) const;
+
+  const CudaOptions options_;
+  cudaDeviceProp device_;
+  bool capturing_ = false;
+  CudaStream stream_;
+  std::vector<DeviceMemory> scratch_blocks_;
+  PinnedMemory staging_memory_;
+  StagingRing<CudaFence, cudaStream_t> staging_;
+  DeviceMemory cublas_workspace_;
+  Cublas cublas_;
+  CudnnGraphs cudnn_;
+  std::vector<CudaGraph> graphs_;
+};
+
+}  // namespace retort

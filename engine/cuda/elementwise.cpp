@@ -1,0 +1,136 @@
+// Element-wise ops, sums, matrices, optimizer: shapes checked, kernels called.
+#include "engine/cuda/cuda_backend.h"
+
+namespace retort {
+
+namespace {
+
+BroadcastOperand operand_of(const Tensor& operand, const Shape& result) {
+  const int64_t columns = result.last();
+  if (operand.size() == result.size()) return {operand.data, columns, 1};
+  if (operand.size() == 1) return {operand.data, 0, 0};
+  if (operand.size() == result.rows() && operand.shape.last() == 1) return {operand.data, 1, 0};
+  check(operand.size() == columns, "broadcast: ", operand.shape, " does not follow ", result);
+  return {operand.data, 0, 1};
+}
+
+void check_size(const char* operation, const Tensor& a, const Tensor& b) {
+  check(a.size() == b.size() && a.type == b.type, operation, ": ", a.shape, " ", a.type, " and ", b.shape,
+        " ", b.type);
+}
+
+}  // namespace
+
+void Cuda::matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
+                  const Sink& c) {
+  if (!c) return;
+  const Shape &sa = a.shape, &sb = b.shape, &sc = c.to.shape;
+  check(sa.rank() == 2 && sb.rank() == 2 && sc.rank() == 2 && sa[transpose_a ? 1 : 0] == sc[0] &&
+            sb[transpose_b ? 0 : 1] == sc[1] && sa[transpose_a ? 0 : 1] == sb[transpose_b ? 1 : 0] &&
+            (!bias || bias.size() == sc[1]),
+        "matmul: a ", sa, transpose_a ? " transposed" : "", ", b ", sb, transpose_b ? " transposed" : "",
+        ", c ", sc, bias ? " and the bias" : "", " do not belong together");
+  if (sc.size() == 0) return;
+  float* to = c.to.as<float>();
+  if (bias)
+    check_cuda(spread_bias_kernel(stream_.get(), bias.as<float>(), to, sc[0], sc[1], c.accumulates()),
+               "bias of ", sc);
+  const int64_t inner = sa[transpose_a ? 0 : 1];
+  if (inner == 0 && !bias && !c.accumulates()) return fill(c.to, 0);
+  cublas_.product(a.as<float>(), transpose_a, b.as<float>(), transpose_b, to, sc[0], sc[1], inner,
+                  bias || c.accumulates() ? 1.0f : 0.0f);
+}
+
+void Cuda::transpose(const Tensor& x, const Sink& y) {
+  if (!y) return;
+  const Shape &from = x.shape, &to = y.to.shape;
+  check(from.rank() == 2 && to.rank() == 2 && from[0] == to[1] && from[1] == to[0] && x.type == y.to.type,
+        "transpose: from ", from, " ", x.type, " to ", to, " ", y.to.type);
+  check_cuda(transpose_kernel(stream_.get(), x.type, x.data, from[0], from[1], y.to.data, y.accumulates()),
+             "transpose of ", from, " ", x.type);
+}
+
+void Cuda::unary(const UnaryOp& op, const Tensor& x, const Sink& y) {
+  check_size("unary", x, y.to);
+  check_cuda(unary_kernel(stream_.get(), x.type, op, x.data, y.to.data, x.size(), y.accumulates()),
+             "unary of ", x.shape, " ", x.type);
+}
+
+void Cuda::unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
+                          const Sink& dx) {
+  check_size("unary_gradient", x, y);
+  check_size("unary_gradient", x, dy);
+  check_size("unary_gradient", x, dx.to);
+  check_cuda(unary_gradient_kernel(stream_.get(), x.type, op, x.data, y.data, dy.data, dx.to.data, x.size(),
+                                   dx.accumulates()),
+             "unary_gradient of ", x.shape, " ", x.type);
+}
+
+void Cuda::binary(Binary op, const Tensor& a, const Tensor& b, const Sink& y) {
+  const Shape& shape = y.to.shape;
+  check(a.type == y.to.type && b.type == y.to.type, "binary: ", a.type, " and ", b.type, " to ", y.to.type);
+  check_cuda(binary_kernel(stream_.get(), a.type, op, operand_of(a, shape), operand_of(b, shape), y.to.data,
+                           shape.rows(), shape.last(), y.accumulates()),
+             "binary of ", a.shape, " and ", b.shape, " ", a.type);
+}
+
+void Cuda::reduce_sum(const Tensor& x, double scale, const Sink& to) {
+  const int64_t rows = x.shape.rows(), columns = x.shape.last();
+  const bool add = to.accumulates();
+  cudaError_t status;
+  if (to.to.size() == x.size()) {
+    check_size("reduce_sum", x, to.to);
+    status =
+        unary_kernel(stream_.get(), x.type, {Unary::affine, scale, 0}, x.data, to.to.data, x.size(), add);
+  } else if (to.to.size() == 1) {
+    status = sum_all_kernel(stream_.get(), x.type, x.data, scale, to.to.data, to.to.type, x.size(), add,
+                            scratch(sum_all_scratch(x.size())));
+  } else if (to.to.size() == rows && to.to.shape.last() == 1) {
+    check(x.type == to.to.type, "reduce_sum: ", x.type, " to ", to.to.type);
+    status = sum_columns_kernel(stream_.get(), x.type, x.data, scale, to.to.data, rows, columns, add);
+  } else {
+    check(to.to.size() == columns, "reduce_sum: ", to.to.shape, " does not follow ", x.shape);
+    status = sum_rows_kernel(stream_.get(), x.type, x.data, scale, to.to.data, to.to.type, rows, columns, add,
+                             scratch(sum_rows_scratch(rows, columns)));
+  }
+  check_cuda(status, "reduce_sum of ", x.shape, " ", x.type, " to ", to.to.shape);
+}
+
+void Cuda::scale_by(const Tensor& x, const Tensor& scalar, double factor, const Sink& y) {
+  check_size("scale_by", x, y.to);
+  check_cuda(scale_kernel(stream_.get(), x.type, x.data, scalar.as<double>(), factor, y.to.data, x.size(),
+                          y.accumulates()),
+             "scale_by of ", x.shape, " ", x.type);
+}
+
+void Cuda::add_to_total(const Tensor& x, double factor, const Tensor& total) {
+  check_cuda(sum_all_kernel(stream_.get(), x.type, x.data, factor, total.as<double>(), DType::f64, x.size(),
+                            true, scratch(sum_all_scratch(x.size()))),
+             "add_to_total of ", x.shape, " ", x.type);
+}
+
+void Cuda::copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
+                        int64_t count) {
+  const int64_t from_columns = from.shape.last(), to_columns = to.to.shape.last();
+  check(from.shape.rows() == to.to.shape.rows() && from_first >= 0 && from_first + count <= from_columns &&
+            to_first >= 0 && to_first + count <= to_columns && from.type == to.to.type,
+        "copy_columns: ", count, " columns from ", from_first, " of ", from.shape, " ", from.type, " to ",
+        to_first, " of ", to.to.shape, " ", to.to.type);
+  const size_t element = size_of(from.type);
+  check_cuda(copy_columns_kernel(stream_.get(), from.type,
+                                 static_cast<const char*>(from.data) + size_t(from_first) * element,
+                                 from_columns, static_cast<char*>(to.to.data) + size_t(to_first) * element,
+                                 to_columns, from.shape.rows(), count, to.accumulates()),
+             "copy_columns of ", from.shape, " ", from.type);
+}
+
+void Cuda::sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
+               double weight_decay) {
+  check(g.size() == w.size() && v.size() == w.size(), "sgd: weights ", w.shape, ", gradients ", g.shape,
+        ", momenta ", v.shape);
+  check_cuda(sgd_kernel(stream_.get(), w.as<float>(), g.as<float>(), v.as<float>(), lr.as<double>(),
+                        float(momentum), float(weight_decay), w.size()),
+             "sgd of ", w.shape);
+}
+
+}  // namespace retort

@@ -1,0 +1,96 @@
+// Owners of what the CUDA runtime hands out. Destructors cannot report: their statuses are dropped.
+#pragma once
+#include <utility>
+
+#include "engine/arena.h"
+#include "engine/cuda/status.h"
+
+namespace retort {
+
+class CudaStream {
+ public:
+  // Does not wait for the legacy default stream, so that several streams run at once.
+  CudaStream() {
+    check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
+  }
+  ~CudaStream() { cudaStreamDestroy(stream_); }
+  CudaStream(const CudaStream&) = delete;
+  CudaStream& operator=(const CudaStream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+// A point in a stream that the host can wait for. Recording again moves it.
+class CudaFence {
+ public:
+  CudaFence() { check_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event"); }
+  CudaFence(CudaFence&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
+  CudaFence& operator=(CudaFence&&) = delete;
+  ~CudaFence() {
+    if (event_) cudaEventDestroy(event_);
+  }
+  void record(cudaStream_t stream) { check_cuda(cudaEventRecord(event_, stream), "recording an event"); }
+  void wait() { check_cuda(cudaEventSynchronize(event_), "waiting for an upload"); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// Host memory that the device copies from without a detour.
+class PinnedMemory {
+ public:
+  explicit PinnedMemory(size_t bytes) {
+    check_cuda(cudaHostAlloc(&data_, bytes, cudaHostAllocDefault), "pinning ", bytes,
+               " bytes of host memory");
+  }
+  ~PinnedMemory() { cudaFreeHost(data_); }
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+  char* data() const { return static_cast<char*>(data_); }
+
+ private:
+  void* data_ = nullptr;
+};
+
+// Memory of the device, given back when it goes; its owner has waited for what uses it.
+class DeviceMemory {
+ public:
+  DeviceMemory(Memory& memory, size_t bytes)
+      : memory_(&memory), data_(memory.allocate(bytes)), bytes_(bytes) {}
+  DeviceMemory(DeviceMemory&& other) noexcept
+      : memory_(other.memory_), data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
+  DeviceMemory& operator=(DeviceMemory&&) = delete;
+  ~DeviceMemory() {
+    if (data_) memory_->release(data_, bytes_);
+  }
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  Memory* memory_;
+  void* data_;
+  size_t bytes_;
+};
+
+// A captured step, ready to be launched.
+class CudaGraph {
+ public:
+  explicit CudaGraph(cudaGraph_t captured) {
+    const cudaError_t status = cudaGraphInstantiate(&graph_, captured, 0);
+    cudaGraphDestroy(captured);
+    check_cuda(status, "instantiating a captured step");
+  }
+  CudaGraph(CudaGraph&& other) noexcept : graph_(std::exchange(other.graph_, nullptr)) {}
+  CudaGraph& operator=(CudaGraph&&) = delete;
+  ~CudaGraph() {
+    if (graph_) cudaGraphExecDestroy(graph_);
+  }
+  cudaGraphExec_t get() const { return graph_; }
+
+ private:
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace retort

@@ -1,0 +1,75 @@
+// Memory, uploads and scalars.
+#include "engine/cuda/cuda_backend.h"
+
+namespace retort {
+
+void Cuda::forbid_in_capture(const char* operation) const {
+  check(!capturing_, "cuda: ", operation, " while a step is captured");
+}
+
+void* Cuda::allocate(size_t bytes) {
+  forbid_in_capture("memory is allocated");
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it is no error of what comes next
+    size_t free = 0, total = 0;
+    cudaMemGetInfo(&free, &total);
+    fail(Fault::memory, "out of memory: ", bytes, " bytes could not be had on the ", device_.name, ", where ",
+         free, " of ", total, " are free; a smaller --batch or fewer runs at once need less");
+  }
+  check_cuda(status, "allocating ", bytes, " bytes");
+  return data;
+}
+
+void Cuda::release(void* data, size_t) {
+  // What is enqueued may still use it. An arena dies with its device after an error as well: nothing is
+  // thrown.
+  cudaStreamSynchronize(stream_.get());
+  cudaFree(data);
+}
+
+void Cuda::upload(const Tensor& to, const void* host) {
+  forbid_in_capture("host memory is uploaded");
+  char* data = static_cast<char*>(to.data);
+  staging_.upload(host, to.bytes(), stream_.get(), [&](size_t offset, const char* slot, size_t bytes) {
+    check_cuda(cudaMemcpyAsync(data + offset, slot, bytes, cudaMemcpyHostToDevice, stream_.get()),
+               "upload to ", to.shape, " ", to.type);
+  });
+}
+
+void Cuda::download(void* host, const Tensor& from) {
+  forbid_in_capture("device memory is read");
+  check_cuda(cudaMemcpyAsync(host, from.data, from.bytes(), cudaMemcpyDeviceToHost, stream_.get()),
+             "download of ", from.shape, " ", from.type);
+  synchronise();
+}
+
+void Cuda::synchronise() {
+  forbid_in_capture("the device is waited for");
+  check_cuda(cudaStreamSynchronize(stream_.get()), "waiting for the device");
+}
+
+// The value travels as the kernel's argument, which the launch copies: there is no host memory that a later
+// call could overwrite while this one is in flight.
+void Cuda::set_scalar(const Tensor& scalar, double value) {
+  forbid_in_capture("a scalar is set");
+  check_cuda(set_scalar_kernel(stream_.get(), scalar.as<double>(), value), "set_scalar");
+}
+
+void Cuda::fill(const Tensor& to, double value) {
+  check_cuda(fill_kernel(stream_.get(), to.type, to.data, value, to.size()), "fill of ", to.shape, " ",
+             to.type);
+}
+
+void Cuda::copy(const Tensor& from, const Sink& to) {
+  check(from.type == to.to.type && from.size() == to.to.size(), "copy: ", from.shape, " ", from.type, " to ",
+        to.to.shape, " ", to.to.type);
+  const cudaError_t status =
+      to.accumulates()
+          ? cast_kernel(stream_.get(), from.type, from.data, to.to.type, to.to.data, from.size(), true)
+          : cudaMemcpyAsync(to.to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream_.get());
+  check_cuda(status, "copy of ", from.shape, " ", from.type);
+}
+
+}  // namespace retort

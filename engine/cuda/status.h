@@ -1,0 +1,50 @@
+// Statuses of the CUDA runtime as errors of the project.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include "engine/check.h"
+
+namespace retort {
+
+// Out of memory is Fault::memory (exit code 6), a device that is gone or busy Fault::device (7), anything
+// else a bug.
+inline Fault fault_of(cudaError_t status) {
+  switch (status) {
+    case cudaErrorMemoryAllocation:
+      return Fault::memory;
+    case cudaErrorNoDevice:
+    case cudaErrorInsufficientDriver:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorInitializationError:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorDeviceUninitialized:
+      return Fault::device;
+    default:
+      return Fault::internal;
+  }
+}
+
+inline const char* advice_for(cudaError_t status) {
+  switch (status) {
+    case cudaErrorMemoryAllocation:
+      return "; a smaller --batch or fewer runs at once need less";
+    case cudaErrorNoKernelImageForDevice:
+      return "; the program has no code for this device, build it with CMAKE_CUDA_ARCHITECTURES set to it";
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+      return "; a kernel before it failed, compute-sanitizer names it";
+    default:
+      return "";
+  }
+}
+
+// operation: what was being done, with shapes. Throws unless status is success.
+template <class... Parts>
+void check_cuda(cudaError_t status, const Parts&... operation) {
+  if (status == cudaSuccess) [[likely]]
+    return;
+  fail(fault_of(status), "cuda: ", text(operation...), ": ", cudaGetErrorString(status), advice_for(status));
+}
+
+}  // namespace retort
