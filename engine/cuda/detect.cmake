@@ -48,6 +48,10 @@ if(NOT why)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
   endif()
   set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+  # ccache, where it is used for C++.
+  if(NOT CMAKE_CUDA_COMPILER_LAUNCHER AND CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
+  endif()
   enable_language(CUDA)
   # nvcc has had C++20 since 12.0, which CMake 3.25 does not know.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
