@@ -111,10 +111,11 @@ int run_training(Options options, const Arguments& arguments) {
   SettingOptions setting_options(options.command(), options);
   std::string out, resume;
   int64_t seeds = 1;
-  bool force = false, json = false;
+  bool force = false, json = false, profile = false;
   options.integer("--seeds", "runs, seeds counting up", seeds, 1);
   options.flag("--json", "result as JSON", json);
   options.text("--out", "DIR", "run's folder (runs/MODEL-METHOD-seedN)", out);
+  options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
   options.text("--resume", "DIR", "go on with a run; all settings are the run's", resume);
   if (!options.parse(arguments) || setting_options.show_keys()) return 0;
@@ -124,6 +125,7 @@ int run_training(Options options, const Arguments& arguments) {
   Progress progress;
   StopSignal stop;
   Session session(progress, stop, command_line);
+  session.profile = profile;
 
   const bool resumes = !resume.empty();
   check(!resumes || (out.empty() && !force && seeds == 1), Fault::usage,
