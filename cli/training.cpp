@@ -33,6 +33,7 @@ Json json_of(const Summary& summary, const std::string& folder) {
   add("last", summary.last);
   json["best_by"] = summary.best_by;
   json["status"] = summary.status;
+  json["views"] = summary.views;
   json["model"] = summary.model;
   json["method"] = summary.method;
   json["seed"] = summary.seed;
@@ -48,6 +49,10 @@ std::string text_of(const Summary& summary, const std::string& folder) {
   std::string all;
   if (summary.best) all += line("best", *summary.best, " (" + chosen_by(summary) + ")");
   if (summary.last) all += line("last", *summary.last, "");
+  if (summary.views != Summary{}.views) {
+    all += text("views ", summary.views, " of ", Summary{}.views,
+                " of an image: not the full recipe (data.views)\n");
+  }
   return all + "time  " + duration(summary.seconds) + "\nrun   " + folder + "\n";
 }
 
@@ -84,7 +89,10 @@ void print_seeds(const std::vector<Summary>& summaries, const std::string& folde
   }
   table.add_row(
       {"mean", mean_and_deviation(best), mean_and_deviation(last), fixed(seconds / double(best.size()), 1)});
-  print(table.plain() + "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
+  const int views = summaries.front().views;
+  print(table.plain() +
+        (views != Summary{}.views ? text("views: ", views, " of an image (data.views)\n") : std::string()) +
+        "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
 }
 
 std::string default_folder(const RunSettings& settings, bool seeds) {

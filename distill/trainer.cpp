@@ -297,10 +297,9 @@ void Trainer::profiled_step() {
   if (profiled_steps_ != warm_up + measured) return;
   profile_->end();
   const Peak peak = settings_.device == "cuda" ? Peak{} : measure_peak(settings_.threads);
-  write_file(folder_.path() / "profile.json", profile_trace(*profile_));
+  write_file(folder_.profile(), profile_trace(*profile_));
   progress_.note(profile_text(*profile_, measured, peak));
-  progress_.note(
-      text("trace: ", (folder_.path() / "profile.json").string(), " (chrome://tracing, ui.perfetto.dev)"));
+  progress_.note(text("trace: ", folder_.profile().string(), " (chrome://tracing, ui.perfetto.dev)"));
   profile_->clear();
 }
 
@@ -402,6 +401,7 @@ void Trainer::write_summary_now(const std::string& status) {
   s.data = settings_.data.spec;
   s.device = settings_.device;
   s.seed = settings_.seed;
+  s.views = settings_.data.views;
   s.epochs = settings_.epochs;
   s.epochs_done = counters_.last ? counters_.last->epoch : 0;
   s.seconds = seconds();
