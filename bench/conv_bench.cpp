@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "bench/fma_peak.h"
+#include "engine/cpu/fma_peak.h"
 #include "engine/device.h"
 
 namespace retort {

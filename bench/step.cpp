@@ -1,18 +1,33 @@
-// Times one training or distillation step, or an evaluation pass, on a fixed random batch:
-//   retort_bench_step --model resnet20 [--teacher resnet56 --method pcd] [--eval] --batch 64 --threads 2
-//                     --device onednn --seconds 5 [--json]
-// Prints the median, the quartiles, images/s and GFLOP/s.
+// Times one training or distillation step, an evaluation pass, or a loss on a fixed random batch, or the
+// loader:
+//   retort_bench_step --model resnet20 [--teacher resnet56 --method pcd [--table]] [--eval] --batch 64
+//                     --threads 2 --device onednn --seconds 5 [--floor] [--json]
+//   retort_bench_step --loss --method pcd --batch 64 --classes 100 --threads 1
+//   retort_bench_step --data --workers 2 --batch 64
+// Prints the median, the quartiles, images/s and GFLOP/s. --floor measures what the machine can do at most (a
+// second) and prints FLOPs, bytes and the share of the larger floor that the step reaches.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "bench/step_runner.h"
+#include "datasets/loader.h"
 
 namespace retort {
 namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 double quantile(const std::vector<double>& sorted, double q) {
   const double at = q * double(sorted.size() - 1);
@@ -21,46 +36,119 @@ double quantile(const std::vector<double>& sorted, double q) {
   return below + 1 < sorted.size() ? sorted[below] * (1 - rest) + sorted[below + 1] * rest : sorted[below];
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> v = {{"model", "resnet20"}, {"teacher", ""},   {"method", "ce"},
-                                          {"batch", "64"},       {"threads", "0"},  {"device", "auto"},
-                                          {"seconds", "5"},      {"classes", "100"}};
-  bool json = false, eval = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    if (flag == "--json") {
-      json = true;
-    } else if (flag == "--eval") {
-      eval = true;
-    } else {
-      check(flag.starts_with("--") && v.count(flag.substr(2)) && i + 1 < argc, Fault::usage,
-            "unknown or incomplete option ", flag);
-      v[flag.substr(2)] = argv[++i];
-    }
-  }
-  StepRunner runner({v["model"], v["teacher"], v["method"], v["device"], std::stoi(v["threads"]),
-                     std::stoll(v["batch"]), std::stoll(v["classes"]), eval});
-  using Clock = std::chrono::steady_clock;
-  for (int i = 0; i < 3; ++i) runner.run();
+// Milliseconds of f's calls, sorted.
+std::vector<double> times_of(double seconds, const std::function<void()>& f) {
+  for (int i = 0; i < 3; ++i) f();
   std::vector<double> times;
-  const double limit = std::stod(v["seconds"]);
   const auto start = Clock::now();
-  while (times.size() < 5 || std::chrono::duration<double>(Clock::now() - start).count() < limit) {
+  while (times.size() < 5 || seconds_since(start) < seconds) {
     const auto before = Clock::now();
-    runner.run();
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - before).count());
+    f();
+    times.push_back(1e3 * seconds_since(before));
   }
   std::sort(times.begin(), times.end());
-  const double median = quantile(times, 0.5);
-  const char* form =
-      json ? "{\"median_ms\": %.4f, \"q1_ms\": %.4f, \"q3_ms\": %.4f, \"min_ms\": %.4f, \"n\": %zu, "
-             "\"images_per_second\": %.1f, \"gflops\": %.2f, \"peak_bytes\": %zu}\n"
-           : "median %.3f ms (quartiles %.3f to %.3f, fastest %.3f, n = %zu), %.0f images/s, %.1f "
-             "GFLOP/s, %zu bytes of step memory\n";
-  std::printf(form, median, quantile(times, 0.25), quantile(times, 0.75), times.front(), times.size(),
-              1000 * std::stod(v["batch"]) / median, runner.flops() / (median * 1e6),
-              runner.device().step_arena().peak());
-  if (!json) std::fprintf(stderr, "%s\n", runner.device().backend().description().c_str());
+  return times;
+}
+
+// Batches of 50,000 images, cropped, flipped and normalised; nobody uses them.
+std::vector<double> loader_times(double seconds, int64_t batch, int workers) {
+  ImageSet set;
+  set.height = set.width = 32;
+  set.classes = 100;
+  set.labels.resize(50'000);
+  set.images.resize(size_t(set.size() * set.image_bytes()));
+  for (size_t i = 0; i < set.images.size(); ++i) set.images[i] = uint8_t(i * 2654435761u >> 24);
+  Loader loader(set, {.batch = batch, .workers = workers});
+  int epoch = 0;
+  return times_of(seconds, [&] {
+    const HostBatch* next = loader.next();
+    if (next && next->size == batch) return;
+    loader.begin_epoch(++epoch);
+    loader.next();
+  });
+}
+
+int run(int argc, char** argv) {
+  std::map<std::string, std::string> v = {{"model", "resnet20"}, {"teacher", ""},    {"method", "ce"},
+                                          {"batch", "64"},       {"threads", "0"},   {"device", "auto"},
+                                          {"seconds", "5"},      {"classes", "100"}, {"workers", "2"}};
+  const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor"};
+  std::set<std::string> on;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
+    if (switches.count(name)) {
+      on.insert(name);
+    } else {
+      check(v.count(name) && i + 1 < argc, Fault::usage, "unknown or incomplete option ", flag);
+      v[name] = argv[++i];
+    }
+  }
+  const int threads = std::stoi(v["threads"]);
+  const int64_t batch = std::stoll(v["batch"]);
+  const double seconds = std::stod(v["seconds"]);
+  Json result;
+  std::vector<double> times;
+  std::string description;
+  if (on.count("data")) {
+    times = loader_times(seconds, batch, std::stoi(v["workers"]));
+    description = v["workers"] + " workers";
+  } else {
+    StepRunner runner({v["model"], v["teacher"], v["method"], v["device"], threads, batch,
+                       std::stoll(v["classes"]), on.count("eval") > 0, on.count("loss") > 0,
+                       on.count("table") > 0});
+    times = times_of(seconds, [&] { runner.run(); });
+    const Peak peak = on.count("floor") ? measure_peak(threads) : Peak{};
+    const StepWork work = runner.work(peak);
+    const double median = quantile(times, 0.5);
+    result["gflops"] = work.flops / (median * 1e6);
+    result["peak_bytes"] = runner.device().step_arena().peak();
+    result["flops"] = work.flops;
+    result["bytes"] = work.bytes;
+    result["kernels"] = work.kernels;
+    if (on.count("floor")) {
+      result["peak_flops"] = peak.flops;
+      result["peak_bandwidth"] = peak.bytes;
+      result["floor_ms"] = 1e3 * peak.floor(work.flops, work.bytes);
+      result["kernels_floor_ms"] = 1e3 * work.floor;  // of kernels one after the other
+      result["share_of_floor"] = 1e3 * peak.floor(work.flops, work.bytes) / median;
+    }
+    description = runner.device().backend().description();
+  }
+  const double median = quantile(times, 0.5), mean = [&] {
+    double sum = 0;
+    for (const double t : times) sum += t;
+    return sum / double(times.size());
+  }();
+  // The loader's batches come in bursts: their mean counts.
+  const double per_batch = on.count("data") ? mean : median;
+  Json all = {{"median_ms", median},
+              {"q1_ms", quantile(times, 0.25)},
+              {"q3_ms", quantile(times, 0.75)},
+              {"min_ms", times.front()},
+              {"mean_ms", mean},
+              {"n", times.size()},
+              {"images_per_second", 1000 * double(batch) / per_batch}};
+  all.update(result);
+  if (on.count("json")) {
+    std::printf("%s\n", all.dump().c_str());
+    return 0;
+  }
+  std::printf("median %.3f ms (quartiles %.3f to %.3f, fastest %.3f, n = %zu), %.0f images/s\n", median,
+              quantile(times, 0.25), quantile(times, 0.75), times.front(), times.size(),
+              1000 * double(batch) / per_batch);
+  if (!result.is_null()) {
+    std::printf("%.3f GFLOP and %.1f MB a step in %zu kernels, %.1f GFLOP/s, %.1f MB of step memory\n",
+                1e-9 * result["flops"].get<double>(), 1e-6 * result["bytes"].get<double>(),
+                result["kernels"].get<size_t>(), result["gflops"].get<double>(),
+                1e-6 * result["peak_bytes"].get<double>());
+  }
+  if (on.count("floor") && !on.count("data")) {
+    std::printf("floor %.3f ms of %.1f GFLOP/s and %.1f GB/s: %.0f %% of it (kernel by kernel %.3f ms)\n",
+                result["floor_ms"].get<double>(), 1e-9 * result["peak_flops"].get<double>(),
+                1e-9 * result["peak_bandwidth"].get<double>(), 100 * result["share_of_floor"].get<double>(),
+                result["kernels_floor_ms"].get<double>());
+  }
+  std::fprintf(stderr, "%s\n", description.c_str());
   return 0;
 }
 

@@ -1,63 +1,95 @@
 #include "bench/step_runner.h"
 
+#include <unistd.h>
+
 #include "engine/random.h"
 
 namespace retort {
 
 namespace {
 
-class MacCounter : public LayerObserver {
- public:
-  void on_call(const LayerCall& call) override { macs += call.macs; }
-  int64_t macs = 0;
-};
+double uniform(uint64_t seed, int64_t i) {
+  return 2 * double(random_unit(random4(seed, Purpose::weights, 0, uint32_t(i), 0).v[0])) - 1;
+}
 
-int64_t macs_of(Model& model, Device& device) {
-  MacCounter counter;
-  Pass pass{device};
-  pass.observer = &counter;
-  {
-    const Var image = pass.make({1, model.side, model.side, 3}, DType::f32);
-    device.backend().fill(image, 0.5);
-    model(image, pass);
-  }
-  device.step_arena().rewind();
-  return counter.macs;
+std::vector<double> uniform_values(uint64_t seed, int64_t count, double scale) {
+  std::vector<double> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(scale * uniform(seed, i));
+  return values;
 }
 
 }  // namespace
 
 StepRunner::StepRunner(const StepOptions& options)
-    : options_(options), device_(Device::open({.name = options.device, .threads = options.threads})) {
-  student_ = make_model(options.model, *device_, {.classes = options.classes});
-  initialize(*student_, *device_, 1);
-  macs_ = macs_of(*student_, *device_) * (options.eval ? 1 : 3);
-  if (!options.teacher.empty()) {
-    teacher_ = make_model(options.teacher, *device_, {.classes = options.classes});
-    initialize(*teacher_, *device_, 2);
-    freeze(*teacher_);
-    macs_ += macs_of(*teacher_, *device_);
-    fold_batch_norms(*teacher_, *device_);
-  }
+    : options_(options),
+      device_(Device::open({.name = options.device, .threads = options.threads, .profile = &profile_})) {
   distiller_ = make_distiller(MethodSettings(options.method), *device_);
   distiller_->begin_epoch(1000);  // past any warm-up
-  optimizer_ = std::make_unique<Sgd>(*device_, parameters_of(*student_), SgdOptions{});
-  if (options.eval) fold_batch_norms(*student_, *device_);
   graph_ = std::make_unique<StepGraph>(*device_);
-
-  images_ = device_->persistent({options.batch, student_->side, student_->side, 3}, DType::f32);
   labels_ = device_->persistent({options.batch}, DType::i32);
-  std::vector<double> pixels;
-  for (int64_t i = 0; i < images_.tensor.size(); ++i) {
-    pixels.push_back(2 * double(random_unit(random4(3, Purpose::weights, 0, uint32_t(i), 0).v[0])) - 1);
+  host_labels_.resize(size_t(options.batch));
+  for (int64_t i = 0; i < options.batch; ++i) host_labels_[size_t(i)] = int32_t(i * 7 % options.classes);
+  device_->backend().upload(labels_, host_labels_.data());
+  options.loss ? prepare_logits() : prepare_nets();
+  if (options.table) prepare_table();
+}
+
+StepRunner::~StepRunner() {
+  table_.reset();
+  std::error_code ignored;
+  if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+}
+
+void StepRunner::prepare_logits() {
+  const Shape shape{options_.batch, options_.classes};
+  student_logits_ = device_->persistent(shape, DType::f32);
+  teacher_logits_ = device_->persistent(shape, DType::f32);
+  write_values(*device_, student_logits_, uniform_values(4, shape.size(), 8));
+  write_values(*device_, teacher_logits_, uniform_values(5, shape.size(), 8));
+}
+
+void StepRunner::prepare_nets() {
+  student_ = make_model(options_.model, *device_, {.classes = options_.classes});
+  initialize(*student_, *device_, 1);
+  if (!options_.teacher.empty()) {
+    teacher_ = make_model(options_.teacher, *device_, {.classes = options_.classes});
+    initialize(*teacher_, *device_, 2);
+    freeze(*teacher_);
+    fold_batch_norms(*teacher_, *device_);
   }
-  write_values(*device_, images_, pixels);
-  std::vector<int32_t> labels(static_cast<size_t>(options.batch));
-  for (int64_t i = 0; i < options.batch; ++i) labels[size_t(i)] = int32_t(i * 7 % options.classes);
-  device_->backend().upload(labels_, labels.data());
+  optimizer_ = std::make_unique<Sgd>(*device_, parameters_of(*student_), SgdOptions{});
+  if (options_.eval) fold_batch_norms(*student_, *device_);
+  images_ = device_->persistent({options_.batch, student_->side, student_->side, 3}, DType::f32);
+  write_values(*device_, images_, uniform_values(3, images_.tensor.size(), 1));
+}
+
+void StepRunner::prepare_table() {
+  check(teacher_ != nullptr, Fault::usage, "a table needs --teacher");
+  const int64_t side = student_->side, n = options_.batch;
+  set_.height = set_.width = int(side);
+  set_.classes = int(options_.classes);
+  set_.images.resize(size_t(n * side * side * 3), 100);
+  set_.labels = host_labels_;
+  host_images_.resize(size_t(images_.tensor.size()));
+  device_->backend().download(host_images_.data(), images_);
+  for (int64_t i = 0; i < n; ++i) {
+    indices_.push_back(int32_t(i));
+    views_.push_back(int32_t(i % view_count));
+  }
+  folder_ = std::filesystem::temp_directory_path() / text("retort-bench-", ::getpid());
+  RunSettings settings = default_settings("distill");
+  settings.batch = n;
+  settings.teacher_table.folder = folder_.string();
+  table_ = std::make_unique<TableTeacher>(*teacher_, *device_, set_, n, settings, [](const std::string&) {});
+  table_->open();
 }
 
 void StepRunner::run() {
+  Tensor from_table;
+  if (table_) {
+    from_table = table_->logits(
+        {options_.batch, host_images_.data(), host_labels_.data(), indices_.data(), views_.data()});
+  }
   graph_->run(options_.batch, [&] {
     const Var images(images_.tensor);
     if (options_.eval) {
@@ -66,12 +98,32 @@ void StepRunner::run() {
     }
     Tape tape(*device_);
     const Pass pass{*device_, &tape, true};
-    const Var teacher = teacher_ ? (*teacher_)(images, Pass{*device_}) : Var();
+    if (options_.loss) {
+      const DistillInputs inputs{{tape.leaf(student_logits_), Var(teacher_logits_)}, Var(labels_)};
+      tape.backward(total(distiller_->distillation_terms(inputs, pass), pass));
+      return;
+    }
+    const Var teacher = table_ ? Var(from_table) : teacher_ ? (*teacher_)(images, Pass{*device_}) : Var();
     const Var logits = (*student_)(images, pass);
     tape.backward(total(distiller_->terms({{logits, teacher}, Var(labels_)}, pass), pass));
     optimizer_->step();
   });
   device_->backend().synchronise();
+}
+
+StepWork StepRunner::work(const Peak& peak) {
+  profile_.clear();
+  profile_.begin();
+  run();
+  profile_.end();
+  StepWork work;
+  work.kernels = profile_.calls().size();
+  for (const ProfiledCall& call : profile_.calls()) {
+    work.flops += call.flops;
+    work.bytes += call.bytes;
+    work.floor += peak.floor(call.flops, call.bytes);
+  }
+  return work;
 }
 
 }  // namespace retort

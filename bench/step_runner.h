@@ -1,9 +1,13 @@
-// One training step, distillation step or evaluation pass on a fixed random batch: what benchmarks repeat.
+// One training step, distillation step, evaluation pass or loss on a fixed random batch: what benchmarks
+// repeat.
 #pragma once
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "distill/methods.h"
+#include "distill/table_teacher.h"
+#include "engine/cpu/peak.h"
 #include "engine/step_graph.h"
 #include "models/model.h"
 
@@ -16,28 +20,47 @@ struct StepOptions {
   std::string device = "auto";
   int threads = 0;
   int64_t batch = 64, classes = 100;
-  bool eval = false;  // only the forward pass, batch norms folded
+  bool eval = false;   // only the forward pass, batch norms folded
+  bool loss = false;   // only the method's distillation terms and their gradient, on random logits
+  bool table = false;  // the teacher's logits come from a table on disk, which has them
+};
+
+// What one step needs at least: FLOPs as ProfiledCall counts them, bytes of operands, kernels.
+struct StepWork {
+  double flops = 0, bytes = 0;
+  size_t kernels = 0;
+  double floor = 0;  // seconds, if every kernel takes the time that the peak allows
 };
 
 class StepRunner {
  public:
   explicit StepRunner(const StepOptions& options);
+  ~StepRunner();
   void run();  // one step, waited for
 
-  // Multiply-adds of convolutions and linear layers: forward, input and weight gradient of the student,
-  // forward of the teacher.
-  double flops() const { return 2.0 * double(macs_) * double(options_.batch); }
+  // Of one step, which is run.
+  StepWork work(const Peak& peak);
   Device& device() { return *device_; }
 
  private:
+  void prepare_nets();
+  void prepare_logits();
+  void prepare_table();
+
   StepOptions options_;
+  Profile profile_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Model> student_, teacher_;
   std::unique_ptr<Distiller> distiller_;
   std::unique_ptr<Sgd> optimizer_;
   std::unique_ptr<StepGraph> graph_;
-  Array images_, labels_;
-  int64_t macs_ = 0;  // per image
+  Array images_, labels_, student_logits_, teacher_logits_;
+
+  std::filesystem::path folder_;  // of the table
+  ImageSet set_;
+  std::vector<float> host_images_;
+  std::vector<int32_t> host_labels_, indices_, views_;
+  std::unique_ptr<TableTeacher> table_;
 };
 
 }  // namespace retort

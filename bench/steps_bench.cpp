@@ -20,7 +20,7 @@ void time_step(benchmark::State& state, const std::string& model, const std::str
   state.counters["images/s"] =
       benchmark::Counter(double(options.batch), benchmark::Counter::kIsIterationInvariantRate);
   state.counters["FLOP/s"] =
-      benchmark::Counter(runner.flops(), benchmark::Counter::kIsIterationInvariantRate);
+      benchmark::Counter(runner.work({}).flops, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 // Forward and backward of an op case, on its small shapes: the cost of a call rather than of its arithmetic.

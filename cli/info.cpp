@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/file.h"
+#include "distill/profile_report.h"
 #include "distill/text_table.h"
 #include "distill/weights.h"
 #include "models/model_summary.h"
@@ -68,16 +69,26 @@ bool is_model(const std::string& name) {
 
 int run_info(const Arguments& arguments) {
   Options options("info", "layers, output shapes, parameters and multiply-adds",
-                  {"retort info resnet20", "retort info runs/teacher --json"});
+                  {"retort info resnet20", "retort info runs/teacher --json", "retort info --peak"});
   std::vector<std::string> names;
   std::string architecture;
   int64_t classes = 100;
-  bool json = false;
+  bool json = false, peak = false;
   options.positional("MODEL|FILE", "a network's name, a weights file or a run's folder", names);
   options.integer("--classes", "of a network's name", classes, 1);
   options.text("--model", "NAME", "the file's network, if it does not say", architecture);
+  options.flag("--peak", "measure what this machine's cores and memory can do at most", peak);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
+  if (peak && names.empty()) {
+    const Peak one = measure_peak(1), all = measure_peak(0);
+    const auto json_of_peak = [](const Peak& p) {
+      return Json{{"threads", p.threads}, {"flops", p.flops}, {"bytes", p.bytes}};
+    };
+    json ? print_json({{"isa", name_of(best_isa())}, {"peaks", {json_of_peak(one), json_of_peak(all)}}})
+         : print(text(name_of(best_isa()), "\n", peak_text(one), "\n", peak_text(all), "\n"));
+    return 0;
+  }
   check(names.size() == 1, Fault::usage, "info: ", names.size(),
         " names are given, expected one: MODEL or FILE");
 

@@ -33,6 +33,7 @@ Json json_of(const Summary& summary, const std::string& folder) {
   add("last", summary.last);
   json["best_by"] = summary.best_by;
   json["status"] = summary.status;
+  json["views"] = summary.views;
   json["model"] = summary.model;
   json["method"] = summary.method;
   json["seed"] = summary.seed;
@@ -48,6 +49,10 @@ std::string text_of(const Summary& summary, const std::string& folder) {
   std::string all;
   if (summary.best) all += line("best", *summary.best, " (" + chosen_by(summary) + ")");
   if (summary.last) all += line("last", *summary.last, "");
+  if (summary.views != Summary{}.views) {
+    all += text("views ", summary.views, " of ", Summary{}.views,
+                " of an image: not the full recipe (data.views)\n");
+  }
   return all + "time  " + duration(summary.seconds) + "\nrun   " + folder + "\n";
 }
 
@@ -84,7 +89,10 @@ void print_seeds(const std::vector<Summary>& summaries, const std::string& folde
   }
   table.add_row(
       {"mean", mean_and_deviation(best), mean_and_deviation(last), fixed(seconds / double(best.size()), 1)});
-  print(table.plain() + "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
+  const int views = summaries.front().views;
+  print(table.plain() +
+        (views != Summary{}.views ? text("views: ", views, " of an image (data.views)\n") : std::string()) +
+        "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
 }
 
 std::string default_folder(const RunSettings& settings, bool seeds) {
@@ -111,10 +119,11 @@ int run_training(Options options, const Arguments& arguments) {
   SettingOptions setting_options(options.command(), options);
   std::string out, resume;
   int64_t seeds = 1;
-  bool force = false, json = false;
+  bool force = false, json = false, profile = false;
   options.integer("--seeds", "runs, seeds counting up", seeds, 1);
   options.flag("--json", "result as JSON", json);
   options.text("--out", "DIR", "run's folder (runs/MODEL-METHOD-seedN)", out);
+  options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
   options.text("--resume", "DIR", "go on with a run; all settings are the run's", resume);
   if (!options.parse(arguments) || setting_options.show_keys()) return 0;
@@ -124,6 +133,7 @@ int run_training(Options options, const Arguments& arguments) {
   Progress progress;
   StopSignal stop;
   Session session(progress, stop, command_line);
+  session.profile = profile;
 
   const bool resumes = !resume.empty();
   check(!resumes || (out.empty() && !force && seeds == 1), Fault::usage,

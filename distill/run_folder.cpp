@@ -143,8 +143,8 @@ void RunFolder::lock() {
 // Only files a run makes, by name: notes that lie beside them stay.
 void RunFolder::delete_run() const {
   // config.toml first: without it, what a kill leaves of this is no run to resume.
-  std::vector<fs::path> files = {config(),  environment(), metrics(),  log_file(),
-                                 summary(), last(),        previous(), best()};
+  std::vector<fs::path> files = {config(), environment(), metrics(), log_file(), summary(),
+                                 last(),   previous(),    best(),    profile()};
   const auto add = [&](const fs::path& folder, std::string_view prefix, std::string_view suffix) {
     std::error_code error;
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {

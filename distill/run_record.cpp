@@ -86,6 +86,7 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
                      {"data", summary.data},
                      {"device", summary.device},
                      {"seed", summary.seed},
+                     {"views", summary.views},
                      {"epochs", summary.epochs},
                      {"epochs_done", summary.epochs_done},
                      {"seconds", summary.seconds},
@@ -109,6 +110,7 @@ Summary read_summary(const std::filesystem::path& file) {
             .data = word("data"),
             .device = word("device"),
             .seed = json.at("seed").get<uint64_t>(),
+            .views = json.value("views", Summary{}.views),  // older versions knew no other
             .epochs = json.at("epochs").get<int>(),
             .epochs_done = json.at("epochs_done").get<int>(),
             .seconds = number_of(json.at("seconds")),

@@ -44,6 +44,7 @@ struct Summary {
   std::string command;  // "train", "distill"
   std::string model, teacher, method, data, device;
   uint64_t seed = 0;
+  int views = 162;  // of an image in training; fewer than all is said beside every result
   int epochs = 0, epochs_done = 0;
   double seconds = 0;   // of training and testing, over all resumes
   std::string best_by;  // what chose `best`: "test" (the best test epoch, as papers do) or "validation"

@@ -118,7 +118,7 @@ Summary start_run(RunSettings settings, const fs::path& path, bool force, Sessio
   for (const std::string& note : notes) session.progress.note(note);
   try {
     return train(settings, session.data(settings.data.spec), folder, false, session.progress, session.stop,
-                 session.arguments);
+                 session.arguments, session.profile);
   } catch (...) {
     // Nothing but empty folders so far: the next try needs no --force.
     std::error_code ignored;
@@ -142,7 +142,8 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   check(recorded.empty() || recorded == now, Fault::input, settings.data.spec, ": is not the data that ",
         path.string(), " was trained on (its hash was ", recorded, ", now it is ", now,
         "); the run cannot go on with other images");
-  return train(settings, data, folder, true, session.progress, session.stop, session.arguments);
+  return train(settings, data, folder, true, session.progress, session.stop, session.arguments,
+               session.profile);
 }
 
 void check_same_run(const RunSettings& wanted, const fs::path& folder) {

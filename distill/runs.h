@@ -34,6 +34,7 @@ class Session {
   Progress& progress;
   const StopSignal& stop;
   const std::vector<std::string> arguments;
+  bool profile = false;  // see train()
 
  private:
   std::string spec_;

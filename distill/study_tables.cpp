@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "distill/statistics.h"
 #include "distill/study_run.h"
@@ -94,10 +95,12 @@ std::vector<const StudyRun*> runs_of(const StudyResult& result) {
 std::string footnote(const StudyResult& result) {
   size_t seeds = 0, diverged = 0, failed = 0, missing = 0;
   bool by_test = true;
+  std::set<int> views;  // where augmentation was limited
   for (const StudyBlock& block : result.pairs) {
     for (const StudyRow& row : block.rows) seeds = std::max(seeds, row.runs.size());
   }
   for (const StudyRun* run : runs_of(result)) {
+    if (run->finished() && run->summary.views != Summary{}.views) views.insert(run->summary.views);
     diverged += run->summary.status == "diverged";
     failed += run->summary.status == "failed";
     missing += run->summary.status == "missing" || run->summary.status == "stopped";
@@ -114,6 +117,11 @@ std::string footnote(const StudyResult& result) {
   add(diverged, "diverged");
   add(failed, "failed");
   add(missing, "missing");
+  if (!views.empty()) {
+    std::string counts;
+    for (const int count : views) counts += (counts.empty() ? "" : " and ") + std::to_string(count);
+    note += text(" Runs with ", counts, " of ", Summary{}.views, " views of an image are among them.");
+  }
   return note;
 }
 
@@ -131,6 +139,7 @@ Json json_of(const StudyRun& run, const std::filesystem::path& folder) {
   Json json = {{"seed", run.seed},
                {"folder", run.folder.lexically_relative(folder).string()},
                {"status", run.summary.status},
+               {"views", run.summary.views},
                {"best", json_of(run.summary.best)},
                {"last", json_of(run.summary.last)},
                {"seconds", run.summary.seconds},

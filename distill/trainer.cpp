@@ -12,6 +12,7 @@
 #include "distill/methods.h"
 #include "distill/metric_totals.h"
 #include "distill/metrics_csv.h"
+#include "distill/profile_report.h"
 #include "distill/setting_keys.h"
 #include "distill/table_teacher.h"
 #include "distill/tensorboard.h"
@@ -38,7 +39,7 @@ std::string run_name(const RunSettings& s) {
 class Trainer {
  public:
   Trainer(const RunSettings& settings, const DataSet& data, const RunFolder& folder, Progress& progress,
-          const StopSignal& stop);
+          const StopSignal& stop, bool profile);
   Summary run(bool resume, const std::vector<std::string>& arguments);
 
  private:
@@ -50,6 +51,7 @@ class Trainer {
   bool train_epoch();
   bool fill_table();
   void step(const Batch& batch, const Tensor& teacher_logits);
+  void profiled_step();
   void finish_epoch();
   MetricTotals::Values checked_totals();
   void save(bool best);
@@ -63,6 +65,8 @@ class Trainer {
   Progress& progress_;
   const StopSignal& stop_;
 
+  std::unique_ptr<Profile> profile_;  // outlives the device
+  int64_t profiled_steps_ = 0;        // and those to warm up
   std::unique_ptr<Device> device_;
   std::unique_ptr<Model> student_, teacher_;
   std::unique_ptr<Distiller> distiller_;
@@ -86,9 +90,10 @@ class Trainer {
 };
 
 Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFolder& folder,
-                 Progress& progress, const StopSignal& stop)
+                 Progress& progress, const StopSignal& stop, bool profile)
     : settings_(settings), data_(data), folder_(folder), progress_(progress), stop_(stop) {
-  device_ = Device::open({settings.device, settings.threads});
+  if (profile) profile_ = std::make_unique<Profile>();
+  device_ = Device::open({.name = settings.device, .threads = settings.threads, .profile = profile_.get()});
   settings_.device = device_->backend().name();
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
 
@@ -284,6 +289,20 @@ void Trainer::show(int64_t batches_done) {
                    .lr = schedule_.at(counters_.epoch)});
 }
 
+// Behind a step: the profile begins, goes on, or is complete.
+void Trainer::profiled_step() {
+  constexpr int64_t warm_up = 5, measured = 20;
+  ++profiled_steps_;
+  if (profiled_steps_ == warm_up) return profile_->begin();
+  if (profiled_steps_ != warm_up + measured) return;
+  profile_->end();
+  const Peak peak = settings_.device == "cuda" ? Peak{} : measure_peak(settings_.threads);
+  write_file(folder_.profile(), profile_trace(*profile_));
+  progress_.note(profile_text(*profile_, measured, peak));
+  progress_.note(text("trace: ", folder_.profile().string(), " (chrome://tracing, ui.perfetto.dev)"));
+  profile_->clear();
+}
+
 bool Trainer::train_epoch() {
   epoch_started_ = saved_ = Clock::now();
   optimizer_->set_learning_rate(schedule_.at(counters_.epoch));
@@ -294,6 +313,7 @@ bool Trainer::train_epoch() {
   while (const HostBatch* host = loader_->next()) {
     const Tensor teacher_logits = table_ ? table_->logits(*host) : Tensor{};
     step(batch_->upload(*host), teacher_logits);
+    if (profile_) profiled_step();
     if (++counters_.batch == loader_->batches()) break;  // the epoch is finished before anything else is done
     if (stop_.received()) return false;
     if (seconds_since(shown_) > 0.1) {
@@ -381,6 +401,7 @@ void Trainer::write_summary_now(const std::string& status) {
   s.data = settings_.data.spec;
   s.device = settings_.device;
   s.seed = settings_.seed;
+  s.views = settings_.data.views;
   s.epochs = settings_.epochs;
   s.epochs_done = counters_.last ? counters_.last->epoch : 0;
   s.seconds = seconds();
@@ -395,8 +416,9 @@ void Trainer::write_summary_now(const std::string& status) {
 }  // namespace
 
 Summary train(const RunSettings& settings, const DataSet& data, const RunFolder& folder, bool resume,
-              Progress& progress, const StopSignal& stop, const std::vector<std::string>& arguments) {
-  return Trainer(settings, data, folder, progress, stop).run(resume, arguments);
+              Progress& progress, const StopSignal& stop, const std::vector<std::string>& arguments,
+              bool profile) {
+  return Trainer(settings, data, folder, progress, stop, profile).run(resume, arguments);
 }
 
 }  // namespace retort

@@ -17,7 +17,11 @@ namespace retort {
 // Returns with status "finished", or "stopped" after a signal and a last checkpoint. A loss or weight that is
 // not finite is Fault::diverged; the last good checkpoint stays. Other faults: what the settings, the weights
 // and the folder give rise to.
+//
+// profile: after some steps to warm up, 20 are measured kernel by kernel; a table goes to progress, a trace
+// into the folder.
 Summary train(const RunSettings& settings, const DataSet& data, const RunFolder& folder, bool resume,
-              Progress& progress, const StopSignal& stop, const std::vector<std::string>& arguments);
+              Progress& progress, const StopSignal& stop, const std::vector<std::string>& arguments,
+              bool profile = false);
 
 }  // namespace retort

@@ -16,6 +16,7 @@ std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
   check(backend || name != "onednn", Fault::device,
         "device onednn: this program was built without oneDNN; use --device portable");
   if (!backend) backend = std::make_unique<Portable>(options.threads);
+  if (options.profile) backend = make_profiled(std::move(backend), *options.profile);
   return std::make_unique<Device>(std::move(backend), options.guard);
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/backend.h"
+#include "engine/profile.h"
 
 namespace retort {
 
@@ -15,9 +15,10 @@ struct Scalar {
 };
 
 struct DeviceOptions {
-  std::string name = "auto";  // auto | portable | onednn | cuda
-  int threads = 0;            // CPU threads, 0: as many as the CPU quota allows
-  bool guard = false;         // margins around every block, for tests; see Arena
+  std::string name = "auto";   // auto | portable | onednn | cuda
+  int threads = 0;             // CPU threads, 0: as many as the CPU quota allows
+  bool guard = false;          // margins around every block, for tests; see Arena
+  Profile* profile = nullptr;  // notes every kernel; must outlive the device
 };
 
 class Device {

@@ -513,6 +513,22 @@ TEST(TeacherSource, KilledInsideAnEpochItResumesToTheSameWeights) {
   EXPECT_EQ(r.hash(one.wait()), r.hash(two.wait()));
 }
 
+TEST(TeacherSource, FewerViewsAreSaidBesideEveryResult) {
+  TempFolder work;
+  const std::vector<std::string> few = {"train",        "--model", "resnet8", "--data", data,
+                                        "--epochs",     "1",       "--batch", "16",     "--set",
+                                        "data.views=4", "--out",   "a"};
+  const Outcome outcome = run(few, work);
+  expect_contains(outcome.out, "views 4 of 162");
+  expect_contains(outcome.err, "limited to 4 of 162 views");
+  EXPECT_EQ(json::parse(content_of(work / "a/summary.json"))["views"], 4);
+  work.write("s.toml", "[settings]\nepochs = 1\nbatch = 16\ndata.views = 4\ndata.spec = \"" + data +
+                           "\"\n[student]\nmodel = \"resnet8\"\n[[methods]]\nname = \"ce\"\n");
+  const Outcome study = run({"compare", "s.toml", "--out", "s"}, work);
+  expect_contains(study.out, "4 of 162 views");
+  expect_contains(content_of(work / "s/results.md"), "4 of 162 views");
+}
+
 TEST(TeacherSource, ResumedRunsKeepTheirSource) {
   const Runs r;
   r.hash_of("live", {});

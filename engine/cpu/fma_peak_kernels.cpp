@@ -1,6 +1,6 @@
 #include <ctime>
 
-#include "bench/fma_peak.h"
+#include "engine/cpu/fma_peak.h"
 #include "engine/cpu/simd.h"
 
 namespace retort {
