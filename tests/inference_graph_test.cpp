@@ -5,100 +5,10 @@
 #include <set>
 
 #include "tests/expect_error.h"
+#include "tests/graph_interpreter.h"
 
 namespace retort::testing {
 namespace {
-
-// Runs a graph one node at a time, keeping every value.
-class Interpreter {
- public:
-  Interpreter(const InferenceGraph& graph, Device& device, int64_t images)
-      : graph_(graph), device_(device), backend_(device.backend()), images_(images) {
-    for (const InferenceConstant& constant : graph.constants) {
-      constants_.push_back(device.persistent(constant.shape, DType::f32));
-      write_values(device, constants_.back(), {constant.values.begin(), constant.values.end()});
-    }
-  }
-
-  std::vector<double> run(const Tensor& images) {
-    values_.assign(graph_.values.size(), {});
-    values_[size_t(graph_.input)] = images;
-    std::vector<Array> memory;
-    for (const InferenceNode& node : graph_.nodes) {
-      memory.push_back(device_.persistent(with_batch(graph_.values[size_t(node.output)]), DType::f32));
-      values_[size_t(node.output)] = memory.back().tensor;
-      execute(node);
-    }
-    return read_values(device_, values_[size_t(graph_.output)]);
-  }
-
- private:
-  Shape with_batch(const Shape& one) const {
-    int64_t extents[Shape::max_rank] = {images_};
-    for (int i = 0; i < one.rank(); ++i) extents[i + 1] = one[i];
-    return Shape(extents, one.rank() + 1);
-  }
-  const Tensor& value(int index) const { return values_.at(size_t(index)); }
-  Tensor constant(int index) const { return index < 0 ? Tensor() : constants_.at(size_t(index)).tensor; }
-
-  void execute(const InferenceNode& node) {
-    const Tensor &x = value(node.inputs.at(0)), &y = value(node.output);
-    const Tensor add = node.add < 0 ? Tensor() : value(node.add);
-    ASSERT_TRUE(bool(x)) << node.name << " reads what is not written yet";
-    const Pass pass{device_};
-    int64_t at = 0;
-    switch (node.kind) {
-      case NodeKind::conv:
-        backend_.conv2d(x, constant(node.weight), node.conv, {constant(node.bias), add, node.relu}, y);
-        break;
-      case NodeKind::linear:
-        backend_.matmul(x, false, constant(node.weight), true, constant(node.bias), y);
-        break;
-      case NodeKind::scale_shift:
-        backend_.binary(Binary::mul, x, constant(node.weight), y);
-        backend_.binary(Binary::add, y, constant(node.bias), y);
-        if (add) backend_.binary(Binary::add, y, add, y);
-        if (node.relu) backend_.unary({Unary::relu}, y, y);
-        break;
-      case NodeKind::max_pool:
-      case NodeKind::average_pool:
-        backend_.pool2d(x, node.pool, y, device_.persistent(y.shape, DType::i32));
-        break;
-      case NodeKind::global_average:
-        backend_.global_average(x, y);
-        break;
-      case NodeKind::relu:
-        backend_.unary({Unary::relu}, x, y);
-        break;
-      case NodeKind::add:
-        backend_.binary(Binary::add, x, value(node.inputs.at(1)), y);
-        break;
-      case NodeKind::slice:
-        backend_.copy_columns(x, node.first, y, 0, node.count);
-        break;
-      case NodeKind::concat:
-        for (const int part : node.inputs) {
-          backend_.copy_columns(value(part), 0, y, at, value(part).shape.last());
-          at += value(part).shape.last();
-        }
-        break;
-      case NodeKind::pad_channels:
-        backend_.fill(y, 0);
-        backend_.copy_columns(x, 0, y, node.first, x.shape.last());
-        break;
-      case NodeKind::shuffle:
-        backend_.copy(channel_shuffle(pass, Var(x), node.groups), y);
-        break;
-    }
-  }
-
-  const InferenceGraph& graph_;
-  Device& device_;
-  Backend& backend_;
-  int64_t images_;
-  std::vector<Array> constants_;
-  std::vector<Tensor> values_;
-};
 
 class Graph : public ::testing::TestWithParam<std::string> {};
 

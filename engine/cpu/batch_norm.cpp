@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/cpu/batch_norm_kernels.h"
+#include "engine/cpu/channel_kernels.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
 
@@ -74,12 +75,12 @@ void Portable::batch_norm_apply(const Tensor& x, const Tensor& gamma, const Tens
                                 const Tensor& y) {
   with_real_type(x.type, "batch_norm_apply", [&]<class T>() {
     const int64_t rows = x.shape.rows(), channels = x.shape.last();
-    const auto& kernels = batch_norm_kernels<T>(isa_);
+    const auto& kernels = channel_kernels<T>(isa_);
     T* scale = static_cast<T*>(shared_scratch(size_t(channels) * sizeof(T)));
     for (int64_t c = 0; c < channels; ++c) scale[c] = gamma.as<T>()[c] * inverse_std.as<T>()[c];
     const T* residual = pointer<T>(add);
     for_ranges(rows, rows_per_block(channels), [&](int64_t first, int64_t last) {
-      kernels.apply(x.as<T>() + first * channels, residual ? residual + first * channels : nullptr, spec.relu,
+      kernels.affine(x.as<T>() + first * channels, residual ? residual + first * channels : nullptr, spec.relu,
                     last - first, channels, scale, mean.as<T>(), beta.as<T>(), y.as<T>() + first * channels);
     });
   });

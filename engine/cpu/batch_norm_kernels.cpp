@@ -24,26 +24,6 @@ void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares) {
                        });
 }
 
-template <class T, bool has_add, bool relu>
-void apply_as(const T* x, const T* add, int64_t rows, int64_t channels, const T* const* params, T* y) {
-  for_columns<T, 3>(rows, channels, params, [=](int64_t i, int64_t j, const Lane64<T, 3>& lanes) {
-    T value = lanes.v[0][j] * (x[i] - lanes.v[1][j]) + lanes.v[2][j];
-    if constexpr (has_add) value += add[i];
-    if constexpr (relu) value = value > T(0) ? value : T(0);
-    y[i] = value;
-  });
-}
-
-template <class T>
-void apply(const T* x, const T* add, bool relu, int64_t rows, int64_t channels, const T* scale, const T* mean,
-           const T* beta, T* y) {
-  const T* const params[3] = {scale, mean, beta};
-  if (add && relu) apply_as<T, true, true>(x, add, rows, channels, params, y);
-  else if (add) apply_as<T, true, false>(x, add, rows, channels, params, y);
-  else if (relu) apply_as<T, false, true>(x, add, rows, channels, params, y);
-  else apply_as<T, false, false>(x, add, rows, channels, params, y);
-}
-
 template <class T, bool masked>
 RETORT_HD T masked_gradient(const T* y, const T* dy, int64_t i) {
   const T g = dy[i];  // read in any case, or the loop around it is not vectorised
@@ -109,7 +89,7 @@ void gradient(const BatchNormBlock<T>& block, const T* mean, const T* a, const T
 }
 
 template <class T>
-constexpr BatchNormKernels<T> table = {moments<T>, apply<T>, gradient_sums<T>, gradient<T>};
+constexpr BatchNormKernels<T> table = {moments<T>, gradient_sums<T>, gradient<T>};
 
 }  // namespace
 

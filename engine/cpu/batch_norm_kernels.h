@@ -1,4 +1,4 @@
-// Batch norm of the CPU backends over a matrix [rows, channels]. Compiled once per instruction set.
+// Batch norm in training, of the CPU backends, over a matrix [rows, channels]. Compiled once per instruction set.
 #pragma once
 #include <cstdint>
 
@@ -19,9 +19,6 @@ template <class T>
 struct BatchNormKernels {
   // Mean and sum of squared deviations of a block.
   void (*moments)(const T* x, int64_t rows, int64_t channels, T* mean, T* squares);
-  // y = relu?(scale (x - mean) + beta + add), scale = gamma inverse_std; add may be null.
-  void (*apply)(const T* x, const T* add, bool relu, int64_t rows, int64_t channels, const T* scale, const T* mean,
-                const T* beta, T* y);
   // sum_g = sum g, sum_gx = sum g (x - mean) inverse_std.
   void (*gradient_sums)(const BatchNormBlock<T>& block, const T* mean, const T* inverse_std, T* sum_g, T* sum_gx);
   // dx (=|+=) a g + b (x - mean) + c per channel, dadd (=|+=) g; each may be null.

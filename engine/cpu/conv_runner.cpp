@@ -24,10 +24,41 @@ int64_t divide_up(int64_t a, int64_t b) {
 }  // namespace
 
 template <class T>
-ConvRunner<T>::ConvRunner(Portable& backend)
-    : backend_(backend),
-      kernels_(conv_kernels<T>(backend.isa_)),
-      depthwise_(depthwise_kernels<T>(backend.isa_)) {}
+ConvRunner<T>::ConvRunner(const Workers& workers)
+    : workers_(workers),
+      kernels_(conv_kernels<T>(workers.isa())),
+      depthwise_(depthwise_kernels<T>(workers.isa())) {}
+
+template <class T>
+void ConvRunner<T>::correlate(const Source<T>& x, const Target<T>& y, int64_t chunk, const T* w) const {
+  const Parts parts = parts_of(x, y);
+  const int64_t chunks = divide_up(y.channels, chunk), packed = kernels_.packed_size(y.channels, x.length());
+  workers_.run(x.groups * chunks * parts.count(), [&](int64_t task, int thread) {
+    const int64_t part = task % parts.count(), group = task / parts.count() / chunks;
+    const int64_t first = task / parts.count() % chunks * chunk;
+    kernels_.correlate(part_of(x, y, parts, part, group, first, std::min(chunk, y.channels - first),
+                               w + group * packed + first * x.length(), thread));
+  });
+}
+
+template <class T>
+void ConvRunner<T>::depthwise(const Source<T>& x, const Target<T>& y, const T* w) const {
+  const Parts parts = cut(x, x.direct(), x.length(), most_positions);
+  workers_.run(parts.count(), [&](int64_t part, int thread) {
+    depthwise_.correlate(part_of(x, y, parts, part, 0, 0, x.channels, w, thread));
+  });
+}
+
+template <class T>
+int64_t ConvRunner<T>::scratch_size(const Source<T>& x, const Target<T>& y) const {
+  if (x.direct()) return 0;
+  int64_t most = 0;
+  for (const int64_t work : {x.length() * y.channels, x.length()}) {
+    const Parts parts = cut(x, false, work, most_positions);
+    most = std::max(most, padded_size(x, parts.most_images(), parts.most_rows()) + kernels_.overread);
+  }
+  return most;
+}
 
 template <class T>
 int64_t ConvRunner<T>::padded_size(const Source<T>& x, int64_t images, int64_t rows) const {
@@ -61,7 +92,7 @@ int64_t ConvRunner<T>::output_chunk(int64_t tasks, int64_t work, int64_t outputs
 
 template <class T>
 Windows<T> ConvRunner<T>::windows(const Source<T>& x, bool direct, const Parts& parts, int64_t part,
-                                  int64_t group, int thread) {
+                                  int64_t group, int thread) const {
   const int64_t first_image = parts.first_image(part), first_row = x.top + parts.first_row(part) * x.stride;
   if (x.length() == 0) return {nullptr, 0, 0, 0, 0, 0, 0};
   const T* data = x.data + group * x.channels * x.channel_step;
@@ -79,7 +110,7 @@ Windows<T> ConvRunner<T>::windows(const Source<T>& x, bool direct, const Parts& 
   const int64_t columns = (x.width - 1) * x.stride + x.columns;
   const int64_t padded_row = columns * x.channels, padded_image = rows * padded_row;
   const int64_t most = padded_size(x, parts.most_images(), parts.most_rows());
-  T* padded = static_cast<T*>(backend_.thread_scratch(thread, size_t(most + kernels_.overread) * sizeof(T)));
+  T* padded = workers_.template thread_scratch<T>(thread, most + kernels_.overread);
   for (int64_t n = first_image; n < parts.end_image(part); ++n) {
     kernels_.pad({data + n * image, x.image_height, x.image_width, x.pixel_step, x.channels, x.channel_step,
                   first_row, x.left, rows, columns, padded + (n - first_image) * padded_image});
@@ -90,7 +121,7 @@ Windows<T> ConvRunner<T>::windows(const Source<T>& x, bool direct, const Parts& 
 template <class T>
 Correlation<T> ConvRunner<T>::part_of(const Source<T>& x, const Target<T>& y, const Parts& parts,
                                       int64_t part, int64_t group, int64_t first, int64_t outputs, const T* w,
-                                      int thread) {
+                                      int thread) const {
   const int64_t channel = group * y.channels + first;
   const int64_t offset = parts.first_image(part) * y.y.image + parts.first_row(part) * y.y.row + channel;
   Correlation<T> problem;
@@ -110,7 +141,7 @@ Correlation<T> ConvRunner<T>::part_of(const Source<T>& x, const Target<T>& y, co
 template <class T>
 WeightGradient<T> ConvRunner<T>::part_of(const Source<T>& x, bool direct, const Grid<const T>& dy,
                                          const Parts& parts, int64_t part, int64_t group, int64_t channel,
-                                         int64_t outputs, int thread) {
+                                         int64_t outputs, int thread) const {
   const T* data = dy.data + parts.first_image(part) * dy.image + parts.first_row(part) * dy.row + channel;
   WeightGradient<T> problem;
   problem.images = parts.end_image(part) - parts.first_image(part);
@@ -131,7 +162,7 @@ int64_t ConvRunner<T>::shard_count(const Source<T>& x, const Parts& parts, int64
 
 template <class T>
 void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw,
-                                    bool accumulate) {
+                                    bool accumulate) const {
   const int64_t length = x.length(), channels = x.groups * outputs, size = channels * length;
   const int64_t positions = x.images * x.height * x.width;
   const bool direct = x.direct() && x.run() % kernels_.lanes == 0;
@@ -142,9 +173,9 @@ void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t out
   const int64_t chunks = divide_up(outputs, chunk);
   const Grid<const T> dy_grid = {dy, x.height * x.width * channels, x.width * channels, channels};
   if (count == 0 && !accumulate) std::fill(dw, dw + size, T(0));
-  T* partial = shards == 1 ? dw : static_cast<T*>(backend_.shared_scratch(size_t(shards * size) * sizeof(T)));
+  T* partial = shards == 1 ? dw : workers_.template shared_scratch<T>(shards * size);
 
-  backend_.pool_.run(shards * x.groups * chunks, [&](int64_t task, int thread) {
+  workers_.run(shards * x.groups * chunks, [&](int64_t task, int thread) {
     const int64_t shard = task % shards, group = task / shards / chunks,
                   first = task / shards % chunks * chunk;
     const int64_t channel = group * outputs + first;
@@ -159,7 +190,7 @@ void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t out
   });
 
   if (shards == 1) return;
-  backend_.for_ranges(size, range, [&](int64_t begin, int64_t end) {
+  workers_.for_ranges(size, range, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       T sum = accumulate ? dw[i] : T(0);
       for (int64_t shard = 0; shard < shards; ++shard) sum += partial[shard * size + i];
@@ -169,16 +200,16 @@ void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t out
 }
 
 template <class T>
-void ConvRunner<T>::depthwise_weight_gradient(const Source<T>& x, const T* dy, T* dw, bool accumulate) {
+void ConvRunner<T>::depthwise_weight_gradient(const Source<T>& x, const T* dy, T* dw, bool accumulate) const {
   const int64_t channels = x.channels, taps = x.rows * x.columns, size = x.length();
   const bool direct = x.direct();
   const Parts parts = cut(x, direct, size, kernels_.gradient_positions);
   const int64_t count = parts.count(), shards = shard_count(x, parts, size);
   const Grid<const T> dy_grid = {dy, x.height * x.width * channels, x.width * channels, channels};
-  T* partial = static_cast<T*>(backend_.shared_scratch(size_t(shards * size) * sizeof(T)));
+  T* partial = workers_.template shared_scratch<T>(shards * size);
   if (count == 0) std::fill(partial, partial + size, T(0));
 
-  backend_.pool_.run(shards, [&](int64_t shard, int thread) {
+  workers_.run(shards, [&](int64_t shard, int thread) {
     bool more = false;
     for (int64_t part = shard * count / shards; part < (shard + 1) * count / shards; ++part, more = true) {
       WeightGradient<T> problem = part_of(x, direct, dy_grid, parts, part, 0, 0, channels, thread);

@@ -5,7 +5,7 @@
 
 #include "engine/cpu/conv_kernels.h"
 #include "engine/cpu/depthwise_kernels.h"
-#include "engine/cpu/portable.h"
+#include "engine/cpu/workers.h"
 
 namespace retort {
 
@@ -59,49 +59,50 @@ struct Parts {
 template <class T>
 class ConvRunner {
  public:
-  explicit ConvRunner(Portable& backend);
+  explicit ConvRunner(const Workers& workers);
 
-  // y = relu?(sum over the window of x w + bias + add). pack(kernels, group, first, count, to) packs the
-  // weights of output channels [first, first + count) of a group.
+  // y = relu?(sum over the window of x w + bias + add), in two steps, so that what never changes is packed
+  // once. Output channels of a group are packed in chunks of this size.
+  int64_t chunk_of(const Source<T>& x, const Target<T>& y) const {
+    const int64_t work = x.images * x.height * x.width * x.length() * y.channels * x.groups;
+    return output_chunk(x.groups * parts_of(x, y).count(), work, y.channels, kernels_.panel);
+  }
+  // Elements of packed weights.
+  int64_t packed_size(const Source<T>& x, int64_t outputs) const {
+    return x.groups * kernels_.packed_size(outputs, x.length());
+  }
+  // pack(kernels, group, first, count, to) packs the weights of output channels [first, first + count) of a
+  // group.
   template <class Pack>
-  void correlate(const Source<T>& x, const Target<T>& y, const Pack& pack) {
-    const int64_t length = x.length();
-    const Parts parts = cut(x, x.direct(), length * y.channels, most_positions);
-    const int64_t work = x.images * x.height * x.width * length * y.channels * x.groups;
-    const int64_t chunk = output_chunk(x.groups * parts.count(), work, y.channels, kernels_.panel);
-    const int64_t chunks = (y.channels + chunk - 1) / chunk;
-    const int64_t packed = kernels_.packed_size(y.channels, length);
-    T* w = static_cast<T*>(backend_.shared_scratch(size_t(x.groups * packed) * sizeof(T)));
-    backend_.pool_.run(x.groups * chunks, [&](int64_t task, int) {
+  void pack(const Source<T>& x, int64_t outputs, int64_t chunk, const Pack& pack, T* w) const {
+    const int64_t chunks = (outputs + chunk - 1) / chunk, packed = kernels_.packed_size(outputs, x.length());
+    workers_.run(x.groups * chunks, [&](int64_t task, int) {
       const int64_t group = task / chunks, first = task % chunks * chunk;
-      pack(kernels_, group, first, std::min(chunk, y.channels - first), w + group * packed + first * length);
-    });
-    backend_.pool_.run(x.groups * chunks * parts.count(), [&](int64_t task, int thread) {
-      const int64_t part = task % parts.count(), group = task / parts.count() / chunks;
-      const int64_t first = task / parts.count() % chunks * chunk;
-      kernels_.correlate(part_of(x, y, parts, part, group, first, std::min(chunk, y.channels - first),
-                                 w + group * packed + first * length, thread));
+      pack(kernels_, group, first, std::min(chunk, outputs - first), w + group * packed + first * x.length());
     });
   }
+  void correlate(const Source<T>& x, const Target<T>& y, int64_t chunk, const T* w) const;
+  // Both, for weights that change.
+  template <class Pack>
+  void correlate(const Source<T>& x, const Target<T>& y, const Pack& pack) const {
+    const int64_t chunk = chunk_of(x, y);
+    T* w = workers_.template shared_scratch<T>(packed_size(x, y.channels));
+    this->pack(x, y.channels, chunk, pack, w);
+    correlate(x, y, chunk, w);
+  }
+  // Elements of scratch that each thread needs in correlate or depthwise.
+  int64_t scratch_size(const Source<T>& x, const Target<T>& y) const;
 
   // dw[g,k,r,t] (+)= sum over positions of dy x, k < outputs of one group; dy is dense.
-  void weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw, bool accumulate);
+  void weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw, bool accumulate) const;
 
   // The same for depthwise convolutions, in which x.groups is 1 and every channel goes to the one of its
   // number.
   bool can_do_depthwise(int64_t channels) const { return channels >= depthwise_.lanes; }
-  // pack(to) writes the weights as r,s,c.
-  template <class Pack>
-  void depthwise(const Source<T>& x, const Target<T>& y, const Pack& pack) {
-    const Parts parts = cut(x, x.direct(), x.length(), most_positions);
-    T* w = static_cast<T*>(backend_.shared_scratch(size_t(x.length()) * sizeof(T)));
-    pack(w);
-    backend_.pool_.run(parts.count(), [&](int64_t part, int thread) {
-      depthwise_.correlate(part_of(x, y, parts, part, 0, 0, x.channels, w, thread));
-    });
-  }
+  // Weights are r,s,c.
+  void depthwise(const Source<T>& x, const Target<T>& y, const T* w) const;
   // dw is c,r,s.
-  void depthwise_weight_gradient(const Source<T>& x, const T* dy, T* dw, bool accumulate);
+  void depthwise_weight_gradient(const Source<T>& x, const T* dy, T* dw, bool accumulate) const;
 
  private:
   static constexpr int64_t most_positions = 512;
@@ -110,22 +111,25 @@ class ConvRunner {
   // Parts of about `positions` positions, smaller if there would be few, larger if there would be little work
   // in one (work: multiplications per position).
   Parts cut(const Source<T>& x, bool direct, int64_t work, int64_t positions) const;
+  Parts parts_of(const Source<T>& x, const Target<T>& y) const {
+    return cut(x, x.direct(), x.length() * y.channels, most_positions);
+  }
   // Output channels per task, so that there are enough tasks where there are few parts; work of all; a
   // multiple.
   int64_t output_chunk(int64_t tasks, int64_t work, int64_t outputs, int64_t multiple) const;
   int64_t padded_size(const Source<T>& x, int64_t images, int64_t rows) const;
   // The windows of a part, in a padded copy unless direct.
   Windows<T> windows(const Source<T>& x, bool direct, const Parts& parts, int64_t part, int64_t group,
-                     int thread);
+                     int thread) const;
   // The problems of one part: output channels [first, first + outputs) of a group.
   Correlation<T> part_of(const Source<T>& x, const Target<T>& y, const Parts& parts, int64_t part,
-                         int64_t group, int64_t first, int64_t outputs, const T* w, int thread);
+                         int64_t group, int64_t first, int64_t outputs, const T* w, int thread) const;
   WeightGradient<T> part_of(const Source<T>& x, bool direct, const Grid<const T>& dy, const Parts& parts,
-                            int64_t part, int64_t group, int64_t channel, int64_t outputs, int thread);
+                            int64_t part, int64_t group, int64_t channel, int64_t outputs, int thread) const;
   // The number of partial sums of a weight gradient of `size` elements.
   int64_t shard_count(const Source<T>& x, const Parts& parts, int64_t size) const;
 
-  Portable& backend_;
+  const Workers workers_;
   const ConvKernels<T>& kernels_;
   const DepthwiseKernels<T>& depthwise_;
 };

@@ -1,29 +1,13 @@
-#include "engine/cpu/winograd.h"
+#include "engine/cpu/forward_conv.h"
+#include "engine/cpu/portable.h"
 #include "engine/types.h"
 
 namespace retort {
 
 namespace {
 
-// N,H,W,C seen by the windows of a convolution's output positions.
-template <class T>
-Source<T> windows_of(const Tensor& x, const Shape& w, const Shape& y, const Conv2dSpec& spec) {
-  Source<T> source;
-  source.data = x.as<T>();
-  source.images = x.shape[0];
-  source.image_height = x.shape[1];
-  source.image_width = x.shape[2];
-  source.groups = spec.groups;
-  source.channels = w[3];
-  source.pixel_step = x.shape[3];
-  source.channel_step = 1;
-  source.top = source.left = -spec.pad;
-  source.stride = spec.stride;
-  source.rows = w[1];
-  source.columns = w[2];
-  source.height = y[1];
-  source.width = y[2];
-  return source;
+ConvShape shape_of(const Shape& x, const Shape& w, const Conv2dSpec& spec) {
+  return {x[0], x[1], x[2], x[3], w[0], w[1], w[2], spec.stride, spec.pad, spec.groups};
 }
 
 template <class T>
@@ -41,21 +25,12 @@ void check_shapes(const char* op, const Shape& x, const Shape& w, const Shape& y
         spec.groups, " do not belong together");
 }
 
-// One kernel per channel: a depthwise source has all channels in one group.
-template <class T>
-bool make_depthwise(const ConvRunner<T>& runner, int64_t outputs, Source<T>* source, Target<T>* target) {
-  if (source->channels != 1 || outputs != 1 || !runner.can_do_depthwise(source->groups)) return false;
-  source->channels = source->groups;
-  source->groups = 1;
-  if (target) target->channels = source->channels;
-  return true;
-}
-
 // Winograd::correlate in f32 where it suits.
 template <class T>
-bool winograd_correlate(Portable& backend, const Source<T>& x, const Target<T>& y, const WeightView<T>& w) {
+bool winograd_correlate(const Workers& workers, const Source<T>& x, const Target<T>& y,
+                        const WeightView<T>& w) {
   if constexpr (std::is_same_v<T, float>) {
-    Winograd winograd(backend);
+    Winograd winograd(workers);
     if (winograd.suits(x, y.channels)) {
       winograd.correlate(x, y, w);
       return true;
@@ -65,10 +40,10 @@ bool winograd_correlate(Portable& backend, const Source<T>& x, const Target<T>& 
 }
 
 template <class T>
-bool winograd_weight_gradient(Portable& backend, const Source<T>& x, const T* dy, int64_t outputs, T* dw,
+bool winograd_weight_gradient(const Workers& workers, const Source<T>& x, const T* dy, int64_t outputs, T* dw,
                               bool accumulate) {
   if constexpr (std::is_same_v<T, float>) {
-    Winograd winograd(backend);
+    Winograd winograd(workers);
     if (winograd.suits(x, outputs)) {
       winograd.weight_gradient(x, dy, outputs, dw, accumulate);
       return true;
@@ -78,32 +53,13 @@ bool winograd_weight_gradient(Portable& backend, const Source<T>& x, const T* dy
 }
 
 template <class T>
-void forward(Portable& backend, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
+void forward(const Workers& workers, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
              const ConvEpilogue& epilogue, const Tensor& y) {
-  ConvRunner<T> runner(backend);
-  Target<T> target;
-  target.y = grid_of<T>(y);
-  target.channels = w.shape[0] / spec.groups;
-  target.bias = epilogue.bias ? epilogue.bias.as<T>() : nullptr;
-  target.add = epilogue.add ? epilogue.add.as<T>() : nullptr;
-  target.relu = epilogue.relu;
-  Source<T> source = windows_of<T>(x, w.shape, y.shape, spec);
-  const int64_t length = source.length();
-  const T* weights = w.as<T>();
-  if (make_depthwise(runner, target.channels, &source, &target)) {
-    runner.depthwise(source, target, [&](T* to) {
-      for (int64_t t = 0; t < length; ++t)
-        for (int64_t c = 0; c < source.channels; ++c) *to++ = weights[c * length + t];
-    });
-    return;
-  }
-  const int64_t row = source.columns * source.channels;
-  if (winograd_correlate<T>(backend, source, target, {weights, length, 1, row, source.channels})) return;
-  runner.correlate(
-      source, target, [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
-        kernels.pack(
-            {weights + (group * target.channels + first) * length, length, 1, count, length, 0, length, to});
-      });
+  const ForwardConv<T> conv(workers, shape_of(x.shape, w.shape, spec), false);
+  T* packed = workers.shared_scratch<T>(conv.packed_size());
+  conv.pack(w.as<T>(), packed);
+  conv.run(x.as<T>(), x.shape[0], packed, epilogue.bias ? epilogue.bias.as<T>() : nullptr,
+           epilogue.add ? epilogue.add.as<T>() : nullptr, epilogue.relu, y.as<T>());
 }
 
 // Row i of dx receives from row o of dy through kernel row r where i + pad = o stride + r: rows with the same
@@ -125,9 +81,9 @@ PhaseClass phase_class(int64_t phase, int64_t extent, int64_t kernel, const Conv
 }
 
 template <class T>
-void input_gradient(Portable& backend, const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+void input_gradient(const Workers& workers, const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
                     const Sink& dx) {
-  ConvRunner<T> runner(backend);
+  const ConvRunner<T> runner(workers);
   const int64_t kernel_rows = w.shape[1], kernel_columns = w.shape[2], channels = w.shape[3];
   const int64_t outputs = w.shape[0] / spec.groups, stride = spec.stride;
   const Shape& shape = dx.to.shape;
@@ -168,18 +124,19 @@ void input_gradient(Portable& backend, const Tensor& dy, const Tensor& w, const 
     const auto kernel_row = [&](int64_t u) { return row_phase + (source.rows - 1 - u) * stride; };
     const auto kernel_column = [&](int64_t v) { return column_phase + (source.columns - 1 - v) * stride; };
     if (make_depthwise(runner, channels, &source, &target)) {
-      runner.depthwise(source, target, [&](T* to) {
-        for (int64_t u = 0; u < source.rows; ++u)
-          for (int64_t v = 0; v < source.columns; ++v)
-            for (int64_t c = 0; c < source.channels; ++c)
-              *to++ = weights[(c * kernel_rows + kernel_row(u)) * kernel_columns + kernel_column(v)];
-      });
+      T* const packed = workers.shared_scratch<T>(source.length());
+      T* to = packed;
+      for (int64_t u = 0; u < source.rows; ++u)
+        for (int64_t v = 0; v < source.columns; ++v)
+          for (int64_t c = 0; c < source.channels; ++c)
+            *to++ = weights[(c * kernel_rows + kernel_row(u)) * kernel_columns + kernel_column(v)];
+      runner.depthwise(source, target, packed);
       continue;
     }
     const int64_t column = channels, row = kernel_columns * column, output_step = kernel_rows * row;
     // In the window the kernel lies the other way round.
     const T* last = weights + output_step - column;
-    if (winograd_correlate<T>(backend, source, target, {last, 1, output_step, -row, -column})) continue;
+    if (winograd_correlate<T>(workers, source, target, {last, 1, output_step, -row, -column})) continue;
     const auto pack = [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
       for (int64_t u = 0; u < source.rows; ++u) {
         for (int64_t v = 0; v < source.columns; ++v) {
@@ -199,7 +156,7 @@ void input_gradient(Portable& backend, const Tensor& dy, const Tensor& w, const 
 void Portable::conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
                       const Tensor& y) {
   check_shapes("conv2d", x.shape, w.shape, y.shape, spec);
-  with_real_type(x.type, "conv2d", [&]<class T>() { forward<T>(*this, x, w, spec, epilogue, y); });
+  with_real_type(x.type, "conv2d", [&]<class T>() { forward<T>(workers(), x, w, spec, epilogue, y); });
 }
 
 void Portable::conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
@@ -207,7 +164,7 @@ void Portable::conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Co
   if (!dx) return;
   check_shapes("conv2d_input_gradient", dx.to.shape, w.shape, dy.shape, spec);
   with_real_type(dy.type, "conv2d_input_gradient",
-                 [&]<class T>() { input_gradient<T>(*this, dy, w, spec, dx); });
+                 [&]<class T>() { input_gradient<T>(workers(), dy, w, spec, dx); });
 }
 
 void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
@@ -215,13 +172,13 @@ void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const C
   if (!dw) return;
   check_shapes("conv2d_weight_gradient", x.shape, dw.to.shape, dy.shape, spec);
   with_real_type(x.type, "conv2d_weight_gradient", [&]<class T>() {
-    ConvRunner<T> runner(*this);
-    Source<T> source = windows_of<T>(x, dw.to.shape, dy.shape, spec);
+    const ConvRunner<T> runner(workers());
+    Source<T> source = windows_of(static_cast<const T*>(x.as<T>()), shape_of(x.shape, dw.to.shape, spec));
     const int64_t outputs = dw.to.shape[0] / spec.groups;
     T* to = dw.to.as<T>();
     if (make_depthwise<T>(runner, outputs, &source, nullptr))
       runner.depthwise_weight_gradient(source, dy.as<T>(), to, dw.accumulates());
-    else if (!winograd_weight_gradient(*this, source, dy.as<T>(), outputs, to, dw.accumulates()))
+    else if (!winograd_weight_gradient(workers(), source, dy.as<T>(), outputs, to, dw.accumulates()))
       runner.weight_gradient(source, dy.as<T>(), outputs, to, dw.accumulates());
   });
 }

@@ -1,4 +1,5 @@
 #include "engine/cpu/conv_runner.h"
+#include "engine/cpu/portable.h"
 #include "engine/types.h"
 
 namespace retort {
@@ -24,7 +25,7 @@ Source<T> rows_of(const Tensor& x, bool transposed) {
 }
 
 template <class T>
-void product(ConvRunner<T> runner, const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+void product(const ConvRunner<T>& runner, const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
              const Tensor& bias, const Sink& c) {
   const int64_t rows = c.to.shape[0], columns = c.to.shape[1];
   T* to = c.to.as<T>();
@@ -80,7 +81,7 @@ void Portable::matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool t
         "matmul: a ", sa, transpose_a ? " transposed" : "", ", b ", sb, transpose_b ? " transposed" : "",
         ", c ", sc, bias ? " and the bias" : "", " do not belong together");
   with_real_type(a.type, "matmul",
-                 [&]<class T>() { product(ConvRunner<T>(*this), a, transpose_a, b, transpose_b, bias, c); });
+                 [&]<class T>() { product(ConvRunner<T>(workers()), a, transpose_a, b, transpose_b, bias, c); });
 }
 
 void Portable::transpose(const Tensor& x, const Sink& y) {

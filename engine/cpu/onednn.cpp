@@ -404,7 +404,7 @@ bool OneDnn::portable_is_faster(const Problem& p) {
   windows.columns = p.kernel_width;
   windows.height = backward ? p.height : p.out_height;
   windows.width = backward ? p.width : p.out_width;
-  return Winograd(*this).suits(windows, (backward ? p.channels : p.outputs) / p.groups);
+  return Winograd(workers()).suits(windows, (backward ? p.channels : p.outputs) / p.groups);
 }
 
 Plan* OneDnn::plan_for(const Problem& problem) {

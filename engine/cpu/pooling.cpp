@@ -1,6 +1,7 @@
 // Portable: pooling. One task per image; the inner loops run over channels.
 #include <algorithm>
 
+#include "engine/cpu/channel_kernels.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
 
@@ -22,48 +23,20 @@ Window window_at(const Pool2dSpec& spec, int64_t i, int64_t j, int64_t height, i
 }  // namespace
 
 void Portable::pool2d(const Tensor& x, const Pool2dSpec& spec, const Tensor& y, const Tensor& argmax) {
-  const int64_t height = x.shape[1], width = x.shape[2], channels = x.shape[3];
-  const int64_t out_height = y.shape[1], out_width = y.shape[2];
+  const int64_t in = x.shape.size() / x.shape[0], out = y.shape.size() / y.shape[0];
   with_real_type(x.type, "pool2d", [&]<class T>() {
-    const T share = T(1) / T(spec.kernel * spec.kernel);
+    const auto& kernels = channel_kernels<T>(isa_);
+    const T* from = x.as<T>();
+    T* to = y.as<T>();
+    int32_t* at = argmax ? argmax.as<int32_t>() : nullptr;
     pool_.run(x.shape[0], [&](int64_t n, int) {
-      const int64_t image = n * height * width * channels;
-      const T* in = x.as<T>();
-      for (int64_t i = 0; i < out_height; ++i) {
-        for (int64_t j = 0; j < out_width; ++j) {
-          const Window w = window_at(spec, i, j, height, width);
-          const int64_t to = ((n * out_height + i) * out_width + j) * channels;
-          T* out = y.as<T>() + to;
-          if (spec.kind == Pool2dSpec::average) {
-            std::fill(out, out + channels, T(0));
-            for (int64_t h = w.top; h < w.bottom; ++h) {
-              for (int64_t v = w.left; v < w.right; ++v) {
-                const T* from = in + image + (h * width + v) * channels;
-                for (int64_t c = 0; c < channels; ++c) out[c] += from[c];
-              }
-            }
-            for (int64_t c = 0; c < channels; ++c) out[c] *= share;
-            continue;
-          }
-          int32_t* at = argmax.as<int32_t>() + to;
-          const int64_t start = image + (w.top * width + w.left) * channels;
-          for (int64_t c = 0; c < channels; ++c) {
-            out[c] = in[start + c];
-            at[c] = int32_t(start + c);
-          }
-          for (int64_t h = w.top; h < w.bottom; ++h) {
-            for (int64_t v = w.left; v < w.right; ++v) {
-              const int64_t from = image + (h * width + v) * channels;
-              for (int64_t c = 0; c < channels; ++c) {
-                const T value = in[from + c];
-                const bool larger = value > out[c] || (value != value && out[c] == out[c]);
-                out[c] = larger ? value : out[c];
-                at[c] = larger ? int32_t(from + c) : at[c];
-              }
-            }
-          }
-        }
-      }
+      const Pooling<T> image = {from + n * in, x.shape[1], x.shape[2], x.shape[3],   spec.kernel,
+                                spec.stride,   spec.pad,   y.shape[1], y.shape[2],   to + n * out,
+                                at ? at + n * out : nullptr, n * in};
+      if (spec.kind == Pool2dSpec::average)
+        kernels.average_pool(image);
+      else
+        kernels.max_pool(image);
     });
   });
 }
@@ -102,14 +75,11 @@ void Portable::pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const T
 void Portable::global_average(const Tensor& x, const Tensor& y) {
   const int64_t places = x.shape[1] * x.shape[2], channels = x.shape[3];
   with_real_type(x.type, "global_average", [&]<class T>() {
-    const T share = T(1) / T(places);
+    const auto& kernels = channel_kernels<T>(isa_);
+    const T* from = x.as<T>();
+    T* to = y.as<T>();
     pool_.run(x.shape[0], [&](int64_t n, int) {
-      const T* in = x.as<T>() + n * places * channels;
-      T* out = y.as<T>() + n * channels;
-      std::fill(out, out + channels, T(0));
-      for (int64_t p = 0; p < places; ++p)
-        for (int64_t c = 0; c < channels; ++c) out[c] += in[p * channels + c];
-      for (int64_t c = 0; c < channels; ++c) out[c] *= share;
+      kernels.global_average(from + n * places * channels, places, channels, to + n * channels);
     });
   });
 }

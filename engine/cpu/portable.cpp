@@ -14,7 +14,20 @@ constexpr size_t huge_page = size_t(2) << 20;
 
 }  // namespace
 
-Portable::Portable(int threads) : pool_(threads), isa_(best_isa()), thread_scratch_(size_t(pool_.threads())) {}
+Portable::Portable(int threads)
+    : pool_(threads),
+      isa_(best_isa()),
+      thread_scratch_(size_t(pool_.threads())),
+      workers_(this,
+               {[](void* self, int64_t tasks, Workers::Call call, const void* task) {
+                  static_cast<Portable*>(self)->pool_.run(
+                      tasks, [&](int64_t i, int thread) { call(task, i, thread); });
+                },
+                [](void* self, int thread, size_t bytes) {
+                  return static_cast<Portable*>(self)->thread_scratch(thread, bytes);
+                },
+                [](void* self, size_t bytes) { return static_cast<Portable*>(self)->shared_scratch(bytes); }},
+               isa_) {}
 
 std::string Portable::description() const {
   return text("portable, ", name_of(isa_), ", ", pool_.threads(), pool_.threads() == 1 ? " thread" : " threads");

@@ -6,6 +6,7 @@
 
 #include "engine/backend.h"
 #include "engine/cpu/thread_pool.h"
+#include "engine/cpu/workers.h"
 
 namespace retort {
 
@@ -70,6 +71,9 @@ class Portable : public Backend {
   void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
            double weight_decay) override;
 
+  // This backend's threads and scratch for what cuts work into tasks itself.
+  const Workers& workers() const { return workers_; }
+
  protected:
   ThreadPool pool_;
   const Isa isa_;
@@ -90,15 +94,13 @@ class Portable : public Backend {
   }
 
  private:
-  template <class T>
-  friend class ConvRunner;
-  friend class Winograd;
   struct Scratch {
     std::vector<char> memory;
     void* reserve(size_t bytes);
   };
   std::vector<Scratch> thread_scratch_;
   Scratch shared_scratch_;
+  const Workers workers_;
 };
 
 }  // namespace retort

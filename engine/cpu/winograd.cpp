@@ -46,15 +46,16 @@ struct Winograd::Plan {
   int64_t transformed(int64_t channels) const { return frequencies * step(tiles() * channels); }
 };
 
-Winograd::Winograd(Portable& backend)
-    : backend_(backend),
-      kernels_(conv_kernels<float>(backend.isa_)),
-      winograd_(winograd_kernels<float>(backend.isa_)) {}
+Winograd::Winograd(const Workers& workers)
+    : workers_(workers),
+      kernels_(conv_kernels<float>(workers.isa())),
+      winograd_(winograd_kernels<float>(workers.isa())) {}
 
-bool Winograd::suits(const Source<float>& x, int64_t outputs) const {
+bool Winograd::suits(const Source<float>& x, int64_t outputs, bool packed_once) const {
   const int64_t tiles = divide_up(x.height, tile) * divide_up(x.width, tile);
   return x.rows == 3 && x.columns == 3 && x.stride == 1 && x.groups == 1 && x.channel_step == 1 &&
-         x.channels % winograd_.lanes == 0 && outputs % winograd_.lanes == 0 && x.images * tiles >= 64 &&
+         x.channels % winograd_.lanes == 0 && outputs % winograd_.lanes == 0 &&
+         x.images * tiles >= (packed_once ? 4 : 64) &&
          x.height * x.width >= 8 * tiles;  // half of the results of all tiles exist
 }
 
@@ -87,28 +88,43 @@ void Winograd::transform_input(const Source<float>& x, const Plan& plan, int64_t
                              Plan::step(plan.tiles_of(part) * x.channels)});
 }
 
-void Winograd::correlate(const Source<float>& x, const Target<float>& y, const WeightView<float>& w) {
-  const int64_t channels = x.channels, outputs = y.channels;
+int64_t Winograd::chunk_of(int64_t outputs) const {
   const int64_t chunks = divide_up(outputs, output_block);
-  const int64_t chunk = divide_up(divide_up(outputs, chunks), winograd_.lanes) * winograd_.lanes;
-  const Plan plan = this->plan(x, chunk, least_tiles);
+  return divide_up(divide_up(outputs, chunks), winograd_.lanes) * winograd_.lanes;
+}
 
+void Winograd::pack(int64_t channels, int64_t outputs, const WeightView<float>& w, float* packed) const {
+  const int64_t chunk = chunk_of(outputs), chunks = divide_up(outputs, chunk);
   const int64_t blocks = divide_up(channels, weight_block);
-  float* weights =
-      static_cast<float*>(backend_.shared_scratch(size_t(frequencies * channels * outputs) * sizeof(float)));
-  backend_.pool_.run(chunks * blocks, [&](int64_t task, int) {
+  workers_.run(chunks * blocks, [&](int64_t task, int) {
     const int64_t first = task / blocks * chunk, begin = task % blocks * weight_block;
     WeightView<float> view = w;
     view.from += first * w.output_step;
     const int64_t taken = std::min(chunk, outputs - first);
     winograd_.transform_weights({view, taken, channels, begin, std::min(weight_block, channels - begin),
-                                 weights + frequencies * channels * first, channels * taken});
+                                 packed + frequencies * channels * first, channels * taken});
   });
+}
 
+int64_t Winograd::scratch_size(const Source<float>& x, int64_t outputs) const {
+  const int64_t chunk = chunk_of(outputs);
+  const Plan plan = this->plan(x, chunk, least_tiles);
+  return plan.padded(x.channels, window - tile) + plan.transformed(x.channels) + plan.transformed(chunk);
+}
+
+void Winograd::correlate(const Source<float>& x, const Target<float>& y, const WeightView<float>& w) const {
+  float* packed = workers_.shared_scratch<float>(packed_size(x.channels, y.channels));
+  pack(x.channels, y.channels, w, packed);
+  correlate(x, y, packed);
+}
+
+void Winograd::correlate(const Source<float>& x, const Target<float>& y, const float* weights) const {
+  const int64_t channels = x.channels, outputs = y.channels, chunk = chunk_of(outputs);
+  const Plan plan = this->plan(x, chunk, least_tiles);
   const int64_t padded_size = plan.padded(channels, window - tile), input_size = plan.transformed(channels);
-  const int64_t scratch = padded_size + input_size + plan.transformed(chunk);
-  backend_.pool_.run(plan.parts.count(), [&](int64_t part, int thread) {
-    float* padded = static_cast<float*>(backend_.thread_scratch(thread, size_t(scratch) * sizeof(float)));
+  const int64_t scratch = scratch_size(x, outputs);
+  workers_.run(plan.parts.count(), [&](int64_t part, int thread) {
+    float* padded = workers_.thread_scratch<float>(thread, scratch);
     float *input = padded + padded_size, *sums = input + input_size;
     transform_input(x, plan, part, padded, input);
     const int64_t tiles = plan.tiles_of(part), first_row = plan.parts.first_row(part) * tile;
@@ -139,7 +155,7 @@ void Winograd::correlate(const Source<float>& x, const Target<float>& y, const W
 }
 
 void Winograd::weight_gradient(const Source<float>& x, const float* dy, int64_t outputs, float* dw,
-                               bool accumulate) {
+                               bool accumulate) const {
   const int64_t channels = x.channels, size = frequencies * outputs * channels;
   const Plan plan = this->plan(x, outputs, least_gradient_tiles);
   const int64_t count = plan.parts.count(), all_tiles = x.images * plan.parts.rows * plan.columns;
@@ -149,15 +165,15 @@ void Winograd::weight_gradient(const Source<float>& x, const float* dy, int64_t 
   const int64_t step = 2 * kernels_.gradient_outputs;
   const int64_t chunk = divide_up(divide_up(outputs, wanted_tasks / shards), step) * step;
   const int64_t chunks = divide_up(outputs, chunk);
-  float* partial = static_cast<float*>(backend_.shared_scratch(size_t(shards * size) * sizeof(float)));
+  float* partial = workers_.shared_scratch<float>(shards * size);
 
   const int64_t padded_size = std::max(plan.padded(channels, window - tile), plan.padded(chunk, 0));
   const int64_t input_size = plan.transformed(channels);
   const int64_t scratch = padded_size + input_size + plan.transformed(chunk);
-  backend_.pool_.run(shards * chunks, [&](int64_t task, int thread) {
+  workers_.run(shards * chunks, [&](int64_t task, int thread) {
     const int64_t shard = task % shards, first = task / shards * chunk,
                   taken = std::min(chunk, outputs - first);
-    float* padded = static_cast<float*>(backend_.thread_scratch(thread, size_t(scratch) * sizeof(float)));
+    float* padded = workers_.thread_scratch<float>(thread, scratch);
     float *input = padded + padded_size, *gradient = input + input_size;
     const int64_t first_part = shard * count / shards;
     for (int64_t part = first_part; part < (shard + 1) * count / shards; ++part) {
@@ -178,7 +194,7 @@ void Winograd::weight_gradient(const Source<float>& x, const float* dy, int64_t 
     }
   });
 
-  backend_.for_ranges(outputs, 8, [&](int64_t begin, int64_t end) {
+  workers_.for_ranges(outputs, 8, [&](int64_t begin, int64_t end) {
     winograd_.finish_weight_gradient(
         {partial, shards, size, outputs * channels, channels, begin, end - begin, dw, accumulate});
   });
