@@ -2,10 +2,14 @@
 #include <csignal>
 #include <exception>
 #include <new>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "engine/check.h"
+#include "engine/device.h"
+#include "engine/infer/format.h"
+#include "engine/isa.h"
 #include "engine/nearest.h"
 
 namespace retort {
@@ -20,6 +24,7 @@ const std::vector<Command>& commands() {
       {"loss", "a method's distillation terms on given logits", run_loss},
       {"info", "layers, parameters and multiply-adds of a network", run_info},
       {"import", "weights of PyTorch and others as a file of ours", run_import},
+      {"export", "a trained network in a form that other programs run", run_export},
       {"data", "download a data set", run_data},
   };
   return all;
@@ -53,7 +58,15 @@ int dispatch(const std::vector<std::string>& arguments) {
     return 0;
   }
   if (first == "--version") {
-    print("retort " RETORT_VERSION "\n");
+    const bool json = arguments.size() > 1 && arguments[1] == "--json";
+    if (json)
+      print_json({{"version", RETORT_VERSION},
+                  {"compiler", RETORT_COMPILER},
+                  {"devices", available_devices()},
+                  {"instruction_set", name_of(best_isa())},
+                  {"network_format", infer::format_version}});
+    else
+      print("retort " RETORT_VERSION "\n");
     return 0;
   }
   std::vector<std::string> names;

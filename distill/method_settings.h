@@ -57,6 +57,8 @@ class MethodSettings {
  public:
   // The method's defaults. Error(Fault::usage), naming the nearest method, if there is none of that name.
   explicit MethodSettings(const std::string& method);
+  // Of a method that need not be in methods(): one from outside this library. It has to outlive the settings.
+  explicit MethodSettings(const MethodInfo& method) : method_(&method) {}
 
   const MethodInfo& method() const { return *method_; }
 

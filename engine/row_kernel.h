@@ -41,7 +41,8 @@ const RowKernel& row_kernel() {
   static_assert(std::is_trivially_copyable_v<Kernel>, "a row kernel is copied to the device as bytes");
   static const RowKernel kernel = {
       Kernel::name,
-      {HostRows<Kernel, Isa::baseline>::run, HostRows<Kernel, Isa::avx2>::run, HostRows<Kernel, Isa::avx512>::run},
+      {HostRows<Kernel, Isa::baseline>::run, HostRows<Kernel, compiled(Isa::avx2)>::run,
+       HostRows<Kernel, compiled(Isa::avx512)>::run},
       DeviceRows<Kernel>::launch()};
   return kernel;
 }
@@ -49,8 +50,8 @@ const RowKernel& row_kernel() {
 }  // namespace retort
 
 // In the file of stubs that stands for the device code where CUDA is off.
-#define RETORT_ROW_KERNEL_WITHOUT_DEVICE(...)                                     \
-  template <>                                                                     \
-  retort::RowKernel::DeviceLaunch retort::DeviceRows<__VA_ARGS__>::launch() {     \
-    return nullptr;                                                               \
+#define RETORT_ROW_KERNEL_WITHOUT_DEVICE(...)                                 \
+  template <>                                                                 \
+  retort::RowKernel::DeviceLaunch retort::DeviceRows<__VA_ARGS__>::launch() { \
+    return nullptr;                                                           \
   }

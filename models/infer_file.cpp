@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "engine/half.h"
 #include "engine/infer/format.h"
 
 namespace retort {

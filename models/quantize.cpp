@@ -1,9 +1,9 @@
 #include "models/quantize.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
+#include "engine/half.h"
 #include "engine/nearest.h"
 
 namespace retort {
@@ -36,28 +36,6 @@ WeightType weight_type_of(const std::string& option, const std::string& name) {
        nearest(name, {"f32", "f16", "int8"}), "'?");
 }
 
-uint16_t half_of(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const uint16_t sign = uint16_t(bits >> 16 & 0x8000);
-  const float magnitude = std::abs(value);
-  if (!(magnitude <= 65519.996f)) return uint16_t(sign | (std::isnan(value) ? 0x7e00 : 0x7c00));
-  // In units of the last place, 2^-24 for the subnormal numbers, nearbyint rounds ties to even.
-  int exponent = 0;
-  std::frexp(magnitude, &exponent);
-  const int unit = magnitude > 0 ? std::max(exponent - 11, -24) : -24;
-  const int count =
-      int(std::nearbyint(std::ldexp(magnitude, -unit)));  // at most 2048: then the exponent grows
-  return uint16_t(sign | (unit == -24 ? count : ((unit + 24) << 10) + count));
-}
-
-float float_of_half(uint16_t half) {
-  const int exponent = half >> 10 & 31, fraction = half & 0x3ff;
-  float value =
-      exponent == 0 ? std::ldexp(float(fraction), -24) : std::ldexp(float(fraction | 0x400), exponent - 25);
-  if (exponent == 31) value = fraction ? NAN : INFINITY;
-  return half & 0x8000 ? -value : value;
-}
-
 QuantizedWeights quantize(const InferenceConstant& weights) {
   const size_t channels = size_t(weights.shape[0]), row = weights.values.size() / channels;
   QuantizedWeights result;
@@ -85,7 +63,7 @@ InferenceGraph rounded(InferenceGraph graph, WeightType type) {
     if (node.kind != NodeKind::conv && node.kind != NodeKind::linear) continue;
     InferenceConstant& weights = graph.constants[size_t(node.weight)];
     if (type == WeightType::f16) {
-      for (float& value : weights.values) value = float_of_half(half_of(value));
+      for (float& value : weights.values) value = float_of(half_of(value));
       continue;
     }
     const QuantizedWeights q = quantize(weights);

@@ -12,10 +12,6 @@ enum class WeightType { f32, f16, int8 };
 // "f32", "f16", "int8"; Fault::usage, naming the option, for another name.
 WeightType weight_type_of(const std::string& option, const std::string& name);
 
-// The nearest half-precision number, ties to even; too large ones become infinite.
-uint16_t half_of(float value);
-float float_of_half(uint16_t half);
-
 // w[k, i] is about values[k, i] scales[k]: symmetric, values from -127 to 127.
 struct QuantizedWeights {
   std::vector<int8_t> values;

@@ -32,8 +32,8 @@ const BatchNormKernels<T>& batch_norm_kernels();
 template <class T>
 const BatchNormKernels<T>& batch_norm_kernels(Isa isa) {
   switch (isa) {
-    case Isa::avx512: return batch_norm_kernels<T, Isa::avx512>();
-    case Isa::avx2: return batch_norm_kernels<T, Isa::avx2>();
+    case Isa::avx512: return batch_norm_kernels<T, compiled(Isa::avx512)>();
+    case Isa::avx2: return batch_norm_kernels<T, compiled(Isa::avx2)>();
     default: return batch_norm_kernels<T, Isa::baseline>();
   }
 }

@@ -44,9 +44,9 @@ template <class T>
 const ChannelKernels<T>& channel_kernels(Isa isa) {
   switch (isa) {
     case Isa::avx512:
-      return channel_kernels<T, Isa::avx512>();
+      return channel_kernels<T, compiled(Isa::avx512)>();
     case Isa::avx2:
-      return channel_kernels<T, Isa::avx2>();
+      return channel_kernels<T, compiled(Isa::avx2)>();
     default:
       return channel_kernels<T, Isa::baseline>();
   }

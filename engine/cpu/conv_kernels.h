@@ -98,9 +98,9 @@ template <class T>
 const ConvKernels<T>& conv_kernels(Isa isa) {
   switch (isa) {
     case Isa::avx512:
-      return conv_kernels<T, Isa::avx512>();
+      return conv_kernels<T, compiled(Isa::avx512)>();
     case Isa::avx2:
-      return conv_kernels<T, Isa::avx2>();
+      return conv_kernels<T, compiled(Isa::avx2)>();
     default:
       return conv_kernels<T, Isa::baseline>();
   }

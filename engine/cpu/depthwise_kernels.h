@@ -22,9 +22,9 @@ template <class T>
 const DepthwiseKernels<T>& depthwise_kernels(Isa isa) {
   switch (isa) {
     case Isa::avx512:
-      return depthwise_kernels<T, Isa::avx512>();
+      return depthwise_kernels<T, compiled(Isa::avx512)>();
     case Isa::avx2:
-      return depthwise_kernels<T, Isa::avx2>();
+      return depthwise_kernels<T, compiled(Isa::avx2)>();
     default:
       return depthwise_kernels<T, Isa::baseline>();
   }

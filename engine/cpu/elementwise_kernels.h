@@ -31,8 +31,8 @@ const ElementwiseKernels<T>& elementwise_kernels();
 template <class T>
 const ElementwiseKernels<T>& elementwise_kernels(Isa isa) {
   switch (isa) {
-    case Isa::avx512: return elementwise_kernels<T, Isa::avx512>();
-    case Isa::avx2: return elementwise_kernels<T, Isa::avx2>();
+    case Isa::avx512: return elementwise_kernels<T, compiled(Isa::avx512)>();
+    case Isa::avx2: return elementwise_kernels<T, compiled(Isa::avx2)>();
     default: return elementwise_kernels<T, Isa::baseline>();
   }
 }

@@ -81,9 +81,9 @@ template <class T>
 const WinogradKernels<T>& winograd_kernels(Isa isa) {
   switch (isa) {
     case Isa::avx512:
-      return winograd_kernels<T, Isa::avx512>();
+      return winograd_kernels<T, compiled(Isa::avx512)>();
     case Isa::avx2:
-      return winograd_kernels<T, Isa::avx2>();
+      return winograd_kernels<T, compiled(Isa::avx2)>();
     default:
       return winograd_kernels<T, Isa::baseline>();
   }

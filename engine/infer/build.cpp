@@ -1,48 +1,13 @@
 #include <new>
 
 #include "engine/infer/network.h"
+#include "engine/infer/places.h"
 
 namespace retort::infer {
 
 namespace {
 
 constexpr uint64_t alignment = 64;
-
-// Places values in the activations: first fit, each from the node that writes it to the last that reads it.
-class Places {
- public:
-  // Floats; -1 if too many values live at once.
-  int64_t take(uint64_t floats, uint32_t last_use) {
-    if (live_ == most_live) return -1;
-    floats = (floats + 15) / 16 * 16;
-    uint64_t at = 0;
-    int i = 0;
-    for (; i < live_ && at + floats > blocks_[i].first; ++i) at = blocks_[i].first + blocks_[i].size;
-    for (int k = live_; k > i; --k) blocks_[k] = blocks_[k - 1];
-    blocks_[i] = {at, floats, last_use};
-    ++live_;
-    if (at + floats > peak_) peak_ = at + floats;
-    return int64_t(at);
-  }
-  // After node `index`.
-  void release(uint32_t index) {
-    int kept = 0;
-    for (int i = 0; i < live_; ++i)
-      if (blocks_[i].last_use > index) blocks_[kept++] = blocks_[i];
-    live_ = kept;
-  }
-  uint64_t peak() const { return peak_; }
-
- private:
-  static constexpr int most_live = 64;
-  struct Block {
-    uint64_t first, size;  // in order of first
-    uint32_t last_use;
-  };
-  Block blocks_[most_live];
-  int live_ = 0;
-  uint64_t peak_ = 0;
-};
 
 ConvShape shape_of(const File& file, const Node& n, int64_t batch) {
   const Value x = file.value(n.input[0]), y = file.value(n.output);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/half.h"
+
 namespace retort::infer {
 
 uint64_t Tensor::elements() const {
@@ -29,18 +31,6 @@ uint32_t crc32(const uint8_t* data, size_t bytes) {
 float load_float(const uint8_t* p) {
   const uint32_t bits = load32(p);
   float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-float half_to_float(uint16_t half) {
-  const uint32_t sign = uint32_t(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3ff;
-  float value;
-  if (exponent == 0) {  // zero and subnormal numbers: fraction 2^-24
-    value = float(fraction) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  const uint32_t bits = sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) | fraction << 13;
   memcpy(&value, &bits, sizeof value);
   return value;
 }
@@ -256,7 +246,7 @@ void File::decode(const Tensor& t, float* to) const {
   if (t.type == Type::f32) {
     for (uint64_t i = 0; i < n; ++i) to[i] = load_float(from + 4 * i);
   } else if (t.type == Type::f16) {
-    for (uint64_t i = 0; i < n; ++i) to[i] = half_to_float(uint16_t(from[2 * i] | from[2 * i + 1] << 8));
+    for (uint64_t i = 0; i < n; ++i) to[i] = float_of(uint16_t(from[2 * i] | from[2 * i + 1] << 8));
   } else {
     const uint8_t* scales = data_ + tensor(t.scales).offset;
     const uint64_t row = n / t.extents[0];

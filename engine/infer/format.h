@@ -90,7 +90,6 @@ inline uint64_t load64(const uint8_t* p) {
   return load32(p) | uint64_t(load32(p + 4)) << 32;
 }
 float load_float(const uint8_t* p);
-float half_to_float(uint16_t half);
 
 // Receives one line about what is wrong.
 struct Message {

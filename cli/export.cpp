@@ -1,0 +1,175 @@
+// retort export: a trained network in a form that other programs run.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "datasets/open.h"
+#include "distill/network_file.h"
+#include "distill/progress.h"
+#include "distill/text_format.h"
+#include "distill/weights.h"
+#include "engine/nearest.h"
+#include "layers/atomic_file.h"
+#include "models/c_code.h"
+#include "models/infer_file.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct ExportRequest {
+  std::string format, out, name = "net", quantize = "f32", data;
+  int64_t threads = 0;
+  bool verify = false;
+};
+
+// "0.5 0.4 0.3" of the weights' metadata; zeros where they do not say.
+std::array<float, 3> three_numbers(const Weights& weights, const char* key) {
+  std::array<float, 3> numbers{};
+  const std::string* entry = weights.metadata(key);
+  if (!entry) return numbers;
+  std::istringstream in(*entry);
+  in.imbue(std::locale::classic());
+  for (float& number : numbers) in >> number;
+  check(bool(in), Fault::input, weights.source, ": '", key, "' is '", *entry, "', expected three numbers");
+  return numbers;
+}
+
+// The network of a file for the embeddable library against the model itself, on four images of noise.
+double largest_difference(Model& model, Device& device, const std::vector<std::byte>& file) {
+  constexpr int64_t count = 4;
+  const Array images = device.persistent({count, model.side, model.side, 3}, DType::f32);
+  std::vector<double> pixels;
+  for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(std::sin(12.9898 * double(i)) * 2);
+  write_values(device, images, pixels);
+  const std::vector<double> expected = read_values(device, model(Var(images), Pass{device}));
+  const std::vector<float> x(pixels.begin(), pixels.end());
+  const std::vector<float> found = network_file_logits(file, x, count);
+  double most = 0, scale = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double difference = std::abs(double(found[i]) - expected[i]);
+    most = std::isnan(difference) ? INFINITY : std::max(most, difference);
+    scale = std::max(scale, std::abs(expected[i]));
+  }
+  return most / std::max(scale, 1e-30);
+}
+
+void verify(const ExportRequest& request, Model& model, Device& device, const std::vector<std::byte>& file,
+            Json* json) {
+  const WeightType type = weight_type_of("--quantize", request.quantize);
+  const double allowed = type == WeightType::f32 ? 1e-4 : type == WeightType::f16 ? 1e-2 : 0.25;
+  const double difference = largest_difference(model, device, file);
+  check(difference <= allowed, Fault::verification, request.out, ": the logits differ from the model's by ",
+        difference, " of the largest, at most ", allowed, " is expected");
+  (*json)["largest_difference"] = difference;
+}
+
+// What the fewer bits change on real images.
+void compare_accuracy(const ExportRequest& request, const InferenceGraph& graph,
+                      const std::vector<std::byte>& file, Json* json) {
+  const DataSet data = open_dataset(request.data, Parts::test);
+  Progress progress;
+  const auto measure = [&](const std::vector<std::byte>& network) {
+    return network_file_accuracy(network, data.test, int(request.threads), [&](int64_t done, int64_t total) {
+      progress.activity("testing", done, total);
+    });
+  };
+  const NetworkAccuracy before = measure(infer_file(graph, {})), after = measure(file);
+  progress.clear();
+  int64_t same = 0;
+  for (size_t i = 0; i < before.answers.size(); ++i) same += before.answers[i] == after.answers[i];
+  (*json)["accuracy"] = {
+      {"n", data.test.size()},
+      {"top1_f32", before.top1},
+      {"top1", after.top1},
+      {"difference", after.top1 - before.top1},
+      {"same_answers", 100.0 * double(same) / double(std::max<int64_t>(data.test.size(), 1))}};
+}
+
+std::string text_of(const Json& json) {
+  std::string all =
+      text(json["file"].get<std::string>(), ": ", json["model"].get<std::string>(), ", ",
+           json["bytes"].get<int64_t>(), " bytes, weights ", json["weights"].get<std::string>(), "\n");
+  if (json.contains("ram_bytes"))
+    all += text("RAM ", json["ram_bytes"].get<int64_t>(), " bytes, flash ",
+                json["flash_bytes"].get<int64_t>(), " bytes and the code\n");
+  if (json.contains("largest_difference"))
+    all += text("verified: logits differ by at most ", json["largest_difference"].get<double>(),
+                " of the largest\n");
+  if (!json.contains("accuracy")) return all;
+  const Json& accuracy = json["accuracy"];
+  return all + text("top-1 ", fixed(accuracy["top1"].get<double>(), 2), " %, with f32 ",
+                    fixed(accuracy["top1_f32"].get<double>(), 2), " %, difference ",
+                    fixed(accuracy["difference"].get<double>(), 2), " points on ",
+                    accuracy["n"].get<int64_t>(), " images; ",
+                    fixed(accuracy["same_answers"].get<double>(), 2), " % of the answers are the same\n");
+}
+
+Json export_network(const ExportRequest& request, const Weights& weights, Model& model, Device& device) {
+  const WeightType type = weight_type_of("--quantize", request.quantize);
+  const InferenceGraph graph = inference_graph(model, device);
+  const std::array<float, 3> mean = three_numbers(weights, "mean"), std = three_numbers(weights, "std");
+  // The C file's numbers are those of the embeddable library's file: it stands for both in checks.
+  const std::vector<std::byte> file = infer_file(graph, {.weights = type, .mean = mean, .std = std});
+  Json json = {{"file", request.out}, {"model", model.name}, {"weights", request.quantize}};
+  std::string content(reinterpret_cast<const char*>(file.data()), file.size());
+  if (request.format == "c") {
+    const CCode code = c_code(
+        graph, {.name = request.name, .weights = type, .mean = mean, .std = std, .version = RETORT_VERSION});
+    content = code.text;
+    json["ram_bytes"] = code.ram;
+    json["flash_bytes"] = code.flash;
+  }
+  json["bytes"] = content.size();
+  if (request.verify) verify(request, model, device, file, &json);
+  if (!request.data.empty()) compare_accuracy(request, graph, file, &json);
+  write_file(request.out, content);
+  return json;
+}
+
+}  // namespace
+
+int run_export(const Arguments& arguments) {
+  Options options("export", "a trained network in a form that other programs run",
+                  {"retort export runs/student --to infer -o net.retort",
+                   "retort export runs/student --to infer --quantize int8 --data cifar100:data -o net.retort",
+                   "retort export runs/student --to c --quantize int8 -o net.c"});
+  ExportRequest request;
+  std::vector<std::string> sources;
+  std::string architecture;
+  bool json = false;
+  options.positional("RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file", sources);
+  options.text("--to", "FORMAT", "infer (retort_infer, see retort.h), c (one C file)", request.format);
+  options.text("-o,--out", "FILE", "what is written", request.out);
+  options.text("--model", "NAME", "the network, if the file does not say", architecture);
+  options.text("--quantize", "TYPE", "weights of convolutions: f32, f16 (infer), int8", request.quantize);
+  options.text("--data", "SPEC", "compare the accuracy with that of f32 on these test images", request.data);
+  options.text("--name", "NAME", "c: prefix of what the file defines", request.name);
+  options.flag("--verify", "compare the logits with the model's", request.verify);
+  options.integer("--threads", "CPU threads, 0: one", request.threads, 0);
+  options.flag("--json", "result as JSON", json);
+  if (!options.parse(arguments)) return 0;
+  check(sources.size() == 1, Fault::usage, "export: ", sources.size(),
+        " weights are named, expected one run or file");
+  check(!request.format.empty(), Fault::usage,
+        "export: no format is named; give it with --to infer or --to c");
+  check(request.format == "infer" || request.format == "c", Fault::usage, "--to '", request.format,
+        "' is unknown; did you mean '", nearest(request.format, {"infer", "c"}), "'?");
+  check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
+
+  const Weights weights = read_weights(sources[0]);
+  const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
+  const auto model = load_model(weights, architecture, *device);
+  const Json result = export_network(request, weights, *model, *device);
+  json ? print_json(result) : print(text_of(result));
+  return 0;
+}
+
+}  // namespace retort
