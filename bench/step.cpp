@@ -1,7 +1,7 @@
 // Times one training or distillation step, an evaluation pass, or a loss on a fixed random batch, or the
 // loader:
 //   retort_bench_step --model resnet20 [--teacher resnet56 --method pcd [--table]] [--eval] --batch 64
-//                     --threads 2 --device onednn --seconds 5 [--floor] [--json]
+//                     --threads 2 --device onednn --precision fp32 --seconds 5 [--eager] [--floor] [--json]
 //   retort_bench_step --loss --method pcd --batch 64 --classes 100 --threads 1
 //   retort_bench_step --data --workers 2 --batch 64
 // Prints the median, the quartiles, images/s and GFLOP/s. --floor measures what the machine can do at most (a
@@ -71,8 +71,9 @@ std::vector<double> loader_times(double seconds, int64_t batch, int workers) {
 int run(int argc, char** argv) {
   std::map<std::string, std::string> v = {{"model", "resnet20"}, {"teacher", ""},    {"method", "ce"},
                                           {"batch", "64"},       {"threads", "0"},   {"device", "auto"},
-                                          {"seconds", "5"},      {"classes", "100"}, {"workers", "2"}};
-  const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor"};
+                                          {"seconds", "5"},      {"classes", "100"}, {"workers", "2"},
+                                          {"precision", "fp32"}};
+  const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor", "eager"};
   std::set<std::string> on;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
@@ -93,9 +94,18 @@ int run(int argc, char** argv) {
     times = loader_times(seconds, batch, std::stoi(v["workers"]));
     description = v["workers"] + " workers";
   } else {
-    StepRunner runner({v["model"], v["teacher"], v["method"], v["device"], threads, batch,
-                       std::stoll(v["classes"]), on.count("eval") > 0, on.count("loss") > 0,
-                       on.count("table") > 0});
+    StepRunner runner({.model = v["model"],
+                       .teacher = v["teacher"],
+                       .method = v["method"],
+                       .device = v["device"],
+                       .threads = threads,
+                       .batch = batch,
+                       .classes = std::stoll(v["classes"]),
+                       .precision = v["precision"],
+                       .eager = on.count("eager") > 0,
+                       .eval = on.count("eval") > 0,
+                       .loss = on.count("loss") > 0,
+                       .table = on.count("table") > 0});
     times = times_of(seconds, [&] { runner.run(); });
     const Peak peak = on.count("floor") ? measure_peak(threads) : Peak{};
     const StepWork work = runner.work(peak);

@@ -22,7 +22,11 @@ std::vector<double> uniform_values(uint64_t seed, int64_t count, double scale) {
 
 StepRunner::StepRunner(const StepOptions& options)
     : options_(options),
-      device_(Device::open({.name = options.device, .threads = options.threads, .profile = &profile_})) {
+      device_(Device::open({.name = options.device,
+                            .threads = options.threads,
+                            .precision = precision_named(options.precision),
+                            .capture = !options.eager,
+                            .profile = &profile_})) {
   distiller_ = make_distiller(MethodSettings(options.method), *device_);
   distiller_->begin_epoch(1000);  // past any warm-up
   graph_ = std::make_unique<StepGraph>(*device_);
@@ -57,7 +61,8 @@ void StepRunner::prepare_nets() {
     freeze(*teacher_);
     fold_batch_norms(*teacher_, *device_);
   }
-  optimizer_ = std::make_unique<Sgd>(*device_, parameters_of(*student_), SgdOptions{});
+  optimizer_ = std::make_unique<Sgd>(*device_, parameters_of(*student_),
+                                     SgdOptions{.loss_scaling = device_->precision() == Precision::fp16});
   if (options_.eval) fold_batch_norms(*student_, *device_);
   images_ = device_->persistent({options_.batch, student_->side, student_->side, 3}, DType::f32);
   write_values(*device_, images_, uniform_values(3, images_.tensor.size(), 1));
@@ -105,7 +110,8 @@ void StepRunner::run() {
     }
     const Var teacher = table_ ? Var(from_table) : teacher_ ? (*teacher_)(images, Pass{*device_}) : Var();
     const Var logits = (*student_)(images, pass);
-    tape.backward(total(distiller_->terms({{logits, teacher}, Var(labels_)}, pass), pass));
+    tape.backward(total(distiller_->terms({{logits, teacher}, Var(labels_)}, pass), pass),
+                  optimizer_->loss_scale());
     optimizer_->step();
   });
   device_->backend().synchronise();

@@ -20,6 +20,8 @@ struct StepOptions {
   std::string device = "auto";
   int threads = 0;
   int64_t batch = 64, classes = 100;
+  std::string precision = "fp32";
+  bool eager = false;  // not captured, where the device could
   bool eval = false;   // only the forward pass, batch norms folded
   bool loss = false;   // only the method's distillation terms and their gradient, on random logits
   bool table = false;  // the teacher's logits come from a table on disk, which has them

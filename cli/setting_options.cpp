@@ -25,6 +25,10 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
     if (key.flag.empty()) continue;
     if (key.name.starts_with("teacher") && !distill) continue;
     const size_t space = key.flag.find(' ');
+    if (space == std::string::npos) {  // a switch
+      options.flag(key.flag, key.help, switches_[key.name]);
+      continue;
+    }
     const bool student = key.name == "model" && distill;
     flag(key.name, student ? "--student" : key.flag.substr(0, space), key.flag.substr(space + 1), key.help,
          get_key(defaults, key));
@@ -51,6 +55,9 @@ RunSettings SettingOptions::settings() const {
       if ((flag.key == method) == methods_turn) set_key(settings, flag.key, flag.value);
     }
   }
+  for (const auto& [key, on] : switches_) {
+    if (on) set_key(settings, key, "true");
+  }
   for (const bool methods_turn : {true, false}) {
     for (const std::string& set : sets_) {
       const auto [key, value] = key_and_value(set);
@@ -71,6 +78,9 @@ std::vector<std::string> SettingOptions::given() const {
   std::vector<std::string> names;
   if (!config_.empty()) names.push_back("--config");
   for (const Given& flag : flags_) names.push_back(flag.flag);
+  for (const auto& [key, on] : switches_) {
+    if (on) names.push_back("--" + key);
+  }
   if (!sets_.empty()) names.push_back("--set");
   return names;
 }

@@ -1,5 +1,6 @@
 // The options that make up RunSettings: --config, a flag per key that has one, --set.
 #pragma once
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,7 @@ class SettingOptions {
   };
   std::vector<Given> flags_;
   std::vector<std::string> sets_;
+  std::map<std::string, bool> switches_;  // by key
 };
 
 // "ce, kd, ...", for helps.

@@ -1,5 +1,6 @@
 #include "cli/training.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
@@ -118,9 +119,10 @@ ResumeOptions resume_options(const SettingOptions& settings) {
 int run_training(Options options, const Arguments& arguments) {
   SettingOptions setting_options(options.command(), options);
   std::string out, resume;
-  int64_t seeds = 1;
+  int64_t seeds = 1, parallel = 1;
   bool force = false, json = false, profile = false;
   options.integer("--seeds", "runs, seeds counting up", seeds, 1);
+  options.integer("--parallel", "seeds at once", parallel, 1);
   options.flag("--json", "result as JSON", json);
   options.text("--out", "DIR", "run's folder (runs/MODEL-METHOD-seedN)", out);
   options.flag("--profile", "measure 20 steps", profile);
@@ -143,10 +145,11 @@ int run_training(Options options, const Arguments& arguments) {
   const bool several = resumes ? holds_seeds(resume) : seeds > 1;
   const std::string folder = resumes ? resume : out.empty() ? default_folder(settings, several) : out;
 
+  const int at_once = int(std::min<int64_t>(parallel, 1024));
   std::vector<Summary> summaries;
   if (several) {
-    summaries = resumes ? resume_seeds(folder, resuming, session)
-                        : start_seeds(settings, int(seeds), folder, force, session);
+    summaries = resumes ? resume_seeds(folder, resuming, session, at_once)
+                        : start_seeds(settings, int(seeds), folder, force, session, at_once);
   } else {
     summaries = {resumes ? resume_run(folder, resuming, session)
                          : start_run(settings, folder, force, session)};

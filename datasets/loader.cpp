@@ -79,7 +79,7 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
     check(sample >= 0 && sample < set.size(), "loader: sample ", sample, " of a set of ", set.size());
   const auto places = size_t(std::min(options.batch, int64_t(samples_.size())));
   for (Slot& slot : slots_) {
-    slot.images.resize(places * size_t(set.image_bytes()));
+    if (options.pixels) slot.images.resize(places * size_t(set.image_bytes()));
     slot.labels.resize(places);
     slot.indices.resize(places);
     slot.views.resize(places);
@@ -106,13 +106,16 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   for (int64_t i = 0; i < size; ++i) {
     const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
     const View shown = view(sample);
-    augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize_, 0, 1,
-                  slot.images.data() + i * set_.image_bytes());
+    if (options_.pixels) {
+      augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize_, 0, 1,
+                    slot.images.data() + i * set_.image_bytes());
+    }
     slot.labels[size_t(i)] = set_.labels[size_t(sample)];
     slot.indices[size_t(i)] = sample;
     slot.views[size_t(i)] = index_of(shown);
   }
-  slot.batch = {size, slot.images.data(), slot.labels.data(), slot.indices.data(), slot.views.data()};
+  slot.batch = {size, options_.pixels ? slot.images.data() : nullptr, slot.labels.data(), slot.indices.data(),
+                slot.views.data()};
 }
 
 View Loader::view(int32_t sample) const {

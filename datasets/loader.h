@@ -13,7 +13,7 @@ namespace retort {
 // One batch in host memory, owned by the loader.
 struct HostBatch {
   int64_t size = 0;                  // images; the last batch of an epoch may be smaller than the others
-  const float* images = nullptr;     // size,H,W,C, normalised
+  const float* images = nullptr;     // size,H,W,C, normalised; null without LoaderOptions::pixels
   const int32_t* labels = nullptr;   // size
   const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
   const int32_t* views = nullptr;    // size: which view of it, see index_of(View)
@@ -26,6 +26,7 @@ struct LoaderOptions {
   Augment augment = Augment::crop_flip;
   int views = view_count;  // of an image, if it is augmented; fewer: fixed ones, see fixed_view()
   int workers = 2;         // background threads; 0: the caller's thread does the work
+  bool pixels = true;      // false: only labels, indices and views, for a device that has the images
 
   // For evaluation: every image once, in the order of the samples, as it is.
   static LoaderOptions evaluation(int64_t batch, int workers = 2) {

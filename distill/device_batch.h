@@ -10,33 +10,35 @@ struct Batch {
   Tensor images;   // N,H,W,C, normalised
   Tensor labels;   // N, i32
   Tensor indices;  // N, i32: which image of the set each one is
+  Tensor views;    // N, i32: which view of it, see index_of(View)
   int64_t size() const { return labels.size(); }
 };
 
 class DeviceBatch {
  public:
-  DeviceBatch(Device& device, const ImageSet& set, int64_t largest)
-      : device_(device),
-        image_shape_{set.height, set.width, set.channels},
-        images_(device.persistent({largest, set.height, set.width, set.channels}, DType::f32)),
-        labels_(device.persistent({largest}, DType::i32)),
-        indices_(device.persistent({largest}, DType::i32)) {}
+  // Where a device of its own memory renders batches from the whole set's bytes, which it then holds: the
+  // host gives numbers only, and needs no pixels (LoaderOptions::pixels).
+  static bool renders(Device& device) { return !device.backend().host_addressable(); }
 
-  Batch upload(const HostBatch& host) {
-    const Shape& s = image_shape_;
-    Batch batch{{images_.tensor.data, {host.size, s[0], s[1], s[2]}, DType::f32},
-                {labels_.tensor.data, {host.size}, DType::i32},
-                {indices_.tensor.data, {host.size}, DType::i32}};
-    device_.backend().upload(batch.images, host.images);
-    device_.backend().upload(batch.labels, host.labels);
-    device_.backend().upload(batch.indices, host.indices);
-    return batch;
-  }
+  // For batches of up to `largest` images of the set, which must outlive it.
+  DeviceBatch(Device& device, const ImageSet& set, int64_t largest)
+      : DeviceBatch(device, set, largest, renders(device)) {}
+  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, bool rendering);
+
+  // Labels, indices and views, and the images if the device does not render them.
+  Batch upload(const HostBatch& host);
+  // Makes the batch's images where the device renders them. The first thing in a step; it is captured with
+  // it.
+  void render(const Batch& batch);
 
  private:
   Device& device_;
+  const bool rendering_;
+  const int64_t largest_;
   Shape image_shape_;
-  Array images_, labels_, indices_;
+  Normalize normalize_;
+  Array images_, numbers_, set_;  // numbers: labels, indices, views, `largest` each
+  std::vector<int32_t> host_numbers_;
 };
 
 }  // namespace retort

@@ -6,8 +6,9 @@ namespace retort {
 
 namespace {
 
-Loader loader_of(const ImageSet& images, const EvaluateOptions& options) {
-  const LoaderOptions loading = LoaderOptions::evaluation(options.batch, options.workers);
+Loader loader_of(const ImageSet& images, const EvaluateOptions& options, Device& device) {
+  LoaderOptions loading = LoaderOptions::evaluation(options.batch, options.workers);
+  loading.pixels = !DeviceBatch::renders(device);
   return options.samples.empty() ? Loader(images, loading) : Loader(images, options.samples, loading);
 }
 
@@ -18,7 +19,7 @@ Evaluator::Evaluator(Model& model, Device& device, const ImageSet& images, Evalu
       device_(device),
       images_(images),
       options_(std::move(options)),
-      loader_(loader_of(images, options_)),
+      loader_(loader_of(images, options_, device)),
       batch_(device, images, options_.batch),
       totals_(device),
       graph_(device) {
@@ -42,6 +43,7 @@ Evaluation Evaluator::run(const std::function<void(int64_t done, int64_t total)>
     const Tensor kept{logits_.tensor.data, {batch.size(), model_.classes}, DType::f32};
     graph_.run(batch.size(), [&] {
       const Pass pass{device_};
+      batch_.render(batch);
       const Var logits = model_(Var(batch.images), pass);
       totals_.add(cross_entropy(pass, logits, batch.labels), {}, logits, batch.labels, pass);
       if (options_.per_class) device_.backend().copy(logits, kept);

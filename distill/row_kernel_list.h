@@ -5,6 +5,7 @@
 #include "distill/log_cosine_row.h"
 #include "distill/median_share_row.h"
 #include "distill/pcd_row.h"
+#include "distill/render_row.h"
 #include "distill/standardize_row.h"
 #include "distill/target_split_row.h"
 
@@ -19,7 +20,7 @@
   X(retort::ContrastLossRow<T>) X(retort::ContrastGradientRow<T>)             \
   X(retort::SumPartsRow<T>) X(retort::RememberRow<T>)
 #define RETORT_DISTILL_ROW_KERNELS(X)      \
-  X(retort::DrawNegativesRow)              \
+  X(retort::DrawNegativesRow) X(retort::RenderRow) \
   RETORT_DISTILL_ROW_KERNELS_OF(X, float)  \
   RETORT_DISTILL_ROW_KERNELS_OF(X, double)
 // clang-format on

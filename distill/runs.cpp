@@ -1,6 +1,12 @@
 #include "distill/runs.h"
 
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <mutex>
 #include <sstream>
+#include <thread>
 
 #include "datasets/loader.h"
 #include "datasets/open.h"
@@ -8,9 +14,11 @@
 #include "distill/method_context.h"
 #include "distill/run_folder.h"
 #include "distill/setting_keys.h"
+#include "distill/study_progress.h"
 #include "distill/trainer.h"
 #include "distill/weights.h"
 #include "engine/check.h"
+#include "engine/cpu/thread_pool.h"
 #include "layers/atomic_file.h"
 
 namespace retort {
@@ -59,6 +67,7 @@ std::string deciding(RunSettings settings) {
   settings.threads = 0;
   settings.data.workers = 0;
   settings.checkpoint_minutes = 0;
+  settings.eager = false;
   // The same bits either way.
   if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
     settings.teacher_source = "live";
@@ -163,6 +172,7 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder) {
   if (!RunFolder::is_run(folder)) return;
   RunSettings there = read_config(folder / "config.toml"), now = wanted;
   if (now.device == "auto") now.device = there.device;
+  if (now.precision == "auto") now.precision = there.precision;
   if (now.teacher_source == "auto") now.teacher_source = there.teacher_source;
   resolve(now);
   const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
@@ -181,8 +191,86 @@ Summary complete_run(const RunSettings& settings, const fs::path& path, Session&
   return resume_run(path, {.threads = settings.threads, .workers = settings.data.workers}, session);
 }
 
+namespace {
+
+using SeedRun = std::function<Summary(const RunSettings& settings, Session& session)>;
+
+// One after the other, until a signal stops one.
+std::vector<Summary> one_by_one(const std::vector<RunSettings>& runs, Session& session, const SeedRun& run) {
+  std::vector<Summary> summaries;
+  for (const RunSettings& one : runs) {
+    session.progress.note(text("seed ", one.seed, ", ", summaries.size() + 1, " of ", runs.size()));
+    summaries.push_back(run(one, session));
+    if (stopped(summaries.back())) break;
+  }
+  return summaries;
+}
+
+// Several at once, each in a thread with a device of its own; on a GPU they share it, a stream and captured steps each.
+// A run's numbers do not depend on what runs beside it. The first failure is thrown when all threads have ended; runs
+// that have not begun by then do not.
+std::vector<Summary> side_by_side(std::vector<RunSettings> runs, int parallel, Session& session, const SeedRun& run) {
+  std::vector<std::string> kinds(runs.size(), runs.front().model);
+  StudyProgress progress(session.progress, kinds, parallel, [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  });
+  std::vector<std::optional<Summary>> summaries(runs.size());
+  std::mutex mutex;
+  std::exception_ptr problem;
+  size_t next = 0;
+  bool ends = false;
+  const auto work = [&] {
+    std::unique_lock lock(mutex);
+    while (!ends && next < runs.size()) {
+      const size_t i = next++;
+      lock.unlock();
+      std::optional<Summary> summary;
+      std::exception_ptr thrown;
+      try {
+        const std::unique_ptr<Progress> shown = progress.begin(i, text("seed ", runs[i].seed));
+        Session own(*shown, session);
+        summary = run(runs[i], own);
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      lock.lock();
+      if (!problem) problem = thrown;
+      if (summary) progress.end(i, *summary, "", false);
+      ends = ends || thrown || (summary && stopped(*summary));
+      summaries[i] = std::move(summary);
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    for (int i = 1; i < parallel; ++i) helpers.emplace_back(work);
+    work();
+  }
+  if (problem) std::rethrow_exception(problem);
+  std::vector<Summary> done;
+  for (std::optional<Summary>& summary : summaries)
+    if (summary) done.push_back(std::move(*summary));
+  // What a signal stopped comes last, where it is looked for.
+  std::stable_partition(done.begin(), done.end(), [](const Summary& s) { return !stopped(s); });
+  return done;
+}
+
+std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, int parallel, Session& session,
+                                   const SeedRun& run) {
+  check(parallel >= 1, Fault::usage, "parallel is ", parallel, ", expected 1 or more");
+  parallel = int(std::min<int64_t>(parallel, seeds));
+  std::vector<RunSettings> runs(size_t(seeds), settings);
+  for (int64_t i = 0; i < seeds; ++i) {
+    RunSettings& one = runs[size_t(i)];
+    one.seed += uint64_t(i);
+    if (parallel > 1 && one.threads == 0) one.threads = std::max(1, cpu_quota() / parallel);
+  }
+  return parallel == 1 ? one_by_one(runs, session, run) : side_by_side(runs, parallel, session, run);
+}
+
+}  // namespace
+
 std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const fs::path& folder, bool force,
-                                 Session& session) {
+                                 Session& session, int parallel) {
   check(seeds >= 1, Fault::usage, "seeds is ", seeds, ", expected 1 or more");
   check(force || !fs::exists(folder), Fault::usage, folder.string(),
         ": the folder exists; --resume goes on with its runs, --force replaces them");
@@ -195,18 +283,13 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const f
   check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
   write_file(folder / seeds_name, text("seeds = ", seeds, "\n") + settings_toml(resolved));
   for (const std::string& note : notes) session.progress.note(note);
-  std::vector<Summary> summaries;
-  for (int i = 0; i < seeds; ++i) {
-    RunSettings one = resolved;
-    one.seed += uint64_t(i);
-    session.progress.note(text("seed ", one.seed, ", ", i + 1, " of ", seeds));
-    summaries.push_back(start_run(one, seed_folder(folder, one.seed), force, session));
-    if (stopped(summaries.back())) break;
-  }
-  return summaries;
+  return for_each_seed(resolved, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
+    return start_run(one, seed_folder(folder, one.seed), force, own);
+  });
 }
 
-std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& options, Session& session) {
+std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& options, Session& session,
+                                  int parallel) {
   const fs::path file = folder / seeds_name;
   RunSettings settings;
   int64_t seeds = 0;
@@ -220,15 +303,9 @@ std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& o
     fail(Fault::input, error.what());
   }
   apply(options, settings);
-  std::vector<Summary> summaries;
-  for (int64_t i = 0; i < seeds; ++i) {
-    RunSettings one = settings;
-    one.seed += uint64_t(i);
-    session.progress.note(text("seed ", one.seed, ", ", i + 1, " of ", seeds));
-    summaries.push_back(complete_run(one, seed_folder(folder, one.seed), session));
-    if (stopped(summaries.back())) break;
-  }
-  return summaries;
+  return for_each_seed(settings, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
+    return complete_run(one, seed_folder(folder, one.seed), own);
+  });
 }
 
 bool holds_seeds(const fs::path& folder) {

@@ -70,11 +70,12 @@ void check_same_run(const RunSettings& settings, const std::filesystem::path& fo
 Summary complete_run(const RunSettings& settings, const std::filesystem::path& folder, Session& session);
 
 // Runs that differ in the seed alone, settings.seed and those after it, in folder/seed-K; seeds.toml beside
-// them says how many. Ends early if a signal stops one: the last summary says so.
+// them says how many. `parallel` of them run at once, a thread and a device each, and share the CPU threads out; their
+// numbers are those of runs one by one. Ends early if a signal stops one: the last summary says so.
 std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const std::filesystem::path& folder,
-                                 bool force, Session& session);
+                                 bool force, Session& session, int parallel = 1);
 std::vector<Summary> resume_seeds(const std::filesystem::path& folder, const ResumeOptions& options,
-                                  Session& session);
+                                  Session& session, int parallel = 1);
 
 // Whether the folder is one of start_seeds.
 bool holds_seeds(const std::filesystem::path& folder);

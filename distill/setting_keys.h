@@ -24,7 +24,8 @@ struct SettingLimits {
 
 struct SettingKey {
   std::string name;  // in files and --set: "optimizer.lr"
-  std::string flag;  // of the command line, and what stands for its value: "--lr X"; empty if there is none
+  std::string flag;  // of the command line, and what stands for its value: "--lr X", "--eager" of a switch;
+                     // empty if there is none
   std::string help;
   SettingField (*field)(RunSettings& settings);
   SettingLimits limits = {};

@@ -52,7 +52,9 @@ struct RunSettings {
   TeacherTableSettings teacher_table;
   std::string init;  // starting weights instead of random ones
   std::string device = "auto";
-  int threads = 0;  // CPU threads, 0: the CPU quota
+  std::string precision = "auto";  // fp32 | tf32 | bf16 | fp16; auto: tf32 on cuda, fp32 elsewhere
+  bool eager = false;              // steps are not captured, where the device could
+  int threads = 0;                 // CPU threads, 0: the CPU quota
   uint64_t seed = 1;
   int epochs = 240;
   int64_t batch = 64;

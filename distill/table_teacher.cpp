@@ -199,18 +199,29 @@ void TableTeacher::look_up(const HostBatch& batch) {
   if (!missing_.empty()) compute_missing(batch);
 }
 
+const float* TableTeacher::render(const HostBatch& batch) {
+  const NormalizeTable normalize(normalize_of(images_));
+  rendered_.resize(size_t(batch.size * images_.image_bytes()));
+  for (int64_t i = 0; i < batch.size; ++i) {
+    augment_image(images_.image(batch.indices[i]), images_.height, images_.width, images_.channels,
+                  view_at(batch.views[i]), normalize, 0, 1, rendered_.data() + i * images_.image_bytes());
+  }
+  return rendered_.data();
+}
+
 void TableTeacher::compute_missing(const HostBatch& batch) {
   const auto count = int64_t(missing_.size()), image = images_.image_bytes();
+  const float* const pixels = batch.images ? batch.images : render(batch);
   const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
   const bool gathers = usable(batch.size) && fits != sizes_.end() && *fits < batch.size;
   if (gathers) {
     for (int64_t i = 0; i < *fits; ++i) {  // filled up with the first one
-      const float* from = batch.images + missing_[size_t(i < count ? i : 0)] * image;
+      const float* from = pixels + missing_[size_t(i < count ? i : 0)] * image;
       std::copy_n(from, image, gathered_.begin() + i * image);
     }
     run(*fits, gathered_.data());
   } else {
-    run(batch.size, batch.images);
+    run(batch.size, pixels);
   }
   std::vector<int64_t> slots;
   for (int64_t i = 0; i < count; ++i) {

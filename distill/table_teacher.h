@@ -59,6 +59,8 @@ class TableTeacher {
   // The teacher on `size` images at `images`; its logits in computed_.
   void run(int64_t size, const float* images);
   void look_up(const HostBatch& batch);
+  // The batch's pixels, for a loader that left them to the device.
+  const float* render(const HostBatch& batch);
   void compute_missing(const HostBatch& batch);
   bool usable(int64_t size) const;
 
@@ -75,7 +77,7 @@ class TableTeacher {
 
   StepGraph graph_;
   Array input_, logits_;
-  std::vector<float> rows_, computed_, gathered_;
+  std::vector<float> rows_, computed_, gathered_, rendered_;
   std::vector<int64_t> missing_;  // places in the batch
   std::unique_ptr<TeacherTable> table_;
   bool told_ = false;  // that nothing is stored any more

@@ -93,8 +93,14 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                  Progress& progress, const StopSignal& stop, bool profile)
     : settings_(settings), data_(data), folder_(folder), progress_(progress), stop_(stop) {
   if (profile) profile_ = std::make_unique<Profile>();
-  device_ = Device::open({.name = settings.device, .threads = settings.threads, .profile = profile_.get()});
-  settings_.device = device_->backend().name();
+  settings_.device = resolved_device(settings.device);
+  if (settings.precision == "auto") settings_.precision = name_of(default_precision(settings_.device));
+  const Precision precision = precision_named(settings_.precision);
+  device_ = Device::open({.name = settings_.device,
+                          .threads = settings.threads,
+                          .precision = precision,
+                          .capture = !settings.eager,
+                          .profile = profile_.get()});
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
 
   student_ = make_model(settings.model, *device_,
@@ -114,16 +120,18 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
 
   schedule_ = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
                settings.schedule.factor};
-  optimizer_ = std::make_unique<Sgd>(
-      *device_, learned_parameters(*student_, *distiller_),
-      SgdOptions{settings.optimizer.lr, settings.optimizer.momentum, settings.optimizer.weight_decay});
+  optimizer_ =
+      std::make_unique<Sgd>(*device_, learned_parameters(*student_, *distiller_),
+                            SgdOptions{settings.optimizer.lr, settings.optimizer.momentum,
+                                       settings.optimizer.weight_decay, precision == Precision::fp16});
 
   const LoaderOptions loading{.batch = settings.batch,
                               .seed = settings.seed,
                               .shuffle = settings.data.shuffle,
                               .augment = augment_named(settings.data.augment),
                               .views = settings.data.views,
-                              .workers = settings.data.workers};
+                              .workers = settings.data.workers,
+                              .pixels = !DeviceBatch::renders(*device_)};
   loader_ = std::make_unique<Loader>(data.train, split_.train, loading);
   batch_ = std::make_unique<DeviceBatch>(*device_, data.train, settings.batch);
   if (teacher_) choose_teacher_source();
@@ -245,6 +253,7 @@ void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
   const bool with_teacher = teacher_ != nullptr, features = settings_.method.method().reads.features;
   std::vector<std::string> names;
   graph_->run(batch.size(), [&] {
+    batch_->render(batch);
     Tape tape(*device_);
     const Pass pass{*device_, &tape, true};
     const Var images(batch.images);
@@ -262,7 +271,7 @@ void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
     const std::vector<LossTerm> terms = distiller_->terms(inputs, pass);
     const Var loss = total(terms, pass);
     totals_->add(loss, terms, own.logits, batch.labels, pass);
-    tape.backward(loss);
+    tape.backward(loss, optimizer_->loss_scale());
     optimizer_->step();
     for (const LossTerm& t : terms) names.push_back(t.name);
   });

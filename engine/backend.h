@@ -140,6 +140,17 @@ class Backend : public Memory {
   virtual void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                    double weight_decay) = 0;
 
+  // --- mixed precision (devices that compute in 16 bits; others throw) ------------------------------------
+  // Between f32, f16 and bf16, rounded to nearest even.
+  virtual void cast(const Tensor& from, const Sink& to);
+  // Dynamic loss scaling, see kernels/loss_scale.h: looks whether the gradients are finite and moves the
+  // state (f64, of loss_scale_numbers).
+  virtual void update_loss_scale(const Tensor& gradients, const Tensor& state);
+  // As sgd, for gradients that carry the scale: they are divided by it, or the step is skipped, as
+  // update_loss_scale decided.
+  virtual void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr,
+                          double momentum, double weight_decay, const Tensor& state);
+
   // --- whole-step capture
   // ----------------------------------------------------------------------------------- Records what is
   // enqueued between begin and end instead of running it; returns a graph to replay.

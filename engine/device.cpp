@@ -1,23 +1,60 @@
 #include "engine/device.h"
 
+#include <cstdlib>
+
 #include "engine/cpu/onednn.h"
 #include "engine/cpu/portable.h"
 #include "engine/cuda/cuda.h"
 
 namespace retort {
 
-std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
-  const std::string& name = options.name;
+namespace {
+
+// Where cuDNN's plans are kept between runs.
+std::string plans_folder() {
+  const char* own = std::getenv("RETORT_CACHE");
+  if (own && *own) return text(own, "/cudnn-plans");
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  if (cache && *cache) return text(cache, "/retort/cudnn-plans");
+  return home && *home ? text(home, "/.cache/retort/cudnn-plans") : std::string();
+}
+
+std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options) {
+  if (name == "cuda") {
+    const char* by_cudnn = std::getenv("RETORT_CUDNN_BATCH_NORM");  // for measurements
+    return make_cuda({.tf32 = options.precision != Precision::fp32,
+                      .capture = options.capture,
+                      .plans = plans_folder(),
+                      .cudnn_batch_norm = by_cudnn && std::string(by_cudnn) == "1"});
+  }
+  if (name == "portable") return std::make_unique<Portable>(options.threads);
+  std::unique_ptr<Backend> onednn = make_onednn(options.threads);
+  check(onednn != nullptr, Fault::device,
+        "device onednn: this program was built without oneDNN; use --device portable");
+  return onednn;
+}
+
+}  // namespace
+
+std::string resolved_device(const std::string& name) {
   check(name == "auto" || name == "portable" || name == "onednn" || name == "cuda", Fault::usage, "device '",
         name, "' is unknown; expected auto, portable, onednn or cuda");
-  std::unique_ptr<Backend> backend;
-  if (name == "cuda" || (name == "auto" && cuda_missing().empty())) backend = make_cuda({});
-  if (!backend && name != "portable") backend = make_onednn(options.threads);
-  check(backend || name != "onednn", Fault::device,
-        "device onednn: this program was built without oneDNN; use --device portable");
-  if (!backend) backend = std::make_unique<Portable>(options.threads);
+  return name == "auto" ? available_devices().front() : name;
+}
+
+Precision default_precision(const std::string& device) {
+  return device == "cuda" ? Precision::tf32 : Precision::fp32;
+}
+
+std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
+  const std::string name = resolved_device(options.name);
+  check(name == "cuda" || options.precision == Precision::fp32, Fault::usage, "device ", name,
+        ": computes in fp32 only, not in ", name_of(options.precision),
+        "; leave --precision out or use --device cuda");
+  std::unique_ptr<Backend> backend = make_backend(name, options);
   if (options.profile) backend = make_profiled(std::move(backend), *options.profile);
-  return std::make_unique<Device>(std::move(backend), options.guard);
+  return std::make_unique<Device>(std::move(backend), options.guard, options.precision);
 }
 
 std::vector<std::string> available_devices() {
@@ -28,8 +65,11 @@ std::vector<std::string> available_devices() {
   return names;
 }
 
-Device::Device(std::unique_ptr<Backend> backend, bool guard)
-    : backend_(std::move(backend)), step_(*backend_, guard), persistent_(*backend_, guard) {}
+Device::Device(std::unique_ptr<Backend> backend, bool guard, Precision precision)
+    : backend_(std::move(backend)),
+      precision_(precision),
+      step_(*backend_, guard),
+      persistent_(*backend_, guard) {}
 
 Array Device::persistent(const Shape& shape, DType type, double value) {
   Array array(persistent_, shape, type);

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/backend.h"
+#include "engine/precision.h"
 #include "engine/profile.h"
 
 namespace retort {
@@ -15,21 +17,26 @@ struct Scalar {
 };
 
 struct DeviceOptions {
-  std::string name = "auto";   // auto | portable | onednn | cuda
-  int threads = 0;             // CPU threads, 0: as many as the CPU quota allows
-  bool guard = false;          // margins around every block, for tests; see Arena
+  std::string name = "auto";              // auto | portable | onednn | cuda
+  int threads = 0;                        // CPU threads, 0: as many as the CPU quota allows
+  Precision precision = Precision::fp32;  // of images and convolutions
+  bool capture = true;  // steps may be captured, where the backend can; false: every step is eager
+  bool guard = false;   // margins around every block, for tests; see Arena
   Profile* profile = nullptr;  // notes every kernel; must outlive the device
 };
 
 class Device {
  public:
   // Throws Error(Fault::device) if the backend is not available here, Error(Fault::usage) for an unknown
-  // name.
+  // name or a precision that the backend does not have: the CPU's have fp32 only, and tf32 is not taken for
+  // it.
   static std::unique_ptr<Device> open(const DeviceOptions& options);
 
-  explicit Device(std::unique_ptr<Backend> backend, bool guard = false);
+  explicit Device(std::unique_ptr<Backend> backend, bool guard = false,
+                  Precision precision = Precision::fp32);
 
   Backend& backend() { return *backend_; }
+  Precision precision() const { return precision_; }
   // Rewound at each step; what a pass makes lives here.
   Arena& step_arena() { return step_; }
   // Parameters, statistics, optimizer state, batches.
@@ -42,10 +49,17 @@ class Device {
 
  private:
   std::unique_ptr<Backend> backend_;
+  const Precision precision_;
   Arena step_, persistent_;
   std::vector<Array> scalar_blocks_;  // scalars share blocks
   int scalars_in_last_block_ = 0;
 };
+
+// The backend that open() takes for a name: what "auto" means here, the name itself otherwise.
+std::string resolved_device(const std::string& name);
+
+// What a run computes in where nothing else is asked for: tf32 on cuda, fp32 elsewhere.
+Precision default_precision(const std::string& device);
 
 // The names that open() knows here, best first, for messages.
 std::vector<std::string> available_devices();

@@ -1,4 +1,5 @@
-// IEEE 754 binary16 in memory: conversion from and to float, rounding to nearest even.
+// 16-bit floating-point numbers in memory, IEEE 754 binary16 and bfloat16: conversion from and to float,
+// rounding to nearest even.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -26,6 +27,17 @@ inline float float_of(uint16_t half) {
   if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
   const float magnitude = float(mantissa) * 0x1p-24f;
   return sign ? -magnitude : magnitude;
+}
+
+// The upper half of a float.
+inline uint16_t bfloat_of(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);  // NaN stays one
+  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+inline float float_of_bfloat(uint16_t x) {
+  return std::bit_cast<float>(uint32_t(x) << 16);
 }
 
 }  // namespace retort

@@ -1,5 +1,7 @@
 #include "engine/optim.h"
 
+#include "engine/kernels/loss_scale.h"
+
 namespace retort {
 
 Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const SgdOptions& options)
@@ -33,12 +35,25 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
     offset += rounded(value.tensor.size());
   }
   rate_ = device.scalar(options.learning_rate);
+  if (options.loss_scaling) {
+    loss_scale_state_ = device.persistent({loss_scale_numbers}, DType::f64);
+    double state[loss_scale_numbers] = {};
+    state[loss_scale_value] = first_loss_scale;
+    device.backend().upload(loss_scale_state_, state);
+    loss_scale_ = {{loss_scale_state_.tensor.as<double>() + loss_scale_value, {1}, DType::f64}};
+  }
 }
 
 void Sgd::step() {
   for (const NamedParameter& p : parameters_) {
     check(p.parameter->received, "Sgd::step: parameter ", p.name,
           " received no gradient; does the loss use it?");
+  }
+  if (loss_scale()) {
+    device_.backend().update_loss_scale(gradients_, loss_scale_state_);
+    device_.backend().scaled_sgd(values_, gradients_, momentum_, rate_.value, options_.momentum,
+                                 options_.weight_decay, loss_scale_state_);
+    return;
   }
   device_.backend().sgd(values_, gradients_, momentum_, rate_.value, options_.momentum,
                         options_.weight_decay);
@@ -51,6 +66,7 @@ std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {
     const auto offset = static_cast<char*>(value.data) - static_cast<char*>(values_.tensor.data);
     result.push_back({p.name, {static_cast<char*>(momentum_.tensor.data) + offset, value.shape, value.type}});
   }
+  if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
   return result;
 }
 

@@ -17,6 +17,7 @@ struct SgdOptions {
   double learning_rate = 0.05;
   double momentum = 0.9;
   double weight_decay = 5e-4;
+  bool loss_scaling = false;  // dynamic, see kernels/loss_scale.h: for gradients in f16
 };
 
 // torch.optim.SGD without Nesterov and dampening; weight decay on every parameter. The parameters' values and
@@ -29,7 +30,12 @@ class Sgd {
   // One step over all parameters; throws naming the first that got no gradient in the last backward pass.
   void step();
 
-  // Optimizer state, for checkpoints: one momentum tensor for each parameter, shaped as it is.
+  // What the loss has to be multiplied by before the backward pass (see Tape::backward); null without loss
+  // scaling.
+  const Scalar* loss_scale() const { return loss_scale_.value ? &loss_scale_ : nullptr; }
+
+  // Optimizer state, for checkpoints: one momentum tensor for each parameter, shaped as it is, and with loss
+  // scaling its state as "loss_scale".
   std::vector<std::pair<std::string, Tensor>> momenta() const;
   const Tensor& values() const { return values_; }
 
@@ -39,6 +45,8 @@ class Sgd {
   std::vector<NamedParameter> parameters_;
   Array values_, gradients_, momentum_;
   Scalar rate_;
+  Array loss_scale_state_;
+  Scalar loss_scale_;
 };
 
 // Learning rate of an epoch counted from 1: base * factor^(number of milestones below the epoch).

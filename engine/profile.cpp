@@ -169,6 +169,19 @@ class Profiled : public Backend {
           [&] { inner_->sgd(w, g, v, lr, momentum, weight_decay); });
   }
 
+  void cast(const Tensor& from, const Sink& to) override {
+    timed({"cast", from.shape, {}, {}, 0, 0, 0, bytes(from, to)}, [&] { inner_->cast(from, to); });
+  }
+  void update_loss_scale(const Tensor& gradients, const Tensor& state) override {
+    timed({"update_loss_scale", gradients.shape, {}, {}, 0, 0, 0, bytes(gradients)},
+          [&] { inner_->update_loss_scale(gradients, state); });
+  }
+  void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
+                  double weight_decay, const Tensor& state) override {
+    timed({"scaled_sgd", w.shape, {}, {}, 0, 0, 0, 2 * bytes(w, v) + bytes(g)},
+          [&] { inner_->scaled_sgd(w, g, v, lr, momentum, weight_decay, state); });
+  }
+
  private:
   template <class F>
   void timed(ProfiledCall call, const F& f) {

@@ -18,4 +18,9 @@ void with_real_type(DType type, const char* operation, F f) {
   }
 }
 
+// What sums over elements of a type are kept in: f32 for those of 16 bits.
+inline DType wide_type(DType type) {
+  return type == DType::f16 || type == DType::bf16 ? DType::f32 : type;
+}
+
 }  // namespace retort

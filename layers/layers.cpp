@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "engine/types.h"
+
 namespace retort {
 
 Conv2d::Conv2d(Device& device, int64_t in, int64_t out, const ConvOptions& options, DType type)
@@ -94,8 +96,11 @@ void ConvBn::fold(Device& device) {
     b[k] = beta[k] + (b[k] - mean[k]) * scale;
   }
   if (!folded_weight_) {
-    folded_weight_ = device.persistent(conv.weight.value.tensor.shape, conv.weight.value.tensor.type);
-    folded_bias_ = device.persistent(bn.bias.value.tensor.shape, bn.bias.value.tensor.type);
+    // Rounded once here rather than in every pass.
+    const DType type = conv.weight.value.tensor.type, images = image_type(device.precision());
+    const DType folded = type == wide_type(images) ? images : type;
+    folded_weight_ = device.persistent(conv.weight.value.tensor.shape, folded);
+    folded_bias_ = device.persistent(bn.bias.value.tensor.shape, folded);
   }
   write_values(device, folded_weight_, w);
   write_values(device, folded_bias_, b);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "engine/half.h"
 #include "engine/random.h"
 #include "engine/types.h"
 
@@ -36,8 +37,23 @@ void Visitor::on_parameter(const std::string&, Parameter&, Init) {}
 void Visitor::on_buffer(const std::string&, Array&, Init) {}
 void Visitor::on_module(const std::string&, Module&) {}
 
+namespace {
+
+bool is_16_bit(DType type) {
+  return type == DType::f16 || type == DType::bf16;
+}
+
+}  // namespace
+
 std::vector<double> read_values(Device& device, const Tensor& tensor) {
   std::vector<double> values(size_t(tensor.size()));
+  if (is_16_bit(tensor.type)) {
+    std::vector<uint16_t> host(values.size());
+    device.backend().download(host.data(), tensor);
+    for (size_t i = 0; i < host.size(); ++i)
+      values[i] = tensor.type == DType::f16 ? float_of(host[i]) : float_of_bfloat(host[i]);
+    return values;
+  }
   with_real_type(tensor.type, "read_values", [&]<class T>() {
     std::vector<T> host(values.size());
     device.backend().download(host.data(), tensor);
@@ -49,6 +65,12 @@ std::vector<double> read_values(Device& device, const Tensor& tensor) {
 void write_values(Device& device, const Tensor& tensor, const std::vector<double>& values) {
   check(int64_t(values.size()) == tensor.size(), "write_values: ", values.size(), " values for ",
         tensor.shape);
+  if (is_16_bit(tensor.type)) {
+    std::vector<uint16_t> host(values.size());
+    for (size_t i = 0; i < host.size(); ++i)
+      host[i] = tensor.type == DType::f16 ? half_of(float(values[i])) : bfloat_of(float(values[i]));
+    return device.backend().upload(tensor, host.data());
+  }
   with_real_type(tensor.type, "write_values", [&]<class T>() {
     const std::vector<T> host(values.begin(), values.end());
     device.backend().upload(tensor, host.data());

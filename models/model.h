@@ -21,7 +21,9 @@ class Model : public Module {
  public:
   // images: N,side,side,3, normalised.
   virtual Outputs forward(const Var& images, const Pass& pass, bool features = false) = 0;
-  Var operator()(const Var& images, const Pass& pass) { return forward(images, pass).logits; }
+  // forward() in the device's precision: the images are rounded to it, all outputs are f32 again.
+  Outputs run(const Var& images, const Pass& pass, bool features = false);
+  Var operator()(const Var& images, const Pass& pass) { return run(images, pass).logits; }
 
   std::string name;
   int64_t classes = 0;

@@ -340,6 +340,30 @@ TEST(Train, SeveralSeeds) {
   EXPECT_DOUBLE_EQ(result["best"],
                    (result["runs"][0]["best"].get<double>() + result["runs"][1]["best"].get<double>()) / 2);
   EXPECT_NE(result["runs"][0]["weights_hash"], result["runs"][1]["weights_hash"]);
+
+  // Side by side they end at the same weights.
+  arguments = training("b");
+  arguments.insert(arguments.end(), {"--seed", "5", "--seeds", "3", "--parallel", "2", "--json"});
+  const Outcome together = run(arguments, work);
+  ASSERT_EQ(together.code, 0) << together.err;
+  const json both = json::parse(together.out);
+  ASSERT_EQ(both["runs"].size(), 3u);
+  for (size_t i : {0u, 1u}) EXPECT_EQ(both["runs"][i]["weights_hash"], result["runs"][i]["weights_hash"]);
+}
+
+TEST(Train, APrecisionThatTheDeviceDoesNotHave) {
+  TempFolder work;
+  for (const char* precision : {"tf32", "bf16"}) {
+    std::vector<std::string> arguments = training("a");
+    arguments.insert(arguments.end(), {"--device", "portable", "--precision", precision});
+    expect_contains(failure(2, arguments, work), "computes in fp32 only");
+    EXPECT_FALSE(std::filesystem::exists(work / "a"));
+  }
+  std::vector<std::string> arguments = training("a");
+  arguments.insert(arguments.end(), {"--device", "portable", "--eager"});
+  const Outcome outcome = run(arguments, work);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  expect_contains(content_of(work / "a/config.toml"), "precision = \"fp32\"");
 }
 
 TEST(Train, ALossThatIsNotFiniteExitsWith5) {

@@ -71,6 +71,11 @@ class Portable : public Backend {
   void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
            double weight_decay) override;
 
+  void cast(const Tensor& from, const Sink& to) override;
+  void update_loss_scale(const Tensor& gradients, const Tensor& state) override;
+  void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
+                  double weight_decay, const Tensor& state) override;
+
   // This backend's threads and scratch for what cuts work into tasks itself.
   const Workers& workers() const { return workers_; }
 

@@ -21,9 +21,18 @@ void Cuda::conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, cons
                   const Tensor& y) {
   if (!depthwise(w.shape, spec) && cudnn_.conv_forward(x, w, spec, epilogue, y)) return;
   check(x.type == w.type && x.type == y.type, "conv2d: x ", x.type, ", w ", w.type, ", y ", y.type);
+  const float* bias = nullptr;
+  if (epilogue.bias && epilogue.bias.type != DType::f32) {
+    float* wide = static_cast<float*>(scratch(size_t(epilogue.bias.size()) * sizeof(float)));
+    check_cuda(cast_kernel(stream_.get(), epilogue.bias.type, epilogue.bias.data, DType::f32, wide,
+                           epilogue.bias.size(), false),
+               "conv2d: bias ", epilogue.bias.shape, " ", epilogue.bias.type);
+    bias = wide;
+  } else if (epilogue.bias) {
+    bias = epilogue.bias.as<float>();
+  }
   check_cuda(direct_convolution_kernel(stream_.get(), x.type, conv_shape(x.shape, w.shape, y.shape, spec),
-                                       x.data, w.data, epilogue.bias ? epilogue.bias.as<float>() : nullptr,
-                                       epilogue.add.data, epilogue.relu, y.data),
+                                       x.data, w.data, bias, epilogue.add.data, epilogue.relu, y.data),
              "conv2d of x ", x.shape, " and w ", w.shape, " ", x.type);
 }
 

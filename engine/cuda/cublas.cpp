@@ -84,7 +84,7 @@ void Cublas::product(const float* a, bool transpose_a, const float* b, bool tran
 
 std::string Cublas::missing() {
   try {
-    DynamicLibrary library(what(), {file()});
+    static const DynamicLibrary kept(what(), {file()});  // loading it again is quick then
     return {};
   } catch (const Error& error) {
     return error.what();

@@ -11,6 +11,7 @@ struct CudaOptions {
   bool tf32 =
       false;  // convolutions of f32 operands may round them to 10 bits of mantissa for the tensor cores
   bool deterministic = true;  // the same bits in every run
+  bool capture = true;        // steps may be captured
   std::string plans;          // folder where cuDNN's plans are kept; empty: nowhere
   // Batch norm by cuDNN where it can (its engines are compiled in the first step, which takes seconds for
   // each shape) instead of own kernels.

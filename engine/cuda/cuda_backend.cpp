@@ -64,8 +64,11 @@ cudaDeviceProp device_properties() {
 }  // namespace
 
 std::string cuda_missing() {
-  if (const std::string said = device_missing(nullptr); !said.empty()) return said;
-  return libraries_missing();
+  static const std::string missing = [] {
+    const std::string said = device_missing(nullptr);
+    return said.empty() ? libraries_missing() : said;
+  }();
+  return missing;
 }
 
 std::unique_ptr<Backend> make_cuda(const CudaOptions& options) {

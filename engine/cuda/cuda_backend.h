@@ -83,8 +83,13 @@ class Cuda final : public Backend {
   void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
            double weight_decay) override;
 
+  void cast(const Tensor& from, const Sink& to) override;
+  void update_loss_scale(const Tensor& gradients, const Tensor& state) override;
+  void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
+                  double weight_decay, const Tensor& state) override;
+
   // capture.cpp
-  bool can_capture() const override { return true; }
+  bool can_capture() const override { return options_.capture; }
   void begin_capture() override;
   int end_capture() override;
   void replay(int graph) override;

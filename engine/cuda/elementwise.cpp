@@ -1,5 +1,6 @@
 // Element-wise ops, sums, matrices, optimizer: shapes checked, kernels called.
 #include "engine/cuda/cuda_backend.h"
+#include "engine/kernels/loss_scale.h"
 
 namespace retort {
 
@@ -131,6 +132,29 @@ void Cuda::sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& 
   check_cuda(sgd_kernel(stream_.get(), w.as<float>(), g.as<float>(), v.as<float>(), lr.as<double>(),
                         float(momentum), float(weight_decay), w.size()),
              "sgd of ", w.shape);
+}
+
+void Cuda::cast(const Tensor& from, const Sink& to) {
+  check(from.size() == to.to.size(), "cast: ", from.shape, " to ", to.to.shape);
+  check_cuda(
+      cast_kernel(stream_.get(), from.type, from.data, to.to.type, to.to.data, from.size(), to.accumulates()),
+      "cast of ", from.shape, " ", from.type, " to ", to.to.type);
+}
+
+void Cuda::update_loss_scale(const Tensor& gradients, const Tensor& state) {
+  check(state.size() == loss_scale_numbers, "update_loss_scale: the state has shape ", state.shape);
+  check_cuda(
+      update_loss_scale_kernel(stream_.get(), gradients.as<float>(), state.as<double>(), gradients.size()),
+      "update_loss_scale from ", gradients.shape);
+}
+
+void Cuda::scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
+                      double weight_decay, const Tensor& state) {
+  check(g.size() == w.size() && v.size() == w.size(), "scaled_sgd: weights ", w.shape, ", gradients ",
+        g.shape, ", momenta ", v.shape);
+  check_cuda(scaled_sgd_kernel(stream_.get(), w.as<float>(), g.as<float>(), v.as<float>(), lr.as<double>(),
+                               float(momentum), float(weight_decay), state.as<double>(), w.size()),
+             "scaled_sgd of ", w.shape);
 }
 
 }  // namespace retort

@@ -1,72 +1,29 @@
 // Element-wise kernels; the formulas are those of engine/kernels/elementwise.h.
 #include "engine/cuda/elements.cuh"
 #include "engine/cuda/kernels.h"
+#include "engine/kernels/loss_scale.h"
 
 namespace retort {
 
 namespace {
 
-// One kernel for all kinds: the switch is the same for all threads, and the memory is what takes the time.
+// One kernel for all kinds: the choice is the same for all threads, and the memory is what takes the time.
 __device__ __forceinline__ float unary_value(const UnaryOp& op, float x) {
-  switch (op.kind) {
-    case Unary::relu:
-      return UnaryFormula<Unary::relu>{}.value(x);
-    case Unary::exp:
-      return UnaryFormula<Unary::exp>{}.value(x);
-    case Unary::log:
-      return UnaryFormula<Unary::log>{}.value(x);
-    case Unary::sqrt:
-      return UnaryFormula<Unary::sqrt>{}.value(x);
-    case Unary::square:
-      return UnaryFormula<Unary::square>{}.value(x);
-    case Unary::abs:
-      return UnaryFormula<Unary::abs>{}.value(x);
-    case Unary::sigmoid:
-      return UnaryFormula<Unary::sigmoid>{}.value(x);
-    case Unary::reciprocal:
-      return UnaryFormula<Unary::reciprocal>{}.value(x);
-    case Unary::affine:
-      return UnaryFormula<Unary::affine>{op.scale, op.shift}.value(x);
-  }
-  return 0;
+  float y = 0;
+  with_formula(op, [&](auto formula) { y = formula.value(x); });
+  return y;
 }
 
 __device__ __forceinline__ float unary_derivative(const UnaryOp& op, float x, float y) {
-  switch (op.kind) {
-    case Unary::relu:
-      return UnaryFormula<Unary::relu>{}.derivative(x, y);
-    case Unary::exp:
-      return UnaryFormula<Unary::exp>{}.derivative(x, y);
-    case Unary::log:
-      return UnaryFormula<Unary::log>{}.derivative(x, y);
-    case Unary::sqrt:
-      return UnaryFormula<Unary::sqrt>{}.derivative(x, y);
-    case Unary::square:
-      return UnaryFormula<Unary::square>{}.derivative(x, y);
-    case Unary::abs:
-      return UnaryFormula<Unary::abs>{}.derivative(x, y);
-    case Unary::sigmoid:
-      return UnaryFormula<Unary::sigmoid>{}.derivative(x, y);
-    case Unary::reciprocal:
-      return UnaryFormula<Unary::reciprocal>{}.derivative(x, y);
-    case Unary::affine:
-      return UnaryFormula<Unary::affine>{op.scale, op.shift}.derivative(x, y);
-  }
-  return 0;
+  float slope = 0;
+  with_formula(op, [&](auto formula) { slope = formula.derivative(x, y); });
+  return slope;
 }
 
 __device__ __forceinline__ float binary_value(Binary op, float a, float b) {
-  switch (op) {
-    case Binary::add:
-      return BinaryFormula<Binary::add>{}.value(a, b);
-    case Binary::sub:
-      return BinaryFormula<Binary::sub>{}.value(a, b);
-    case Binary::mul:
-      return BinaryFormula<Binary::mul>{}.value(a, b);
-    case Binary::div:
-      return BinaryFormula<Binary::div>{}.value(a, b);
-  }
-  return 0;
+  float y = 0;
+  with_formula(op, [&](auto formula) { y = formula.value(a, b); });
+  return y;
 }
 
 template <class T>
@@ -233,6 +190,23 @@ cudaError_t sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, 
   return launch_each(stream, n, [=] __device__(int64_t i) {
     sgd_step(w[i], g[i], v[i], float(*lr), momentum, weight_decay);
   });
+}
+
+cudaError_t scaled_sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
+                              float momentum, float weight_decay, const double* loss_scale, int64_t n) {
+  return launch_each(stream, n, [=] __device__(int64_t i) {
+    const float factor = float(loss_scale[loss_scale_factor]);
+    if (factor != 0) sgd_step(w[i], g[i] * factor, v[i], float(*lr), momentum, weight_decay);
+  });
+}
+
+// Threads that find something all write the same number.
+cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, double* state, int64_t n) {
+  const cudaError_t status = launch_each(stream, n, [=] __device__(int64_t i) {
+    if (!is_finite(g[i])) state[loss_scale_not_finite] = 1;
+  });
+  if (status != cudaSuccess) return status;
+  return launch_each(stream, 1, [=] __device__(int64_t) { update_loss_scale(state); });
 }
 
 }  // namespace retort

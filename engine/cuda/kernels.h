@@ -46,6 +46,10 @@ cudaError_t spread_bias_kernel(cudaStream_t stream, const float* bias, float* c,
                                int64_t columns, bool accumulate);
 cudaError_t sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
                        float momentum, float weight_decay, int64_t n);
+// As sgd_kernel with g times the factor of the loss scale's state; nothing where that is 0.
+cudaError_t scaled_sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
+                              float momentum, float weight_decay, const double* loss_scale, int64_t n);
+cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, double* state, int64_t n);
 
 // --- reduce.cu --------------------------------------------------------------------------------------------
 size_t sum_all_scratch(int64_t n);

@@ -65,7 +65,7 @@ struct BinaryFormula {
 
 // Calls f with the formula object of op.
 template <class F>
-void with_formula(const UnaryOp& op, F f) {
+RETORT_HD void with_formula(const UnaryOp& op, F f) {
   switch (op.kind) {
     case Unary::relu:
       return f(UnaryFormula<Unary::relu>{op.scale, op.shift});
@@ -93,7 +93,7 @@ void with_formula(const UnaryOp& op, F f) {
 }
 
 template <class F>
-void with_formula(Binary op, F f) {
+RETORT_HD void with_formula(Binary op, F f) {
   switch (op) {
     case Binary::add:
       return f(BinaryFormula<Binary::add>{});

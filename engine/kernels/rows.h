@@ -271,5 +271,6 @@ struct TopKRow {
   X(retort::GramRow<T>) X(retort::GramGradientRow<T>)
 #define RETORT_ENGINE_ROW_KERNELS(X)      \
   RETORT_ENGINE_ROW_KERNELS_OF(X, float)  \
-  RETORT_ENGINE_ROW_KERNELS_OF(X, double)
+  RETORT_ENGINE_ROW_KERNELS_OF(X, double) \
+  X(retort::ShuffleRow<uint16_t>)
 // clang-format on

@@ -1,4 +1,5 @@
 #include "engine/ops/ops.h"
+#include "engine/types.h"
 
 namespace retort {
 
@@ -9,7 +10,7 @@ Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Conv2dS
         ", expected N,H,W,C and K,R,S,C/groups");
   check(spec.stride >= 1 && spec.pad >= 0 && spec.groups >= 1, op, ": stride ", spec.stride, ", pad ",
         spec.pad, ", groups ", spec.groups, " are out of range");
-  check(x.type == w.type, op, ": x is ", x.type, ", w is ", w.type);
+  check(w.type == x.type || w.type == wide_type(x.type), op, ": x is ", x.type, ", w is ", w.type);
   check(w.shape[3] * spec.groups == x.shape[3] && w.shape[0] % spec.groups == 0, op, ": x ", x.shape,
         " with w ", w.shape, " in ", spec.groups, " groups");
   const int64_t height = (x.shape[1] + 2 * spec.pad - w.shape[1]) / spec.stride + 1;
@@ -19,6 +20,14 @@ Shape conv_shape(const char* op, const Tensor& x, const Tensor& w, const Conv2dS
   return {x.shape[0], height, width, w.shape[0]};
 }
 
+// The weights as the kernels take them: rounded where x has 16 bits and they are f32.
+Var in_type_of(const Pass& pass, const Var& w, const Var& x) {
+  if (w.type() == x.type()) return w;
+  Var rounded = pass.make(w.shape(), x.type());
+  pass.backend().cast(w, rounded);
+  return rounded;
+}
+
 }  // namespace
 
 Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec,
@@ -26,8 +35,9 @@ Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const 
   Var y = pass.make(conv_shape("conv2d", x, w, spec), x.type());
   check(!bias || bias.tensor().size() == w.shape()[0], "conv2d: bias ", bias.shape(), " for w ", w.shape());
   check(!add || add.shape() == y.shape(), "conv2d: add ", add.shape(), " to ", y.shape());
-  pass.backend().conv2d(x, w, spec, {bias, add, false}, y);
-  pass.record("conv2d", y, {x, w, bias, add}, [x, w, spec](const Tensor& dy, Grads& g) {
+  const Var weights = in_type_of(pass, w, x);
+  pass.backend().conv2d(x, weights, spec, {bias, add, false}, y);
+  pass.record("conv2d", y, {x, w, bias, add}, [x, w = weights, spec](const Tensor& dy, Grads& g) {
     if (g.wants(1)) g.backend().conv2d_weight_gradient(x, dy, spec, g.sink(1));
     if (g.wants(2)) g.backend().reduce_sum(dy, 1.0, g.sink(2));
     if (g.wants(0)) g.backend().conv2d_input_gradient(dy, w, spec, g.sink(0));
@@ -63,7 +73,7 @@ Var conv2d_fused(const Pass& pass, const Var& x, const Var& w, const Var& bias, 
   check(!pass.tape, "conv2d_fused: has no gradient; use conv2d and batch_norm under a tape");
   Var y = pass.make(conv_shape("conv2d_fused", x, w, spec), x.type());
   check(!add || add.shape() == y.shape(), "conv2d_fused: add ", add.shape(), " to ", y.shape());
-  pass.backend().conv2d(x, w, spec, {bias, add, relu}, y);
+  pass.backend().conv2d(x, in_type_of(pass, w, x), spec, {bias, add, relu}, y);
   return y;
 }
 

@@ -49,6 +49,14 @@ Var smooth_l1(const Pass& pass, const Var& x) {
   return unary(pass, {Unary::smooth_l1}, x);
 }
 
+Var cast(const Pass& pass, const Var& x, DType type) {
+  if (x.type() == type) return x;
+  Var y = pass.make(x.shape(), type);
+  pass.backend().cast(x, y);
+  pass.record("cast", y, {x}, [](const Tensor& dy, Grads& g) { g.backend().cast(dy, g.sink(0)); });
+  return y;
+}
+
 Var scale_by(const Pass& pass, const Var& x, const Scalar& scalar, double factor) {
   Var y = pass.make(x.shape(), x.type());
   pass.backend().scale_by(x, scalar.value, factor, y);

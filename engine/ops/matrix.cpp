@@ -39,6 +39,7 @@ Var matmul(const Pass& pass, const Var& a, const Var& b, bool ta, bool tb) {
 }
 
 Var linear(const Pass& pass, const Var& x, const Var& w, const Var& bias) {
+  if (x.type() != w.type()) return linear(pass, cast(pass, x, w.type()), w, bias);
   check_matrix("linear", x);
   check_matrix("linear", w);
   check(x.shape()[1] == w.shape()[1] && (!bias || bias.tensor().size() == w.shape()[0]), "linear: x ",

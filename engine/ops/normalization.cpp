@@ -14,9 +14,9 @@ Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta
         " has one value per channel; training needs more than one");
   Var y = pass.make(x.shape(), x.type());
   Var mean = Var(running_mean);
-  const Var inverse_std = pass.make({channels}, x.type());
+  const Var inverse_std = pass.make({channels}, gamma.type());
   if (pass.training) {
-    mean = pass.make({channels}, x.type());
+    mean = pass.make({channels}, gamma.type());
     pass.backend().batch_norm_train(x, gamma, beta, add, spec, running_mean, running_var, mean, inverse_std,
                                     y);
   } else {

@@ -1,6 +1,9 @@
 // The differentiable ops: the list a user reads. Each computes its value with the pass's backend and records
 // its pullback; forward and pullback stand side by side in ops/*.cpp. Every op is defined for f32 and (on the
 // portable backend) f64, and throws Error(Fault::internal) naming itself and the shapes if they do not fit.
+// Where the backend computes in 16 bits (cuda), convolution, batch norm, pooling, unary ops, add, sub, mul, div and
+// the ops of shape take images of f16 and bf16; parameters and statistics stay f32, which the convolution rounds, and
+// global_average_pool gives f32.
 #pragma once
 #include "engine/autograd.h"
 
@@ -68,6 +71,8 @@ Var affine(const Pass& pass, const Var& x, double scale, double shift = 0);
 Var at_least(const Pass& pass, const Var& x, double least);
 // x^2 / 2 where |x| < 1, else |x| - 1/2.
 Var smooth_l1(const Pass& pass, const Var& x);
+// The same values in another type; x itself where it has it.
+Var cast(const Pass& pass, const Var& x, DType type);
 // x * factor * scalar, with a value that changes between steps.
 Var scale_by(const Pass& pass, const Var& x, const Scalar& scalar, double factor = 1);
 

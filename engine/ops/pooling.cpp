@@ -26,7 +26,7 @@ Var pool2d(const Pass& pass, const Var& x, const Pool2dSpec& spec) {
 
 Var global_average_pool(const Pass& pass, const Var& x) {
   check(x.shape().rank() == 4, "global_average_pool: x has shape ", x.shape(), ", expected N,H,W,C");
-  Var y = pass.make({x.shape()[0], x.shape()[3]}, x.type());
+  Var y = pass.make({x.shape()[0], x.shape()[3]}, wide_type(x.type()));
   pass.backend().global_average(x, y);
   pass.record("global_average_pool", y, {x},
               [](const Tensor& dy, Grads& g) { g.backend().global_average_gradient(dy, g.sink(0)); });

@@ -4,6 +4,18 @@
 
 namespace retort {
 
+namespace {
+
+// Elements are moved as they are, whatever their 16 bits mean.
+void shuffle_16_bits(Backend& backend, const Tensor& x, const Tensor& y, int64_t groups, int64_t size) {
+  launch_rows(backend,
+              ShuffleRow<uint16_t>{static_cast<const uint16_t*>(x.data), static_cast<uint16_t*>(y.data),
+                                   groups, size},
+              x.shape.rows());
+}
+
+}  // namespace
+
 Var reshape(const Pass& pass, const Var& x, const Shape& shape) {
   Var y = x.reshaped(shape);
   pass.record("reshape", y, {x}, [](const Tensor& dy, Grads& g) {
@@ -104,6 +116,18 @@ Var channel_shuffle(const Pass& pass, const Var& x, int64_t groups) {
         " groups of the columns of ", x.shape());
   const int64_t size = x.shape().last() / groups;
   Var y = pass.make(x.shape(), x.type());
+  if (wide_type(x.type()) != x.type()) {
+    shuffle_16_bits(pass.backend(), x, y, groups, size);
+    pass.record("channel_shuffle", y, {x}, [groups, size](const Tensor& dy, Grads& g) {
+      // The shuffle that undoes it.
+      const Sink dx = g.sink(0);
+      if (!dx.accumulates()) return shuffle_16_bits(g.backend(), dy, dx.to, size, groups);
+      const Array back = g.scratch(dy.shape, dy.type);
+      shuffle_16_bits(g.backend(), dy, back, size, groups);
+      g.backend().copy(back, dx);
+    });
+    return y;
+  }
   with_real_type(x.type(), "channel_shuffle", [&]<class T>() {
     launch_rows(pass.backend(), ShuffleRow<T>{x.tensor().as<T>(), y.tensor().as<T>(), groups, size},
                 x.shape().rows());
