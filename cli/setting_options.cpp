@@ -38,7 +38,7 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
   options.text("--config", "FILE", "settings from TOML (a recipe, or a run's config.toml)", config_);
   options.value("--set", "KEY=VALUE", "any key, as method.stages=5; comes last; repeatable",
                 [this](const std::string& given) { sets_.push_back(given); });
-  options.flag("--keys", "list every key of --set with its default and meaning", keys_);
+  options.flag("--keys", "list the keys of --set", keys_);
 }
 
 RunSettings SettingOptions::settings() const {

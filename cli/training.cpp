@@ -121,13 +121,13 @@ int run_training(Options options, const Arguments& arguments) {
   std::string out, resume;
   int64_t seeds = 1, parallel = 1;
   bool force = false, json = false, profile = false;
-  options.integer("--seeds", "runs, seeds counting up", seeds, 1);
+  options.integer("--seeds", "runs, one per seed", seeds, 1);
   options.integer("--parallel", "seeds at once", parallel, 1);
   options.flag("--json", "result as JSON", json);
   options.text("--out", "DIR", "run's folder (runs/MODEL-METHOD-seedN)", out);
   options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
-  options.text("--resume", "DIR", "go on with a run; all settings are the run's", resume);
+  options.text("--resume", "DIR", "go on with a run", resume);
   if (!options.parse(arguments) || setting_options.show_keys()) return 0;
 
   std::vector<std::string> command_line = {"retort", options.command()};

@@ -107,6 +107,8 @@ void check_method(const MethodSettings& method, int64_t classes) {
 
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
   std::vector<std::string> notes = resolve(settings);
+  if (settings.precision != "auto")
+    check_precision(resolved_device(settings.device), precision_named(settings.precision));
   const int64_t classes = session.data(settings.data.spec).train.classes;
   const auto device = Device::open({.name = "portable", .threads = 1});
   const MethodInfo::Reads& reads = settings.method.method().reads;

@@ -47,11 +47,15 @@ Precision default_precision(const std::string& device) {
   return device == "cuda" ? Precision::tf32 : Precision::fp32;
 }
 
+void check_precision(const std::string& device, Precision precision) {
+  check(device == "cuda" || precision == Precision::fp32, Fault::usage, "device ", device,
+        ": computes in fp32 only, not in ", name_of(precision),
+        "; leave --precision out or use --device cuda");
+}
+
 std::unique_ptr<Device> Device::open(const DeviceOptions& options) {
   const std::string name = resolved_device(options.name);
-  check(name == "cuda" || options.precision == Precision::fp32, Fault::usage, "device ", name,
-        ": computes in fp32 only, not in ", name_of(options.precision),
-        "; leave --precision out or use --device cuda");
+  check_precision(name, options.precision);
   std::unique_ptr<Backend> backend = make_backend(name, options);
   if (options.profile) backend = make_profiled(std::move(backend), *options.profile);
   return std::make_unique<Device>(std::move(backend), options.guard, options.precision);

@@ -61,6 +61,9 @@ std::string resolved_device(const std::string& name);
 // What a run computes in where nothing else is asked for: tf32 on cuda, fp32 elsewhere.
 Precision default_precision(const std::string& device);
 
+// Fault::usage where the backend of a resolved name does not compute in the precision.
+void check_precision(const std::string& device, Precision precision);
+
 // The names that open() knows here, best first, for messages.
 std::vector<std::string> available_devices();
 

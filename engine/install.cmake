@@ -40,8 +40,11 @@ retort_configure_pc(retort-infer ${PROJECT_SOURCE_DIR}/engine/infer)
 # Everything else, once it is defined.
 function(retort_install_libraries)
   set(RETORT_PC_PRIVATE "")
-  if(TARGET DNNL::dnnl)
+  if(RETORT_HAS_ONEDNN)
     set(RETORT_PC_PRIVATE "-ldnnl")
+  endif()
+  if(RETORT_HAS_CUDA)
+    string(APPEND RETORT_PC_PRIVATE " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt")
   endif()
   retort_configure_pc(retort ${PROJECT_SOURCE_DIR}/engine)
   install(TARGETS retort_engine retort_layers retort_models retort_datasets retort_distill EXPORT retort

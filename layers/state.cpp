@@ -7,7 +7,7 @@
 
 #include "engine/nearest.h"
 #include "engine/types.h"
-#include "layers/half.h"
+#include "engine/half.h"
 
 namespace retort {
 
@@ -146,10 +146,10 @@ void from_file(Device& device, const HostTensor& file, const Tensor& tensor) {
       read.operator()<double>([](double v) { return v; });
       break;
     case DType::f16:
-      read.operator()<uint16_t>([](uint16_t v) { return double(from_f16(v)); });
+      read.operator()<uint16_t>([](uint16_t v) { return double(float_of(v)); });
       break;
     case DType::bf16:
-      read.operator()<uint16_t>([](uint16_t v) { return double(from_bf16(v)); });
+      read.operator()<uint16_t>([](uint16_t v) { return double(float_of_bfloat(v)); });
       break;
     default:
       read.operator()<float>([](float v) { return double(v); });

@@ -82,7 +82,7 @@ TEST(ExportToC, EveryKindOfNodeGivesTheLibrarysLogits) {
 
 TEST(ExportToC, AModelGivesItsLogits) {
   const auto device = Device::open({.name = "portable", .threads = 1});
-  const auto model = make_model("resnet8", *device, {.classes = 10});
+  const auto model = make_model("resnet8", *device, {.classes = 24});
   initialize(*model, *device, 1);
   const InferenceGraph graph = inference_graph(*model, *device);
   const std::vector<float> images = waves(2 * 32 * 32 * 3);

@@ -100,7 +100,7 @@ TEST(Import, ListsWhatDoesNotFit) {
   expect_contains(message, "bn1.weight is [4, 4], expected [16]");
   expect_contains(message, "is 'layer1.0.conv_1.weight' meant for 'layer1.0.conv1.weight'?");
   EXPECT_FALSE(std::filesystem::exists(work / "w.safetensors"));
-  expect_contains(failure(2, with({"--rename", "layer1.0.conv_2=x"}), work),
+  expect_contains(failure(2, with({"--rename", "layer1.0.conv_x=x"}), work),
                   "did you mean 'layer1.0.conv_1'");
   expect_contains(failure(2, with({"--rename", "head"}), work), "expected OLD=NEW");
   expect_contains(failure(2, with({"--rename", "conv1=head"}), work), "is there already");

@@ -3,10 +3,11 @@
 
 #include <sys/resource.h>
 
+#include <cmath>
 #include <functional>
 
 #include "engine/random.h"
-#include "layers/half.h"
+#include "engine/half.h"
 #include "layers/weights_file.h"
 #include "tests/expect_error.h"
 #include "tests/program.h"
@@ -55,8 +56,8 @@ std::vector<double> values_of(const HostTensor& t) {
   };
   if (t.type == DType::f32) add.operator()<float>([](float v) { return double(v); });
   if (t.type == DType::f64) add.operator()<double>([](double v) { return v; });
-  if (t.type == DType::f16) add.operator()<uint16_t>([](uint16_t v) { return double(from_f16(v)); });
-  if (t.type == DType::bf16) add.operator()<uint16_t>([](uint16_t v) { return double(from_bf16(v)); });
+  if (t.type == DType::f16) add.operator()<uint16_t>([](uint16_t v) { return double(float_of(v)); });
+  if (t.type == DType::bf16) add.operator()<uint16_t>([](uint16_t v) { return double(float_of_bfloat(v)); });
   if (t.type == DType::i64) add.operator()<int64_t>([](int64_t v) { return double(v); });
   if (t.type == DType::u8) add.operator()<uint8_t>([](uint8_t v) { return double(v); });
   return all;
@@ -357,14 +358,14 @@ TEST(StateDict, IsFoundWhereProgramsPutIt) {
 }
 
 TEST(Half, WidensExactly) {
-  EXPECT_EQ(from_f16(0x3c00), 1);
-  EXPECT_EQ(from_f16(0xc500), -5);
-  EXPECT_EQ(from_f16(0x7bff), 65504);
-  EXPECT_EQ(from_f16(0x0001), std::ldexp(1, -24));
-  EXPECT_EQ(from_f16(0x83ff), -std::ldexp(1023, -24));
-  EXPECT_TRUE(std::signbit(from_f16(0x8000)));
-  EXPECT_TRUE(std::isinf(from_f16(0x7c00)) && std::isnan(from_f16(0x7e00)));
-  EXPECT_EQ(from_bf16(0xc0a0), -5);
+  EXPECT_EQ(float_of(0x3c00), 1);
+  EXPECT_EQ(float_of(0xc500), -5);
+  EXPECT_EQ(float_of(0x7bff), 65504);
+  EXPECT_EQ(float_of(0x0001), std::ldexp(1, -24));
+  EXPECT_EQ(float_of(0x83ff), -std::ldexp(1023, -24));
+  EXPECT_TRUE(std::signbit(float_of(0x8000)));
+  EXPECT_TRUE(std::isinf(float_of(0x7c00)) && std::isnan(float_of(0x7e00)));
+  EXPECT_EQ(float_of_bfloat(0xc0a0), -5);
 }
 
 TEST(Crc32, OfTheStandardsExample) {

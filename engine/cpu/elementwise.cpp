@@ -4,6 +4,7 @@
 
 #include "engine/cpu/elementwise_kernels.h"
 #include "engine/cpu/portable.h"
+#include "engine/half.h"
 #include "engine/types.h"
 
 namespace retort {
@@ -26,6 +27,12 @@ void Portable::fill(const Tensor& to, double value) {
   if (to.type == DType::i32) {
     int32_t* data = to.as<int32_t>();
     for (int64_t i = 0; i < to.size(); ++i) data[i] = int32_t(value);
+    return;
+  }
+  if (to.type == DType::f16 || to.type == DType::bf16) {
+    auto* data = static_cast<uint16_t*>(to.data);
+    const uint16_t bits = to.type == DType::f16 ? half_of(float(value)) : bfloat_of(float(value));
+    for (int64_t i = 0; i < to.size(); ++i) data[i] = bits;
     return;
   }
   with_real_type(to.type, "fill", [&]<class T>() {
