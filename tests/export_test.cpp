@@ -102,7 +102,7 @@ TEST(ExportToC, RefusesWhatIsNoIdentifier) {
 // A file of a model's first weights, as a run would write it.
 std::filesystem::path write_weights(const TempFolder& folder) {
   const auto device = Device::open({.name = "portable", .threads = 1});
-  const auto model = make_model("resnet8", *device, {.classes = 10});
+  const auto model = make_model("resnet8", *device, {.classes = 24});
   initialize(*model, *device, 1);
   auto metadata = weights_metadata(*model);
   metadata["mean"] = "0.5 0.4 0.3";
