@@ -30,8 +30,12 @@ target_include_directories(retort_infer PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURC
 install(TARGETS retort_infer EXPORT retort_infer ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT retort_infer NAMESPACE retort:: FILE retortInferTargets.cmake DESTINATION ${retort_cmake})
 install(FILES ${PROJECT_SOURCE_DIR}/engine/infer/retort.h DESTINATION ${retort_include})
-configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/retortConfig.cmake.in ${PROJECT_BINARY_DIR}/retortConfig.cmake
-                              INSTALL_DESTINATION ${retort_cmake})
+# Again once it is known what the libraries need.
+function(retort_configure_package)
+  configure_package_config_file(${PROJECT_SOURCE_DIR}/engine/retortConfig.cmake.in
+                                ${PROJECT_BINARY_DIR}/retortConfig.cmake INSTALL_DESTINATION ${retort_cmake})
+endfunction()
+retort_configure_package()
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/retortConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/retortConfig.cmake ${PROJECT_BINARY_DIR}/retortConfigVersion.cmake
         DESTINATION ${retort_cmake})
@@ -47,6 +51,7 @@ function(retort_install_libraries)
     string(APPEND RETORT_PC_PRIVATE " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt")
   endif()
   retort_configure_pc(retort ${PROJECT_SOURCE_DIR}/engine)
+  retort_configure_package()
   install(TARGETS retort_engine retort_layers retort_models retort_datasets retort_distill EXPORT retort
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT retort NAMESPACE retort:: FILE retortTargets.cmake DESTINATION ${retort_cmake})
