@@ -1,6 +1,6 @@
-// Convolutions of a backend in every type against sums in f64 on the host: the portable backend (which keeps
-// the test itself honest on any machine) and, where there is a device, cuDNN's engines in f32, tf32, bf16 and
-// f16.
+// ConvolutionsInEveryType of a backend in every type against sums in f64 on the host: the portable backend
+// (which keeps the test itself honest on any machine) and, where there is a device, cuDNN's engines in f32,
+// tf32, bf16 and f16.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -157,7 +157,7 @@ const Case cases[] = {
     {1, 1, 8, 8, 1, 1, 1},     //
 };
 
-class Convolutions : public ::testing::TestWithParam<Target> {
+class ConvolutionsInEveryType : public ::testing::TestWithParam<Target> {
  protected:
   void SetUp() override {
     const Target& target = GetParam();
@@ -192,7 +192,7 @@ class Convolutions : public ::testing::TestWithParam<Target> {
 };
 
 // offset: see uploaded().
-void Convolutions::check_all(const Case& c, int64_t offset) {
+void ConvolutionsInEveryType::check_all(const Case& c, int64_t offset) {
   const Problem p(c);
   const double tolerance = GetParam().tolerance;
   const Tensor x = up(p.x_shape, p.x, offset), w = up(p.w_shape, p.w, offset),
@@ -238,7 +238,7 @@ void Convolutions::check_all(const Case& c, int64_t offset) {
   expect_near(down(master), twice(dw, p.w), tolerance, "weight gradient in f32, added");
 }
 
-TEST_P(Convolutions, AreTheSumsOfTheirProducts) {
+TEST_P(ConvolutionsInEveryType, AreTheSumsOfTheirProducts) {
   for (const Case& c : cases) {
     SCOPED_TRACE(text(c.channels, " to ", c.outputs, ", kernel ", c.kernel, ", groups ", c.groups));
     check_all(c, 0);
@@ -246,12 +246,12 @@ TEST_P(Convolutions, AreTheSumsOfTheirProducts) {
 }
 
 // A tensor may begin at any element: where an engine wants more, it is copied.
-TEST_P(Convolutions, ReadTensorsThatAreAlignedToAnElementOnly) {
+TEST_P(ConvolutionsInEveryType, ReadTensorsThatAreAlignedToAnElementOnly) {
   check_all(cases[0], 1);
   check_all(cases[1], 3);
 }
 
-TEST_P(Convolutions, ReplayWhatWasCaptured) {
+TEST_P(ConvolutionsInEveryType, ReplayWhatWasCaptured) {
   if (!backend_->can_capture()) GTEST_SKIP() << "the backend does not capture";
   const Problem p(cases[4]), larger(cases[1]);
   const Tensor x = up(p.x_shape, p.x), w = up(p.w_shape, p.w), y = up(p.y_shape, p.dy),
@@ -271,7 +271,7 @@ TEST_P(Convolutions, ReplayWhatWasCaptured) {
   EXPECT_EQ(down(y), eager);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, Convolutions,
+INSTANTIATE_TEST_SUITE_P(Backends, ConvolutionsInEveryType,
                          ::testing::Values(Target{"portable", false, DType::f32, false, 2e-6},
                                            Target{"cuda_f32", true, DType::f32, false, 2e-6},
                                            Target{"cuda_tf32", true, DType::f32, true, 2e-3},
