@@ -1,4 +1,4 @@
-// ConvolutionsInEveryType of a backend in every type against sums in f64 on the host: the portable backend
+// Convolutions of a backend in every type against sums in f64 on the host: the portable backend (which keeps
 // (which keeps the test itself honest on any machine) and, where there is a device, cuDNN's engines in f32,
 // tf32, bf16 and f16.
 #include <cuda_runtime_api.h>
