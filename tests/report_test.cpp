@@ -255,7 +255,7 @@ TEST(Report, ComparesSeedBySeedAndSaysWhatIsMissing) {
   ASSERT_EQ(result["pairs"][0]["ablation"].size(), 1u);
   EXPECT_EQ(result["pairs"][0]["ablation"][0]["question"], "Does ranking the classes help?");
   expect_contains(result["missing"].dump(), "pcd, seed 3: not run yet");
-  expect_contains(result["missing"].dump(), "ce, seed 2: diverged after 2 epochs");
+  expect_contains(result["missing"].dump(), "ce, seed 2: diverged, 2 epochs so far");
   expect_contains(result["missing"].dump(), "broken/config.toml");
 
   const std::string html = report_html(report);
@@ -376,6 +376,13 @@ name = "pcd"
   EXPECT_EQ(result["pairs"][0]["classes"]["over_kd"]["pcd"]["gain"].size(), 24u);
 
   // A cache that is no cache is made anew; weights that cannot be read are told.
+  json odd = json::parse(content_of(work / "s/report-cache.json"));
+  for (auto& entry : odd.items()) {
+    if (entry.key().starts_with("student")) entry.value() = 3;
+  }
+  work.write("s/report-cache.json", odd.dump());
+  ASSERT_EQ(run({"report", "s"}, work).code, 0);
+  expect_contains(content_of(work / "s/report.md"), "report-cache.json");
   work.write("s/report-cache.json", "[1]");
   work.write("s/pcd/seed-2/checkpoints/last.safetensors", "rubbish");
   ASSERT_EQ(run({"report", "s"}, work).code, 0);

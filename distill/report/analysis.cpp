@@ -196,7 +196,8 @@ std::vector<std::string> missing_sentences(const ReportData& data) {
         else if (run.status == "missing")
           line += "not run yet";
         else
-          line += text(run.status, " after ", run.summary.epochs_done, " epochs");
+          line += text(run.status == "running" ? "not finished" : run.status, ", ", run.summary.epochs_done,
+                       run.summary.epochs_done == 1 ? " epoch" : " epochs", " so far");
         sentences.push_back(line);
       }
     }

@@ -78,10 +78,14 @@ class Evaluating {
     if (fs::exists(options_.cache, ignored))
       cache_ = Json::parse(read_text_file(options_.cache), nullptr, /*allow_exceptions=*/false);
     // Whatever is not ours is computed again.
-    if (!cache_.is_object() || cache_.value("format", Json()) != Json(cache_format))
-      cache_ = {{"format", cache_format}};
-    if (cache_.contains("class_names"))
-      result_.class_names = cache_["class_names"].get<std::vector<std::string>>();
+    const std::string data = data_.is_synthetic() ? data_.data : data_.data.substr(0, data_.data.find(':'));
+    if (!cache_.is_object() || cache_.value("format", Json()) != Json(cache_format) ||
+        cache_.value("data", Json()) != Json(data))
+      cache_ = {{"format", cache_format}, {"data", data}};
+    attempt([&] {
+      if (cache_.contains("class_names"))
+        result_.class_names = cache_["class_names"].get<std::vector<std::string>>();
+    });
   }
 
   const ImageSet& images() {
@@ -176,13 +180,17 @@ class Evaluating {
   // Once the images or a file are missing, each further try would say the same.
   template <class Work>
   void attempt(Work&& work) {
+    std::string note;
     try {
       work();
+      return;
     } catch (const Error& error) {
-      const std::string note = error.what();
-      if (std::find(result_.notes.begin(), result_.notes.end(), note) == result_.notes.end())
-        result_.notes.push_back(note);
+      note = error.what();
+    } catch (const Json::exception&) {
+      note = options_.cache.string() + ": is not what this program writes there; delete it";
     }
+    if (std::find(result_.notes.begin(), result_.notes.end(), note) == result_.notes.end())
+      result_.notes.push_back(note);
   }
 
   static const ReportRun* first_finished(const ReportRow& row) {

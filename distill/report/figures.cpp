@@ -96,7 +96,8 @@ struct Frame {
   static std::string tick_text(double value, const std::vector<double>& ticks, bool sign) {
     const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
     const int decimals = std::clamp(int(-std::floor(std::log10(step * 1.0001))), 0, 6);
-    return sign ? signed_number(std::abs(value) < step / 2 ? 0 : value, decimals) : fixed(value, decimals);
+    const double shown = std::abs(value) < step / 2 ? 0 : value;
+    return sign || shown < 0 ? signed_number(shown, decimals) : fixed(shown, decimals);
   }
 
   void draw(Svg& svg, const std::string& x_label, const std::string& y_label, bool sign = false,
@@ -257,7 +258,7 @@ std::string differences_figure(const ReportPair& pair) {
   };
   std::vector<Entry> entries;
   Frame frame;
-  frame.left = 14;
+  frame.left = 8;
   frame.x.add(0);
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const AgainstKd d = against_kd(pair, pair.rows[r]);
@@ -354,7 +355,7 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
   frame.y.settle(0.08);
   frame.x.low = -0.5;
   frame.x.high = double(classes) - 0.5;
-  const double names = few ? 96 : 26;
+  const double names = few ? 106 : 26;
   const double strips = frame.bottom + names, strip = 30;
   const double height = strips + strip * double(steps.stages.size()) + 24;
   const auto name_of = [&](int32_t c) {

@@ -342,7 +342,7 @@ std::string subtitle(const ReportData& data) {
     }
   }
   const std::string name = data.is_cifar100()    ? "CIFAR-100"
-                           : data.is_synthetic() ? "images drawn by the program"
+                           : data.is_synthetic() ? "Images drawn by the program"
                                                  : data.data.substr(0, data.data.find(':'));
   std::string line = name;
   if (!epochs.empty()) {
