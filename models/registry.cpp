@@ -23,6 +23,10 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
                        return make_cifar_resnet(d, o, depth, false);
                      }});
     }
+    for (int depth : {20, 32, 44, 56, 110}) {
+      all.push_back({text("resnet", depth, "a"),
+                     [=](Device& d, const ModelOptions& o) { return make_option_a_resnet(d, o, depth); }});
+    }
     for (int depth : {8, 32}) {
       all.push_back({text("resnet", depth, "x4"),
                      [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, true); }});

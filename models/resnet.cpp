@@ -20,19 +20,26 @@ struct Plan {
   int64_t stem;
   std::vector<Stage> stages;
   bool bottleneck;
-  const char* shortcut;    // what the state calls a block's shortcut
+  const char* shortcut;    // what the state calls a block's shortcut; nullptr: option A, without parameters
   const char* classifier;  // and the linear layer
 
   int64_t expansion() const { return bottleneck ? 4 : 1; }
   int64_t features() const { return stages.back().width * expansion(); }
 };
 
+// Option A (section 3.3): every second pixel of x where the stride is 2, and zeros around its channels.
+Var padded_shortcut(const Pass& pass, const Var& x, int stride, int64_t out) {
+  const Var y = stride == 1 ? x : pool2d(pass, x, {Pool2dSpec::average, 1, stride, 0});
+  return pad_columns(pass, y, (out - x.shape().last()) / 2, out);
+}
+
 // relu(F(x) + shortcut(x)). F, basic: 3x3, 3x3; bottleneck: 1x1, 3x3, 1x1 to 4 times the width; each with a
-// batch norm, and a ReLU between them. Shortcut: 1x1 and batch norm where the shape changes.
+// batch norm, and a ReLU between them. Shortcut, where the shape changes: 1x1 and batch norm, or option A.
 class ResidualBlock : public Module {
  public:
-  ResidualBlock(Device& device, const Plan& plan, int64_t in, int64_t width, int stride, DType type) {
-    const int64_t out = width * plan.expansion();
+  ResidualBlock(Device& device, const Plan& plan, int64_t in, int64_t width, int stride, DType type)
+      : stride_(stride), out_(width * plan.expansion()) {
+    const int64_t out = out_;
     if (plan.bottleneck) {
       add_layer(device, in, conv(1, width), width, type);
       add_layer(device, width, conv(3, width, stride), width, type);
@@ -41,7 +48,8 @@ class ResidualBlock : public Module {
       add_layer(device, in, conv(3, width, stride), width, type);
       add_layer(device, width, conv(3, width), width, type);
     }
-    if (stride != 1 || in != out) {
+    padded_ = !plan.shortcut && (stride != 1 || in != out);
+    if (plan.shortcut && (stride != 1 || in != out)) {
       shortcut_ = std::make_unique<ConvBn>(device, text(plan.shortcut, ".0"), text(plan.shortcut, ".1"), in,
                                            out, conv(1, out, stride), type);
     }
@@ -53,7 +61,9 @@ class ResidualBlock : public Module {
   }
 
   Var operator()(const Var& x, const Pass& pass, Var* pre_relu) {
-    const Var residual = shortcut_ ? (*shortcut_)(x, pass, false) : x;
+    const Var residual = shortcut_ ? (*shortcut_)(x, pass, false)
+                         : padded_ ? padded_shortcut(pass, x, stride_, out_)
+                                   : x;
     Var inner = x;
     for (size_t i = 0; i + 1 < layers_.size(); ++i) inner = (*layers_[i])(inner, pass, true);
     if (!pre_relu) return (*layers_.back())(inner, pass, true, residual);
@@ -70,6 +80,9 @@ class ResidualBlock : public Module {
 
   std::vector<std::unique_ptr<ConvBn>> layers_;
   std::unique_ptr<ConvBn> shortcut_;
+  bool padded_ = false;
+  int stride_;
+  int64_t out_;
 };
 
 class ResNet : public Model {
@@ -121,6 +134,17 @@ std::unique_ptr<Model> make_cifar_resnet(Device& device, const ModelOptions& opt
                      .bottleneck = false,
                      .shortcut = "downsample",
                      .classifier = "fc"};
+  return std::make_unique<ResNet>(device, options, plan);
+}
+
+std::unique_ptr<Model> make_option_a_resnet(Device& device, const ModelOptions& options, int depth) {
+  check(depth >= 8 && (depth - 2) % 6 == 0, "resnet: depth ", depth, ", expected 6n + 2");
+  const int blocks = (depth - 2) / 6;
+  const Plan plan = {.stem = 16,
+                     .stages = {{16, blocks, 1}, {32, blocks, 2}, {64, blocks, 2}},
+                     .bottleneck = false,
+                     .shortcut = nullptr,
+                     .classifier = "linear"};
   return std::make_unique<ResNet>(device, options, plan);
 }
 

@@ -5,47 +5,13 @@
 
 #include "layers/state.h"
 #include "models/model.h"
+#include "tests/fill_by_rule.h"
 #include "tests/reference.h"
 
 namespace retort::testing {
 namespace {
 
 using nlohmann::json;
-
-// The rule of models.py for a convolution's or linear layer's weight.
-double weight_scale(int64_t fan_in) {
-  double scale = 1;
-  for (int64_t reach = 6; reach < fan_in; reach *= 4) scale /= 2;
-  return scale;
-}
-
-bool ends_with(const std::string& name, const std::string& suffix) {
-  return name.ends_with("." + suffix);
-}
-
-// Sets every tensor by the rule, through the loader: names and layouts are PyTorch's.
-void fill_by_rule(Model& model, Device& device) {
-  std::vector<HostTensor> state = state_of(model, device);
-  std::map<std::string, size_t> rank_of_weight;  // by module
-  for (const HostTensor& t : state) {
-    if (ends_with(t.name, "weight")) rank_of_weight[t.name.substr(0, t.name.rfind('.'))] = t.shape.size();
-  }
-  for (HostTensor& t : state) {
-    int64_t count = 1;
-    for (const int64_t extent : t.shape) count *= extent;
-    double scale = 0.25, shift = 0;
-    const bool norm = rank_of_weight.at(t.name.substr(0, t.name.rfind('.'))) == 1;
-    if (ends_with(t.name, "weight") && !norm) scale = weight_scale(count / t.shape[0]);
-    if (ends_with(t.name, "weight") && norm) shift = 1;
-    if (ends_with(t.name, "bias") && !norm) scale = 0.0625;
-    if (ends_with(t.name, "running_var")) scale = 0.5, shift = 1.5;
-    const std::vector<double> values = closed_values(t.name, count, scale, shift);
-    t.type = DType::f64;
-    t.data.resize(values.size() * sizeof(double));
-    std::copy_n(reinterpret_cast<const std::byte*>(values.data()), t.data.size(), t.data.data());
-  }
-  load_state(model, device, state, "the closed formula");
-}
 
 struct MacCounter : LayerObserver {
   int64_t total = 0;
@@ -65,7 +31,8 @@ void PrintTo(const ModelCase& c, std::ostream* out) {
 // Every model of the registry, on every device; the largest, whose layers smaller ones have too, in f64 only,
 // so that the suite stays quick.
 std::vector<ModelCase> model_cases() {
-  static const std::set<std::string> in_f64_only = {"vgg16", "vgg19", "ResNet18"};
+  static const std::set<std::string> in_f64_only = {"vgg16",     "vgg19",     "ResNet18",
+                                                    "resnet44a", "resnet56a", "resnet110a"};
   std::vector<ModelCase> all;
   for (const std::string& model : model_names()) {
     for (const Arithmetic& arithmetic : arithmetics()) {
@@ -77,8 +44,9 @@ std::vector<ModelCase> model_cases() {
 
 // For the same reason.
 bool is_trained(const ModelCase& c) {
-  static const std::set<std::string> never = {"resnet14", "resnet32", "resnet44", "resnet56", "resnet32x4",
-                                              "wrn_40_2", "vgg11",    "vgg16",    "vgg19",    "ResNet18"};
+  static const std::set<std::string> never = {
+      "resnet14", "resnet32", "resnet44", "resnet56",  "resnet32x4", "wrn_40_2",  "vgg11",
+      "vgg16",    "vgg19",    "ResNet18", "resnet32a", "resnet44a",  "resnet56a", "resnet110a"};
   static const std::set<std::string> in_f64_only = {"resnet110", "wrn_40_1", "vgg13", "ResNet50"};
   return never.count(c.model) == 0 && (c.arithmetic.type == DType::f64 || in_f64_only.count(c.model) == 0);
 }
@@ -91,7 +59,7 @@ std::vector<double> values_of(const HostTensor& tensor) {
 class ModelReference : public ::testing::TestWithParam<ModelCase> {
  protected:
   void SetUp() override {
-    for (const char* name : {"models.json", "zoo.json"}) {
+    for (const char* name : {"models.json", "zoo.json", "option_a.json"}) {
       file_ = reference_file(name);
       for (const json& model : file_["models"]) {
         if (model["name"] == GetParam().model) expected_ = model;

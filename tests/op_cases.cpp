@@ -189,6 +189,8 @@ std::vector<OpCase> make_cases() {
              [](const Pass& p, const std::vector<Var>& in) { return slice_columns(p, in[0], 3, 5); }),
       simple("concat of columns", {{{2, 3, 3, 4}}, {{2, 3, 3, 1}}, {{2, 3, 3, 6}}},
              [](const Pass& p, const std::vector<Var>& in) { return concat_columns(p, in); }),
+      simple("pad columns", {{{2, 3, 3, 4}}},
+             [](const Pass& p, const std::vector<Var>& in) { return pad_columns(p, in[0], 3, 9); }),
       simple("gather of columns", {{{4, 9}}},
              [](const Pass& p, const std::vector<Var>& in) {
                return gather_columns(p, in[0], indices(p, {4, 6}, 9));

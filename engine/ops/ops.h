@@ -83,6 +83,8 @@ Var reshape(const Pass& pass, const Var& x, const Shape& shape);
 Var slice_columns(const Pass& pass, const Var& x, int64_t first, int64_t count);
 // Along the last axis.
 Var concat_columns(const Pass& pass, const std::vector<Var>& parts);
+// Zeros around the columns of the last axis: they become columns [first, first + C) of `columns`.
+Var pad_columns(const Pass& pass, const Var& x, int64_t first, int64_t columns);
 // y[r, j] = x[r, index[r, j]]; index i32, a constant. Indices of one row may repeat.
 Var gather_columns(const Pass& pass, const Var& x, const Var& index);
 // The C columns of the last axis, seen as groups x C/groups, transposed: column g C/groups + j becomes column

@@ -61,6 +61,22 @@ Var concat_columns(const Pass& pass, const std::vector<Var>& parts) {
   return y;
 }
 
+Var pad_columns(const Pass& pass, const Var& x, int64_t first, int64_t columns) {
+  const Shape& s = x.shape();
+  check(s.rank() >= 1 && first >= 0 && first + s.last() <= columns, "pad_columns: ", s, " at column ", first,
+        " of ", columns);
+  int64_t extents[Shape::max_rank];
+  for (int i = 0; i < s.rank(); ++i) extents[i] = s[i];
+  extents[s.rank() - 1] = columns;
+  Var y = pass.make(Shape(extents, s.rank()), x.type());
+  pass.backend().fill(y, 0.0);
+  pass.backend().copy_columns(x, 0, y, first, s.last());
+  pass.record("pad_columns", y, {x}, [first, count = s.last()](const Tensor& dy, Grads& g) {
+    g.backend().copy_columns(dy, first, g.sink(0), 0, count);
+  });
+  return y;
+}
+
 Var gather_columns(const Pass& pass, const Var& x, const Var& index) {
   check(index.type() == DType::i32 && index.shape().rows() == x.shape().rows(), "gather_columns: index ",
         index.shape(), " ", index.type(), " for x ", x.shape(), ", expected i32 with as many rows");

@@ -1,9 +1,10 @@
-"""Writes models.json (CIFAR ResNets) and zoo.json (the other CIFAR models): what each model computes from
+"""Writes models.json (CIFAR ResNets), zoo.json (the other CIFAR models) and option_a.json (CIFAR ResNets whose
+shortcuts have no parameters): what each model computes from
 weights and images that follow a closed formula, made by PyTorch in f64.
 
-Run: python3 tests/data/models.py      (PyTorch on the CPU; the version that made the files is in them)
+Run: python3 tests/data/models.py [FILE...]      (PyTorch on the CPU; the version that made the files is in them)
 
-models.json, zoo.json
+models.json, zoo.json, option_a.json
   images   {shape [N,H,W,C], formula}; labels
   weights  the rule, in words, of fill() below: a tensor's values depend on its name and shape only
   models   [{name, parameters, macs, eval, train, f32}, ...]
@@ -23,6 +24,7 @@ Parameter counts and multiply-adds are checked against the known ones before any
 """
 
 import os
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +68,11 @@ KNOWN = {
     "ShuffleV2": (1355528, 44.5),
     "ResNet18": (11220132, 555.5),
     "ResNet50": (23705252, 1298.0),
+    "resnet20a": (275572, 40.6),
+    "resnet32a": (470004, 68.9),
+    "resnet44a": (664436, 97.2),
+    "resnet56a": (858868, 125.5),
+    "resnet110a": (1733812, 252.9),
 }
 
 
@@ -179,7 +186,13 @@ def write(file, names):
     print(f"{path}: {os.path.getsize(path)} bytes")
 
 
+FILES = {
+    "models.json": reference_models.CIFAR_RESNETS,
+    "zoo.json": reference_models.ZOO,
+    "option_a.json": reference_models.OPTION_A,
+}
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    write("models.json", reference_models.CIFAR_RESNETS)
-    write("zoo.json", reference_models.ZOO)
+    for file in sys.argv[1:] or FILES:
+        write(file, FILES[file])

@@ -51,7 +51,22 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(y)) + shortcut(self, x))
 
 
+class PaddedShortcut(nn.Module):
+    """Option A of the ResNet paper: every stride-th pixel, zeros for the channels that are not there."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.stride, self.pad = stride, (outputs - inputs) // 2
+
+    def forward(self, x):
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.pad, self.pad))
+
+
 def add_shortcut(block, inputs, outputs, stride):
+    if block.shortcut_name == "option A":
+        if stride != 1 or inputs != outputs:
+            setattr(block, block.shortcut_name, PaddedShortcut(inputs, outputs, stride))
+        return
     if stride != 1 or inputs != outputs:
         path = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
         setattr(block, block.shortcut_name, path)
@@ -89,6 +104,10 @@ class ResNet(nn.Module):
 def cifar_resnet(depth, stem=16, width=16):
     widths = [width, 2 * width, 4 * width]
     return ResNet(BasicBlock, [(depth - 2) // 6] * 3, stem, widths, [1, 2, 2], ("downsample", "fc"))
+
+
+def option_a_resnet(depth):
+    return ResNet(BasicBlock, [(depth - 2) // 6] * 3, 16, [16, 32, 64], [1, 2, 2], ("option A", "linear"))
 
 
 def wide_stem_resnet(block, counts):
@@ -343,7 +362,8 @@ ZOO = {
     "ResNet18": lambda: wide_stem_resnet(BasicBlock, [2, 2, 2, 2]),
     "ResNet50": lambda: wide_stem_resnet(Bottleneck, [3, 4, 6, 3]),
 }
-MODELS = CIFAR_RESNETS | ZOO
+OPTION_A = {f"resnet{depth}a": (lambda d=depth: option_a_resnet(d)) for depth in (20, 32, 44, 56, 110)}
+MODELS = CIFAR_RESNETS | ZOO | OPTION_A
 
 
 def multiply_adds(model):
