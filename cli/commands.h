@@ -17,6 +17,7 @@ int run_info(const Arguments& arguments);
 int run_compare(const Arguments& arguments);
 int run_report(const Arguments& arguments);
 int run_data(const Arguments& arguments);
+int run_import(const Arguments& arguments);
 
 struct Command {
   const char* name;

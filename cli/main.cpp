@@ -20,6 +20,7 @@ const std::vector<Command>& commands() {
       {"predict", "the likeliest classes of some images", run_predict},
       {"loss", "a method's distillation terms on given logits", run_loss},
       {"info", "layers, parameters and multiply-adds of a network", run_info},
+      {"import", "weights of PyTorch and others as a file of ours", run_import},
       {"data", "download a data set", run_data},
   };
   return all;

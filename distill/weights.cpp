@@ -2,10 +2,14 @@
 
 #include "distill/run_folder.h"
 #include "layers/hash.h"
+#include "layers/weights_file.h"
 
 namespace retort {
 
 namespace {
+
+const std::string weights_producer = "retort";
+constexpr int64_t most_classes = 32768;
 
 std::filesystem::path weights_path(const std::string& spec) {
   namespace fs = std::filesystem;
@@ -15,7 +19,7 @@ std::filesystem::path weights_path(const std::string& spec) {
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   check(fs::exists(status), Fault::input, path.string(),
-        ": no such file or folder; expected weights (.safetensors) or a run's folder");
+        ": no such file or folder; expected weights (.safetensors, .pth) or a run's folder");
   if (!fs::is_directory(status)) {
     check(!best, Fault::input, path.string(), ": is a file; ':best' goes behind a run's folder");
     return path;
@@ -34,26 +38,44 @@ const std::string* Weights::metadata(const std::string& key) const {
   return found == file.metadata.end() ? nullptr : &found->second;
 }
 
-Weights read_weights(const std::string& spec) {
+Weights read_weights(const std::string& spec, const ReadWeights& options) {
   Weights weights;
   weights.source = spec;
   weights.path = weights_path(spec);
-  weights.file = read_safetensors(weights.path);
+  weights.file = read_weights_file(weights.path, options.entry);
+  const std::string* producer = weights.metadata("producer");
+  if (!producer || *producer != weights_producer) weights.notes = strip_prefixes(weights.file.tensors);
+  for (const auto& [from, to] : options.renames) rename_tensors(weights.file.tensors, from, to);
   if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
-  for (const char* last : {"fc.bias", "linear.bias", "classifier.bias", "classifier.0.bias"}) {
-    const HostTensor* bias = weights.file.find(last);
-    if (bias && bias->shape.size() == 1) weights.classes = bias->shape[0];
+  for (const char* last : {"fc", "linear", "classifier", "classifier.0"}) {
+    const HostTensor *bias = weights.file.find(text(last, ".bias")),
+                     *weight = weights.file.find(text(last, ".weight"));
+    if (bias && weight && bias->shape.size() == 1 && weight->shape.size() == 2 &&
+        bias->shape[0] == weight->shape[0])
+      weights.classes = bias->shape[0];
   }
   return weights;
 }
 
-std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device) {
+std::string architecture_of(const Weights& weights, const std::string& architecture) {
   const std::string& name = architecture.empty() ? weights.architecture : architecture;
   check(!name.empty(), Fault::usage, weights.path.string(),
         ": the file does not say which architecture it holds; name it (--model, or --teacher-model)");
+  return name;
+}
+
+void check_classes(const Weights& weights) {
   check(weights.classes > 0, Fault::input, weights.path.string(),
-        ": no bias of a last linear layer (fc.bias, linear.bias, classifier.bias) to tell the number of "
-        "classes from");
+        ": no last linear layer (weight and bias of fc, linear or classifier) to tell the number of classes "
+        "from; `retort import --rename OLD=NEW` can name it so");
+  // A damaged size must not make a network that fills the memory.
+  check(weights.classes <= most_classes, Fault::input, weights.path.string(), ": ", weights.classes,
+        " classes, expected at most ", most_classes);
+}
+
+std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device) {
+  const std::string name = architecture_of(weights, architecture);
+  check_classes(weights);
   std::unique_ptr<Model> model = make_model(name, device, {.classes = weights.classes});
   load_state(*model, device, model_tensors(weights.file), weights.path.string() + " as " + name);
   return model;
@@ -69,7 +91,7 @@ std::vector<HostTensor> model_tensors(const SafeTensors& file) {
 
 std::map<std::string, std::string> weights_metadata(const Model& model) {
   return {{"format", "pt"},
-          {"producer", "retort"},
+          {"producer", weights_producer},
           {"architecture", model.name},
           {"classes", std::to_string(model.classes)}};
 }

@@ -1,10 +1,13 @@
-// Weights and run states in files. A checkpoint is a weights file with more in it: the model's tensors under
-// their PyTorch names, "optimizer.NAME" and "distiller.NAME" beside them, counters in the metadata.
+// Weights and run states in files, ours and PyTorch's. A checkpoint is a weights file with more in it: the
+// model's tensors under their PyTorch names, "optimizer.NAME" and "distiller.NAME" beside them, counters in
+// the metadata.
 #pragma once
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "layers/state.h"
 #include "models/model.h"
@@ -18,16 +21,28 @@ inline constexpr const char* distiller_prefix = "distiller.";
 struct Weights {
   std::string source;  // as the user named it, for messages
   std::filesystem::path path;
-  std::string architecture;  // from the metadata; empty if the file does not say
-  int64_t classes = 0;       // from the metadata, or the last linear layer; 0 if neither is there
-  SafeTensors file;
+  std::string architecture;        // from the metadata; empty if the file does not say
+  int64_t classes = 0;             // from the metadata, or the last linear layer; 0 if neither is there
+  SafeTensors file;                // with the names of our models, as far as they could be found
+  std::vector<std::string> notes;  // what was done to names, for the user
 
   const std::string* metadata(const std::string& key) const;
 };
 
-// spec: a .safetensors file, a run folder (its last weights), or RUN:best. Fault::input if it is not there or
-// not sound.
-Weights read_weights(const std::string& spec);
+struct ReadWeights {
+  std::string entry;                                         // see parse_pytorch()
+  std::vector<std::pair<std::string, std::string>> renames;  // see rename_tensors()
+};
+
+// spec: a .safetensors file, a PyTorch checkpoint, a run folder (its last weights), or RUN:best. In files
+// that are not ours, prefixes are taken off the names. Fault::input if it is not there or not sound.
+Weights read_weights(const std::string& spec, const ReadWeights& options = {});
+
+// Fault::usage if neither `architecture` nor the file names one.
+std::string architecture_of(const Weights& weights, const std::string& architecture);
+
+// Fault::input if the number of classes cannot be told from the file.
+void check_classes(const Weights& weights);
 
 // Builds the architecture (architecture, if given, else what the file says) and loads the tensors.
 // Fault::input naming the file if they do not fit; Fault::usage if neither names an architecture.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "layers/atomic_file.h"
+#include "layers/byte_reader.h"
 #include "layers/hash.h"
 
 namespace retort {
@@ -33,13 +34,6 @@ std::string name_in_file(DType type) {
   for (const TypeName& known : type_names)
     if (known.type == type) return known.name;
   fail(Fault::internal, "safetensors: no name for element type ", type);
-}
-
-// Names come from the file: a message must stay one line of bounded length that a terminal can show.
-std::string in_quotes(std::string_view name) {
-  std::string shown = "'";
-  for (char c : name.substr(0, 100)) shown += uint8_t(c) < 0x20 || c == 0x7f ? '?' : c;
-  return shown + (name.size() > 100 ? "...'" : "'");
 }
 
 std::string list(const std::vector<uint64_t>& values) {

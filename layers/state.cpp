@@ -2,9 +2,12 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <sstream>
 
+#include "engine/nearest.h"
 #include "engine/types.h"
+#include "layers/half.h"
 
 namespace retort {
 
@@ -66,9 +69,56 @@ std::string shape_text(const T& extents) {
 // "a, b, c and 12 more"
 std::string some_of(const std::vector<std::string>& names) {
   std::string list;
-  for (size_t i = 0; i < names.size() && i < 4; ++i) list += (i ? ", " : "") + names[i];
+  for (size_t i = 0; i < names.size() && i < 4; ++i) list += (i ? ", " : "") + names[i].substr(0, 200);
   if (names.size() > 4) list += text(" and ", names.size() - 4, " more");
   return list;
+}
+
+// The first unexpected name with the missing one it may stand for.
+std::string suggestion(const StateFit& fit) {
+  if (fit.missing.empty() || fit.unexpected.empty() || fit.unexpected[0].size() > 200) return "";
+  return text("; is '", fit.unexpected[0], "' meant for '", nearest(fit.unexpected[0], fit.missing), "'?");
+}
+
+using Given = std::map<std::string, const HostTensor*>;
+
+StateFit compare(const std::vector<Entry>& entries, const Given& given) {
+  StateFit fit;
+  std::set<std::string> known;
+  for (const Entry& e : entries) {
+    known.insert(e.name);
+    const auto found = given.find(e.name);
+    if (found == given.end()) {
+      fit.missing.push_back(e.name);
+    } else if (found->second->shape != file_shape(e.tensor.shape)) {
+      fit.misshaped.push_back(text(e.name, " is ", shape_text(found->second->shape), ", expected ",
+                                   shape_text(file_shape(e.tensor.shape))));
+    }
+  }
+  for (const auto& [name, tensor] : given) {
+    if (!known.contains(name)) fit.unexpected.push_back(name);
+  }
+  return fit;
+}
+
+Given by_name(const std::vector<HostTensor>& tensors) {
+  Given given;
+  for (const HostTensor& t : tensors) {
+    if (!t.name.ends_with("num_batches_tracked")) given[t.name] = &t;
+  }
+  return given;
+}
+
+void set_tensors(const std::vector<Entry>& entries, const Given& given, Device& device,
+                 const std::string& source) {
+  for (const Entry& e : entries) {
+    const auto found = given.find(e.name);
+    if (found == given.end() || found->second->shape != file_shape(e.tensor.shape)) continue;
+    const DType type = found->second->type;
+    check(type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16, Fault::input,
+          source, ": tensor ", e.name, " is ", type, ", expected f32, f64, f16 or bf16");
+    from_file(device, *found->second, e.tensor);
+  }
 }
 
 }  // namespace
@@ -86,15 +136,24 @@ HostTensor to_file(Device& device, const std::string& name, const Tensor& tensor
 
 void from_file(Device& device, const HostTensor& file, const Tensor& tensor) {
   std::vector<double> values(size_t(tensor.size()));
-  auto read = [&]<class T>() {
-    const auto in = file.values<T>();
+  const auto read = [&]<class T>(double (*widen)(T)) {
+    const T* in = reinterpret_cast<const T*>(file.data.data());
     for_elements(tensor.shape,
-                 [&](int64_t memory, int64_t at) { values[size_t(memory)] = double(in[size_t(at)]); });
+                 [&](int64_t memory, int64_t at) { values[size_t(memory)] = widen(in[size_t(at)]); });
   };
-  if (file.type == DType::f64)
-    read.template operator()<double>();
-  else
-    read.template operator()<float>();
+  switch (file.type) {
+    case DType::f64:
+      read.operator()<double>([](double v) { return v; });
+      break;
+    case DType::f16:
+      read.operator()<uint16_t>([](uint16_t v) { return double(from_f16(v)); });
+      break;
+    case DType::bf16:
+      read.operator()<uint16_t>([](uint16_t v) { return double(from_bf16(v)); });
+      break;
+    default:
+      read.operator()<float>([](float v) { return double(v); });
+  }
   write_values(device, tensor, values);
 }
 
@@ -104,45 +163,31 @@ std::vector<HostTensor> state_of(Module& module, Device& device) {
   return state;
 }
 
+StateFit load_what_fits(Module& module, Device& device, const std::vector<HostTensor>& tensors,
+                        const std::string& source) {
+  const std::vector<Entry> entries = entries_of(module);
+  const Given given = by_name(tensors);
+  set_tensors(entries, given, device, source);
+  return compare(entries, given);
+}
+
 void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors,
                 const std::string& source) {
-  std::map<std::string, const HostTensor*> given;
-  for (const HostTensor& t : tensors) {
-    if (!t.name.ends_with("num_batches_tracked")) given[t.name] = &t;
-  }
-  std::vector<std::string> missing, unexpected, misshaped;
   const std::vector<Entry> entries = entries_of(module);
-  for (const Entry& e : entries) {
-    const auto found = given.find(e.name);
-    if (found == given.end()) {
-      missing.push_back(e.name);
-    } else if (found->second->shape != file_shape(e.tensor.shape)) {
-      misshaped.push_back(text(e.name, " is ", shape_text(found->second->shape), ", expected ",
-                               shape_text(file_shape(e.tensor.shape))));
-    }
-  }
-  for (const auto& [name, tensor] : given) {
-    bool known = false;
-    for (const Entry& e : entries) known = known || e.name == name;
-    if (!known) unexpected.push_back(name);
-  }
-  if (!missing.empty() || !unexpected.empty() || !misshaped.empty()) {
+  const Given given = by_name(tensors);
+  const StateFit fit = compare(entries, given);
+  if (!fit.complete()) {
     std::string what;
     auto part = [&](const char* title, const std::vector<std::string>& names) {
       if (!names.empty())
         what += text(what.empty() ? "" : "; ", names.size(), " ", title, ": ", some_of(names));
     };
-    part("missing", missing);
-    part("unexpected", unexpected);
-    part("of another shape", misshaped);
-    fail(Fault::input, source, ": the weights do not fit this architecture (", what, ")");
+    part("missing", fit.missing);
+    part("unexpected", fit.unexpected);
+    part("of another shape", fit.misshaped);
+    fail(Fault::input, source, ": the weights do not fit this architecture (", what, suggestion(fit), ")");
   }
-  for (const Entry& e : entries) {
-    const HostTensor& t = *given.at(e.name);
-    check(t.type == DType::f32 || t.type == DType::f64, Fault::input, source, ": tensor ", e.name, " is ",
-          t.type, ", expected f32 or f64");
-    from_file(device, t, e.tensor);
-  }
+  set_tensors(entries, given, device, source);
 }
 
 }  // namespace retort

@@ -1,5 +1,5 @@
 // A module's parameters and buffers by name, as files hold them: PyTorch's names and shapes (convolution
-// weights O,I,kH,kW), f32 or f64.
+// weights O,I,kH,kW), in any float type.
 #pragma once
 #include <string>
 #include <vector>
@@ -12,13 +12,24 @@ namespace retort {
 // Copies of all parameters and buffers, in the order of visiting.
 std::vector<HostTensor> state_of(Module& module, Device& device);
 
-// Sets all parameters and buffers from tensors of the same names and shapes. num_batches_tracked, which
-// PyTorch stores, is ignored. Fault::input, naming `source`, listing missing, unexpected and mis-shaped
-// names.
+// How tensors' names and shapes fit a module's. num_batches_tracked, which PyTorch stores, is ignored.
+struct StateFit {
+  std::vector<std::string> missing, unexpected;
+  std::vector<std::string> misshaped;  // "NAME is [..], expected [..]"
+  bool complete() const { return missing.empty() && unexpected.empty() && misshaped.empty(); }
+};
+
+// Sets the parameters and buffers for which there is a tensor of the same name and shape; the others stay as
+// they are.
+StateFit load_what_fits(Module& module, Device& device, const std::vector<HostTensor>& tensors,
+                        const std::string& source);
+
+// Sets all parameters and buffers from tensors of the same names and shapes. Fault::input, naming `source`,
+// listing missing, unexpected and mis-shaped names, and the nearest ones.
 void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors,
                 const std::string& source);
 
-// One tensor in PyTorch's layout, as f32 or f64 like the tensor; and back from any real type.
+// One tensor in PyTorch's layout, as f32 or f64 like the tensor; and back from any float type.
 HostTensor to_file(Device& device, const std::string& name, const Tensor& tensor);
 void from_file(Device& device, const HostTensor& file, const Tensor& tensor);
 

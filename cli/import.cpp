@@ -1,0 +1,84 @@
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/setting_options.h"
+#include "datasets/file.h"
+#include "distill/import_weights.h"
+#include "engine/check.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Which names fitted, one line each kind, on stderr: the result is elsewhere.
+void print_list(const char* title, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  std::string line = text("note: ", names.size(), " ", title, ":");
+  for (const std::string& name : names) line += " " + name + ",";
+  line.pop_back();
+  print_error(line);
+}
+
+}  // namespace
+
+int run_import(const Arguments& arguments) {
+  Options options("import", "weights of PyTorch (.pth, .pt) or any safetensors as a file of ours",
+                  {"retort import resnet56.pth --model resnet56 --out resnet56.safetensors",
+                   "retort import ckpt.th --model resnet20a --rename fc=linear --out w.safetensors"});
+  std::vector<std::string> files;
+  std::string out, strict = "yes", mean, deviation;
+  ImportOptions importing;
+  bool json = false;
+  options.positional("FILE", "told apart by content; nothing in it is executed", files);
+  options.text("--model", "NAME", "the network it holds (see `retort info`)", importing.model);
+  options.text("--out", "FILE", "the .safetensors to write", out);
+  options.value("--rename", "OLD=NEW", "rename a tensor, or all under OLD. ; may be repeated",
+                [&](const std::string& given) {
+                  const size_t equals = given.find('=');
+                  check(equals != std::string::npos && equals > 0 && equals + 1 < given.size(), Fault::usage,
+                        "--rename is '", given, "', expected OLD=NEW");
+                  importing.read.renames.push_back({given.substr(0, equals), given.substr(equals + 1)});
+                });
+  options.value(
+      "--strict", "yes|no", "no: take what fits, list the rest, which starts as in training",
+      [&](const std::string& given) {
+        check(given == "yes" || given == "no", Fault::usage, "--strict is '", given, "', expected yes or no");
+        importing.strict = given == "yes";
+      },
+      strict);
+  options.text("--entry", "PATH", "which state dict of several: a/b is entry b of a", importing.read.entry);
+  options.text("--mean", "\"R G B\"", "its images' normalisation, which predict needs", mean);
+  options.text("--std", "\"R G B\"", "in units of 1 = white, as \"0.5071 0.4867 0.4408\"", deviation);
+  options.flag("--json", "result as JSON", json);
+  if (!options.parse(arguments)) return 0;
+  check(files.size() == 1, Fault::usage, "import: ", files.size(), " files are named, expected one FILE");
+  check(!out.empty(), Fault::usage, "import: no file to write is named; give it with --out");
+  check(mean.empty() == deviation.empty(), Fault::usage, "import: --mean and --std go together");
+  if (!mean.empty()) importing.metadata = {{"mean", mean}, {"std", deviation}};
+
+  const Imported result = import_weights(files[0], out, importing);
+  for (const std::string& note : result.notes) print_error("note: " + note);
+  print_list("names that the file lacks, set as at the start of training", result.fit.missing);
+  print_list("names of the file that the network lacks, left out", result.fit.unexpected);
+  print_list("of another shape, set as at the start of training", result.fit.misshaped);
+  if (json) {
+    print_json({{"model", result.model},
+                {"classes", result.classes},
+                {"parameters", result.parameters},
+                {"out", out},
+                {"notes", result.notes},
+                {"missing", result.fit.missing},
+                {"unexpected", result.fit.unexpected},
+                {"misshaped", result.fit.misshaped}});
+  } else {
+    print(text(result.model, ", ", result.classes, " classes, ", with_commas(result.parameters),
+               " parameters: ", out, "\n"));
+  }
+  return 0;
+}
+
+}  // namespace retort

@@ -1,0 +1,63 @@
+// Python pickles as plain values. Nothing that a pickle asks for is called, constructed or imported: a call
+// of a known function becomes a value that says so, and any other call is refused with its name.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace retort {
+
+struct PickleValue {
+  enum class Kind : uint8_t {
+    none,
+    boolean,     // integer: 0 or 1
+    integer,     // integer
+    real,        // real
+    text,        // text: str, or bytes that Python 2 called str
+    bytes,       // text
+    tuple,       // items
+    list,        // items
+    dict,        // items: key, value, key, value, ...; of equal keys the last counts
+    global,      // items: module and name, both text; a class or function that was named, not called
+    call,        // items: the global and the tuple of its arguments
+    persistent,  // items: the persistent id, for whoever keeps such objects
+    opaque,      // something known to be harmless and of no use here
+  };
+  Kind kind = Kind::none;
+  int64_t integer = 0;
+  double real = 0;
+  std::string_view text;  // lies in the bytes that were read
+  std::vector<uint32_t> items;
+};
+
+struct PickleRules {
+  std::set<std::string, std::less<>> calls;    // "module.name": their calls become Kind::call
+  std::set<std::string, std::less<>> ignored;  // their calls and objects become Kind::opaque
+};
+
+// Values by index; they may refer to each other in circles.
+struct Pickle {
+  std::deque<PickleValue> values;
+  uint32_t root = 0;
+  uint64_t size = 0;  // bytes up to and with the STOP
+
+  const PickleValue& operator[](uint32_t index) const { return values[index]; }
+  // "module.name" of a global.
+  std::string name_of(const PickleValue& global) const;
+  // A dict's value under a text key; nullptr if there is none.
+  const PickleValue* find(const PickleValue& dict, std::string_view key) const;
+};
+
+// Reads the pickle at the beginning of `bytes`: protocols 2 to 5 without out-of-band buffers.
+// collections.OrderedDict becomes a dict. Fault::input naming file and byte for
+// whatever is damaged, not known, or larger than the bounds (1,000,000 values). start: where `bytes` begins
+// in the file.
+Pickle read_pickle(std::span<const std::byte> bytes, const std::string& file, uint64_t start,
+                   const PickleRules& rules);
+
+}  // namespace retort
