@@ -19,6 +19,7 @@ const std::vector<Command>& commands() {
       {"train", "train a network with labels alone", run_train},
       {"distill", "train a student with the help of a teacher", run_distill},
       {"compare", "run the methods of a study and print one table", run_compare},
+      {"report", "one page about the runs of a study, with intervals", run_report},
       {"eval", "accuracy of trained weights on test images", run_eval},
       {"predict", "the likeliest classes of some images", run_predict},
       {"loss", "a method's distillation terms on given logits", run_loss},
@@ -37,7 +38,8 @@ std::string help() {
       "retort: knowledge distillation of image classifiers\n\n"
       "  retort train --model resnet20 --epochs 10 --out runs/teacher\n"
       "  retort distill --teacher runs/teacher --student resnet8 --epochs 10\n"
-      "  retort compare distill/recipes/studies/quick.toml --out runs/quick\n\n"
+      "  retort compare quick --out runs/quick\n"
+      "  retort report runs/quick\n\n"
       "Commands (each has --help):\n";
   for (const Command& command : commands()) {
     std::string name = command.name;

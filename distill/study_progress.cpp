@@ -12,8 +12,6 @@ namespace retort {
 
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
 std::string percent(const std::optional<EpochResult>& result) {
   return result ? fixed(result->top1, 2) : "-";
 }

@@ -19,7 +19,7 @@ using Kind = PickleValue::Kind;
 constexpr uint8_t stream_magic[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
                                     0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e};
 constexpr uint64_t stream_version = 1001;
-constexpr uint64_t spare_bytes = uint64_t{256} << 20;  // of tensors larger than the file, by strides of zero
+constexpr uint64_t spare_bytes = uint64_t{64} << 20;  // of tensors larger than the file, by strides of zero
 
 const PickleRules& rules() {
   static const PickleRules all = {

@@ -16,7 +16,7 @@ bool looks_like_pytorch(std::span<const std::byte> file);
 // searched for it: under state_dict, model, net, student and the like first, then under any other name; where
 // several are found, `entry` ("ema/model") has to say which. Entries that are no tensors are left out. `name`
 // stands for the file in messages. Fault::input for whatever is damaged, big-endian, or asks for a call that
-// weights do not need. Takes about as much memory as the file, and at most 512 MiB more.
+// weights do not need. Takes about as much memory as the file, and at most 300 MiB more.
 SafeTensors parse_pytorch(std::span<const std::byte> file, const std::string& name,
                           const std::string& entry = "");
 

@@ -1,6 +1,6 @@
 // Convolutions of a backend in every type against sums in f64 on the host: the portable backend (which keeps
-// the test itself honest on any machine) and, where there is a device, cuDNN's engines in f32, tf32, bf16 and
-// f16.
+// (which keeps the test itself honest on any machine) and, where there is a device, cuDNN's engines in f32,
+// tf32, bf16 and f16.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -157,7 +157,7 @@ const Case cases[] = {
     {1, 1, 8, 8, 1, 1, 1},     //
 };
 
-class CudnnConvolutions : public ::testing::TestWithParam<Target> {
+class ConvolutionsInEveryType : public ::testing::TestWithParam<Target> {
  protected:
   void SetUp() override {
     const Target& target = GetParam();
@@ -192,7 +192,7 @@ class CudnnConvolutions : public ::testing::TestWithParam<Target> {
 };
 
 // offset: see uploaded().
-void CudnnConvolutions::check_all(const Case& c, int64_t offset) {
+void ConvolutionsInEveryType::check_all(const Case& c, int64_t offset) {
   const Problem p(c);
   const double tolerance = GetParam().tolerance;
   const Tensor x = up(p.x_shape, p.x, offset), w = up(p.w_shape, p.w, offset),
@@ -238,7 +238,7 @@ void CudnnConvolutions::check_all(const Case& c, int64_t offset) {
   expect_near(down(master), twice(dw, p.w), tolerance, "weight gradient in f32, added");
 }
 
-TEST_P(CudnnConvolutions, AreTheSumsOfTheirProducts) {
+TEST_P(ConvolutionsInEveryType, AreTheSumsOfTheirProducts) {
   for (const Case& c : cases) {
     SCOPED_TRACE(text(c.channels, " to ", c.outputs, ", kernel ", c.kernel, ", groups ", c.groups));
     check_all(c, 0);
@@ -246,12 +246,12 @@ TEST_P(CudnnConvolutions, AreTheSumsOfTheirProducts) {
 }
 
 // A tensor may begin at any element: where an engine wants more, it is copied.
-TEST_P(CudnnConvolutions, ReadTensorsThatAreAlignedToAnElementOnly) {
+TEST_P(ConvolutionsInEveryType, ReadTensorsThatAreAlignedToAnElementOnly) {
   check_all(cases[0], 1);
   check_all(cases[1], 3);
 }
 
-TEST_P(CudnnConvolutions, ReplayWhatWasCaptured) {
+TEST_P(ConvolutionsInEveryType, ReplayWhatWasCaptured) {
   if (!backend_->can_capture()) GTEST_SKIP() << "the backend does not capture";
   const Problem p(cases[4]), larger(cases[1]);
   const Tensor x = up(p.x_shape, p.x), w = up(p.w_shape, p.w), y = up(p.y_shape, p.dy),
@@ -271,7 +271,7 @@ TEST_P(CudnnConvolutions, ReplayWhatWasCaptured) {
   EXPECT_EQ(down(y), eager);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, CudnnConvolutions,
+INSTANTIATE_TEST_SUITE_P(Backends, ConvolutionsInEveryType,
                          ::testing::Values(Target{"portable", false, DType::f32, false, 2e-6},
                                            Target{"cuda_f32", true, DType::f32, false, 2e-6},
                                            Target{"cuda_tf32", true, DType::f32, true, 2e-3},
@@ -282,7 +282,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, CudnnConvolutions,
 // --- the layer itself
 // ----------------------------------------------------------------------------------------
 
-class Layer : public ::testing::Test {
+class CudnnLayer : public ::testing::Test {
  protected:
   void SetUp() override {
     if (const std::string missing = cuda_missing(); !missing.empty()) GTEST_SKIP() << missing;
@@ -310,7 +310,7 @@ class Layer : public ::testing::Test {
   cudaStream_t stream_ = nullptr;
 };
 
-TEST_F(Layer, PlansOnceAndReadsItsPlansAgain) {
+TEST_F(CudnnLayer, PlansOnceAndReadsItsPlansAgain) {
   const testing::TempFolder folder;
   for (const bool tune : {false, true}) {
     const CudnnOptions options{.tune = tune, .plans = (folder / (tune ? "tuned" : "chosen")).string()};
@@ -329,7 +329,7 @@ TEST_F(Layer, PlansOnceAndReadsItsPlansAgain) {
   }
 }
 
-TEST_F(Layer, PlansNothingInACapture) {
+TEST_F(CudnnLayer, PlansNothingInACapture) {
   CudnnGraphs graphs({}, *backend_, stream_);
   const Problem p(cases[1]);
   Arena arena(*backend_);
@@ -343,6 +343,50 @@ TEST_F(Layer, PlansNothingInACapture) {
   cudaGraph_t captured = nullptr;
   EXPECT_EQ(cudaStreamEndCapture(stream_, &captured), cudaSuccess);
   if (captured) cudaGraphDestroy(captured);
+}
+
+// cuDNN's batch norm against the backend's own, which the table of op cases holds against the portable one.
+TEST_F(CudnnLayer, BatchNormsAreTheBackends) {
+  CudnnGraphs graphs({}, *backend_, stream_);
+  Arena arena(*backend_);
+  const Shape shape{4, 6, 6, 16};
+  std::vector<double> values, other, parameters, ones(16, 1.);
+  for (int64_t i = 0; i < shape.size(); ++i) {
+    values.push_back(value_of(uint64_t(i)));
+    other.push_back(value_of(uint64_t(i) + 4000003));
+  }
+  for (uint64_t i = 0; i < 16; ++i) parameters.push_back(value_of(i + 5000003) + 2.5);
+  const auto up = [&](const Shape& s, const std::vector<double>& v) {
+    return uploaded(arena, *backend_, s, DType::f32, v, 0);
+  };
+  const Array x = up(shape, values), add = up(shape, other), gamma = up({16}, parameters),
+              beta = up({16}, ones);
+  const BatchNormSpec spec{.relu = true};
+  std::vector<double> results[2];
+  for (const bool cudnn : {false, true}) {
+    const Array rm = up({16}, parameters), rv = up({16}, ones), mean = up({16}, ones),
+                inverse = up({16}, ones), y = up(shape, other), dx = up(shape, other),
+                dgamma = up({16}, ones), dbeta = up({16}, ones);
+    backend_->synchronise();
+    if (cudnn) {
+      EXPECT_TRUE(graphs.batch_norm_train(x, gamma, beta, add, spec, rm, rv, mean, inverse, y));
+      EXPECT_TRUE(
+          graphs.batch_norm_gradient(x, y, add, gamma, {}, mean, inverse, true, dx, dgamma, dbeta, {}));
+      EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+    } else {
+      backend_->batch_norm_train(x, gamma, beta, add, spec, rm, rv, mean, inverse, y);
+      backend_->batch_norm_gradient(x, y, add, gamma, {}, mean, inverse, true, dx, dgamma, dbeta, {});
+    }
+    for (const Array* a : {&y, &mean, &inverse, &rm, &rv, &dx, &dgamma, &dbeta}) {
+      const std::vector<double> found = downloaded(*backend_, *a);
+      results[cudnn].insert(results[cudnn].end(), found.begin(), found.end());
+    }
+  }
+  for (size_t i = 0; i < results[0].size(); ++i)
+    ASSERT_NEAR(results[1][i], results[0][i], 1e-4 * (1 + std::abs(results[0][i]))) << i;
+  const Array mean = up({16}, ones);
+  EXPECT_FALSE(
+      graphs.batch_norm_train(x, gamma, beta, add, {}, mean, mean, mean, mean, x));  // add without ReLU
 }
 
 }  // namespace

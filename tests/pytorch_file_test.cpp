@@ -3,7 +3,6 @@
 
 #include <sys/resource.h>
 
-#include <cmath>
 #include <functional>
 
 #include "engine/random.h"
@@ -258,7 +257,7 @@ TEST(PytorchTensor, IsNotMuchLargerThanItsFile) {
   expect_contains(refusal(zip_with_tensor(0, {int64_t{1} << 31, int64_t{1} << 31}, {0, 0})), "much larger");
   std::string entries;
   const std::string tensor =
-      pickle::tensor(pickle::storage("FloatStorage", "0", pickle::integer(4)), 0, {1 << 20}, {0});
+      pickle::tensor(pickle::storage("FloatStorage", "0", pickle::integer(4)), 0, {1 << 18}, {0});
   for (int i = 0; i < 100; ++i) entries += pickle::str(text("w", i)) + tensor;
   expect_contains(refusal(zip_with("}(" + entries + "u")), "much larger than the file");
 }

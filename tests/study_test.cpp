@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/file.h>
+
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "distill/run_folder.h"
+#include "distill/study_progress.h"
 #include "tests/expect_error.h"
 #include "tests/program.h"
 
@@ -330,6 +334,51 @@ TEST(Compare, ADivergedTeacherLeavesTheStudentsThatNeedNone) {
   const json rows = json::parse(content_of(work / "s/results.json"))["pairs"][0]["rows"];
   EXPECT_EQ(rows[0]["runs"][0]["status"], "finished");
   EXPECT_EQ(rows[1]["runs"][0]["problem"], "its teacher diverged");
+}
+
+TEST(Compare, TwoInOneFolderAreOneTooMany) {
+  TempFolder work;
+  work.write("tiny.toml", tiny);
+  const auto lock = work.write("s/study.lock", "");
+  const int file = ::open(lock.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(file, LOCK_EX), 0);
+  expect_contains(failure(2, {"compare", "tiny.toml", "--out", "s"}, work), "works in this folder");
+  ::close(file);
+  EXPECT_FALSE(std::filesystem::exists(work / "s/results.json"));
+}
+
+TEST(StudyProgress, TimeLeftComesFromRunsOfTheKind) {
+  double now = 0;
+  Progress shown(-1, false, [&] { return now; });
+  StudyProgress progress(shown, {"a", "b", "a", "b"}, 1, [&] { return now; });
+  EXPECT_TRUE(std::isnan(progress.seconds_left()));
+  Summary summary;
+  summary.status = "finished";
+  {
+    const auto run = progress.begin(0, "a1");
+    run->batch({.epoch = 1, .epochs = 2, .batch = 0, .batches = 10});
+    now = 10;
+    run->batch({.epoch = 1, .epochs = 2, .batch = 5, .batches = 10});
+    // A quarter took 10 s: this run has 30 s left, and the others are taken to be like it.
+    EXPECT_NEAR(progress.seconds_left(), 30 + 3 * 40, 1e-9);
+    summary.seconds = 44;
+    progress.end(0, summary, "", false);
+  }
+  EXPECT_NEAR(progress.seconds_left(), 3 * 44, 1e-9);
+  {
+    const auto run = progress.begin(1, "b1");
+    summary.seconds = 100;
+    progress.end(1, summary, "", false);
+  }
+  EXPECT_NEAR(progress.seconds_left(), 44 + 100, 1e-9);
+  // One that diverged says nothing about the time of others, and is done.
+  {
+    const auto run = progress.begin(2, "a2");
+    summary.status = "diverged";
+    summary.seconds = 1;
+    progress.end(2, summary, "the loss", false);
+  }
+  EXPECT_NEAR(progress.seconds_left(), 100, 1e-9);
 }
 
 TEST(Compare, AnotherFolderIsLeftAlone) {

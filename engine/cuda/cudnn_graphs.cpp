@@ -75,7 +75,8 @@ class CudnnGraphs::Impl {
         files_(options.plans, options.plans.empty() ? std::string() : context_of(options)),
         workspace_(memory) {}
 
-  // Computes the request if there is a plan for it. values: floats on the host, of the slots passed by value.
+  // Computes the request if there is a plan for it. epsilon, momentum: on the host, for a batch norm in
+  // training.
   bool run(const CudnnProblem& request, std::initializer_list<Operand> operands, float* epsilon = nullptr,
            float* momentum = nullptr);
 

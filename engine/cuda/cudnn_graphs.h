@@ -36,7 +36,7 @@ struct CudnnOptions {
   bool deterministic = true;  // only engines that give the same bits in every run
   bool tune = false;          // measure the best candidates of the heuristics at the first call
   CudnnMath math = CudnnMath::tf32;
-  std::string plans = {};  // folder of plans, made if absent; empty: plans are not kept on disk
+  std::string plans = {};  // folder of plans, made if absent; empty: they are not kept on disk
 };
 
 class CudnnGraphs {

@@ -8,9 +8,9 @@ namespace retort {
 
 class CudnnPlanFiles {
  public:
-  // folder: made if absent; empty: nothing is kept. context: everything besides the problem that a plan
-  // depends on (cuDNN's version, the device, the options). Throws Error(Fault::write) if the folder cannot be
-  // made.
+  // folder: made if absent; empty, or one that cannot be made: nothing is kept, since plans can be made again
+  // in every run. context: everything besides the problem that a plan depends on (cuDNN's version, the
+  // device, the options).
   CudnnPlanFiles(const std::string& folder, const std::string& context);
 
   // What was written for the problem under the same context. Nothing if there is no such file, or it is

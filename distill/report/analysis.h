@@ -1,0 +1,54 @@
+// What the numbers of a report say, and what they do not: differences with intervals, in words.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "distill/report/data.h"
+#include "distill/statistics.h"
+
+namespace retort {
+
+enum class Verdict { unknown, better, worse, cannot_tell };
+
+// Of an interval: unknown for fewer than two seeds, cannot_tell where it contains zero.
+Verdict verdict_of(const PairedDifference& difference);
+
+// "better", "worse", "cannot tell", "one seed: no interval"; unknown without any seed: "".
+std::string verdict_text(const PairedDifference& difference);
+
+// "+0.42 (−0.10 to +0.94)"; without an interval "+0.42".
+std::string difference_text(const PairedDifference& difference);
+
+// The rows of a pair against its plain KD, seed by seed.
+struct AgainstKd {
+  PairedDifference best, last;
+};
+AgainstKd against_kd(const ReportPair& pair, const ReportRow& row);
+
+// What a variant of PCD says about a part of the method: the whole against the one without it.
+struct AblationAnswer {
+  std::string question;         // "Does ranking the classes help?"
+  std::string with, without;    // labels
+  PairedDifference best, last;  // with - without
+  std::string answer;           // in words, by the last epoch
+  std::string remark;           // what to keep in mind; may be empty
+};
+
+// For each row that differs from another in one key of pcd alone, and for pcd against pcd-released.
+std::vector<AblationAnswer> ablation_answers(const ReportPair& pair);
+
+// Spearman's rank correlation with an interval (Fisher's z, standard error sqrt(1.06 / (n - 3)), Fieller,
+// Hartley and Pearson 1957).
+struct RankCorrelation {
+  size_t n = 0;
+  double rho = 0, low = 0, high = 0;  // NaN where fewer than 4 points, or all equal
+};
+RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector<double>& b);
+
+// Whether the gain goes with the teacher's confidence in a class, in words.
+std::string correlation_verdict(const RankCorrelation& correlation, const std::string& method);
+
+// What is missing or went wrong, a sentence each.
+std::vector<std::string> missing_sentences(const ReportData& data);
+
+}  // namespace retort

@@ -1,0 +1,89 @@
+#include "distill/report/published.h"
+
+#include <sstream>
+
+#include "distill/metrics_csv.h"
+#include "distill/report/embedded.h"
+#include "engine/check.h"
+
+namespace retort {
+
+namespace {
+
+std::vector<Published> parsed(const std::string& csv) {
+  std::vector<Published> rows;
+  std::istringstream in(csv);
+  bool header = true;
+  for (std::string line; std::getline(in, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    if (header) {
+      header = false;
+      continue;
+    }
+    std::istringstream cells(line);
+    Published row;
+    std::string top1, epochs;
+    std::getline(cells, row.pair, ',');
+    std::getline(cells, row.method, ',');
+    std::getline(cells, top1, ',');
+    std::getline(cells, epochs, ',');
+    std::getline(cells, row.source);
+    row.top1 = std::stod(top1);
+    row.epochs = std::stoi(epochs);
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+// Keys that the recipes set per pair; any other than the default makes a variant of the method.
+bool is_tuned_per_pair(const std::string& method, const std::string& key) {
+  if (key == "warmup") return true;  // judged with the epochs
+  return (method == "dkd" && (key == "alpha" || key == "beta")) ||
+         (method.starts_with("pcd") && key == "stages");
+}
+
+}  // namespace
+
+const std::vector<Published>& published_results() {
+  static const std::vector<Published> all = parsed(embedded_published_csv);
+  return all;
+}
+
+std::string published_name(const MethodSettings& method) {
+  const std::string& name = method.method().name;
+  bool standardized = false;
+  for (const MethodSettings::Value& value : method.list()) {
+    if (value.text == value.key.fallback || is_tuned_per_pair(name, value.key.name)) continue;
+    if (name != "kd" || value.key.name != "standardize") return "";
+    standardized = true;
+  }
+  if (standardized) return "kd+ls";
+  return name == "pcd-released" ? "pcd" : name;
+}
+
+std::optional<Published> find_published(const std::string& pair, const std::string& method) {
+  for (const Published& row : published_results()) {
+    if (row.pair == pair && row.method == method) return row;
+  }
+  return std::nullopt;
+}
+
+std::string departs_from_recipe(const RunSettings& settings, int published_epochs) {
+  const bool small_rate = settings.model == "MobileNetV2" || settings.model.starts_with("Shuffle");
+  const double lr = small_rate ? 0.01 : 0.05;
+  const bool usual_milestones =
+      !settings.schedule.milestones || *settings.schedule.milestones == std::vector<int>{150, 180, 210};
+  if (settings.epochs != published_epochs) return text(settings.epochs, " epochs");
+  if (settings.data.limit != 0) return text(settings.data.limit, " training images");
+  if (settings.data.validation != 0) return text(settings.data.validation, " images held out");
+  if (settings.batch != 64) return text("batch ", settings.batch);
+  if (settings.optimizer.lr != lr) return "lr " + exact_decimal(settings.optimizer.lr);
+  if (settings.data.augment != "crop-flip") return "augmentation " + settings.data.augment;
+  if (settings.optimizer.momentum != 0.9 || settings.optimizer.weight_decay != 5e-4)
+    return "another optimizer";
+  if (published_epochs == 240 && (!usual_milestones || settings.schedule.factor != 0.1))
+    return "other milestones";
+  return "";
+}
+
+}  // namespace retort

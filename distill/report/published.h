@@ -1,0 +1,32 @@
+// Published accuracies on CIFAR-100 (published.csv), and whether a run may be held against one of them.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/settings.h"
+
+namespace retort {
+
+struct Published {
+  std::string pair, method;  // "resnet56-resnet20"; teacher, ce, kd, kd+ls, ...
+  double top1 = 0;
+  int epochs = 0;
+  std::string source;
+};
+
+// All rows of the file.
+const std::vector<Published>& published_results();
+
+// The row's name for a method with these settings: "kd+ls" is kd on standardised logits; both forms of PCD
+// stand beside the one number of its paper. Empty for a variant that nobody published.
+std::string published_name(const MethodSettings& method);
+
+// The number, if there is one.
+std::optional<Published> find_published(const std::string& pair, const std::string& method);
+
+// Whether a run on CIFAR-100 followed the recipe of the published numbers in full: epochs, batch, rate and
+// its milestones, augmentation, all training images. Empty if so, otherwise what is different: "24 epochs".
+std::string departs_from_recipe(const RunSettings& settings, int published_epochs);
+
+}  // namespace retort

@@ -1,0 +1,216 @@
+// The report as Markdown, CSV and JSON.
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "distill/metrics_csv.h"
+#include "distill/report/html.h"
+#include "distill/report/page.h"
+#include "distill/report/published.h"
+#include "distill/text_format.h"
+#include "distill/text_table.h"
+#include "engine/check.h"
+
+namespace retort {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string mean_text(const std::vector<double>& values) {
+  if (values.empty()) return "–";
+  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
+}
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json json_of(const PairedDifference& d) {
+  if (d.n == 0) return nullptr;
+  return {{"n", d.n},
+          {"mean", number(d.mean)},
+          {"deviation", number(d.deviation)},
+          {"low", number(d.low)},
+          {"high", number(d.high)},
+          {"p", number(d.p)},
+          {"verdict", verdict_text(d)}};
+}
+
+Json json_of(const std::optional<EpochResult>& result) {
+  if (!result) return nullptr;
+  return {{"epoch", result->epoch}, {"top1", number(result->top1)}, {"top5", number(result->top5)}};
+}
+
+Json json_of(const std::vector<double>& values) {
+  return {
+      {"n", values.size()}, {"mean", number(mean_of(values))}, {"deviation", number(deviation_of(values))}};
+}
+
+Json row_json(const Report& report, size_t p, size_t r) {
+  const ReportPair& pair = report.data.pairs[p];
+  const ReportRow& row = pair.rows[r];
+  Json runs = Json::array();
+  for (const ReportRun& run : row.runs) {
+    Json one = {{"seed", run.seed},
+                {"status", run.status},
+                {"best", json_of(run.summary.best)},
+                {"last", json_of(run.summary.last)},
+                {"seconds", number(run.summary.seconds)},
+                {"weights_hash", run.summary.weights_hash}};
+    if (!run.problem.empty()) one["problem"] = run.problem;
+    runs.push_back(std::move(one));
+  }
+  const AgainstKd d = against_kd(pair, row);
+  Json json = {{"label", row.label},
+               {"method", row.method()},
+               {"best", json_of(finished_values(row, &Summary::best))},
+               {"last", json_of(finished_values(row, &Summary::last))},
+               {"to_kd_best", json_of(d.best)},
+               {"to_kd_last", json_of(d.last)}};
+  if (report.data.is_cifar100() && row.settings) {
+    const std::string name = published_name(row.settings->method);
+    const auto published = find_published(pair.teacher + "-" + pair.student, name);
+    if (published) {
+      const std::string departs = departs_from_recipe(*row.settings, published->epochs);
+      json["published"] = {{"top1", published->top1},
+                           {"epochs", published->epochs},
+                           {"source", published->source},
+                           {"comparable", departs.empty()}};
+      if (!departs.empty()) json["published"]["departs"] = departs;
+    }
+  }
+  json["runs"] = runs;
+  return json;
+}
+
+Json classes_json(const Report& report, size_t p) {
+  const std::vector<double>& confidence = report.evaluations.pairs[p].confidence;
+  if (confidence.empty()) return nullptr;
+  Json gains = Json::object();
+  for (const ClassFinding& f : class_findings(report)) {
+    if (f.pair != p) continue;
+    gains[report.data.pairs[p].rows[f.row].label] = {{"gain", f.gains},
+                                                     {"n", f.correlation.n},
+                                                     {"rank_correlation", number(f.correlation.rho)},
+                                                     {"low", number(f.correlation.low)},
+                                                     {"high", number(f.correlation.high)},
+                                                     {"least_sure_third", f.low_third},
+                                                     {"surest_third", f.high_third}};
+  }
+  return {{"names", report.evaluations.class_names}, {"teacher_confidence", confidence}, {"over_kd", gains}};
+}
+
+std::string class_markdown(const Report& report) {
+  TextTable table({"pair", "method", "rank correlation", "classes", "what it says"});
+  bool any = false;
+  for (const ClassFinding& f : class_findings(report)) {
+    const ReportPair& pair = report.data.pairs[f.pair];
+    const RankCorrelation& c = f.correlation;
+    table.add_row({pair.name, pair.rows[f.row].label,
+                   std::isnan(c.rho) ? "–"
+                                     : signed_number(c.rho, 2) + " (" + signed_number(c.low, 2) + " to " +
+                                           signed_number(c.high, 2) + ")",
+                   std::to_string(c.n), correlation_verdict(c, pair.rows[f.row].label)});
+    any = true;
+  }
+  if (!any) return "";
+  return "\n## Gain over KD by the teacher's confidence in the class\n\n" + table.markdown();
+}
+
+}  // namespace
+
+std::string report_markdown(const Report& report) {
+  std::string out = "# " + report.data.title + "\n";
+  for (const ReportPair& pair : report.data.pairs) {
+    TextTable table({pair.student, "best", "last", "n", "last, to KD", "verdict", "best, to KD"});
+    if (pair.teacher_summary) {
+      const auto top1 = [](const auto& r) { return r ? fixed(r->top1, 2) : std::string("–"); };
+      table.add_row({"teacher " + pair.teacher, top1(pair.teacher_summary->best),
+                     top1(pair.teacher_summary->last), "1", "", "", ""});
+    }
+    for (const ReportRow& row : pair.rows) {
+      const AgainstKd d = against_kd(pair, row);
+      const std::vector<double> best = finished_values(row, &Summary::best);
+      table.add_row({row.label, mean_text(best), mean_text(finished_values(row, &Summary::last)),
+                     std::to_string(best.size()), difference_text(d.last), verdict_text(d.last),
+                     difference_text(d.best)});
+    }
+    out += "\n## " + pair.name + "\n\n" + table.markdown();
+  }
+  out +=
+      "\nTop-1 on the test images in percent, mean ± standard deviation; best is the best test epoch. "
+      "Differences are "
+      "paired by seed, with their 95 % t-interval.\n";
+  TextTable parts({"question", "compared", "last, points", "best, points", "n", "answer"});
+  bool any = false;
+  for (const ReportPair& pair : report.data.pairs) {
+    for (const AblationAnswer& a : ablation_answers(pair)) {
+      parts.add_row({a.question, a.with + " against " + a.without, difference_text(a.last),
+                     difference_text(a.best), std::to_string(a.last.n), a.answer});
+      any = true;
+    }
+  }
+  if (any) out += "\n## Parts of PCD\n\n" + parts.markdown();
+  out += class_markdown(report);
+  std::string missing;
+  for (const std::string& sentence : missing_sentences(report.data)) missing += "- " + sentence + "\n";
+  for (const std::string& sentence : report.evaluations.notes) missing += "- " + sentence + "\n";
+  if (!missing.empty()) out += "\n## Not complete\n\n" + missing;
+  return out;
+}
+
+std::string report_csv(const Report& report) {
+  TextTable table({"pair", "teacher", "student", "label", "method", "seed", "status", "best_top1",
+                   "best_epoch", "last_top1", "last_epoch", "seconds", "weights_hash"});
+  for (const ReportPair& pair : report.data.pairs) {
+    for (const ReportRow& row : pair.rows) {
+      for (const ReportRun& run : row.runs) {
+        const auto top1 = [](const auto& r) { return r ? exact_decimal(r->top1) : std::string(); };
+        const auto epoch = [](const auto& r) { return r ? std::to_string(r->epoch) : std::string(); };
+        const Summary& s = run.summary;
+        table.add_row({pair.name, pair.teacher, pair.student, row.label, row.method(),
+                       std::to_string(run.seed), run.status, top1(s.best), epoch(s.best), top1(s.last),
+                       epoch(s.last), s.status.empty() ? "" : fixed(s.seconds, 1), s.weights_hash});
+      }
+    }
+  }
+  return table.csv();
+}
+
+std::string report_json(const Report& report) {
+  Json pairs = Json::array();
+  for (size_t p = 0; p < report.data.pairs.size(); ++p) {
+    const ReportPair& pair = report.data.pairs[p];
+    Json rows = Json::array();
+    for (size_t r = 0; r < pair.rows.size(); ++r) rows.push_back(row_json(report, p, r));
+    Json ablation = Json::array();
+    for (const AblationAnswer& a : ablation_answers(pair)) {
+      ablation.push_back({{"question", a.question},
+                          {"with", a.with},
+                          {"without", a.without},
+                          {"best", json_of(a.best)},
+                          {"last", json_of(a.last)},
+                          {"answer", a.answer}});
+    }
+    Json teacher = {{"model", pair.teacher}, {"best", nullptr}, {"last", nullptr}};
+    if (pair.teacher_summary) {
+      teacher["best"] = json_of(pair.teacher_summary->best);
+      teacher["last"] = json_of(pair.teacher_summary->last);
+    }
+    Json json = {{"name", pair.name},
+                 {"student", pair.student},
+                 {"teacher", teacher},
+                 {"rows", rows},
+                 {"ablation", ablation}};
+    if (p < report.evaluations.pairs.size()) json["classes"] = classes_json(report, p);
+    pairs.push_back(std::move(json));
+  }
+  std::vector<std::string> missing = missing_sentences(report.data);
+  missing.insert(missing.end(), report.evaluations.notes.begin(), report.evaluations.notes.end());
+  const std::string data = report.data.data.substr(0, report.data.data.find(':'));
+  return Json{{"title", report.data.title}, {"data", data}, {"pairs", pairs}, {"missing", missing}}.dump(
+             2, ' ', false, Json::error_handler_t::replace) +
+         "\n";
+}
+
+}  // namespace retort
