@@ -1,5 +1,6 @@
 #include "engine/cuda/block_copy.h"
 #include "engine/cuda/elements.cuh"
+#include "engine/cuda/kernels.h"
 
 namespace retort {
 
@@ -36,6 +37,9 @@ cudaError_t epilogue(cudaStream_t stream, void* y_data, int64_t rows, int64_t co
 
 cudaError_t copy_block(cudaStream_t stream, DType from_type, const void* from, const Block& from_block,
                        DType to_type, void* to, const Block& to_block, bool accumulate) {
+  // Only another type, or a sum: no coordinates are needed.
+  if (from && from_block == to_block)
+    return cast_kernel(stream, from_type, from, to_type, to, to_block.size(), accumulate);
   return with_element(from_type, [&]<class From>() {
     return with_element(to_type, [&]<class To>() {
       return copy<From, To>(stream, from, from_block, to, to_block, accumulate);
