@@ -30,6 +30,14 @@ retort=$build/retort tests=$build/tests/retort_tests step=$build/bench/retort_be
 for program in "$retort" "$tests" "$step"; do
   [ -x "$program" ] || { echo "gpu_run: $program is not there; cmake --preset portable-bundle, then --build --preset" >&2; exit 2; }
 done
+# Where cuBLAS and cuDNN are not installed, PyTorch's wheels have them.
+case "$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null)" in
+  *libcudnn.so.9*) ;;
+  *)
+    wheels=$(python3 -c 'import glob, nvidia; print(":".join(glob.glob(list(nvidia.__path__)[0] + "/*/lib")))' 2>/dev/null)
+    [ -n "$wheels" ] && export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$wheels
+    ;;
+esac
 mkdir -p "$results/done" "$results/failed"
 [ -n "$previous" ] && cp -rn "$previous/." "$results/"
 
@@ -158,7 +166,7 @@ sanitizer() {
   for check in memcheck initcheck synccheck racecheck; do
     echo "== $check"
     "$tool" --tool $check --error-exitcode 9 --print-limit 20 "$tests" \
-      --gtest_filter="Ops/OpTable.EveryBackendAgreesWithPortableInF64/*" --gtest_brief=1 || return 1
+      --gtest_filter="Ops/OpTable.EveryBackendAgreesWithPortableInF64/*:Backends/ConvolutionsInEveryType.*" --gtest_brief=1 || return 1
   done
 }
 
