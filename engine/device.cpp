@@ -20,13 +20,19 @@ std::string plans_folder() {
   return home && *home ? text(home, "/.cache/retort/cudnn-plans") : std::string();
 }
 
+// Switches for measurements: no part of a run's settings.
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value && std::string(value) == "1";
+}
+
 std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options) {
   if (name == "cuda") {
-    const char* by_cudnn = std::getenv("RETORT_CUDNN_BATCH_NORM");  // for measurements
     return make_cuda({.tf32 = options.precision != Precision::fp32,
                       .capture = options.capture,
                       .plans = plans_folder(),
-                      .cudnn_batch_norm = by_cudnn && std::string(by_cudnn) == "1"});
+                      .tune = is_set("RETORT_CUDNN_TUNE"),
+                      .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM")});
   }
   if (name == "portable") return std::make_unique<Portable>(options.threads);
   std::unique_ptr<Backend> onednn = make_onednn(options.threads);

@@ -13,6 +13,9 @@ struct CudaOptions {
   bool deterministic = true;  // the same bits in every run
   bool capture = true;        // steps may be captured
   std::string plans;          // folder where cuDNN's plans are kept; empty: nowhere
+  // cuDNN's engines are chosen by measuring the heuristics' first ones when a shape is met; the choice may
+  // differ between runs unless plans are kept.
+  bool tune = false;
   // Batch norm by cuDNN where it can (its engines are compiled in the first step, which takes seconds for
   // each shape) instead of own kernels.
   bool cudnn_batch_norm = false;

@@ -83,6 +83,7 @@ Cuda::Cuda(const CudaOptions& options)
       cublas_workspace_(*this, Cublas::workspace_bytes),
       cublas_(stream_.get(), cublas_workspace_.data()),
       cudnn_(CudnnOptions{.deterministic = options.deterministic,
+                          .tune = options.tune,
                           .math = options.tf32 ? CudnnMath::tf32 : CudnnMath::fp32,
                           .plans = options.plans},
              *this, stream_.get()) {
