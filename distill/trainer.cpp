@@ -261,8 +261,8 @@ void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
     if (teacher_logits)
       taught.logits = Var(teacher_logits);
     else if (with_teacher)
-      taught = teacher_->forward(images, Pass{*device_}, features);
-    const Outputs own = student_->forward(images, pass, features);
+      taught = teacher_->run(images, Pass{*device_}, features);
+    const Outputs own = student_->run(images, pass, features);
     DistillInputs inputs;
     inputs.logits = {own.logits, taught.logits};
     inputs.labels = Var(batch.labels);
