@@ -76,10 +76,14 @@ run() {
     exit 3
   fi
   echo "gpu_run: $name" >&2
-  if [ -e "$results/runs/$name/checkpoints/last.safetensors" ]; then
-    set -- "$retort" "${1}" --resume "$results/runs/$name"
+  local folder=$results/runs/$name
+  if [ -e "$folder/config.toml" ]; then
+    set -- "$retort" "$1" --resume "$folder"
+  elif [ -e "$folder/seeds.toml" ]; then
+    set -- "$retort" "$1" --resume "$folder" --parallel 4
   else
-    set -- "$retort" "$@" --device "$device" --out "$results/runs/$name" --force
+    rm -rf "$folder"
+    set -- "$retort" "$@" --device "$device" --out "$folder"
   fi
   timeout -s TERM -k 20 $(($(left) - 30)) "$@" >>"$results/$name.log" 2>&1
   status=$?

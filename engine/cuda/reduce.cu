@@ -121,9 +121,8 @@ cudaError_t sum_all_kernel(cudaStream_t stream, DType type, const void* x, doubl
   }
   if (type != to_type && to_type != DType::f32) return cudaErrorInvalidValue;
   if (type != to_type) {
-    return with_element(type, [&]<class X>() {
-      return sum_all_of<X, float>(stream, x, scale, to, n, accumulate, scratch);
-    });
+    return with_element(
+        type, [&]<class X>() { return sum_all_of<X, float>(stream, x, scale, to, n, accumulate, scratch); });
   }
   return with_element(
       type, [&]<class X>() { return sum_all_of<X, X>(stream, x, scale, to, n, accumulate, scratch); });
