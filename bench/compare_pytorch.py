@@ -8,12 +8,12 @@ Run: python3 bench/compare_pytorch.py                            (all sections, 
 Sections: steps (training, distillation with the live teacher and with its logits from the table, evaluation),
 loss (pcd and pcd-released alone), data (loader), start (start-up time), memory (peak of a process).
 
-In every round each program runs for --seconds, ours first in one round and PyTorch first in the next, so that a
-machine that slows down slows both. Tables hold the median over rounds of each program's median step, the lowest
-and highest round, and the median of the rounds' ratios: above 1 this engine is faster. PyTorch is the faster one
-of eager and torch.compile, found in the first round; it stays alive between rounds, idle, so that it compiles
-once. How busy the machine was before the first round is measured and printed: beside other work the numbers mean
-little. Build first: cmake --build build/release --target retort_bench_step retort_cli.
+In every round each program runs for --seconds, ours first in one round and PyTorch first in the next, so
+that a machine that slows down slows both. Tables hold the median over rounds of each program's median step,
+the lowest and highest round, and the median of the rounds' ratios: above 1 this engine is faster. PyTorch is
+the faster one of eager and torch.compile, found in the first round; it stays alive between rounds, idle, so
+that it compiles once. How busy the machine was before the first round is measured and printed: beside other
+work the numbers mean little. Build first: cmake --build build/release --target retort_bench_step retort_cli.
 """
 
 import argparse
@@ -137,8 +137,9 @@ class Comparison:
         return key in self.results["rows"]
 
     def ours(self, arguments, threads):
-        command = [self.options.binary, *arguments, "--threads", str(threads), "--device", self.options.device]
-        return json.loads(run([*command, "--seconds", str(self.options.seconds), "--json"])[0])
+        command = [self.options.binary, *arguments, "--threads", str(threads)]
+        command += ["--device", self.options.device, "--seconds", str(self.options.seconds), "--json"]
+        return json.loads(run(command)[0])
 
     def alternate(self, key, ours, rival):
         """ours() and rival(variants) in turns; ours gives an object with median_ms."""
@@ -161,7 +162,7 @@ class Comparison:
     # --- sections ---------------------------------------------------------------------------------------
 
     def steps(self):
-        methods = self.options.methods
+        methods, batch, seconds = self.options.methods, self.options.batch, self.options.seconds
         for threads in self.options.threads:
             for pair in self.options.pairs:
                 student, _, teacher = pair.partition(":")
@@ -172,11 +173,12 @@ class Comparison:
                     if method == methods[-1]:  # a teacher's logits cost every method the same
                         wanted.append((f"{method}, table", method, [*arguments, "--table"]))
                 wanted.append(("eval", "eval", ["--model", student, "--eval"]))
-                name = student if not teacher else f"{student} < {teacher}"
-                wanted = [
-                    (f"steps|{threads}|{student if what in ('train', 'eval') else name}|{label}", what, arguments)
-                    for label, what, arguments in wanted
-                ]
+
+                def key_of(label, what):
+                    name = student if what in ("train", "eval") else f"{student} < {teacher}"
+                    return f"steps|{threads}|{name}|{label}"
+
+                wanted = [(key_of(label, what), what, arguments) for label, what, arguments in wanted]
                 wanted = [w for w in wanted if not self.has(w[0])]
                 if not wanted:
                     continue
@@ -186,13 +188,13 @@ class Comparison:
                 for key, what, arguments in wanted:
                     self.alternate(
                         key,
-                        lambda a=arguments: self.ours([*a, "--batch", str(self.options.batch), "--floor"], threads),
-                        lambda v, w=what: rival.ask(what=w, seconds=self.options.seconds, variants=v),
+                        lambda a=arguments: self.ours([*a, "--batch", str(batch), "--floor"], threads),
+                        lambda v, w=what: rival.ask(what=w, seconds=seconds, variants=v),
                     )
                 rival.close()
 
     def loss(self):
-        rival = None
+        rival, seconds = None, self.options.seconds
         for method in LOSSES:
             for batch in (64, 1024):
                 for classes in (100, 1000):
@@ -206,7 +208,7 @@ class Comparison:
                     self.alternate(
                         key,
                         lambda a=arguments: self.ours(a, 1),
-                        lambda v, s=shape: rival.ask(what="loss", seconds=self.options.seconds, variants=v, **s),
+                        lambda v, s=shape: rival.ask(what="loss", seconds=seconds, variants=v, **s),
                     )
         if rival:
             rival.close()
@@ -218,7 +220,7 @@ class Comparison:
                 continue
             rival = Rival(self.options, workers)
             self.results["torch"] = rival.version
-            batch = self.options.batch
+            batch, seconds = self.options.batch, self.options.seconds
 
             def ours(workers=workers):
                 result = self.ours(["--data", "--workers", str(workers), "--batch", str(batch)], workers)
@@ -227,7 +229,7 @@ class Comparison:
             self.alternate(
                 key,
                 ours,
-                lambda v, w=workers: rival.ask(what="data", seconds=self.options.seconds, batch=batch, workers=w),
+                lambda v, w=workers: rival.ask(what="data", seconds=seconds, batch=batch, workers=w),
             )
             rival.close()
 
@@ -262,7 +264,8 @@ class Comparison:
                     continue
                 common = ["--threads", str(max(self.options.threads)), "--batch", str(self.options.batch)]
                 common += ["--seconds", "0.5"]
-                mine = run([self.options.binary, *arguments, *common, "--device", self.options.device])[2] / 1e6
+                ours = [self.options.binary, *arguments, *common, "--device", self.options.device]
+                mine = run(ours)[2] / 1e6
                 script = os.path.join(HERE, "pytorch_step.py")
                 theirs = run([self.options.python, script, *arguments, *common])[2] / 1e6
                 rounds = {"retort": [mine], "pytorch": [theirs]}
@@ -272,12 +275,12 @@ class Comparison:
     # --- tables -----------------------------------------------------------------------------------------
 
     def tables(self, busy):
-        o = self.options
+        o, torch = self.options, self.results.get("torch", "-")
         state = "" if busy is None else f"; the machine was {100 * busy:.0f} % busy before the first round"
         parts = [
-            f"{cpu_name()}, device {o.device}, batch {o.batch}; PyTorch {self.results.get('torch', '-')}, the faster of "
-            f"eager and torch.compile; {o.rounds} rounds of {o.seconds:g} s each in turns; median (lowest-highest "
-            f"round){state}"
+            f"{cpu_name()}, device {o.device}, batch {o.batch}; PyTorch {torch}, the "
+            f"faster of eager and torch.compile; {o.rounds} rounds of {o.seconds:g} s each in turns; median "
+            f"(lowest-highest round){state}"
         ]
         titles = {
             "steps": ("step", "ms"),
@@ -298,7 +301,8 @@ class Comparison:
             parts.append("|---|---|---|---|---|---|" + ("---|" if floors else ""))
             for (_, threads, name, label), row in rows:
                 line = f"| {name}, {label} | {threads} | {spread(row['rounds']['retort'])} | "
-                line += f"{spread(row['rounds']['pytorch'])} | {row['pytorch']['variant']} | {ratio(row['ratios'])} |"
+                line += f"{spread(row['rounds']['pytorch'])} | {row['pytorch']['variant']} | "
+                line += f"{ratio(row['ratios'])} |"
                 if floors:
                     share = (row.get("ours") or {}).get("share_of_floor")
                     line += f" {100 * share:.0f} |" if share else " - |"
@@ -325,19 +329,24 @@ def words(text):
     return [word for word in text.split(",") if word]
 
 
+def numbers(text):
+    return [int(word) for word in words(text)]
+
+
 def main():
     parser = argparse.ArgumentParser(description="This engine beside PyTorch")
-    parser.add_argument("--only", type=words, default=list(SECTIONS), metavar="SECTION,...", help=", ".join(SECTIONS))
+    sections = ", ".join(SECTIONS)
+    parser.add_argument("--only", type=words, default=list(SECTIONS), metavar="SECTION,...", help=sections)
     parser.add_argument("--pairs", type=words, default=list(PAIRS), metavar="STUDENT[:TEACHER],...")
     parser.add_argument("--methods", type=words, default=list(METHODS), metavar="METHOD,...")
-    parser.add_argument("--threads", type=lambda t: [int(x) for x in words(t)], default=[1, 2], metavar="N,...")
+    parser.add_argument("--threads", type=numbers, default=[1, 2], metavar="N,...")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--device", default="onednn", choices=("portable", "onednn"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each program in each round")
     parser.add_argument("--binary", default=os.path.join(ROOT, "build/release/bench/retort_bench_step"))
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has PyTorch")
-    parser.add_argument("--results", metavar="FILE", help="every round, as JSON; what is in it is not repeated")
+    parser.add_argument("--results", metavar="FILE", help="every round, as JSON; not repeated")
     options = parser.parse_args()
     for section in options.only:
         if section not in SECTIONS:

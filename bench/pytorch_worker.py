@@ -1,10 +1,10 @@
 """PyTorch on request: nets are built and compiled once, then measured whenever a line on stdin asks for it.
 
-Started by compare_pytorch.py, which so takes turns with PyTorch without paying for torch.compile in every turn. A
-request is a JSON object on a line: {"what": "train", "kd", "pcd", "pcd-released", "eval", "loss" or "data",
-"seconds": 1, "variants": ["eager", "compile"], ...}; the answer is one as well: per variant the median step in
-milliseconds, and which was faster. f32, channels_last, what a training loop does with a batch that lies in memory,
-as in pytorch_step.py, whose losses these are.
+Started by compare_pytorch.py, which so takes turns with PyTorch without paying for torch.compile in every
+turn. A request is a JSON object on a line: {"what": "train", "kd", "pcd", "pcd-released", "eval", "loss" or
+"data", "seconds": 1, "variants": ["eager", "compile"], ...}; the answer is one as well: per variant the
+median step in milliseconds, and which was faster. f32, channels_last, what a training loop does with a batch
+that lies in memory, as in pytorch_step.py, whose losses these are.
 """
 
 import argparse
@@ -187,7 +187,8 @@ def main():
     for method in ("kd", "pcd", "pcd-released"):
         pytorch_step.check_loss(method)
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
-    print(json.dumps({"torch": torch.__version__, "threads": torch.get_num_threads()}), file=answers, flush=True)
+    about = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    print(json.dumps(about), file=answers, flush=True)
     worker = Worker(options)
     for line in sys.stdin:
         print(json.dumps(worker.answer(json.loads(line))), file=answers, flush=True)

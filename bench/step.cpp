@@ -69,10 +69,9 @@ std::vector<double> loader_times(double seconds, int64_t batch, int workers) {
 }
 
 int run(int argc, char** argv) {
-  std::map<std::string, std::string> v = {{"model", "resnet20"}, {"teacher", ""},    {"method", "ce"},
-                                          {"batch", "64"},       {"threads", "0"},   {"device", "auto"},
-                                          {"seconds", "5"},      {"classes", "100"}, {"workers", "2"},
-                                          {"precision", "fp32"}};
+  std::map<std::string, std::string> v = {
+      {"model", "resnet20"}, {"teacher", ""},  {"method", "ce"},   {"batch", "64"},  {"threads", "0"},
+      {"device", "auto"},    {"seconds", "5"}, {"classes", "100"}, {"workers", "2"}, {"precision", "fp32"}};
   const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor", "eager"};
   std::set<std::string> on;
   for (int i = 1; i < argc; ++i) {
@@ -87,7 +86,7 @@ int run(int argc, char** argv) {
   const int threads = std::stoi(v["threads"]);
   const int64_t batch = std::stoll(v["batch"]);
   const double seconds = std::stod(v["seconds"]);
-  Json result;
+  Json result = Json::object();
   std::vector<double> times;
   std::string description;
   if (on.count("data")) {
@@ -146,7 +145,7 @@ int run(int argc, char** argv) {
   std::printf("median %.3f ms (quartiles %.3f to %.3f, fastest %.3f, n = %zu), %.0f images/s\n", median,
               quantile(times, 0.25), quantile(times, 0.75), times.front(), times.size(),
               1000 * double(batch) / per_batch);
-  if (!result.is_null()) {
+  if (!result.empty()) {
     std::printf("%.3f GFLOP and %.1f MB a step in %zu kernels, %.1f GFLOP/s, %.1f MB of step memory\n",
                 1e-9 * result["flops"].get<double>(), 1e-6 * result["bytes"].get<double>(),
                 result["kernels"].get<size_t>(), result["gflops"].get<double>(),
