@@ -195,8 +195,8 @@ class StudyReader {
     pair.teacher_weights = !nested && teacher_ ? text_at(*teacher_, "weights", "", file_) : entry.weights;
 
     for (const TomlValue* table : methods) {
-      StudyMethod method{text_at(*table, "label", text_at(*table, "name", "", file_), file_),
-                         student_settings(entry, variant, *table)};
+      const std::string name = text_at(*table, "recipe", text_at(*table, "name", "", file_), file_);
+      StudyMethod method{text_at(*table, "label", name, file_), student_settings(entry, variant, *table)};
       check_label(method.label, file_, table->line);
       check_new(
           pair.methods, [](const StudyMethod& m) { return m.label; }, method.label, file_, table->line);
@@ -216,7 +216,7 @@ class StudyReader {
                                const TomlValue& method) const {
     RunSettings settings = default_settings("train");
     if (!recipes_.empty() && !entry.teacher.empty()) {
-      const std::string name = text_at(method, "name", "", file_);
+      const std::string name = text_at(method, "recipe", text_at(method, "name", "", file_), file_);
       read_settings(recipes_ / (entry.teacher + "-" + entry.student) / (name + ".toml"), settings);
       settings.teacher_model.clear();
     }
@@ -227,7 +227,9 @@ class StudyReader {
           ": no student is named; expected [student] with model = \"NAME\"");
     if (entry.settings) set_from_table(settings, *entry.settings, file_);
     set_from_table(settings, variant.settings, file_);
-    set_from_table(settings, as_method(without(method, {"label"})), file_);
+    check(recipes_.empty() ? !method.find("recipe") : true, Fault::usage, file_, ":", method.line,
+          ": a method has a recipe, but no recipes = \"FOLDER\" says where they lie");
+    set_from_table(settings, as_method(without(method, {"label", "recipe"})), file_);
     settings.command = settings.method.method().reads.teacher ? "distill" : "train";
     return settings;
   }

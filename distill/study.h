@@ -44,7 +44,8 @@ struct StudyOverrides {
 // A study's file: title, seeds, and tables of settings.
 //   [settings]              of all runs
 //   [teacher], [student]    on top of it, for teachers and students
-//   [[methods]]             name, label (the name, if not given), and the method's keys
+//   [[methods]]             name, label (the name, if not given), and the method's keys; recipe, where it
+//                           is called otherwise than the method ("kd-ls")
 //   [[pairs]]               teacher, student (networks), and if needed name, weights, and settings = {...} of
 //                           its students. Instead of it, for one pair, model in [teacher] and in [student].
 //   [[variants]]            label and settings of students: the whole grid once for each

@@ -174,6 +174,7 @@ TEST(Study, RefusesWhatItDoesNotKnow) {
   expect_contains(refusal(methods + "[[pairs]]\nteacher = \"vgg8\"\nstuden = \"vgg8\"\n"), "'student'");
   expect_contains(refusal(methods + "pairs = 3\n"), "method ce has no key");
   expect_contains(refusal("pairs = 3\n" + methods), "[[pairs]]");
+  expect_contains(refusal(methods + "[[methods]]\nrecipe = \"kd-ls\"\n"), "no recipes = ");
   expect_contains(refusal(methods + "[[variants]]\nepochs = 3\n"), "cannot name a folder");
   expect_contains(refusal(methods + "[[methods]]\nname = \"kd\"\nlabel = \"a/b\"\n"), "cannot name a folder");
   expect_contains(refusal(methods + "[[methods]]\nname = \"kd\"\nlabel = \"teacher\"\n"),

@@ -58,7 +58,7 @@ Beside beside(const ReportData& data, const ReportPair& pair, const ReportRow& r
   if (name.empty()) return {};
   const std::optional<Published> published = find_published(pair.teacher + "-" + pair.student, name);
   if (!published) return {};
-  return {published, departs_from_recipe(*row.settings, published->epochs)};
+  return {published, departs_from_recipe(*row.settings, *published)};
 }
 
 bool any_comparable(const ReportData& data, const ReportPair& pair) {

@@ -1,5 +1,6 @@
 #include "distill/report/published.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "distill/metrics_csv.h"
@@ -35,11 +36,18 @@ std::vector<Published> parsed(const std::string& csv) {
   return rows;
 }
 
-// Keys that the recipes set per pair; any other than the default makes a variant of the method.
-bool is_tuned_per_pair(const std::string& method, const std::string& key) {
+// Keys that the recipes of the published numbers set per pair or tune; any other that is not at its default
+// makes a variant of the method.
+bool is_tuned(const std::string& method, bool standardized, const std::string& key) {
+  const auto one_of = [&](std::initializer_list<const char*> keys) {
+    return std::any_of(keys.begin(), keys.end(), [&](const char* name) { return key == name; });
+  };
   if (key == "warmup") return true;  // judged with the epochs
-  return (method == "dkd" && (key == "alpha" || key == "beta")) ||
-         (method.starts_with("pcd") && key == "stages");
+  if (method == "kd") return standardized && one_of({"standardize", "temperature", "alpha", "ce_weight"});
+  if (method == "dkd" || method == "rld") return one_of({"alpha", "beta"});
+  if (method == "dist") return one_of({"beta", "gamma"});
+  if (method == "mlkd") return one_of({"views", "ce_weight", "beta"});
+  return method.starts_with("pcd") && key == "stages";
 }
 
 }  // namespace
@@ -51,11 +59,9 @@ const std::vector<Published>& published_results() {
 
 std::string published_name(const MethodSettings& method) {
   const std::string& name = method.method().name;
-  bool standardized = false;
+  const bool standardized = name == "kd" && method.flag("standardize");
   for (const MethodSettings::Value& value : method.list()) {
-    if (value.text == value.key.fallback || is_tuned_per_pair(name, value.key.name)) continue;
-    if (name != "kd" || value.key.name != "standardize") return "";
-    standardized = true;
+    if (value.text != value.key.fallback && !is_tuned(name, standardized, value.key.name)) return "";
   }
   if (standardized) return "kd+ls";
   return name == "pcd-released" ? "pcd" : name;
@@ -68,21 +74,22 @@ std::optional<Published> find_published(const std::string& pair, const std::stri
   return std::nullopt;
 }
 
-std::string departs_from_recipe(const RunSettings& settings, int published_epochs) {
+std::string departs_from_recipe(const RunSettings& settings, const Published& published) {
   const bool small_rate = settings.model == "MobileNetV2" || settings.model.starts_with("Shuffle");
   const double lr = small_rate ? 0.01 : 0.05;
   const bool usual_milestones =
       !settings.schedule.milestones || *settings.schedule.milestones == std::vector<int>{150, 180, 210};
-  if (settings.epochs != published_epochs) return text(settings.epochs, " epochs");
+  const bool mlkd = published.method == "mlkd";  // has a schedule of its own
+  if (settings.epochs != published.epochs) return text(settings.epochs, " epochs");
   if (settings.data.limit != 0) return text(settings.data.limit, " training images");
   if (settings.data.validation != 0) return text(settings.data.validation, " images held out");
   if (settings.batch != 64) return text("batch ", settings.batch);
-  if (settings.optimizer.lr != lr) return "lr " + exact_decimal(settings.optimizer.lr);
+  if (!mlkd && settings.optimizer.lr != lr) return "lr " + exact_decimal(settings.optimizer.lr);
   if (settings.data.augment != "crop-flip") return "augmentation " + settings.data.augment;
   if (settings.optimizer.momentum != 0.9 || settings.optimizer.weight_decay != 5e-4)
     return "another optimizer";
-  if (published_epochs == 240 && (!usual_milestones || settings.schedule.factor != 0.1))
-    return "other milestones";
+  if (!mlkd && (!usual_milestones || settings.schedule.factor != 0.1)) return "other milestones";
+  if (mlkd && (!settings.method.has("views") || settings.method.integer("views") != 2)) return "one view";
   return "";
 }
 

@@ -25,8 +25,9 @@ std::string published_name(const MethodSettings& method);
 // The number, if there is one.
 std::optional<Published> find_published(const std::string& pair, const std::string& method);
 
-// Whether a run on CIFAR-100 followed the recipe of the published numbers in full: epochs, batch, rate and
-// its milestones, augmentation, all training images. Empty if so, otherwise what is different: "24 epochs".
-std::string departs_from_recipe(const RunSettings& settings, int published_epochs);
+// Whether a run on CIFAR-100 followed the recipe of the published number in full: epochs, batch, rate and
+// its milestones, augmentation, all training images; mlkd with its two views. Empty if so, otherwise what is
+// different: "24 epochs".
+std::string departs_from_recipe(const RunSettings& settings, const Published& published);
 
 }  // namespace retort

@@ -71,7 +71,7 @@ Json row_json(const Report& report, size_t p, size_t r) {
     const std::string name = published_name(row.settings->method);
     const auto published = find_published(pair.teacher + "-" + pair.student, name);
     if (published) {
-      const std::string departs = departs_from_recipe(*row.settings, published->epochs);
+      const std::string departs = departs_from_recipe(*row.settings, *published);
       json["published"] = {{"top1", published->top1},
                            {"epochs", published->epochs},
                            {"source", published->source},
