@@ -402,8 +402,8 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
         svg.label((x0 + x1) / 2, y + 16, "middle", "λ " + significant(group.lambda, 2), "inside");
     }
   }
-  svg.label(frame.left, height - 4, "start", "groups of each stage: the darker, the more of the loss",
-            "tick");
+  svg.label(frame.left, height - 4, "start",
+            "groups of each stage: the stronger the colour, the more of the loss", "tick");
   return svg.finish();
 }
 
