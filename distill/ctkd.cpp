@@ -59,12 +59,12 @@ double reversal_at(int epoch, double curriculum) {
 
 class Ctkd : public Distiller {
  public:
-  Ctkd(const MethodSettings& settings, Device& device, DType type)
+  Ctkd(const MethodSettings& settings, Device& device, const MethodContext& context)
       : Distiller(settings, device),
         alpha_(settings.number("alpha")),
         curriculum_(settings.number("curriculum")),
         start_(settings.number("theta")),
-        theta_(device, {1}, type, start_),
+        theta_(device, {1}, context.type, start_),
         reversal_(device.scalar(reversal_at(1, curriculum_))) {}
 
   void begin_epoch(int epoch) override {

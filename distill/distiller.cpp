@@ -6,6 +6,18 @@
 
 namespace retort {
 
+namespace {
+
+Outputs detached(Outputs outputs) {
+  outputs.logits = outputs.logits.detached();
+  outputs.pooled = outputs.pooled.detached();
+  for (Var& map : outputs.stages) map = map.detached();
+  for (Var& map : outputs.pre_relu) map = map.detached();
+  return outputs;
+}
+
+}  // namespace
+
 Distiller::Distiller(const MethodSettings& settings, Device& device) : settings_(settings), device_(device) {
   // Without a teacher the cross-entropy is the method's own term.
   if (settings.method().reads.teacher) ce_weight_ = settings.number("ce_weight");
@@ -38,6 +50,7 @@ std::vector<LossTerm> Distiller::distillation_terms(const DistillInputs& inputs,
   DistillInputs constant_teacher = inputs;
   constant_teacher.logits.teacher = inputs.logits.teacher.detached();
   constant_teacher.strong.teacher = inputs.strong.teacher.detached();
+  constant_teacher.features.teacher = detached(inputs.features.teacher);
   return compute(constant_teacher, pass);
 }
 
@@ -62,12 +75,17 @@ void Distiller::check_inputs(const DistillInputs& inputs, bool labels) const {
     check_same("the student's second", inputs.strong.student);
     check_same("the teacher's second", inputs.strong.teacher);
   }
-  if (labels) {
-    check(inputs.labels && inputs.labels.type() == DType::i32 &&
-              inputs.labels.tensor().size() == student.shape()[0],
-          method.name, ": labels are ", inputs.labels.shape(), " ", inputs.labels.type(),
-          ", expected i32, one for each of ", student.shape()[0], " samples");
+  if (method.reads.features) {
+    check(inputs.features.student.pooled && inputs.features.teacher.pooled, method.name,
+          " reads the features of both nets, but was given none");
   }
+  const auto check_numbers = [&](const char* what, const Var& numbers) {
+    check(numbers && numbers.type() == DType::i32 && numbers.tensor().size() == student.shape()[0],
+          method.name, ": ", what, " are ", numbers.shape(), " ", numbers.type(),
+          ", expected i32, one for each of ", student.shape()[0], " samples");
+  };
+  if (method.reads.indices) check_numbers("sample indices", inputs.indices);
+  if (labels) check_numbers("labels", inputs.labels);
 }
 
 Var weighted(const Pass& pass, const Var& x, double weight) {

@@ -1,8 +1,10 @@
-// Distiller: a distillation method at work. It turns the logits of student and teacher into named loss terms.
+// Distiller: a distillation method at work. It turns what student and teacher say of the same images, their
+// logits and where the method asks for them their features, into named loss terms.
 #pragma once
 #include <string>
 #include <vector>
 
+#include "distill/method_context.h"
 #include "distill/method_settings.h"
 #include "engine/ops/ops.h"
 #include "layers/module.h"
@@ -15,7 +17,7 @@ struct LossTerm {
   Var value;  // [1]
 };
 
-// The logits of both nets for the same images, B,C. The teacher's are treated as constants.
+// The logits of both nets for the same images, B,C. All that comes from the teacher is treated as constant.
 struct Logits {
   Var student = {};
   Var teacher = {};  // empty for a method that reads no teacher
@@ -26,6 +28,11 @@ struct DistillInputs {
   Logits logits;
   Var labels = {};     // i32, B
   Logits strong = {};  // of a second, strongly augmented view of the same images; may be empty
+  Var indices = {};    // i32, B: which image of the training set each sample is
+  // What both nets gave for the first view, features included, for a method that reads features.
+  struct Features {
+    Outputs student = {}, teacher = {};
+  } features = {};
 };
 
 class Distiller : public Module {
@@ -36,8 +43,8 @@ class Distiller : public Module {
 
   const MethodSettings& settings() const { return settings_; }
 
-  // What a method learns besides the student: joins the student's optimiser and the checkpoints, not its
-  // export.
+  // What a method learns besides the student (parameters) and remembers (buffers): parameters join the
+  // student's optimiser, both the checkpoints, neither the student's export.
   void visit(Visitor&) override {}
 
   // To be called before the first step of an epoch, counted from 1: sets the scalars that depend on it.
@@ -78,9 +85,10 @@ Var total(const std::vector<LossTerm>& terms, const Pass& pass);
 
 // For a MethodInfo's make.
 template <class Method>
-std::unique_ptr<Distiller> construct(const MethodSettings& settings, Device& device, DType type) {
-  if constexpr (std::is_constructible_v<Method, const MethodSettings&, Device&, DType>) {
-    return std::make_unique<Method>(settings, device, type);
+std::unique_ptr<Distiller> construct(const MethodSettings& settings, Device& device,
+                                     const MethodContext& context) {
+  if constexpr (std::is_constructible_v<Method, const MethodSettings&, Device&, const MethodContext&>) {
+    return std::make_unique<Method>(settings, device, context);
   } else {
     return std::make_unique<Method>(settings, device);
   }

@@ -7,6 +7,8 @@ namespace retort {
 namespace {
 
 void check_input(const MethodInfo& method, const ProbeInput& input) {
+  check(!method.reads.features, Fault::usage, "loss: method ", method.name,
+        " compares features, this is for methods that compare logits");
   const auto size = size_t(input.samples * input.classes);
   check(input.samples >= 1 && input.classes >= 1, Fault::input, "loss: the logits are ", input.samples, " x ",
         input.classes, ", expected at least one sample and one class");

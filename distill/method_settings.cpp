@@ -61,12 +61,17 @@ bool allowed(const MethodKey& key, const std::string& value) {
 
 }  // namespace
 
-std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup) {
+std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::string& warmup) {
   return {{"ce_weight", MethodKey::number, ce_weight, "weight of the cross-entropy with the labels"},
           {"warmup", MethodKey::number, warmup,
-           "epochs over which the distillation terms grow to their full weight"},
-          {"standardize", MethodKey::flag, "false",
-           "standardise both nets' logits per sample (arXiv:2403.01427)"}};
+           "epochs over which the distillation terms grow to their full weight"}};
+}
+
+std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup) {
+  std::vector<MethodKey> keys = weight_keys(ce_weight, warmup);
+  keys.push_back({"standardize", MethodKey::flag, "false",
+                  "standardise both nets' logits per sample (arXiv:2403.01427)"});
+  return keys;
 }
 
 MethodKey temperature_key(const std::string& fallback) {

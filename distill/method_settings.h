@@ -15,6 +15,7 @@ namespace retort {
 
 class Device;
 class Distiller;
+struct MethodContext;
 class MethodSettings;
 
 struct MethodKey {
@@ -38,12 +39,17 @@ struct MethodInfo {
     bool teacher = true;
     bool labels = false;
     bool two_views = false;  // makes use of a second view where there is one
+    bool features = false;   // of both nets
+    bool indices = false;    // which image of the training set each sample is
   } reads;
   std::vector<MethodKey> keys;
-  std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device, DType type);
+  std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device,
+                                     const MethodContext& context);
 };
 
-// The keys of every method with a teacher: ce_weight and warmup, with the method's defaults, and standardize.
+// The keys of every method with a teacher: ce_weight and warmup, with the method's defaults.
+std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::string& warmup);
+// The same and standardize, for methods that read logits.
 std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup);
 MethodKey temperature_key(const std::string& fallback);
 

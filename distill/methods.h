@@ -12,7 +12,11 @@ const std::vector<MethodInfo>& methods();
 // Null if there is none of that name.
 const MethodInfo* find_method(const std::string& name);
 
-// type: of the logits, and of the parameters that the method itself learns.
+// What the method learns and remembers is not initialised yet where it is random, see initialize().
+std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device,
+                                          const MethodContext& context);
+
+// For a method that needs to know nothing of the run. type: of the logits, and of what the method learns.
 std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device,
                                           DType type = DType::f32);
 

@@ -1,5 +1,6 @@
 // The row kernels of the methods, listed once: row_kernels.cpp compiles them for every instruction set.
 #pragma once
+#include "distill/crd_row.h"
 #include "distill/ctkd_row.h"
 #include "distill/log_cosine_row.h"
 #include "distill/median_share_row.h"
@@ -7,15 +8,18 @@
 #include "distill/standardize_row.h"
 #include "distill/target_split_row.h"
 
-#define RETORT_DISTILL_ROW_KERNELS(X)                                                                \
-  X(retort::PcdRow<float>)                                                                           \
-  X(retort::PcdRow<double>)                                                                          \
-  X(retort::LogCosineRow<float>)                                                                     \
-  X(retort::LogCosineRow<double>)                                                                    \
-  X(retort::StandardizeRow<float>) X(retort::StandardizeRow<double>)                                 \
-      X(retort::StandardizeGradientRow<float>) X(retort::StandardizeGradientRow<double>)             \
-          X(retort::BinaryKlRow<float>) X(retort::BinaryKlRow<double>) X(retort::SubsetKlRow<float>) \
-              X(retort::SubsetKlRow<double>) X(retort::LearnedTemperatureKlRow<float>)               \
-                  X(retort::LearnedTemperatureKlRow<double>) X(retort::MedianShareRow<float>)        \
-                      X(retort::MedianShareRow<double>) X(retort::TopProbabilityRow<float>)          \
-                          X(retort::TopProbabilityRow<double>)
+// clang-format off
+#define RETORT_DISTILL_ROW_KERNELS_OF(X, T)                                   \
+  X(retort::PcdRow<T>) X(retort::LogCosineRow<T>)                             \
+  X(retort::StandardizeRow<T>) X(retort::StandardizeGradientRow<T>)           \
+  X(retort::BinaryKlRow<T>) X(retort::SubsetKlRow<T>)                         \
+  X(retort::LearnedTemperatureKlRow<T>)                                       \
+  X(retort::MedianShareRow<T>) X(retort::TopProbabilityRow<T>)                \
+  X(retort::ContrastScoreRow<T>) X(retort::FirstPartitionRow<T>)              \
+  X(retort::ContrastLossRow<T>) X(retort::ContrastGradientRow<T>)             \
+  X(retort::SumPartsRow<T>) X(retort::RememberRow<T>)
+#define RETORT_DISTILL_ROW_KERNELS(X)      \
+  X(retort::DrawNegativesRow)              \
+  RETORT_DISTILL_ROW_KERNELS_OF(X, float)  \
+  RETORT_DISTILL_ROW_KERNELS_OF(X, double)
+// clang-format on

@@ -2,8 +2,10 @@
 
 #include <sstream>
 
+#include "datasets/loader.h"
 #include "datasets/open.h"
 #include "distill/loss_probe.h"
+#include "distill/method_context.h"
 #include "distill/run_folder.h"
 #include "distill/setting_keys.h"
 #include "distill/trainer.h"
@@ -87,6 +89,7 @@ const DataSet& Session::data(const std::string& spec) {
 
 // On one sample of nothing: what does not fit is found here, not in the first step.
 void check_method(const MethodSettings& method, int64_t classes) {
+  if (method.method().reads.features) return;
   const auto device = Device::open({.name = "portable", .threads = 1});
   const std::vector<double> zeros(size_t(classes), 0.0);
   probe_loss(method, *device,
@@ -97,11 +100,21 @@ std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
   std::vector<std::string> notes = resolve(settings);
   const int64_t classes = session.data(settings.data.spec).train.classes;
   const auto device = Device::open({.name = "portable", .threads = 1});
-  check_method(settings.method, classes);
-  if (settings.method.method().reads.teacher) {
-    const auto teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
+  const MethodInfo::Reads& reads = settings.method.method().reads;
+  std::unique_ptr<Model> teacher;
+  if (reads.teacher) {
+    teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
     check(teacher->classes == classes, Fault::input, settings.teacher, ": the teacher tells ",
           teacher->classes, " classes apart, ", settings.data.spec, " has ", classes);
+  }
+  check_method(settings.method, classes);
+  if (reads.features) {
+    const auto student = make_model(settings.model, *device, {.classes = classes});
+    const ImageSet& images = session.data(settings.data.spec).train;
+    const Split split =
+        split_samples(images.size(), settings.data.limit, settings.data.validation, settings.seed);
+    make_distiller(settings.method, *device,
+                   method_context(settings, *student, teacher.get(), *device, images, split.train));
   }
   if (!settings.init.empty()) {
     const Weights weights = read_weights(settings.init);

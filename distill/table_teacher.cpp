@@ -30,6 +30,8 @@ std::string list_text(const std::array<float, 3>& values) {
 std::string table_refusal(const RunSettings& settings) {
   const MethodInfo& method = settings.method.method();
   if (!method.reads.teacher) return text("method ", method.name, " reads no teacher");
+  if (method.reads.features)
+    return text("method ", method.name, " reads the teacher's features; the table holds its logits");
   if (method.reads.two_views)
     return text("method ", method.name, " reads two views of an image; the table holds crops and flips only");
   return "";

@@ -100,8 +100,12 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
     load_state(*student_, *device_, model_tensors(weights.file),
                weights.path.string() + " as " + settings.model);
   }
-  distiller_ = make_distiller(settings.method, *device_);
-  if (distiller_->settings().method().reads.teacher) prepare_teacher();
+  if (settings.method.method().reads.teacher) prepare_teacher();
+  split_ = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
+  distiller_ =
+      make_distiller(settings.method, *device_,
+                     method_context(settings, *student_, teacher_.get(), *device_, data.train, split_.train));
+  initialize(*distiller_, *device_, settings.seed);
 
   schedule_ = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
                settings.schedule.factor};
@@ -109,7 +113,6 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
       *device_, learned_parameters(*student_, *distiller_),
       SgdOptions{settings.optimizer.lr, settings.optimizer.momentum, settings.optimizer.weight_decay});
 
-  split_ = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
   const LoaderOptions loading{.batch = settings.batch,
                               .seed = settings.seed,
                               .shuffle = settings.data.shuffle,
@@ -234,19 +237,26 @@ void Trainer::load_last_checkpoint() {
 }
 
 void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
-  const bool with_teacher = teacher_ != nullptr;
+  const bool with_teacher = teacher_ != nullptr, features = settings_.method.method().reads.features;
   std::vector<std::string> names;
   graph_->run(batch.size(), [&] {
     Tape tape(*device_);
     const Pass pass{*device_, &tape, true};
     const Var images(batch.images);
-    const Var teacher = teacher_logits ? Var(teacher_logits)
-                        : with_teacher ? (*teacher_)(images, Pass{*device_})
-                                       : Var();
-    const Var logits = (*student_)(images, pass);
-    const std::vector<LossTerm> terms = distiller_->terms({{logits, teacher}, Var(batch.labels)}, pass);
+    Outputs taught;
+    if (teacher_logits)
+      taught.logits = Var(teacher_logits);
+    else if (with_teacher)
+      taught = teacher_->forward(images, Pass{*device_}, features);
+    const Outputs own = student_->forward(images, pass, features);
+    DistillInputs inputs;
+    inputs.logits = {own.logits, taught.logits};
+    inputs.labels = Var(batch.labels);
+    inputs.indices = Var(batch.indices);
+    inputs.features = {own, taught};
+    const std::vector<LossTerm> terms = distiller_->terms(inputs, pass);
     const Var loss = total(terms, pass);
-    totals_->add(loss, terms, logits, batch.labels, pass);
+    totals_->add(loss, terms, own.logits, batch.labels, pass);
     tape.backward(loss);
     optimizer_->step();
     for (const LossTerm& t : terms) names.push_back(t.name);

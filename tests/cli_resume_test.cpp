@@ -92,6 +92,46 @@ TEST(Resume, AfterAKillAtAnyMoment) {
   EXPECT_EQ(hash_of(run(next, work)), undisturbed());
 }
 
+// What a method learns and remembers goes on too: crd's memories and layers, reviewkd's batch norms.
+TEST(Resume, AMethodsOwnStateAfterAKillInsideAnEpoch) {
+  TempFolder work;
+  ASSERT_EQ(run({"train", "--model", "resnet8", "--data", "synthetic:train=32,test=8", "--epochs", "1",
+                 "--out", "teacher"},
+                work)
+                .code,
+            0);
+  for (const std::string method : {"crd", "reviewkd"}) {
+    const auto distilling = [&](const std::string& out) {
+      std::vector<std::string> all = {"distill",   "--teacher", "teacher",
+                                      "--student", "resnet8",   "--method",
+                                      method,      "--data",    "synthetic:train=56,test=8",
+                                      "--epochs",  "3",         "--batch",
+                                      "8",         "--out",     out,
+                                      "--json"};
+      if (method == "crd") all.insert(all.end(), {"--set", "method.negatives=20"});
+      return all;
+    };
+    const std::string undisturbed_hash = hash_of(run(distilling("b-" + method), work));
+    const std::string folder = "a-" + method;
+    std::vector<std::string> next = distilling(folder);
+    next.insert(next.end(), every_step.begin(), every_step.end());
+    const auto inside = [&] {
+      const std::filesystem::path file = RunFolder::last_of(work / folder);
+      if (!std::filesystem::exists(file)) return false;
+      const json counters = json::parse(read_safetensors(file).metadata.at("counters"));
+      return counters["epoch"] > 1 && counters["batch"] > 0;
+    };
+    do {
+      Program program(next, work.path());
+      ASSERT_TRUE(program.wait_until(inside)) << program.err_so_far();
+      program.signal(SIGKILL);
+      program.wait();
+      next = {"distill", "--resume", folder, "--json", "--threads", "1"};
+    } while (!inside());
+    EXPECT_EQ(hash_of(run(next, work)), undisturbed_hash) << method;
+  }
+}
+
 TEST(Resume, AStopSavesAndExitsWithItsSignal) {
   TempFolder work;
   std::vector<std::string> next = training("a");

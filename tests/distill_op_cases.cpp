@@ -1,8 +1,12 @@
 #include "tests/distill_op_cases.h"
 
+#include "distill/at.h"
+#include "distill/crd.h"
 #include "distill/ctkd.h"
 #include "distill/methods.h"
 #include "distill/pcd.h"
+#include "distill/reviewkd.h"
+#include "distill/rkd.h"
 #include "distill/standardize.h"
 #include "distill/target_split.h"
 
@@ -81,7 +85,27 @@ void add_distillation_cases(std::vector<OpCase>& all) {
     return learned_temperature_kl(pass, in[0], in[1], in[2], pass.device.scalar(1));
   };
   all.push_back(learned);
+  const auto features = [&](const std::string& name, const Shape& student, const Shape& teacher, auto loss) {
+    all.push_back(
+        {name,
+         {{student}, {teacher, OpInput::constant}},
+         [loss](const Pass& pass, const std::vector<Var>& in) { return loss(pass, in[0], in[1]); }});
+  };
+  features("attention", {3, 4, 4, 5}, {3, 4, 4, 7}, attention_loss);
+  features("attention of a larger map", {3, 6, 6, 5}, {3, 4, 4, 7}, attention_loss);
+  features("relational distance", {5, 7}, {5, 9}, relational_distance_loss);
+  features("relational angle", {5, 7}, {5, 9}, relational_angle_loss);
+  features("hierarchical context", {2, 7, 7, 5}, {2, 7, 7, 5}, hierarchical_context_loss);
+  features("contrast", {3, 9}, {7, 9}, [](const Pass& pass, const Var& v, const Var& memory) {
+    const Var index = pass.make({3, 40}, DType::i32), partition = pass.make({1}, v.type());
+    std::vector<int32_t> places;
+    for (int i = 0; i < 120; ++i) places.push_back((i * 5 + i / 7) % 7);
+    pass.backend().upload(index, places.data());
+    pass.backend().fill(partition, 1.5);
+    return contrast_loss(pass, v, memory, index, partition, {.samples = 50, .temperature = 2});
+  });
   for (const MethodInfo& method : methods()) {
+    if (method.reads.features) continue;
     all.push_back(method_case(method, false));
     if (method.reads.teacher) all.push_back(method_case(method, true));
   }

@@ -77,6 +77,15 @@ class OpCase {
       return pool2d(pass, x, {kind, settings_["kernel"], settings_["stride"], settings_["pad"]});
     }
     if (op == "global_avg_pool") return global_average_pool(pass, x);
+    if (op == "adaptive_avg_pool")
+      return adaptive_average_pool(pass, x, settings_["height"], settings_["width"]);
+    if (op == "resize_nearest") return resize_nearest(pass, x, settings_["height"], settings_["width"]);
+    if (op == "conv2d_transposed") {
+      return conv2d_transposed(pass, x, leaf("w"), leaf("b"),
+                               {.stride = settings_["stride"], .pad = settings_["pad"]});
+    }
+    if (op == "normalize_rows") return normalize_rows(pass, x, settings_["least"]);
+    if (op == "smooth_l1") return smooth_l1(pass, x);
     if (op == "relu") return relu(pass, x);
     if (op == "softmax") return softmax(pass, x);
     if (op == "log_softmax") return log_softmax(pass, x);

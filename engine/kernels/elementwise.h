@@ -4,10 +4,11 @@
 
 namespace retort {
 
-enum class Unary { relu, exp, log, sqrt, square, abs, sigmoid, reciprocal, affine };
+enum class Unary { relu, exp, log, sqrt, square, abs, sigmoid, reciprocal, affine, at_least, smooth_l1 };
 enum class Binary { add, sub, mul, div };
 
-// An element-wise function of one argument. affine: scale * x + shift.
+// An element-wise function of one argument. affine: scale * x + shift; at_least: max(x, shift); smooth_l1:
+// x^2 / 2 where |x| < 1, else |x| - 1/2 (Huber's).
 struct UnaryOp {
   Unary kind;
   double scale = 1, shift = 0;
@@ -29,6 +30,10 @@ struct UnaryFormula {
     if constexpr (kind == Unary::sigmoid) return T(1) / (T(1) + exponential(-x));
     if constexpr (kind == Unary::reciprocal) return T(1) / x;
     if constexpr (kind == Unary::affine) return T(scale) * x + T(shift);
+    if constexpr (kind == Unary::at_least) return x > T(shift) ? x : T(shift);
+    if constexpr (kind == Unary::smooth_l1) {
+      return absolute(x) < T(1) ? T(0.5) * x * x : absolute(x) - T(0.5);
+    }
   }
   // dy/dx at x, where y = f(x). At a corner the subgradient 0, as for the norm of a zero vector (sqrt).
   template <class T>
@@ -42,6 +47,8 @@ struct UnaryFormula {
     if constexpr (kind == Unary::sigmoid) return y * (T(1) - y);
     if constexpr (kind == Unary::reciprocal) return -y * y;
     if constexpr (kind == Unary::affine) return T(scale);
+    if constexpr (kind == Unary::at_least) return x > T(shift) ? T(1) : T(0);
+    if constexpr (kind == Unary::smooth_l1) return x < T(-1) ? T(-1) : (x > T(1) ? T(1) : x);
   }
 };
 
@@ -78,6 +85,10 @@ void with_formula(const UnaryOp& op, F f) {
       return f(UnaryFormula<Unary::reciprocal>{op.scale, op.shift});
     case Unary::affine:
       return f(UnaryFormula<Unary::affine>{op.scale, op.shift});
+    case Unary::at_least:
+      return f(UnaryFormula<Unary::at_least>{op.scale, op.shift});
+    case Unary::smooth_l1:
+      return f(UnaryFormula<Unary::smooth_l1>{op.scale, op.shift});
   }
 }
 

@@ -4,7 +4,7 @@
 //   int64_t scratch_bytes() const;      // what one row asks of lanes.scratch<T>(), rounded per request to 64
 //
 // that treats one row (one sample) and never another, written once for every device:
-//   lanes.each(n, f)            f(i) for i in [0, n), in any order
+//   lanes.each(n, f)            f(i) for i in [0, n), in any order; for one n always the same i in a lane
 //   lanes.sum<T>(n, f)          sum of f(i), the same value in every lane
 //   lanes.max<T>(n, f)          maximum of f(i)
 //   lanes.first_max(n, f)       the smallest i where f(i) is largest

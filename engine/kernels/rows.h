@@ -1,7 +1,9 @@
-// The engine's row kernels (see lanes.h): softmax family, cross-entropy, gather.
+// The engine's row kernels (see lanes.h): softmax family, cross-entropy, gather; and the list of all of them.
 #pragma once
 #include "engine/kernels/lanes.h"
+#include "engine/kernels/map_rows.h"
 #include "engine/kernels/math.h"
+#include "engine/kernels/pair_rows.h"
 
 namespace retort {
 
@@ -262,7 +264,11 @@ struct TopKRow {
   X(retort::CrossEntropyRow<T>) X(retort::KlRow<T>)             \
   X(retort::GatherRow<T>) X(retort::ScatterRow<T>)              \
   X(retort::ShuffleRow<T>) X(retort::ShuffleGradientRow<T>)     \
-  X(retort::TopKRow<T>)
+  X(retort::TopKRow<T>)                                         \
+  X(retort::AdaptivePoolRow<T>) X(retort::AdaptivePoolGradientRow<T>) \
+  X(retort::ResizeRow<T>) X(retort::ResizeGradientRow<T>)       \
+  X(retort::PairDifferenceRow<T>) X(retort::PairDifferenceGradientRow<T>) \
+  X(retort::GramRow<T>) X(retort::GramGradientRow<T>)
 #define RETORT_ENGINE_ROW_KERNELS(X)      \
   RETORT_ENGINE_ROW_KERNELS_OF(X, float)  \
   RETORT_ENGINE_ROW_KERNELS_OF(X, double)

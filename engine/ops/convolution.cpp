@@ -36,6 +36,28 @@ Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const 
   return y;
 }
 
+Var conv2d_transposed(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec) {
+  const Shape &from = x.shape(), &kernel = w.shape();
+  check(from.rank() == 4 && kernel.rank() == 4 && kernel[0] == from[3] && x.type() == w.type(),
+        "conv2d_transposed: x ", from, " ", x.type(), " with w ", kernel, " ", w.type(),
+        ", expected N,H,W,K and K,R,S,C/groups");
+  const Shape to{from[0], (from[1] - 1) * spec.stride - 2 * spec.pad + kernel[1],
+                 (from[2] - 1) * spec.stride - 2 * spec.pad + kernel[2], kernel[3] * spec.groups};
+  Var y = pass.make(to, x.type());
+  // Also checks that the convolution exists and undoes the change of shape.
+  check(conv_shape("conv2d_transposed", y, w, spec) == from, "conv2d_transposed: x ", from, " with w ",
+        kernel);
+  pass.backend().conv2d_input_gradient(x, w, spec, y);
+  pass.record("conv2d_transposed", y, {x, w}, [x, w, spec](const Tensor& dy, Grads& g) {
+    if (g.wants(1)) g.backend().conv2d_weight_gradient(dy, x, spec, g.sink(1));
+    if (!g.wants(0)) return;
+    const Sink dx = g.sink(0);
+    if (!dx.accumulates()) return g.backend().conv2d(dy, w, spec, {}, dx.to);
+    g.backend().conv2d(dy, w, spec, {{}, dx.to, false}, dx.to);
+  });
+  return bias ? add(pass, y, bias) : y;
+}
+
 Var conv2d_fused(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Var& add, bool relu,
                  const Conv2dSpec& spec) {
   check(!pass.tape, "conv2d_fused: has no gradient; use conv2d and batch_norm under a tape");

@@ -42,6 +42,12 @@ Var reciprocal(const Pass& pass, const Var& x) {
 Var affine(const Pass& pass, const Var& x, double scale, double shift) {
   return unary(pass, {Unary::affine, scale, shift}, x);
 }
+Var at_least(const Pass& pass, const Var& x, double least) {
+  return unary(pass, {Unary::at_least, 1, least}, x);
+}
+Var smooth_l1(const Pass& pass, const Var& x) {
+  return unary(pass, {Unary::smooth_l1}, x);
+}
 
 Var scale_by(const Pass& pass, const Var& x, const Scalar& scalar, double factor) {
   Var y = pass.make(x.shape(), x.type());

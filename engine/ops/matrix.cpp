@@ -1,4 +1,6 @@
+#include "engine/kernels/rows.h"
 #include "engine/ops/ops.h"
+#include "engine/types.h"
 
 namespace retort {
 
@@ -56,6 +58,41 @@ Var transpose(const Pass& pass, const Var& x) {
   Var y = pass.make({x.shape()[1], x.shape()[0]}, x.type());
   pass.backend().transpose(x, y);
   pass.record("transpose", y, {x}, [](const Tensor& dy, Grads& g) { g.backend().transpose(dy, g.sink(0)); });
+  return y;
+}
+
+Var batched_gram(const Pass& pass, const Var& x) {
+  check(x.shape().rank() == 3, "batched_gram: x has shape ", x.shape(), ", expected B,N,D");
+  const int64_t blocks = x.shape()[0], n = x.shape()[1], d = x.shape()[2];
+  Var y = pass.make({blocks, n, n}, x.type());
+  with_real_type(x.type(), "batched_gram", [&]<class T>() {
+    launch_rows(pass.backend(), GramRow<T>{x.tensor().as<T>(), y.tensor().as<T>(), n, d}, blocks * n * n);
+  });
+  pass.record("batched_gram", y, {x}, [x, n, d](const Tensor& dy, Grads& g) {
+    const Sink dx = g.sink(0);
+    with_real_type(dy.type, "batched_gram", [&]<class T>() {
+      launch_rows(g.backend(),
+                  GramGradientRow<T>{x.tensor().as<T>(), dy.as<T>(), dx.to.as<T>(), n, d, dx.accumulates()},
+                  x.shape().rows());
+    });
+  });
+  return y;
+}
+
+Var pair_differences(const Pass& pass, const Var& x) {
+  check_matrix("pair_differences", x);
+  const int64_t n = x.shape()[0], d = x.shape()[1];
+  Var y = pass.make({n, n, d}, x.type());
+  with_real_type(x.type(), "pair_differences", [&]<class T>() {
+    launch_rows(pass.backend(), PairDifferenceRow<T>{x.tensor().as<T>(), y.tensor().as<T>(), n, d}, n * n);
+  });
+  pass.record("pair_differences", y, {x}, [n, d](const Tensor& dy, Grads& g) {
+    const Sink dx = g.sink(0);
+    with_real_type(dy.type, "pair_differences", [&]<class T>() {
+      launch_rows(g.backend(),
+                  PairDifferenceGradientRow<T>{dy.as<T>(), dx.to.as<T>(), n, d, dx.accumulates()}, n);
+    });
+  });
   return y;
 }
 

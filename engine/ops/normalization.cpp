@@ -47,4 +47,10 @@ Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta
   return y;
 }
 
+Var normalize_rows(const Pass& pass, const Var& x, double least) {
+  check(x.shape().rank() == 2, "normalize_rows: x has shape ", x.shape(), ", expected a matrix");
+  const Var length = sqrt(pass, sum_columns(pass, square(pass, x)));
+  return div(pass, x, least > 0 ? at_least(pass, length, least) : length);
+}
+
 }  // namespace retort

@@ -8,10 +8,15 @@ namespace retort {
 
 // --- convolution and normalisation (images N,H,W,C)
 // --------------------------------------------------------- w: K,R,S,C/groups. Output side: (side + 2 pad -
-// kernel) / stride + 1. bias (K) and add, which has the result's shape, may be empty Vars: conv(x, w) + bias +
-// add.
+// kernel) / stride + 1. bias (K) and add, which has the result's shape, may be empty Vars: conv(x, w) + bias
+// + add.
 Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec,
            const Var& add = {});
+
+// The transpose of conv2d as a map of its input: what conv2d(spec) maps to x's size. w: K,R,S,C/groups of
+// that convolution, so x has K channels and the result C, of side (side - 1) stride - 2 pad + kernel. bias
+// (C) may be empty. PyTorch's ConvTranspose2d.
+Var conv2d_transposed(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec);
 
 // Folded inference: relu?(conv(x, w) + bias + add); add may be empty. No gradient.
 Var conv2d_fused(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Var& add, bool relu,
@@ -26,6 +31,13 @@ Var batch_norm(const Pass& pass, const Var& x, const Var& gamma, const Var& beta
 Var pool2d(const Pass& pass, const Var& x, const Pool2dSpec& spec);
 // Mean over height and width: N,H,W,C -> N,C.
 Var global_average_pool(const Pass& pass, const Var& x);
+// Mean over the cells [floor(i H / height), ceil((i + 1) H / height)) of each axis, which overlap where
+// height does not divide H: N,H,W,C -> N,height,width,C.
+Var adaptive_average_pool(const Pass& pass, const Var& x, int64_t height, int64_t width);
+// Place i of height takes floor(i H / height): N,H,W,C -> N,height,width,C.
+Var resize_nearest(const Pass& pass, const Var& x, int64_t height, int64_t width);
+// Rows of a matrix divided by max(their Euclidean length, least).
+Var normalize_rows(const Pass& pass, const Var& x, double least = 0);
 
 // --- matrices
 // ----------------------------------------------------------------------------------------------- x (B,I)
@@ -34,6 +46,10 @@ Var linear(const Pass& pass, const Var& x, const Var& w, const Var& bias);
 // op(a) op(b), op transposes if said.
 Var matmul(const Pass& pass, const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);
 Var transpose(const Pass& pass, const Var& x);
+// x (B,N,D) -> B,N,N: the scalar products of each block's N vectors.
+Var batched_gram(const Pass& pass, const Var& x);
+// x (N,D) -> N,N,D: y[i,j] = x[j] - x[i].
+Var pair_differences(const Pass& pass, const Var& x);
 
 // --- element-wise
 // -------------------------------------------------------------------------------------------
@@ -48,6 +64,10 @@ Var sigmoid(const Pass& pass, const Var& x);
 Var reciprocal(const Pass& pass, const Var& x);
 // scale * x + shift
 Var affine(const Pass& pass, const Var& x, double scale, double shift = 0);
+// max(x, least); derivative 0 at the bound.
+Var at_least(const Pass& pass, const Var& x, double least);
+// x^2 / 2 where |x| < 1, else |x| - 1/2.
+Var smooth_l1(const Pass& pass, const Var& x);
 // x * factor * scalar, with a value that changes between steps.
 Var scale_by(const Pass& pass, const Var& x, const Scalar& scalar, double factor = 1);
 

@@ -1,4 +1,6 @@
+#include "engine/kernels/rows.h"
 #include "engine/ops/ops.h"
+#include "engine/types.h"
 
 namespace retort {
 
@@ -29,6 +31,41 @@ Var global_average_pool(const Pass& pass, const Var& x) {
   pass.record("global_average_pool", y, {x},
               [](const Tensor& dy, Grads& g) { g.backend().global_average_gradient(dy, g.sink(0)); });
   return y;
+}
+
+namespace {
+
+// One row kernel forward and one back for ops that give an image another height and width.
+template <template <class> class Forward, template <class> class Gradient>
+Var change_of_side(const Pass& pass, const char* name, const Var& x, int64_t height, int64_t width) {
+  check(x.shape().rank() == 4 && height >= 1 && width >= 1, name, ": x has shape ", x.shape(),
+        ", expected N,H,W,C, to be of side ", height, " x ", width);
+  const Shape s = x.shape();
+  const AdaptiveCells down{s[1], height}, across{s[2], width};
+  Var y = pass.make({s[0], height, width, s[3]}, x.type());
+  with_real_type(x.type(), name, [&]<class T>() {
+    launch_rows(pass.backend(), Forward<T>{x.tensor().as<T>(), y.tensor().as<T>(), down, across, s[3]},
+                s[0] * height * width);
+  });
+  pass.record(name, y, {x}, [s, down, across, name](const Tensor& dy, Grads& g) {
+    const Sink dx = g.sink(0);
+    with_real_type(dy.type, name, [&]<class T>() {
+      launch_rows(g.backend(), Gradient<T>{dy.as<T>(), dx.to.as<T>(), down, across, s[3], dx.accumulates()},
+                  s.rows());
+    });
+  });
+  return y;
+}
+
+}  // namespace
+
+Var adaptive_average_pool(const Pass& pass, const Var& x, int64_t height, int64_t width) {
+  return change_of_side<AdaptivePoolRow, AdaptivePoolGradientRow>(pass, "adaptive_average_pool", x, height,
+                                                                  width);
+}
+
+Var resize_nearest(const Pass& pass, const Var& x, int64_t height, int64_t width) {
+  return change_of_side<ResizeRow, ResizeGradientRow>(pass, "resize_nearest", x, height, width);
 }
 
 }  // namespace retort

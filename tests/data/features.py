@@ -9,6 +9,9 @@ features.json
          closed formula of closed_formula.py with scale 1. With "unit", rows are then divided by their length.
          gradients: with respect to the student's inputs, in the same order, summary of closed_formula.py.
          value leaves cross-entropy out and has the method's own weights.
+         Of fitnet and reviewkd inputs are {student: [specs of F0, F1, ..., pool], teacher: [...]}, teacher maps of
+         reviewkd those before the last ReLU; parameters: {our name: {shape, name, scale, shift}} of what is
+         learned; gradients also of those. Batch norms in training mode.
 """
 
 import os
@@ -162,6 +165,128 @@ def crd_case():
     }
 
 
+class Learned:
+    """What a method learns, by the closed formula under the program's names."""
+
+    def __init__(self, prefix):
+        self.prefix, self.specs, self.values = prefix, {}, {}
+
+    def __call__(self, name, shape, scale=0.25, shift=0.0):
+        formula = f"{self.prefix}.{name}"
+        self.specs[name] = {"shape": shape, "name": formula, "scale": scale, "shift": shift}
+        self.values[name] = closed_formula.tensor(formula, shape, scale, shift).requires_grad_()
+        return self.values[name]
+
+    def batch_norm(self, name, x):
+        channels = x.shape[1]
+        weight, bias = self(f"{name}.weight", [channels], 0.25, 1.0), self(f"{name}.bias", [channels])
+        return F.batch_norm(x, None, None, weight, bias, training=True)
+
+
+def fitnet(learned, student, teacher, weight=100.0):
+    """arXiv:1412.6550 on maps 2 of both."""
+    s, t = student[2], teacher[2]
+    x, y, inputs, outputs = s.shape[2], t.shape[2], s.shape[1], t.shape[1]
+    bias = learned("regressor.conv.bias", [outputs])
+    if x == 2 * y:
+        out = F.conv2d(s, learned("regressor.conv.weight", [outputs, inputs, 3, 3]), bias, stride=2, padding=1)
+    elif 2 * x == y:
+        kernel = learned("regressor.conv.weight", [inputs, outputs, 4, 4])
+        out = F.conv_transpose2d(s, kernel, bias, stride=2, padding=1)
+    else:
+        out = F.conv2d(s, learned("regressor.conv.weight", [outputs, inputs, 1 + x - y, 1 + x - y]), bias)
+    return weight * F.mse_loss(F.relu(learned.batch_norm("regressor.bn", out)), t)
+
+
+def reviewkd(learned, student, teacher, weight=5.0):
+    """arXiv:2104.09044."""
+    student, teacher = student[1:], teacher[1:]
+    middle = min(512, student[-1].shape[1])
+    residual, loss = None, 0.0
+    for level in reversed(range(len(student))):
+        x, target, name = student[level], teacher[level], f"level{level + 1}"
+        if x.dim() == 2:
+            x, target = x[:, :, None, None], target[:, :, None, None]
+        kernel = learned(f"{name}.reduce.conv.weight", [middle, x.shape[1], 1, 1])
+        x = learned.batch_norm(f"{name}.reduce.bn", F.conv2d(x, kernel))
+        if residual is not None:
+            residual = F.interpolate(residual, x.shape[2:], mode="nearest")
+            gates = F.conv2d(
+                torch.cat([x, residual], 1),
+                learned(f"{name}.gate.weight", [2, 2 * middle, 1, 1]),
+                learned(f"{name}.gate.bias", [2]),
+            ).sigmoid()
+            x = x * gates[:, :1] + residual * gates[:, 1:]
+        if x.shape[2] != target.shape[2]:
+            x = F.interpolate(x, target.shape[2:], mode="nearest")
+        residual = x
+        kernel = learned(f"{name}.expand.conv.weight", [target.shape[1], middle, 3, 3])
+        out = learned.batch_norm(f"{name}.expand.bn", F.conv2d(x, kernel, padding=1))
+        loss = loss + hcl(out, target)
+    return weight * loss
+
+
+def learned_case(method, prefix, student, teacher):
+    """student, teacher: shapes of F0, F1, ..., pool."""
+    inputs = {
+        net: [{"shape": shape, "name": f"{prefix}.{net}{i}"} for i, shape in enumerate(shapes)]
+        for net, shapes in (("student", student), ("teacher", teacher))
+    }
+    tensors = {net: [make(spec).requires_grad_() for spec in specs] for net, specs in inputs.items()}
+    learned = Learned(prefix)
+    loss = globals()[method](learned, tensors["student"], [t.detach() for t in tensors["teacher"]])
+    loss.backward()
+    gradients = {
+        f"student{i}": closed_formula.summary(x.grad, full_below=24)
+        for i, x in enumerate(tensors["student"])
+        if x.grad is not None
+    }
+    # A bias before a batch norm does nothing: its gradient is 0 up to rounding.
+    gradients |= {
+        name: closed_formula.summary(x.grad, full_below=24)
+        for name, x in learned.values.items()
+        if not name.endswith("conv.bias")
+    }
+    return {
+        "method": method,
+        "inputs": inputs,
+        "settings": {},
+        "parameters": learned.specs,
+        "value": loss.item(),
+        "gradients": gradients,
+    }
+
+
+def maps(samples, *places):
+    """(channels, side) of each map, channels alone for pool."""
+    return [[samples, p[0], p[1], p[1]] if isinstance(p, tuple) else [samples, p] for p in places]
+
+
+def learned_cases():
+    for name, student, teacher in (
+        ("halved", (3, 4), (5, 2)),
+        ("doubled", (3, 2), (5, 4)),
+        ("same", (3, 3), (5, 3)),
+        ("cut", (2, 5), (4, 3)),
+    ):
+        stem = (2, 4)
+        yield learned_case(
+            "fitnet", f"fitnet.{name}", maps(3, stem, stem, student, 4), maps(3, stem, stem, teacher, 4)
+        )
+    yield learned_case(
+        "reviewkd",
+        "reviewkd.same",
+        maps(4, (2, 8), (3, 8), (4, 4), 6),
+        maps(4, (2, 8), (2, 8), (5, 4), 7),
+    )
+    yield learned_case(
+        "reviewkd",
+        "reviewkd.larger",
+        maps(5, (2, 8), (3, 4), (4, 2), (6, 1), 5),
+        maps(5, (2, 8), (2, 8), (3, 4), (4, 2), 3),
+    )
+
+
 def main():
     cases = []
     for method, inputs, settings, value, gradient_sum in PLAN:
@@ -182,6 +307,7 @@ def main():
             }
         )
     cases.append(crd_case())
+    cases.extend(learned_cases())
     content = {"made_by": "tests/data/features.py", "torch": torch.__version__, "cases": cases}
     path = os.path.join(HERE, "features.json")
     closed_formula.write_json(path, content, "cases")

@@ -128,6 +128,35 @@ def global_avg_pool(name, x):
     return case.finish(case.input("x", x).mean((1, 2)))
 
 
+def adaptive_avg_pool(name, x, height, width):
+    case = Case("adaptive_avg_pool", name, height=height, width=width)
+    return case.finish(nhwc(F.adaptive_avg_pool2d(nchw(case.input("x", x)), (height, width))))
+
+
+def resize_nearest(name, x, height, width):
+    case = Case("resize_nearest", name, height=height, width=width)
+    return case.finish(nhwc(F.interpolate(nchw(case.input("x", x)), size=(height, width), mode="nearest")))
+
+
+def conv2d_transposed(name, x, c, kernel, stride, pad):
+    """w is K,R,S,C of the convolution whose transpose this is: K the channels of x."""
+    case = Case("conv2d_transposed", name, stride=stride, pad=pad)
+    image, w = case.input("x", x), case.input("w", [x[3], kernel, kernel, c], scale=0.5)
+    y = F.conv_transpose2d(nchw(image), w.permute(0, 3, 1, 2), case.input("b", [c]), stride, pad)
+    return case.finish(nhwc(y))
+
+
+def normalize_rows(name, n, d, least):
+    case = Case("normalize_rows", name, least=least)
+    return case.finish(F.normalize(case.input("x", [n, d]), dim=1, eps=least))
+
+
+def smooth_l1(name, n, c):
+    case = Case("smooth_l1", name)
+    x = case.input("x", [n, c], scale=4.0)
+    return case.finish(F.smooth_l1_loss(x, torch.zeros_like(x), reduction="none"))
+
+
 def rows(op, name, n, c, scale):
     case = Case(op, name)
     return case.finish(getattr(F, op)(case.input("x", [n, c], scale=scale), dim=1))
@@ -197,6 +226,16 @@ def make_cases():
         avg_pool("avg pool 2", [2, 4, 6, 3], 2, 2),
         avg_pool("avg pool 3 stride 2 pad 1", [2, 6, 7, 3], 3, 2, 1),
         global_avg_pool("global avg pool", [3, 4, 5, 6]),
+        adaptive_avg_pool("adaptive avg pool 7 to 4", [2, 7, 7, 3], 4, 4),
+        adaptive_avg_pool("adaptive avg pool 8x6 to 2x4", [2, 8, 6, 5], 2, 4),
+        resize_nearest("nearest resize 4x3 to 8x6", [2, 4, 3, 5], 8, 6),
+        resize_nearest("nearest resize 7x5 to 3x4", [2, 7, 5, 3], 3, 4),
+        resize_nearest("nearest resize 3x2 to 7x5", [2, 3, 2, 4], 7, 5),
+        conv2d_transposed("transposed conv 4x4 stride 2", [2, 3, 4, 5], 6, 4, 2, 1),
+        conv2d_transposed("transposed conv 3x3", [2, 4, 3, 7], 2, 3, 1, 1),
+        normalize_rows("normalised rows", 4, 7, 1e-12),
+        normalize_rows("normalised rows of at least 2", 4, 7, 2.0),
+        smooth_l1("smooth l1", 3, 9),
         relu("relu", [2, 3, 4, 5]),
         rows("softmax", "softmax", 3, 7, 4.0),
         rows("softmax", "softmax wide", 2, 100, 128.0),
