@@ -81,19 +81,19 @@ struct NormalizeTable {
   float operator()(uint8_t byte, int channel) const { return values[channel][byte]; }
 };
 
-// Writes one view of image (H,W,C bytes) to out (H,W,C floats). The padding is black before normalising, as
+// Writes one view of image (H,W,C bytes) to out (H,W,C, what normalize gives). The padding is black before normalising, as
 // in the recipes. Columns are dealt out to `lanes` lanes, of which this call is number `lane`; a host has
 // one.
-template <class Pixel>
+template <class Pixel, class Value>
 RETORT_HD void augment_image(const uint8_t* image, int height, int width, int channels, View view,
-                             const Pixel& normalize, int lane, int lanes, float* out) {
+                             const Pixel& normalize, int lane, int lanes, Value* out) {
   for (int y = 0; y < height; ++y) {
     const int from_y = y + view.dy - crop_padding;
     for (int x = lane; x < width; x += lanes) {
       const int from_x = (view.flip ? width - 1 - x : x) + view.dx - crop_padding;
       const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
       const uint8_t* from = image + (int64_t(from_y) * width + from_x) * channels;
-      float* to = out + (int64_t(y) * width + x) * channels;
+      Value* to = out + (int64_t(y) * width + x) * channels;
       for (int c = 0; c < channels; ++c) to[c] = normalize(inside ? from[c] : uint8_t(0), c);
     }
   }
