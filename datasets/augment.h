@@ -81,11 +81,11 @@ struct NormalizeTable {
   float operator()(uint8_t byte, int channel) const { return values[channel][byte]; }
 };
 
-// Writes pixel (y, x) of one view of image (H,W,C bytes) to `to` (C floats). The padding is black before
-// normalising, as in the recipes.
-template <class Pixel>
+// Writes pixel (y, x) of one view of image (H,W,C bytes) to `to` (C of what normalize gives). The padding is
+// black before normalising, as in the recipes.
+template <class Pixel, class Value>
 RETORT_HD void augment_pixel(const uint8_t* image, int height, int width, int channels, View view,
-                             const Pixel& normalize, int y, int x, float* to) {
+                             const Pixel& normalize, int y, int x, Value* to) {
   const int from_y = y + view.dy - crop_padding;
   const int from_x = (view.flip ? width - 1 - x : x) + view.dx - crop_padding;
   const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
@@ -93,11 +93,11 @@ RETORT_HD void augment_pixel(const uint8_t* image, int height, int width, int ch
   for (int c = 0; c < channels; ++c) to[c] = normalize(inside ? from[c] : uint8_t(0), c);
 }
 
-// Writes one view of image to out (H,W,C floats). Columns are dealt out to `lanes` lanes, of which this call
-// is number `lane`; a host has one.
-template <class Pixel>
+// Writes one view of image to out (H,W,C). Columns are dealt out to `lanes` lanes, of which this call is
+// number `lane`; a host has one.
+template <class Pixel, class Value>
 RETORT_HD void augment_image(const uint8_t* image, int height, int width, int channels, View view,
-                             const Pixel& normalize, int lane, int lanes, float* out) {
+                             const Pixel& normalize, int lane, int lanes, Value* out) {
   for (int y = 0; y < height; ++y) {
     for (int x = lane; x < width; x += lanes) {
       augment_pixel(image, height, width, channels, view, normalize, y, x,

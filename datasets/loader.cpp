@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "datasets/strong_view.h"
 #include "engine/check.h"
 
 namespace retort {
@@ -83,6 +84,7 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
     slot.labels.resize(places);
     slot.indices.resize(places);
     slot.views.resize(places);
+    if (options.strong) slot.strong.resize(slot.images.size());
   }
 }
 
@@ -110,12 +112,21 @@ void Loader::fill(int64_t batch, Slot& slot) const {
       augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize_, 0, 1,
                     slot.images.data() + i * set_.image_bytes());
     }
+    if (options_.strong) {
+      strong_image(set_.image(sample), set_.height, set_.width,
+                   strong_view_of(options_.seed, uint32_t(epoch_), uint32_t(sample), set_.height, set_.width),
+                   normalize_, slot.strong.data() + i * set_.image_bytes());
+    }
     slot.labels[size_t(i)] = set_.labels[size_t(sample)];
     slot.indices[size_t(i)] = sample;
     slot.views[size_t(i)] = index_of(shown);
   }
-  slot.batch = {size, options_.pixels ? slot.images.data() : nullptr, slot.labels.data(), slot.indices.data(),
-                slot.views.data()};
+  slot.batch = {size,
+                options_.pixels ? slot.images.data() : nullptr,
+                slot.labels.data(),
+                slot.indices.data(),
+                slot.views.data(),
+                options_.strong ? slot.strong.data() : nullptr};
 }
 
 View Loader::view(int32_t sample) const {

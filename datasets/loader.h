@@ -17,6 +17,7 @@ struct HostBatch {
   const int32_t* labels = nullptr;   // size
   const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
   const int32_t* views = nullptr;    // size: which view of it, see index_of(View)
+  const float* strong = nullptr;     // size,H,W,C: the second views, null without
 };
 
 struct LoaderOptions {
@@ -27,6 +28,7 @@ struct LoaderOptions {
   int views = view_count;  // of an image, if it is augmented; fewer: fixed ones, see fixed_view()
   int workers = 2;         // background threads; 0: the caller's thread does the work
   bool pixels = true;      // false: only labels, indices and views, for a device that has the images
+  bool strong = false;     // also a second, strongly augmented view of each image, see strong_view.h
 
   // For evaluation: every image once, in the order of the samples, as it is.
   static LoaderOptions evaluation(int64_t batch, int workers = 2) {
@@ -77,7 +79,7 @@ class Loader {
 
  private:
   struct Slot {
-    std::vector<float> images;
+    std::vector<float> images, strong;
     std::vector<int32_t> labels, indices, views;
     HostBatch batch;
   };

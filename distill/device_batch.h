@@ -11,6 +11,7 @@ struct Batch {
   Tensor labels;   // N, i32
   Tensor indices;  // N, i32: which image of the set each one is
   Tensor views;    // N, i32: which view of it, see index_of(View)
+  Tensor strong;   // N,H,W,C: the second views; empty without
   int64_t size() const { return labels.size(); }
 };
 
@@ -20,12 +21,14 @@ class DeviceBatch {
   // host gives numbers only, and needs no pixels (LoaderOptions::pixels).
   static bool renders(Device& device) { return !device.backend().host_addressable(); }
 
-  // For batches of up to `largest` images of the set, which must outlive it.
-  DeviceBatch(Device& device, const ImageSet& set, int64_t largest)
-      : DeviceBatch(device, set, largest, renders(device)) {}
-  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, bool rendering);
+  // For batches of up to `largest` images of the set, which must outlive it. strong: there are second views,
+  // which the host makes for every device.
+  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, bool strong = false)
+      : DeviceBatch(device, set, largest, strong, renders(device)) {}
+  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, bool strong, bool rendering);
 
-  // Labels, indices and views, and the images if the device does not render them.
+  // Labels, indices and views, second views if there are any, and the images if the device does not render
+  // them.
   Batch upload(const HostBatch& host);
   // Makes the batch's images where the device renders them. The first thing in a step; it is captured with
   // it.
@@ -37,7 +40,7 @@ class DeviceBatch {
   const int64_t largest_;
   Shape image_shape_;
   Normalize normalize_;
-  Array images_, numbers_, set_;  // numbers: labels, indices, views, `largest` each
+  Array images_, strong_, numbers_, set_;  // numbers: labels, indices, views, `largest` each
   std::vector<int32_t> host_numbers_;
 };
 

@@ -6,9 +6,12 @@ namespace retort {
 
 namespace {
 
-void check_input(const MethodInfo& method, const ProbeInput& input) {
+void check_input(const MethodSettings& settings, const ProbeInput& input) {
+  const MethodInfo& method = settings.method();
   check(!method.reads.features, Fault::usage, "loss: method ", method.name,
         " compares features, this is for methods that compare logits");
+  check(views_read(settings) == 1 || !input.strong_student.empty(), Fault::usage, "loss: method ",
+        method.name, " is set to read two views, one is given");
   const auto size = size_t(input.samples * input.classes);
   check(input.samples >= 1 && input.classes >= 1, Fault::input, "loss: the logits are ", input.samples, " x ",
         input.classes, ", expected at least one sample and one class");
@@ -54,7 +57,7 @@ std::vector<double> on_host(Device& device, const Tensor& tensor) {
 }  // namespace
 
 ProbeResult probe_loss(const MethodSettings& settings, Device& device, const ProbeInput& input) {
-  check_input(settings.method(), input);
+  check_input(settings, input);
   device.step_arena().rewind();
   ProbeResult result;
   with_real_type(input.arithmetic, "loss", [&]<class T>() {

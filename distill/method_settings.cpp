@@ -78,6 +78,14 @@ MethodKey temperature_key(const std::string& fallback) {
   return {"temperature", MethodKey::number, fallback, "logits are divided by it", 0, true};
 }
 
+int views_read(const MethodSettings& settings) {
+  if (!settings.has("views")) return 1;
+  const int views = settings.integer("views");
+  check(views <= 2, Fault::usage, "method ", settings.method().name, ": views is ", views,
+        ", expected 1 or 2");
+  return views;
+}
+
 MethodSettings::MethodSettings(const std::string& method) : method_(find_method(method)) {
   if (method_) return;
   std::vector<std::string> names;

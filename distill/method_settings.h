@@ -53,6 +53,9 @@ std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::stri
 std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup);
 MethodKey temperature_key(const std::string& fallback);
 
+// How many views of each image the method is set to read (key "views"): 1 or 2.
+int views_read(const MethodSettings& settings);
+
 class MethodSettings {
  public:
   // The method's defaults. Error(Fault::usage), naming the nearest method, if there is none of that name.

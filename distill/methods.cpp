@@ -10,6 +10,7 @@
 #include "distill/mlkd.h"
 #include "distill/nkd.h"
 #include "distill/pcd.h"
+#include "distill/pcd_progressive.h"
 #include "distill/pcd_released.h"
 #include "distill/reviewkd.h"
 #include "distill/rkd.h"
@@ -19,10 +20,22 @@
 namespace retort {
 
 const std::vector<MethodInfo>& methods() {
-  static const std::vector<MethodInfo> all = {
-      student_alone_method(), kd_method(),   dkd_method(),  dist_method(), nkd_method(),
-      rld_method(),           mlkd_method(), ctkd_method(), pcd_method(),  pcd_released_method(),
-      fitnet_method(),        at_method(),   rkd_method(),  crd_method(),  reviewkd_method()};
+  static const std::vector<MethodInfo> all = {student_alone_method(),
+                                              kd_method(),
+                                              dkd_method(),
+                                              dist_method(),
+                                              nkd_method(),
+                                              rld_method(),
+                                              mlkd_method(),
+                                              ctkd_method(),
+                                              pcd_method(),
+                                              pcd_released_method(),
+                                              pcd_progressive_method(),
+                                              fitnet_method(),
+                                              at_method(),
+                                              rkd_method(),
+                                              crd_method(),
+                                              reviewkd_method()};
   return all;
 }
 

@@ -49,7 +49,9 @@ class Mlkd : public Distiller {
   Mlkd(const MethodSettings& settings, Device& device)
       : Distiller(settings, device),
         temperatures_{settings.number("temperature"), 3, 5, 2, 6},
-        beta_(settings.number("beta")) {}
+        beta_(settings.number("beta")) {
+    views_read(settings);  // 1 or 2
+  }
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
@@ -97,6 +99,8 @@ MethodInfo mlkd_method() {
   std::vector<MethodKey> keys = common_keys("0.1", "0");
   keys.push_back(temperature_key("4"));
   keys.push_back({"beta", MethodKey::number, "0.9", "weight of the distillation terms"});
+  keys.push_back(
+      {"views", MethodKey::integer, "1", "of each image: 1, or 2, the second strongly augmented", 1});
   return {"mlkd", "Multi-Level Logit Distillation", "CVPR 2023", {.two_views = true}, keys, construct<Mlkd>};
 }
 

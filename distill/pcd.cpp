@@ -11,6 +11,8 @@ Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const 
   check(student.shape().rank() == 2 && teacher.shape == student.shape() && teacher.type == student.type(),
         "pcd: student ", student.shape(), ", teacher ", teacher.shape);
   const int64_t classes = student.shape()[1];
+  check(spec.first_stage >= 1 && spec.first_stage <= spec.stages, "pcd: stages ", spec.first_stage, " to ",
+        spec.stages);
   check(spec.stages >= 1 && spec.stages <= classes, Fault::usage, "pcd: stages is ", spec.stages,
         ", the logits have ", classes, " classes; expected 1 to ", classes);
   const double tau = spec.temperature;
@@ -20,6 +22,7 @@ Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const 
                      loss,
                      gradient,
                      classes,
+                     spec.first_stage,
                      spec.stages,
                      spec.ranked,
                      spec.cosine,

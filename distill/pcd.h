@@ -15,7 +15,8 @@ namespace retort {
 // Each part of the method has a switch, since the paper's ablation turns each off.
 struct PcdSpec {
   double temperature = 4;
-  int stages = 3;  // S
+  int stages = 3;       // S
+  int first_stage = 1;  // leaves out the partitions into fewer groups
   bool ranked =
       true;  // by |teacher - student|, descending, the lower class first at a tie; else in class order
   int directions = 2;  // fine to coarse visits S..1 groups, coarse to fine 1..S: the same partitions, so the

@@ -12,9 +12,9 @@ struct PcdRow {
   const T* student;
   const T* teacher;
   T* loss;
-  T* gradient;  // with respect to the student's logits; may be null
-  int64_t n;    // classes
-  int stages;
+  T* gradient;              // with respect to the student's logits; may be null
+  int64_t n;                // classes
+  int first_stage, stages;  // partitions into first_stage to stages groups
   bool ranked;
   bool cosine;
   T inverse_temperature;
@@ -50,7 +50,7 @@ struct PcdRow {
     lanes.sync();
 
     T total = T(0);
-    for (int64_t k = 1; k <= stages; ++k) {
+    for (int64_t k = first_stage; k <= stages; ++k) {
       const int64_t size = n / k;
       for (int64_t g = 0; g < k; ++g) {
         const int64_t first = g * size;

@@ -268,25 +268,6 @@ void set_entry(RunSettings& settings, const std::string& key, const TomlValue& v
           value.kind == TomlValue::table || value.kind == TomlValue::date ? "" : text_of(value));
 }
 
-void read_settings(const std::filesystem::path& file, RunSettings& settings,
-                   std::vector<std::filesystem::path> inheriting) {
-  const std::filesystem::path here = std::filesystem::weakly_canonical(file);
-  if (std::find(inheriting.begin(), inheriting.end(), here) != inheriting.end()) {
-    std::string circle;
-    for (const auto& step : inheriting) circle += step.filename().string() + " inherits ";
-    fail(Fault::usage, file.string(), ": inherits from itself: ", circle, here.filename().string());
-  }
-  inheriting.push_back(here);
-
-  const TomlValue table = read_toml(file);
-  if (const TomlValue* base = table.find("inherit")) {
-    check(base->kind == TomlValue::string, Fault::usage, file.string(), ":", base->line, ": inherit is ",
-          name_of(base->kind), ", expected the name of a file");
-    read_settings(file.parent_path() / base->as_string, settings, inheriting);
-  }
-  set_from_table(settings, table, file.string(), {"inherit"});
-}
-
 }  // namespace
 
 const std::vector<SettingKey>& setting_keys() {
@@ -443,10 +424,6 @@ void set_from_table(RunSettings& settings, const TomlValue& table, const std::st
       fail(error.fault(), file, ":", entry.value->line, ": ", error.what());
     }
   }
-}
-
-void read_settings(const std::filesystem::path& file, RunSettings& settings) {
-  read_settings(file, settings, {});
 }
 
 std::string settings_toml(const RunSettings& settings) {

@@ -49,6 +49,10 @@ void set_from_table(RunSettings& settings, const TomlValue& table, const std::st
 
 // Lays a file over the settings: `inherit = "FILE"` (relative to it) before its own keys. Fault::input if a
 // file is missing or unreadable, Fault::usage with file and line for what is wrong in it.
+//
+// Recipes of a pair of networks are put together: where there is no file PAIR/METHOD.toml but a file PAIR.toml,
+// it is PAIR.toml, over it methods/METHOD.toml (beside PAIR.toml), over that what PAIR.toml and the files it
+// inherits from say of it in tables [recipe.METHOD].
 void read_settings(const std::filesystem::path& file, RunSettings& settings);
 
 // The settings as a file that gives the same settings when it is read.

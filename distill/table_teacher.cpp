@@ -32,7 +32,7 @@ std::string table_refusal(const RunSettings& settings) {
   if (!method.reads.teacher) return text("method ", method.name, " reads no teacher");
   if (method.reads.features)
     return text("method ", method.name, " reads the teacher's features; the table holds its logits");
-  if (method.reads.two_views)
+  if (views_read(settings.method) == 2)
     return text("method ", method.name, " reads two views of an image; the table holds crops and flips only");
   return "";
 }

@@ -131,9 +131,10 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                               .augment = augment_named(settings.data.augment),
                               .views = settings.data.views,
                               .workers = settings.data.workers,
-                              .pixels = !DeviceBatch::renders(*device_)};
+                              .pixels = !DeviceBatch::renders(*device_),
+                              .strong = views_read(settings.method) == 2};
   loader_ = std::make_unique<Loader>(data.train, split_.train, loading);
-  batch_ = std::make_unique<DeviceBatch>(*device_, data.train, settings.batch);
+  batch_ = std::make_unique<DeviceBatch>(*device_, data.train, settings.batch, loading.strong);
   if (teacher_) choose_teacher_source();
   totals_ = std::make_unique<MetricTotals>(*device_);
   graph_ = std::make_unique<StepGraph>(*device_);
@@ -265,6 +266,10 @@ void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
     const Outputs own = student_->run(images, pass, features);
     DistillInputs inputs;
     inputs.logits = {own.logits, taught.logits};
+    if (batch.strong) {  // after the first view: the running statistics move twice
+      const Var strong(batch.strong);
+      inputs.strong = {(*student_)(strong, pass), (*teacher_)(strong, Pass{*device_})};
+    }
     inputs.labels = Var(batch.labels);
     inputs.indices = Var(batch.indices);
     inputs.features = {own, taught};

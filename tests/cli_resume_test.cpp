@@ -92,7 +92,8 @@ TEST(Resume, AfterAKillAtAnyMoment) {
   EXPECT_EQ(hash_of(run(next, work)), undisturbed());
 }
 
-// What a method learns and remembers goes on too: crd's memories and layers, reviewkd's batch norms.
+// What a method learns and remembers goes on too: crd's memories and layers, reviewkd's batch norms;
+// and the second views of mlkd are the same.
 TEST(Resume, AMethodsOwnStateAfterAKillInsideAnEpoch) {
   TempFolder work;
   ASSERT_EQ(run({"train", "--model", "resnet8", "--data", "synthetic:train=32,test=8", "--epochs", "1",
@@ -100,7 +101,7 @@ TEST(Resume, AMethodsOwnStateAfterAKillInsideAnEpoch) {
                 work)
                 .code,
             0);
-  for (const std::string method : {"crd", "reviewkd"}) {
+  for (const std::string method : {"crd", "reviewkd", "mlkd"}) {
     const auto distilling = [&](const std::string& out) {
       std::vector<std::string> all = {"distill",   "--teacher", "teacher",
                                       "--student", "resnet8",   "--method",
@@ -108,6 +109,7 @@ TEST(Resume, AMethodsOwnStateAfterAKillInsideAnEpoch) {
                                       "--epochs",  "3",         "--batch",
                                       "8",         "--out",     out,
                                       "--json"};
+      if (method == "mlkd") all.insert(all.end(), {"--set", "method.views=2"});
       if (method == "crd") all.insert(all.end(), {"--set", "method.negatives=20"});
       return all;
     };

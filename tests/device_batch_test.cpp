@@ -21,7 +21,7 @@ TEST(DeviceBatch, RendersWhatTheLoaderMakes) {
       Loader with_pixels(data.train, options);
       options.pixels = false;
       Loader without(data.train, options);
-      DeviceBatch uploaded(*device, data.train, 40, false), rendered(*device, data.train, 40, true);
+      DeviceBatch uploaded(*device, data.train, 40, false, false), rendered(*device, data.train, 40, false, true);
       for (int epoch : {1, 2}) {
         with_pixels.begin_epoch(epoch);
         without.begin_epoch(epoch);
@@ -55,10 +55,10 @@ TEST(DeviceBatch, RefusesABatchWithoutPixelsThatItCannotRender) {
   const auto device = Device::open({.name = "portable", .threads = 1});
   Loader loader(data.train, {.batch = 8, .workers = 0, .pixels = false});
   loader.begin_epoch(1);
-  DeviceBatch batch(*device, data.train, 8, false);
+  DeviceBatch batch(*device, data.train, 8, false, false);
   const HostBatch* host = loader.next();
   expect_fault(Fault::internal, "no pixels", [&] { batch.upload(*host); });
-  DeviceBatch small(*device, data.train, 4, true);
+  DeviceBatch small(*device, data.train, 4, false, true);
   expect_fault(Fault::internal, "at most 4", [&] { small.upload(*host); });
 }
 

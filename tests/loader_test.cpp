@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "datasets/strong_view.h"
 #include "datasets/synthetic.h"
 #include "expect_error.h"
 
@@ -244,6 +245,28 @@ TEST(Prefetch, StopsWhileWorkersWork) {
     prefetch.start(0, 1000);
   }
   EXPECT_EQ(running, 0);
+}
+
+TEST(Loader, SecondViewsAreThoseOfTheirSamples) {
+  const NormalizeTable normalize(normalize_of(images()));
+  std::vector<float> expected(size_t(images().image_bytes()));
+  for (const int workers : {0, 3}) {
+    Loader loader(images(), {.batch = 32, .seed = 5, .workers = workers, .strong = true});
+    loader.begin_epoch(2, 3);
+    int batches = 0;
+    while (const HostBatch* b = loader.next()) {
+      ++batches;
+      for (int64_t i = 0; i < b->size; ++i) {
+        const StrongView view = strong_view_of(5, 2, uint32_t(b->indices[i]), 32, 32);
+        strong_image(images().image(b->indices[i]), 32, 32, view, normalize, expected.data());
+        ASSERT_TRUE(std::equal(expected.begin(), expected.end(), b->strong + i * images().image_bytes()));
+      }
+    }
+    EXPECT_EQ(batches, 4);
+  }
+  Loader plain(images(), {.batch = 32});
+  plain.begin_epoch(1);
+  EXPECT_EQ(plain.next()->strong, nullptr);
 }
 
 }  // namespace

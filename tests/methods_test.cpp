@@ -173,6 +173,7 @@ TEST(Methods, DefaultsAreThePapers) {
   expect("rkd", {{"ce_weight", 1}, {"alpha", 25}, {"beta", 50}, {"warmup", 0}});
   expect("crd", {{"ce_weight", 1}, {"alpha", 0.8}, {"temperature", 0.07}, {"momentum", 0.5}, {"warmup", 0}});
   expect("reviewkd", {{"ce_weight", 1}, {"alpha", 5}, {"warmup", 20}});
+  EXPECT_EQ(MethodSettings("mlkd").integer("views"), 1);
   EXPECT_EQ(MethodSettings("crd").integer("negatives"), 16384);
   EXPECT_EQ(MethodSettings("crd").integer("width"), 128);
   EXPECT_EQ(MethodSettings("fitnet").integer("stage"), 2);
@@ -212,6 +213,14 @@ TEST(Methods, WrongSettingsAreNamed) {
   expect_contains(error("kd", "temperature", "-1"), "more than 0");
   expect_contains(error("kd", "temperature", "nan"), "expected a number");
   expect_contains(error("kd", "alpha", "inf"), "expected a number");
+  expect_contains(error("mlkd", "views", "0"), "an integer of at least 1");
+  expect_contains(error_of(Fault::usage,
+                           [] {
+                             views_read(settings_of("mlkd", {{"views", "3"}}));
+                           }),
+                  "expected 1 or 2");
+  EXPECT_EQ(views_read(settings_of("mlkd", {{"views", "2"}})), 2);
+  EXPECT_EQ(views_read(settings_of("kd")), 1);
   expect_contains(error("kd", "alpha", "1x"), "expected a number");
   expect_contains(error("kd", "alpha", ""), "expected a number");
   expect_contains(error("pcd", "stages", "0"), "an integer of at least 1");
