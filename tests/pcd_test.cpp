@@ -125,7 +125,11 @@ TEST(Pcd, FusedIsTheComposition) {
       for (const bool ranked : {true, false}) {
         for (const bool cosine : {true, false}) {
           for (const double tau : {1.0, 4.0}) {
-            const PcdSpec spec{tau, stages, ranked, cosine ? 2 : 1, cosine};
+            const PcdSpec spec{.temperature = tau,
+                               .stages = stages,
+                               .ranked = ranked,
+                               .directions = cosine ? 2 : 1,
+                               .cosine = cosine};
             const std::string what = text(samples, " x ", classes, ", S ", stages, ", ranked ", ranked,
                                           ", cosine ", cosine, ", tau ", tau);
             const Result expected = composed(z, spec, DType::f64);
