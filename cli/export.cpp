@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/open.h"
+#include "distill/export_weights.h"
 #include "distill/network_file.h"
 #include "distill/progress.h"
 #include "distill/text_format.h"
@@ -97,6 +98,7 @@ std::string text_of(const Json& json) {
   std::string all =
       text(json["file"].get<std::string>(), ": ", json["model"].get<std::string>(), ", ",
            json["bytes"].get<int64_t>(), " bytes, weights ", json["weights"].get<std::string>(), "\n");
+  if (json.contains("verified")) all += "verified: what was read back is what was written\n";
   if (json.contains("ram_bytes"))
     all += text("RAM ", json["ram_bytes"].get<int64_t>(), " bytes, flash ",
                 json["flash_bytes"].get<int64_t>(), " bytes and the code\n");
@@ -134,19 +136,35 @@ Json export_network(const ExportRequest& request, const Weights& weights, Model&
   return json;
 }
 
+// ONNX and safetensors, whose weights are f32.
+Json export_for_others(const ExportRequest& request, const Weights& weights, Model& model, Device& device) {
+  check(request.quantize == "f32" && request.data.empty(), Fault::usage, "export: --to ", request.format,
+        " writes f32 weights as they are; --quantize and --data are for --to infer and --to c");
+  const bool onnx = request.format == "onnx";
+  const Exported exported =
+      onnx ? export_onnx(weights, model, device, request.out, RETORT_VERSION, request.verify)
+           : export_safetensors(weights, model, device, request.out, request.verify);
+  Json json = {{"file", request.out}, {"model", model.name}, {"weights", "f32"}, {"bytes", exported.bytes}};
+  if (request.verify && onnx) json["largest_difference"] = exported.largest_difference;
+  if (request.verify) json["verified"] = true;
+  return json;
+}
+
 }  // namespace
 
 int run_export(const Arguments& arguments) {
   Options options("export", "a trained network in a form that other programs run",
-                  {"retort export runs/student --to infer -o net.retort",
-                   "retort export runs/student --to infer --quantize int8 --data cifar100:data -o net.retort",
+                  {"retort export runs/student --to onnx --verify -o net.onnx",
+                   "retort export t.pth --model resnet56 --to safetensors -o t.safetensors",
+                   "retort export runs/student --to infer --quantize int8 -o net.retort",
                    "retort export runs/student --to c --quantize int8 -o net.c"});
   ExportRequest request;
   std::vector<std::string> sources;
   std::string architecture;
   bool json = false;
   options.positional("RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file", sources);
-  options.text("--to", "FORMAT", "infer (retort_infer, see retort.h), c (one C file)", request.format);
+  options.text("--to", "FORMAT", "onnx, safetensors, infer (retort_infer, see retort.h), c (one C file)",
+               request.format);
   options.text("-o,--out", "FILE", "what is written", request.out);
   options.text("--model", "NAME", "the network, if the file does not say", architecture);
   options.text("--quantize", "TYPE", "weights of convolutions: f32, f16 (infer), int8", request.quantize);
@@ -159,15 +177,18 @@ int run_export(const Arguments& arguments) {
   check(sources.size() == 1, Fault::usage, "export: ", sources.size(),
         " weights are named, expected one run or file");
   check(!request.format.empty(), Fault::usage,
-        "export: no format is named; give it with --to infer or --to c");
-  check(request.format == "infer" || request.format == "c", Fault::usage, "--to '", request.format,
-        "' is unknown; did you mean '", nearest(request.format, {"infer", "c"}), "'?");
+        "export: no format is named; give it with --to onnx, safetensors, infer or c");
+  const std::vector<std::string> formats = {"onnx", "safetensors", "infer", "c"};
+  check(std::find(formats.begin(), formats.end(), request.format) != formats.end(), Fault::usage, "--to '",
+        request.format, "' is unknown; did you mean '", nearest(request.format, formats), "'?");
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
   const Weights weights = read_weights(sources[0]);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
   const auto model = load_model(weights, architecture, *device);
-  const Json result = export_network(request, weights, *model, *device);
+  const bool ours = request.format == "infer" || request.format == "c";
+  const Json result = ours ? export_network(request, weights, *model, *device)
+                           : export_for_others(request, weights, *model, *device);
   json ? print_json(result) : print(text_of(result));
   return 0;
 }

@@ -26,9 +26,9 @@ void print_list(const char* title, const std::vector<std::string>& names) {
 }  // namespace
 
 int run_import(const Arguments& arguments) {
-  Options options("import", "weights of PyTorch (.pth, .pt) or any safetensors as a file of ours",
+  Options options("import", "weights of PyTorch (.pth) or safetensors as a file of ours",
                   {"retort import resnet56.pth --model resnet56 --out resnet56.safetensors",
-                   "retort import ckpt.th --model resnet20a --rename fc=linear --out w.safetensors"});
+                   "retort import c.th --model resnet20a --rename fc=linear --out w.safetensors"});
   std::vector<std::string> files;
   std::string out, strict = "yes", mean, deviation;
   ImportOptions importing;

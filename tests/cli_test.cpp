@@ -44,7 +44,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 TEST(Program, HelpFitsAScreenAndBeginsWithExamples) {
   TempFolder work;
-  for (const char* command : {"", "train", "distill", "compare", "eval", "predict", "loss", "info", "data"}) {
+  for (const char* command :
+       {"", "train", "distill", "compare", "eval", "predict", "loss", "info", "data", "import", "export"}) {
     SCOPED_TRACE(command);
     std::vector<std::string> arguments = {"--help"};
     if (*command) arguments.insert(arguments.begin(), command);

@@ -8,6 +8,7 @@
 #include "distill/weights.h"
 #include "models/c_code.h"
 #include "models/infer_file.h"
+#include "models/onnx_model.h"
 #include "tests/expect_error.h"
 #include "tests/graph_interpreter.h"
 #include "tests/program.h"
@@ -133,6 +134,27 @@ TEST(ExportCommand, WritesVerifiesAndCompares) {
   expect_contains(content_of(folder / "net.c"),
                   "void tiny_predict(const float *image, float *logits, float *work)");
   expect_contains(content_of(folder / "net.c"), "0.5f, 0.4f, 0.3f");
+}
+
+TEST(ExportCommand, WritesAndVerifiesOnnxAndSafetensors) {
+  const TempFolder folder;
+  const std::string weights = write_weights(folder).string();
+  const Outcome onnx =
+      run({"export", weights, "--to", "onnx", "-o", "net.onnx", "--verify", "--json"}, folder);
+  ASSERT_EQ(onnx.code, 0) << onnx.err;
+  const auto json = nlohmann::json::parse(onnx.out);
+  EXPECT_EQ(json["bytes"], content_of(folder / "net.onnx").size());
+  EXPECT_LT(json["largest_difference"], 1e-4);
+  const OnnxModel read = parse_onnx(content_of(folder / "net.onnx"), "net.onnx");
+  EXPECT_EQ(read.metadata.at("classes"), "24");
+  EXPECT_EQ(read.metadata.at("mean"), "0.5 0.4 0.3");
+  const Outcome plain = run({"export", weights, "--to", "safetensors", "-o", "s", "--verify"}, folder);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  expect_contains(plain.out, "verified");
+  const SafeTensors before = read_safetensors(weights), after = read_safetensors(folder / "s");
+  EXPECT_EQ(after.find("fc.weight")->data, before.find("fc.weight")->data);
+  expect_contains(failure(2, {"export", weights, "--to", "onnx", "--quantize", "int8", "-o", "x"}, folder),
+                  "f32 weights");
 }
 
 TEST(ExportCommand, RefusesWhatItCannot) {
