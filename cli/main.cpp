@@ -26,7 +26,7 @@ const std::vector<Command>& commands() {
       {"info", "layers, parameters and multiply-adds of a network", run_info},
       {"import", "weights of PyTorch and others as a file of ours", run_import},
       {"export", "a trained network in a form that other programs run", run_export},
-      {"data", "download a data set", run_data},
+      {"data", "download a data set, translate a config of mdistiller", run_data},
   };
   return all;
 }

@@ -43,9 +43,9 @@ retort_configure_pc(retort-infer ${PROJECT_SOURCE_DIR}/engine/infer)
 
 # Everything else, once it is defined.
 function(retort_install_libraries)
-  set(RETORT_PC_PRIVATE "")
+  set(RETORT_PC_PRIVATE "-lyaml-cpp")
   if(RETORT_HAS_ONEDNN)
-    set(RETORT_PC_PRIVATE "-ldnnl")
+    string(APPEND RETORT_PC_PRIVATE " -ldnnl")
   endif()
   if(RETORT_HAS_CUDA)
     string(APPEND RETORT_PC_PRIVATE " -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -lrt")

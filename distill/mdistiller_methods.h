@@ -1,0 +1,34 @@
+// What mdistiller's configs say of each method, and which of our keys that is.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace retort {
+
+// One of our keys, and whence its value comes.
+struct MdistillerKey {
+  std::string ours;                 // "optimizer.lr", "method.beta"
+  std::vector<std::string> theirs;  // "SOLVER.LR"; names that forks differ in: a file sets one of them
+  std::string fallback = "";        // mdistiller's default; empty: it has none, ours stands
+  std::string times = "";           // another key of theirs that multiplies the value; its default is 1
+};
+
+// A key of theirs for which our method has one value only, or none at all.
+struct MdistillerFixed {
+  std::string theirs;
+  std::vector<std::string> same;  // values with which nothing is lost
+  std::string reason;             // what is said of any other
+};
+
+struct MdistillerMethod {
+  std::vector<std::string> types;  // DISTILLER.TYPE, in capitals
+  std::string ours;
+  std::vector<MdistillerKey> keys = {};
+  std::vector<MdistillerFixed> fixed = {};
+  int views = 0;            // value of method.views, 0: the method has no such key
+  std::string remark = "";  // for the reader of the recipe
+};
+
+const std::vector<MdistillerMethod>& mdistiller_methods();
+
+}  // namespace retort
