@@ -1,15 +1,14 @@
 // retort export: a trained network in a form that other programs run.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/open.h"
 #include "distill/export_weights.h"
+#include "distill/logit_check.h"
 #include "distill/network_file.h"
 #include "distill/progress.h"
 #include "distill/text_format.h"
@@ -31,42 +30,12 @@ struct ExportRequest {
   bool verify = false;
 };
 
-// "0.5 0.4 0.3" of the weights' metadata; zeros where they do not say.
-std::array<float, 3> three_numbers(const Weights& weights, const char* key) {
-  std::array<float, 3> numbers{};
-  const std::string* entry = weights.metadata(key);
-  if (!entry) return numbers;
-  std::istringstream in(*entry);
-  in.imbue(std::locale::classic());
-  for (float& number : numbers) in >> number;
-  check(bool(in), Fault::input, weights.source, ": '", key, "' is '", *entry, "', expected three numbers");
-  return numbers;
-}
-
-// The network of a file for the embeddable library against the model itself, on four images of noise.
-double largest_difference(Model& model, Device& device, const std::vector<std::byte>& file) {
-  constexpr int64_t count = 4;
-  const Array images = device.persistent({count, model.side, model.side, 3}, DType::f32);
-  std::vector<double> pixels;
-  for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(std::sin(12.9898 * double(i)) * 2);
-  write_values(device, images, pixels);
-  const std::vector<double> expected = read_values(device, model(Var(images), Pass{device}));
-  const std::vector<float> x(pixels.begin(), pixels.end());
-  const std::vector<float> found = network_file_logits(file, x, count);
-  double most = 0, scale = 0;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const double difference = std::abs(double(found[i]) - expected[i]);
-    most = std::isnan(difference) ? INFINITY : std::max(most, difference);
-    scale = std::max(scale, std::abs(expected[i]));
-  }
-  return most / std::max(scale, 1e-30);
-}
-
 void verify(const ExportRequest& request, Model& model, Device& device, const std::vector<std::byte>& file,
             Json* json) {
   const WeightType type = weight_type_of("--quantize", request.quantize);
   const double allowed = type == WeightType::f32 ? 1e-4 : type == WeightType::f16 ? 1e-2 : 0.25;
-  const double difference = largest_difference(model, device, file);
+  const LogitCheck expected(model, device, 4);
+  const double difference = expected.difference(network_file_logits(file, expected.images, expected.count));
   check(difference <= allowed, Fault::verification, request.out, ": the logits differ from the model's by ",
         difference, " of the largest, at most ", allowed, " is expected");
   (*json)["largest_difference"] = difference;
@@ -117,7 +86,9 @@ std::string text_of(const Json& json) {
 Json export_network(const ExportRequest& request, const Weights& weights, Model& model, Device& device) {
   const WeightType type = weight_type_of("--quantize", request.quantize);
   const InferenceGraph graph = inference_graph(model, device);
-  const std::array<float, 3> mean = three_numbers(weights, "mean"), std = three_numbers(weights, "std");
+  constexpr std::array<float, 3> unknown{};
+  const auto mean = channel_numbers(weights, "mean").value_or(unknown),
+             std = channel_numbers(weights, "std").value_or(unknown);
   // The C file's numbers are those of the embeddable library's file: it stands for both in checks.
   const std::vector<std::byte> file = infer_file(graph, {.weights = type, .mean = mean, .std = std});
   Json json = {{"file", request.out}, {"model", model.name}, {"weights", request.quantize}};

@@ -61,10 +61,6 @@ void print_one(const Summary& summary, const std::string& folder, bool json) {
   json ? print_json(json_of(summary, folder)) : print(text_of(summary, folder));
 }
 
-std::string mean_and_deviation(const std::vector<double>& values) {
-  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
-}
-
 void print_seeds(const std::vector<Summary>& summaries, const std::string& folder, bool json) {
   std::vector<double> best, last;
   double seconds = 0;

@@ -1,8 +1,6 @@
 #include "distill/export_weights.h"
 
-#include <algorithm>
-#include <cmath>
-
+#include "distill/logit_check.h"
 #include "layers/atomic_file.h"
 #include "models/onnx_model.h"
 
@@ -12,39 +10,19 @@ namespace {
 
 constexpr double tolerance = 1e-4;
 
-std::map<std::string, std::string> metadata_of(const Weights& weights, const Model& model) {
-  std::map<std::string, std::string> metadata = weights_metadata(model);
-  for (const char* kept : {"data", "mean", "std", "epoch", "top1"}) {
-    if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
-  }
-  return metadata;
-}
-
 // The logits of the file, computed by ONNX's definitions, against the model's, on two images of noise.
 double compare_logits(const OnnxModel& onnx, Model& model, Device& device, const std::string& file) {
-  constexpr int64_t count = 2;
-  const int64_t side = model.side, plane = side * side;
-  const Array images = device.persistent({count, side, side, 3}, DType::f32);
-  std::vector<double> pixels;
-  for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(2 * std::sin(12.9898 * double(i)));
-  write_values(device, images, pixels);
-  const std::vector<double> expected = read_values(device, model(Var(images), Pass{device}));
-
-  std::vector<float> planar(pixels.size());
-  for (int64_t i = 0; i < int64_t(pixels.size()); ++i) {
+  const LogitCheck expected(model, device, 2);
+  const int64_t plane = model.side * model.side;
+  std::vector<float> planar(expected.images.size());
+  for (int64_t i = 0; i < int64_t(planar.size()); ++i) {
     const int64_t channel = i % 3, pixel = i / 3 % plane, image = i / 3 / plane;
-    planar[size_t((image * 3 + channel) * plane + pixel)] = float(pixels[size_t(i)]);
+    planar[size_t((image * 3 + channel) * plane + pixel)] = expected.images[size_t(i)];
   }
-  const std::vector<float> found = run_onnx(onnx, planar, count, file);
-  check(found.size() == expected.size(), Fault::verification, file, ": gives ", found.size(),
-        " logits, expected ", expected.size());
-  double largest = 1e-30, difference = 0;
-  for (size_t i = 0; i < found.size(); ++i) {
-    largest = std::max(largest, std::abs(expected[i]));
-    const double here = std::abs(double(found[i]) - expected[i]);
-    difference = std::isnan(here) ? INFINITY : std::max(difference, here);
-  }
-  return difference / largest;
+  const std::vector<float> found = run_onnx(onnx, planar, expected.count, file);
+  check(found.size() == expected.logits.size(), Fault::verification, file, ": gives ", found.size(),
+        " logits, expected ", expected.logits.size());
+  return expected.difference(found);
 }
 
 }  // namespace
@@ -53,7 +31,7 @@ Exported export_onnx(const Weights& weights, Model& model, Device& device,
                      const std::filesystem::path& target, const std::string& version, bool verify) {
   OnnxModel onnx = onnx_model(inference_graph(model, device));
   onnx.producer_version = version;
-  onnx.metadata = metadata_of(weights, model);
+  onnx.metadata = carried_metadata(weights, model);
   onnx.metadata.erase("format");
   onnx.doc = text(model.name, " for images of ", model.side, "x", model.side, ", ", model.classes,
                   " classes; batch norms are folded into convolutions");
@@ -77,7 +55,7 @@ Exported export_safetensors(const Weights& weights, Model& model, Device& device
   const std::vector<HostTensor> state = state_of(model, device);
   std::vector<TensorView> views;
   for (const HostTensor& t : state) views.push_back(t.view());
-  write_safetensors(target, metadata_of(weights, model), std::move(views));
+  write_safetensors(target, carried_metadata(weights, model), std::move(views));
   Exported result{int64_t(std::filesystem::file_size(target)), 0};
   if (!verify) return result;
 

@@ -37,10 +37,7 @@ Imported import_weights(const std::string& source, const std::filesystem::path& 
   const std::vector<HostTensor> state = state_of(*model, *device);
   check_finite(state, weights.path.string());
 
-  std::map<std::string, std::string> metadata = weights_metadata(*model);
-  for (const char* kept : {"data", "mean", "std", "epoch", "top1"}) {
-    if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
-  }
+  std::map<std::string, std::string> metadata = carried_metadata(weights, *model);
   for (const auto& [key, value] : options.metadata) metadata[key] = value;
   std::vector<TensorView> views;
   for (const HostTensor& t : state) views.push_back(t.view());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "datasets/loader.h"
 #include "engine/check.h"
 #include "engine/infer/retort.h"
 
@@ -54,6 +55,7 @@ NetworkAccuracy network_file_accuracy(std::span<const std::byte> file, const Ima
             images.channels == int(net.info.channels) && images.classes <= int(net.info.classes),
         Fault::input, "the images are ", images.height, "x", images.width, " of ", images.classes,
         " classes, the network is for ", net.info.height, "x", net.info.width, " of ", net.info.classes);
+  const NormalizeTable normalize(normalize_of(images));
   constexpr int64_t batch = 100;
   std::vector<float> pixels(size_t(batch * images.image_bytes())), logits(size_t(batch) * net.info.classes);
   NetworkAccuracy result;
@@ -62,9 +64,8 @@ NetworkAccuracy network_file_accuracy(std::span<const std::byte> file, const Ima
   for (int64_t first = 0; first < images.size(); first += batch) {
     const int64_t count = std::min(batch, images.size() - first);
     for (int64_t i = 0; i < count * images.image_bytes(); ++i) {
-      const size_t channel = size_t(i % images.channels);
-      const float value = float(images.images[size_t(first * images.image_bytes() + i)]) / 255.0f;
-      pixels[size_t(i)] = (value - images.mean[channel]) / images.stddev[channel];
+      pixels[size_t(i)] =
+          normalize(images.images[size_t(first * images.image_bytes() + i)], int(i % images.channels));
     }
     net.predict(pixels.data(), size_t(count), logits.data(), result.answers.data() + first);
     for (int64_t i = first; i < first + count; ++i)

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
 #include "datasets/augment.h"
 #include "datasets/image_file.h"
@@ -15,25 +14,19 @@ namespace {
 
 constexpr int64_t largest_batch = 100;
 
-// "0.5 0.4 0.3" of the file's metadata.
-std::array<float, 3> three_numbers(const Weights& weights, const char* key) {
-  const std::string* entry = weights.metadata(key);
-  check(entry, Fault::input, weights.path.string(), ": the file does not hold the '", key,
+// What images have to be normalised with.
+std::array<float, 3> needed_numbers(const Weights& weights, const char* key) {
+  const std::optional<std::array<float, 3>> numbers = channel_numbers(weights, key);
+  check(numbers.has_value(), Fault::input, weights.path.string(), ": the file does not hold the '", key,
         "' that its images were normalised with; give the images as a normalised .npy instead");
-  std::istringstream in(*entry);
-  in.imbue(std::locale::classic());
-  std::array<float, 3> numbers{};
-  for (float& number : numbers) in >> number;
-  check(bool(in), Fault::input, weights.path.string(), ": '", key, "' is '", *entry,
-        "', expected three numbers");
-  return numbers;
+  return *numbers;
 }
 
 }  // namespace
 
 PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side) {
   Normalize constants{};
-  const std::array<float, 3> mean = three_numbers(weights, "mean"), stddev = three_numbers(weights, "std");
+  const std::array<float, 3> mean = needed_numbers(weights, "mean"), stddev = needed_numbers(weights, "std");
   std::copy(mean.begin(), mean.end(), constants.mean);
   std::copy(stddev.begin(), stddev.end(), constants.stddev);
   check(std::all_of(stddev.begin(), stddev.end(), [](float s) { return s > 0; }), Fault::input,

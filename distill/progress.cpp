@@ -20,10 +20,6 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double redraw_interval = 0.1;
 constexpr std::string_view erase_line = "\r\x1b[K";
 
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 size_t width_of(int terminal) {
   winsize size{};
   if (::ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
@@ -63,6 +59,10 @@ bool Progress::can_redraw(int descriptor) {
   const char* no_color = std::getenv("NO_COLOR");
   return ::isatty(descriptor) && terminal && *terminal && std::string_view(terminal) != "dumb" &&
          !(no_color && *no_color);
+}
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 Progress::Progress(int descriptor) : Progress(descriptor, can_redraw(descriptor), steady_seconds) {}

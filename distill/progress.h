@@ -10,6 +10,9 @@
 
 namespace retort {
 
+// Of a clock that never goes back.
+double steady_seconds();
+
 // Where training stands. Numbers that are not known (yet) are NaN and left out.
 struct BatchProgress {
   int epoch = 1, epochs = 1;       // the epoch in progress, from 1

@@ -1,7 +1,6 @@
 #include "distill/runs.h"
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -209,14 +208,13 @@ std::vector<Summary> one_by_one(const std::vector<RunSettings>& runs, Session& s
   return summaries;
 }
 
-// Several at once, each in a thread with a device of its own; on a GPU they share it, a stream and captured steps each.
-// A run's numbers do not depend on what runs beside it. The first failure is thrown when all threads have ended; runs
-// that have not begun by then do not.
-std::vector<Summary> side_by_side(std::vector<RunSettings> runs, int parallel, Session& session, const SeedRun& run) {
+// Several at once, each in a thread with a device of its own; on a GPU they share it, a stream and captured
+// steps each. A run's numbers do not depend on what runs beside it. The first failure is thrown when all
+// threads have ended; runs that have not begun by then do not.
+std::vector<Summary> side_by_side(std::vector<RunSettings> runs, int parallel, Session& session,
+                                  const SeedRun& run) {
   std::vector<std::string> kinds(runs.size(), runs.front().model);
-  StudyProgress progress(session.progress, kinds, parallel, [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  });
+  StudyProgress progress(session.progress, kinds, parallel, steady_seconds);
   std::vector<std::optional<Summary>> summaries(runs.size());
   std::mutex mutex;
   std::exception_ptr problem;

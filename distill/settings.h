@@ -36,7 +36,7 @@ struct ScheduleSettings {
 struct TeacherTableSettings {
   std::string precision = "f32";  // f32 | f16
   std::string fill = "auto";      // lazy: as they are met; ahead: before the first step; auto: ahead on cuda
-  std::string folder;             // of all tables; empty: default_cache()
+  std::string folder;             // of all tables; empty: cache_folder()
   double limit_gib = 8;           // of all tables in the folder
 };
 

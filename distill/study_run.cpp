@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -329,9 +328,7 @@ StudyResult Queue::run() {
   std::vector<std::string> kinds;
   for (const Job& job : jobs_) kinds.push_back(job.kind);
   const size_t parallel = std::min(size_t(options_.parallel), jobs_.size());
-  StudyProgress progress(session_.progress, kinds, int(parallel), [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  });
+  StudyProgress progress(session_.progress, kinds, int(parallel), steady_seconds);
   write_tables();
   {
     // A failure of the queue itself (no room for the tables) ends all threads, then the program.

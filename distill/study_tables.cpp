@@ -30,8 +30,7 @@ std::string cell(const StudyRow& row, const std::vector<double>& values) {
     const std::string status = row.runs.empty() ? "missing" : row.runs.front().summary.status;
     return status == "diverged" || status == "failed" ? status : "-";
   }
-  std::string shown = fixed(mean_of(values), 2);
-  if (values.size() > 1) shown += " ± " + fixed(deviation_of(values), 2);
+  std::string shown = mean_and_deviation(values);
   if (values.size() < row.runs.size()) shown += text(" (", values.size(), " of ", row.runs.size(), ")");
   return shown;
 }

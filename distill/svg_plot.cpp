@@ -6,6 +6,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "distill/markup.h"
 #include "distill/text_format.h"
 #include "engine/check.h"
 
@@ -45,23 +46,6 @@ std::string color_of(int index) {
   return text("rgb(", channel(5), ',', channel(3), ',', channel(1), ')');
 }
 
-std::string escaped(std::string_view raw) {
-  std::string out;
-  for (char c : raw) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += uint8_t(c) < 0x20 ? ' ' : c;  // XML has no such characters
-  }
-  return out;
-}
-
 std::string at(double coordinate) {
   return fixed(coordinate, 1);
 }
@@ -70,7 +54,7 @@ void add_text(std::ostream& out, double x, double y, const char* anchor, std::st
               std::string_view kind = "") {
   out << "<text x=\"" << at(x) << "\" y=\"" << at(y) << "\" text-anchor=\"" << anchor << '"';
   if (!kind.empty()) out << " class=\"" << kind << '"';
-  out << '>' << escaped(content) << "</text>\n";
+  out << '>' << escaped_markup(content) << "</text>\n";
 }
 
 void add_line(std::ostream& out, const char* kind, double x1, double y1, double x2, double y2) {
@@ -216,7 +200,7 @@ std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& pan
   std::ostringstream out;
   out << "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 " << at(width) << ' '
       << at(height) << "\" width=\"" << at(width) << "\" height=\"" << at(height) << "\">\n<title>"
-      << escaped(title) << "</title>\n"
+      << escaped_markup(title) << "</title>\n"
       << style << "<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n";
   add_text(out, margin + left, margin + 14, "start", title, "title");
   for (size_t i = 0; i < panels.size(); ++i)

@@ -7,6 +7,7 @@
 #include "distill/method_settings.h"
 #include "distill/text_format.h"
 #include "distill/weights.h"
+#include "engine/cache_folder.h"
 #include "layers/hash.h"
 
 namespace retort {
@@ -57,7 +58,7 @@ TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& image
       largest_(std::min(settings.batch, samples)),
       last_(samples % settings.batch),
       precision_(precision_of(settings)),
-      cache_(settings.teacher_table.folder.empty() ? default_cache()
+      cache_(settings.teacher_table.folder.empty() ? cache_folder()
                                                    : std::filesystem::path(settings.teacher_table.folder)),
       graph_(device),
       input_(device.persistent({largest_, images.height, images.width, images.channels}, DType::f32)),

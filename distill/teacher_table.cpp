@@ -282,11 +282,4 @@ uint64_t make_room(const fs::path& cache, const fs::path& keep, uint64_t wanted,
   return limit > taken ? limit - taken : 0;
 }
 
-fs::path default_cache() {
-  if (const char* own = std::getenv("RETORT_CACHE"); own && *own) return own;
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) return fs::path(cache) / "retort";
-  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "retort";
-  return {};
-}
-
 }  // namespace retort

@@ -74,7 +74,4 @@ float stored_value(float x, TablePrecision precision);
 uint64_t make_room(const std::filesystem::path& cache, const std::filesystem::path& keep, uint64_t wanted,
                    uint64_t limit);
 
-// RETORT_CACHE, or retort in XDG_CACHE_HOME, or ~/.cache/retort; empty if none of these is set.
-std::filesystem::path default_cache();
-
 }  // namespace retort

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <iterator>
 
+#include "distill/statistics.h"
+
 namespace retort {
 namespace {
 
@@ -84,6 +86,10 @@ std::string cut_to_width(std::string_view text, size_t width) {
 
 std::string fixed(double value, int decimals) {
   return printed(value, std::chars_format::fixed, decimals);
+}
+
+std::string mean_and_deviation(std::span<const double> values) {
+  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
 }
 
 std::string significant(double value, int digits) {

@@ -1,6 +1,7 @@
 // Text for people: widths on a terminal, numbers, durations. Independent of the locale.
 #pragma once
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,9 @@ std::string cut_to_width(std::string_view text, size_t width);
 
 // 3.14159 with 2 decimals is "3.14"; NaN is "-".
 std::string fixed(double value, int decimals);
+
+// "70.12 ± 0.31", without a deviation for one value; not for none.
+std::string mean_and_deviation(std::span<const double> values);
 
 // At most `digits` significant digits, without trailing zeros: 0.05, 1.5e-07; NaN is "-".
 std::string significant(double value, int digits);

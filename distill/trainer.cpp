@@ -43,6 +43,8 @@ class Trainer {
   Summary run(bool resume, const std::vector<std::string>& arguments);
 
  private:
+  // To the user and the log.
+  void tell(const std::string& line);
   void prepare_teacher();
   void choose_teacher_source();
   void load_last_checkpoint();
@@ -145,6 +147,11 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
   }
 }
 
+void Trainer::tell(const std::string& line) {
+  progress_.note(line);
+  folder_.log(line);
+}
+
 void Trainer::prepare_teacher() {
   check(!settings_.teacher.empty(), Fault::usage, "method ", settings_.method.method().name,
         " needs a teacher: --teacher RUN or FILE");
@@ -156,21 +163,14 @@ void Trainer::prepare_teacher() {
   Evaluator evaluator(*teacher_, *device_, data_.test, {});
   const Evaluation e = evaluator.run(
       [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
-  const std::string line =
-      text("teacher ", teacher_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
-           fixed(e.top5, 2), " % on ", e.n, " test images");
-  progress_.note(line);
-  folder_.log(line);
+  tell(text("teacher ", teacher_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
+            fixed(e.top5, 2), " % on ", e.n, " test images"));
 }
 
 void Trainer::choose_teacher_source() {
-  const auto tell = [&](const std::string& line) {
-    progress_.note(line);
-    folder_.log(line);
-  };
   if (settings_.teacher_source != "live") {
-    table_ =
-        std::make_unique<TableTeacher>(*teacher_, *device_, data_.train, loader_->samples(), settings_, tell);
+    table_ = std::make_unique<TableTeacher>(*teacher_, *device_, data_.train, loader_->samples(), settings_,
+                                            [this](const std::string& line) { tell(line); });
     if (settings_.teacher_source == "auto") settings_.teacher_source = table_->exists() ? "table" : "live";
   }
   if (settings_.teacher_source == "table") return tell(table_->open());
@@ -241,9 +241,7 @@ void Trainer::load_last_checkpoint() {
   } catch (const Error& error) {
     // The one before leads to the same weights, only later.
     if (error.fault() != Fault::input || file == folder_.previous() || !before) throw;
-    const std::string line = text(error.what(), "; going on from the checkpoint before it");
-    progress_.note(line);
-    folder_.log(line);
+    tell(text(error.what(), "; going on from the checkpoint before it"));
     counters_ = load_checkpoint(folder_.previous(), state);
   }
   totals_->restore(counters_.totals);

@@ -1,5 +1,7 @@
 #include "distill/weights.h"
 
+#include <sstream>
+
 #include "distill/run_folder.h"
 #include "layers/hash.h"
 #include "layers/weights_file.h"
@@ -100,6 +102,26 @@ std::string weights_hash(const std::vector<HostTensor>& state) {
   std::string hashes;
   for (const HostTensor& t : state) hashes += t.name + hash_of(t.data);
   return hash_of(std::as_bytes(std::span(hashes)));
+}
+
+std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model) {
+  std::map<std::string, std::string> metadata = weights_metadata(model);
+  for (const char* kept : {"data", "mean", "std", "epoch", "top1"}) {
+    if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
+  }
+  return metadata;
+}
+
+std::optional<std::array<float, 3>> channel_numbers(const Weights& weights, const char* key) {
+  const std::string* entry = weights.metadata(key);
+  if (!entry) return std::nullopt;
+  std::istringstream in(*entry);
+  in.imbue(std::locale::classic());
+  std::array<float, 3> numbers{};
+  for (float& number : numbers) in >> number;
+  check(bool(in), Fault::input, weights.path.string(), ": '", key, "' is '", *entry,
+        "', expected three numbers");
+  return numbers;
 }
 
 }  // namespace retort

@@ -160,6 +160,10 @@ class Backend : public Memory {
   virtual void replay(int graph);
 };
 
+// Throws if the operands of matmul do not belong together.
+void check_matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
+                  const Tensor& c);
+
 // Launches Kernel over rows [0, rows).
 template <class Kernel>
 void launch_rows(Backend& backend, const Kernel& kernel, int64_t rows) {

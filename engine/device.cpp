@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "engine/cache_folder.h"
 #include "engine/cpu/onednn.h"
 #include "engine/cpu/portable.h"
 #include "engine/cuda/cuda.h"
@@ -10,14 +11,10 @@ namespace retort {
 
 namespace {
 
-// Where cuDNN's plans are kept between runs.
+// Where cuDNN's plans are kept between runs; nowhere if there is no cache folder.
 std::string plans_folder() {
-  const char* own = std::getenv("RETORT_CACHE");
-  if (own && *own) return text(own, "/cudnn-plans");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  const char* home = std::getenv("HOME");
-  if (cache && *cache) return text(cache, "/retort/cudnn-plans");
-  return home && *home ? text(home, "/.cache/retort/cudnn-plans") : std::string();
+  const std::filesystem::path cache = cache_folder();
+  return cache.empty() ? std::string() : (cache / "cudnn-plans").string();
 }
 
 // Switches for measurements: no part of a run's settings.

@@ -1,6 +1,7 @@
 // From a run-time element type to a compile-time one.
 #pragma once
 #include "engine/check.h"
+#include "engine/half.h"
 #include "engine/shape.h"
 
 namespace retort {
@@ -18,9 +19,22 @@ void with_real_type(DType type, const char* operation, F f) {
   }
 }
 
+inline bool is_16_bit(DType type) {
+  return type == DType::f16 || type == DType::bf16;
+}
+
+// An element of such a type.
+inline uint16_t bits16_of(DType type, float x) {
+  return type == DType::f16 ? half_of(x) : bfloat_of(x);
+}
+
+inline float float_of_bits16(DType type, uint16_t bits) {
+  return type == DType::f16 ? float_of(bits) : float_of_bfloat(bits);
+}
+
 // What sums over elements of a type are kept in: f32 for those of 16 bits.
 inline DType wide_type(DType type) {
-  return type == DType::f16 || type == DType::bf16 ? DType::f32 : type;
+  return is_16_bit(type) ? DType::f32 : type;
 }
 
 }  // namespace retort

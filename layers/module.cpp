@@ -3,7 +3,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/half.h"
 #include "engine/random.h"
 #include "engine/types.h"
 
@@ -37,21 +36,12 @@ void Visitor::on_parameter(const std::string&, Parameter&, Init) {}
 void Visitor::on_buffer(const std::string&, Array&, Init) {}
 void Visitor::on_module(const std::string&, Module&) {}
 
-namespace {
-
-bool is_16_bit(DType type) {
-  return type == DType::f16 || type == DType::bf16;
-}
-
-}  // namespace
-
 std::vector<double> read_values(Device& device, const Tensor& tensor) {
   std::vector<double> values(size_t(tensor.size()));
   if (is_16_bit(tensor.type)) {
     std::vector<uint16_t> host(values.size());
     device.backend().download(host.data(), tensor);
-    for (size_t i = 0; i < host.size(); ++i)
-      values[i] = tensor.type == DType::f16 ? float_of(host[i]) : float_of_bfloat(host[i]);
+    for (size_t i = 0; i < host.size(); ++i) values[i] = float_of_bits16(tensor.type, host[i]);
     return values;
   }
   with_real_type(tensor.type, "read_values", [&]<class T>() {
@@ -67,8 +57,7 @@ void write_values(Device& device, const Tensor& tensor, const std::vector<double
         tensor.shape);
   if (is_16_bit(tensor.type)) {
     std::vector<uint16_t> host(values.size());
-    for (size_t i = 0; i < host.size(); ++i)
-      host[i] = tensor.type == DType::f16 ? half_of(float(values[i])) : bfloat_of(float(values[i]));
+    for (size_t i = 0; i < host.size(); ++i) host[i] = bits16_of(tensor.type, float(values[i]));
     return device.backend().upload(tensor, host.data());
   }
   with_real_type(tensor.type, "write_values", [&]<class T>() {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "distill/markup.h"
 #include "distill/report/analysis.h"
 #include "distill/report/html.h"
 #include "distill/report/pcd_steps.h"
@@ -115,14 +116,14 @@ class FakeRuns {
 };
 
 TEST(ReportText, IsEscaped) {
-  EXPECT_EQ(escaped_html("<b>\"Tom & 'Jerry'\"</b>\n"),
+  EXPECT_EQ(escaped_markup("<b>\"Tom & 'Jerry'\"</b>\n"),
             "&lt;b&gt;&quot;Tom &amp; &#39;Jerry&#39;&quot;&lt;/b&gt; ");
-  EXPECT_EQ(escaped_html("λ é 😀"), "λ é 😀");
-  EXPECT_EQ(escaped_html("\xff"
-                         "a\xc3"),
+  EXPECT_EQ(escaped_markup("λ é 😀"), "λ é 😀");
+  EXPECT_EQ(escaped_markup("\xff"
+                           "a\xc3"),
             "\xef\xbf\xbd"
             "a\xef\xbf\xbd");
-  EXPECT_EQ(escaped_html("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");  // half a surrogate pair
+  EXPECT_EQ(escaped_markup("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");  // half a surrogate pair
   EXPECT_EQ(signed_number(0.416, 2), "+0.42");
   EXPECT_EQ(signed_number(-1.3, 2), "−1.30");
   EXPECT_EQ(signed_number(-0.001, 2), "0.00");

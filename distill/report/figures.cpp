@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "distill/markup.h"
 #include "distill/report/html.h"
 #include "distill/svg_plot.h"
 #include "distill/text_format.h"
@@ -42,18 +43,18 @@ class Svg {
  public:
   Svg(double height, const std::string& title, const std::string& description, double width = wide_figure) {
     out_ << "<svg viewBox=\"0 0 " << at(width) << ' ' << at(height) << "\" role=\"img\" aria-label=\""
-         << escaped_html(title + ". " + description) << "\">\n";
+         << escaped_markup(title + ". " + description) << "\">\n";
   }
 
   void label(double x, double y, const char* anchor, const std::string& content,
              const std::string& kind = "") {
     out_ << "<text x=\"" << at(x) << "\" y=\"" << at(y) << "\" text-anchor=\"" << anchor << '"'
-         << attribute("class", kind) << '>' << escaped_html(content) << "</text>\n";
+         << attribute("class", kind) << '>' << escaped_markup(content) << "</text>\n";
   }
   // Downwards from (x, y), for names below an axis.
   void hanging(double x, double y, const std::string& content, const std::string& kind) {
     out_ << "<text transform=\"translate(" << at(x) << ' ' << at(y) << ") rotate(-60)\" text-anchor=\"end\""
-         << attribute("class", kind) << '>' << escaped_html(content) << "</text>\n";
+         << attribute("class", kind) << '>' << escaped_markup(content) << "</text>\n";
   }
   void line(double x1, double y1, double x2, double y2, const std::string& kind) {
     out_ << "<line x1=\"" << at(x1) << "\" y1=\"" << at(y1) << "\" x2=\"" << at(x2) << "\" y2=\"" << at(y2)
@@ -65,13 +66,13 @@ class Svg {
   void dot(double x, double y, double r, const std::string& kind, const std::string& tip = "") {
     out_ << "<circle cx=\"" << at(x) << "\" cy=\"" << at(y) << "\" r=\"" << at(r) << '"'
          << attribute("class", kind)
-         << (tip.empty() ? "/>" : "><title>" + escaped_html(tip) + "</title></circle>") << '\n';
+         << (tip.empty() ? "/>" : "><title>" + escaped_markup(tip) + "</title></circle>") << '\n';
   }
   void box(double x, double y, double w, double h, const std::string& kind, double opacity,
            const std::string& tip) {
     out_ << "<rect x=\"" << at(x) << "\" y=\"" << at(y) << "\" width=\"" << at(w) << "\" height=\"" << at(h)
          << "\" rx=\"2\"" << attribute("class", kind) << " fill-opacity=\"" << fixed(opacity, 2)
-         << "\"><title>" << escaped_html(tip) << "</title></rect>\n";
+         << "\"><title>" << escaped_markup(tip) << "</title></rect>\n";
   }
   void begin_group(const std::string& kind) { out_ << "<g" << attribute("class", kind) << ">\n"; }
   void end_group() { out_ << "</g>\n"; }
@@ -409,7 +410,7 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
 
 std::string picture(const ChosenImage& image, const std::string& description) {
   if (image.pixels.empty()) return "";
-  return "<img class=\"pixels\" alt=\"" + escaped_html(description) + "\" src=\"data:image/bmp;base64," +
+  return "<img class=\"pixels\" alt=\"" + escaped_markup(description) + "\" src=\"data:image/bmp;base64," +
          base64(bitmap(image)) + "\">";
 }
 

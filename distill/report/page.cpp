@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "distill/markup.h"
 #include "distill/report/embedded.h"
 #include "distill/report/figures.h"
 #include "distill/report/html.h"
@@ -18,8 +19,7 @@ namespace retort {
 namespace {
 
 std::string mean_text(const std::vector<double>& values) {
-  if (values.empty()) return "–";
-  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
+  return values.empty() ? "–" : mean_and_deviation(values);
 }
 
 std::string top1_text(const std::optional<EpochResult>& result) {
@@ -78,7 +78,7 @@ std::string results_table(const ReportData& data, const ReportPair& pair) {
       "<div class=\"scroll\" tabindex=\"0\"><table class=\"wide\" "
       "aria-describedby=\"units\">\n<thead><tr><th "
       "scope=\"col\">" +
-      escaped_html(pair.student) +
+      escaped_markup(pair.student) +
       "</th><th scope=\"col\" class=\"n\">best epoch</th><th scope=\"col\" class=\"n\">last epoch</th>"
       "<th scope=\"col\">seeds</th><th scope=\"col\" class=\"n\">last, to KD</th><th "
       "scope=\"col\">verdict</th>"
@@ -87,10 +87,10 @@ std::string results_table(const ReportData& data, const ReportPair& pair) {
     out += "<th scope=\"col\" class=\"n\">published</th><th scope=\"col\" class=\"n\">best − published</th>";
   out += "<th scope=\"col\" class=\"n\">time a run</th></tr></thead>\n<tbody>\n";
   const auto cell = [](const std::string& content) {
-    return "<td class=\"n\">" + escaped_html(content) + "</td>";
+    return "<td class=\"n\">" + escaped_markup(content) + "</td>";
   };
   if (!pair.teacher.empty()) {
-    out += "<tr class=\"dim\"><th scope=\"row\">teacher " + escaped_html(pair.teacher) + "</th>";
+    out += "<tr class=\"dim\"><th scope=\"row\">teacher " + escaped_markup(pair.teacher) + "</th>";
     const Summary none;
     const Summary& teacher = pair.teacher_summary ? *pair.teacher_summary : none;
     out += cell(top1_text(teacher.best)) + cell(top1_text(teacher.last)) + "<td>" +
@@ -103,9 +103,9 @@ std::string results_table(const ReportData& data, const ReportPair& pair) {
     const AgainstKd d = against_kd(pair, row);
     const std::vector<double> best = finished_values(row, &Summary::best);
     out += "<tr><th scope=\"row\">" + swatch(r) +
-           escaped_html(row.method() == "ce" ? row.label + " (alone)" : row.label) + "</th>" +
+           escaped_markup(row.method() == "ce" ? row.label + " (alone)" : row.label) + "</th>" +
            cell(mean_text(best)) + cell(mean_text(finished_values(row, &Summary::last))) + "<td>" +
-           escaped_html(row_state(row)) + "</td>" + cell(difference_text(d.last)) + "<td>" +
+           escaped_markup(row_state(row)) + "</td>" + cell(difference_text(d.last)) + "<td>" +
            verdict_html(d.last) + "</td>" + cell(difference_text(d.best));
     if (comparable) {
       const Beside b = beside(data, pair, row);
@@ -131,10 +131,10 @@ std::string overview_table(const ReportData& data) {
       "epoch</th>"
       "<th scope=\"col\" class=\"n\">teacher</th>";
   for (const std::string& label : labels)
-    out += "<th scope=\"col\" class=\"n\">" + escaped_html(label) + "</th>";
+    out += "<th scope=\"col\" class=\"n\">" + escaped_markup(label) + "</th>";
   out += "</tr></thead><tbody>\n";
   for (const ReportPair& pair : data.pairs) {
-    out += "<tr><th scope=\"row\">" + escaped_html(pair.name) + "</th><td class=\"n dim\">" +
+    out += "<tr><th scope=\"row\">" + escaped_markup(pair.name) + "</th><td class=\"n dim\">" +
            (pair.teacher_summary ? top1_text(pair.teacher_summary->best) : "–") + "</td>";
     for (const std::string& label : labels) {
       const auto row = std::find_if(pair.rows.begin(), pair.rows.end(),
@@ -152,7 +152,7 @@ std::string legend(const ReportPair& pair) {
   std::string out = "<div class=\"legend\">";
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const std::string key = "<span class=\"key " + std::string(r >= 5 ? "dash " : "") + color_class(r) +
-                            "\" aria-hidden=\"true\"></span>" + escaped_html(pair.rows[r].label);
+                            "\" aria-hidden=\"true\"></span>" + escaped_markup(pair.rows[r].label);
     out += text("<label><input type=\"checkbox\" checked value=\"row", r, "\">", key, "</label>");
   }
   return out + "</div>\n";
@@ -164,14 +164,14 @@ std::string curves_section(const Report& report) {
       "thin "
       "lines are seeds, thick ones their mean; dashed grey in the small panels is the mean of KD.</p>\n";
   for (const ReportPair& pair : report.data.pairs) {
-    if (report.data.pairs.size() > 1) out += "<h3>" + escaped_html(pair.name) + "</h3>\n";
+    if (report.data.pairs.size() > 1) out += "<h3>" + escaped_markup(pair.name) + "</h3>\n";
     out += "<figure class=\"big\">" + legend(pair) + curves_figure(pair) + "</figure>\n";
     if (pair.rows.size() < 2) continue;
     const bool many = report.data.pairs.size() > 2;
     if (many) out += "<details><summary>Each method by itself</summary>";
     out += "<div class=\"panels\">\n";
     for (size_t r = 0; r < pair.rows.size(); ++r) {
-      out += "<figure><figcaption><b>" + swatch(r) + escaped_html(pair.rows[r].label) + "</b>" +
+      out += "<figure><figcaption><b>" + swatch(r) + escaped_markup(pair.rows[r].label) + "</b>" +
              "</figcaption>" + row_curves_figure(pair, r) + "</figure>\n";
     }
     out += many ? "</div></details>\n" : "</div>\n";
@@ -186,7 +186,7 @@ std::string differences_section(const Report& report) {
     if (figure.empty()) continue;
     figures +=
         "<figure class=\"medium\">" +
-        (report.data.pairs.size() > 1 ? "<figcaption><b>" + escaped_html(pair.name) + "</b></figcaption>"
+        (report.data.pairs.size() > 1 ? "<figcaption><b>" + escaped_markup(pair.name) + "</b></figcaption>"
                                       : "") +
         "<div class=\"legend\"><span><span class=\"key disc\" aria-hidden=\"true\"></span> last epoch</span>"
         "<span><span class=\"key ring\" aria-hidden=\"true\"></span> best test epoch</span></div>" +
@@ -210,10 +210,10 @@ std::string published_section(const Report& report) {
       const Beside b = beside(report.data, pair, row);
       if (!b.published || b.departs.empty()) continue;
       departures.insert(b.departs);
-      rows += "<tr><th scope=\"row\">" + escaped_html(pair.name) + "</th><td>" + escaped_html(row.label) +
+      rows += "<tr><th scope=\"row\">" + escaped_markup(pair.name) + "</th><td>" + escaped_markup(row.label) +
               "</td><td class=\"n\">" + fixed(b.published->top1, 2) + "</td><td>" +
               text("published, ", b.published->epochs, " epochs") + "</td><td>" +
-              escaped_html(b.published->source) + "</td></tr>\n";
+              escaped_markup(b.published->source) + "</td></tr>\n";
     }
   }
   if (rows.empty()) return "";
@@ -222,7 +222,7 @@ std::string published_section(const Report& report) {
   return "<section id=\"published\"><h2>Published, for orientation</h2><p class=\"about\">These runs "
          "departed from "
          "the recipe of the published numbers (here: " +
-         escaped_html(why) +
+         escaped_markup(why) +
          "), so the two cannot be compared, and no difference is formed.</p>\n<div class=\"scroll\" "
          "tabindex=\"0\"><table><thead>"
          "<tr><th scope=\"col\">pair</th><th scope=\"col\">method</th><th scope=\"col\" "
@@ -236,11 +236,12 @@ std::string ablation_section(const Report& report) {
   for (const ReportPair& pair : report.data.pairs) {
     for (const AblationAnswer& a : ablation_answers(pair)) {
       rows +=
-          "<tr><td class=\"prose\"><b>" + escaped_html(a.question) + "</b><br>" + escaped_html(a.answer) +
-          (a.remark.empty() ? "" : "<br><span class=\"dim small\">" + escaped_html(a.remark) + "</span>") +
-          "</td><td>" + escaped_html(a.with) + "<br><span class=\"dim\">against " + escaped_html(a.without) +
-          "</span></td><td class=\"n\">" + escaped_html(difference_text(a.last)) + "</td><td class=\"n\">" +
-          escaped_html(difference_text(a.best)) + "</td><td class=\"n\">" + std::to_string(a.last.n) +
+          "<tr><td class=\"prose\"><b>" + escaped_markup(a.question) + "</b><br>" + escaped_markup(a.answer) +
+          (a.remark.empty() ? "" : "<br><span class=\"dim small\">" + escaped_markup(a.remark) + "</span>") +
+          "</td><td>" + escaped_markup(a.with) + "<br><span class=\"dim\">against " +
+          escaped_markup(a.without) + "</span></td><td class=\"n\">" +
+          escaped_markup(difference_text(a.last)) + "</td><td class=\"n\">" +
+          escaped_markup(difference_text(a.best)) + "</td><td class=\"n\">" + std::to_string(a.last.n) +
           "</td></tr>\n";
     }
   }
@@ -263,9 +264,9 @@ std::string findings(const Report& report) {
     for (const ReportRow& row : pair.rows) {
       const AgainstKd d = against_kd(pair, row);
       if (d.last.n == 0 || row.method() == "ce") continue;
-      items += "<li>" + verdict_html(d.last) + " <b>" + escaped_html(row.label) + "</b> " +
-               (report.data.pairs.size() > 1 ? "(" + escaped_html(pair.name) + ") " : "") +
-               "against plain KD: " + escaped_html(difference_text(d.last)) + " points at the last epoch" +
+      items += "<li>" + verdict_html(d.last) + " <b>" + escaped_markup(row.label) + "</b> " +
+               (report.data.pairs.size() > 1 ? "(" + escaped_markup(pair.name) + ") " : "") +
+               "against plain KD: " + escaped_markup(difference_text(d.last)) + " points at the last epoch" +
                (d.last.n > 1 ? text(", n = ", d.last.n, " seeds") : ", one seed") + "</li>\n";
     }
   }
@@ -277,7 +278,7 @@ std::string missing_note(const Report& report) {
   sentences.insert(sentences.end(), report.evaluations.notes.begin(), report.evaluations.notes.end());
   if (sentences.empty()) return "";
   std::string items;
-  for (const std::string& sentence : sentences) items += "<li>" + escaped_html(sentence) + "</li>\n";
+  for (const std::string& sentence : sentences) items += "<li>" + escaped_markup(sentence) + "</li>\n";
   const bool many = sentences.size() > 8;
   return "<div class=\"note\"><b>Not complete.</b> What is missing or went wrong:" +
          (many ? text("<details><summary>", sentences.size(), " entries</summary><ul>", items,
@@ -309,14 +310,14 @@ std::string settings_section(const Report& report) {
   for (const ReportPair& pair : report.data.pairs) {
     for (const ReportRow& row : pair.rows) {
       if (!row.settings) continue;
-      out += "<details><summary>Settings of " + escaped_html(pair.name + ", " + row.label) +
+      out += "<details><summary>Settings of " + escaped_markup(pair.name + ", " + row.label) +
              "</summary><pre>" +
              [&] {  // line ends stay
                std::string lines;
                const std::string toml = settings_toml(without_places(*row.settings));
                for (size_t from = 0; from < toml.size();) {
                  const size_t end = std::min(toml.find('\n', from), toml.size());
-                 lines += escaped_html(toml.substr(from, end - from)) + "\n";
+                 lines += escaped_markup(toml.substr(from, end - from)) + "\n";
                  from = end + 1;
                }
                return lines;
@@ -374,7 +375,7 @@ std::string report_html(const Report& report) {
                      "seeds. Differences are paired by seed; in brackets the 95 % t-interval.</p>\n";
   if (data.pairs.size() > 1) body += overview_table(data);
   for (const ReportPair& pair : data.pairs) {
-    if (data.pairs.size() > 1) body += "<h3>" + escaped_html(pair.name) + "</h3>\n";
+    if (data.pairs.size() > 1) body += "<h3>" + escaped_markup(pair.name) + "</h3>\n";
     body += results_table(data, pair);
   }
   body = "<section id=\"results\"><h2>Results</h2>\n" + body + "</section>\n";
@@ -395,9 +396,9 @@ std::string report_html(const Report& report) {
   }
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
          "content=\"width=device-width, initial-scale=1\">\n<title>" +
-         escaped_html(data.title) + "</title>\n<style>\n" + embedded_style_css +
+         escaped_markup(data.title) + "</title>\n<style>\n" + embedded_style_css +
          "</style>\n</head>\n<body>\n<header>\n<p class=\"kind\">Distillation study</p>\n<h1>" +
-         escaped_html(data.title) + "</h1>\n<p class=\"lead\">" + escaped_html(subtitle(data)) +
+         escaped_markup(data.title) + "</h1>\n<p class=\"lead\">" + escaped_markup(subtitle(data)) +
          "</p>\n<nav aria-label=\"Sections\">" + navigation + "</nav>\n</header>\n<main>\n" + body +
          "</main>\n<footer>Made by retort " RETORT_VERSION
          " from the files of the runs. The same numbers are in report.md, report.csv and report.json beside "

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "distill/markup.h"
 #include "distill/report/figures.h"
 #include "distill/report/html.h"
 #include "distill/report/page.h"
@@ -31,14 +32,14 @@ std::string class_table(const Report& report, const std::vector<ClassFinding>& f
       "tabindex=\"0\"><table><thead><tr>"
       "<th scope=\"col\">class</th><th scope=\"col\" class=\"n\">teacher's confidence, %</th>";
   for (const ClassFinding& finding : findings)
-    out += "<th scope=\"col\" class=\"n\">" + escaped_html(pair.rows[finding.row].label) + "</th>";
+    out += "<th scope=\"col\" class=\"n\">" + escaped_markup(pair.rows[finding.row].label) + "</th>";
   out += "</tr></thead><tbody>\n";
   std::vector<size_t> order(first.confidence.size());
   std::iota(order.begin(), order.end(), size_t(0));
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return first.confidence[a] < first.confidence[b]; });
   for (const size_t c : order) {
-    out += "<tr><th scope=\"row\">" + escaped_html(class_name(report, c)) + "</th><td class=\"n\">" +
+    out += "<tr><th scope=\"row\">" + escaped_markup(class_name(report, c)) + "</th><td class=\"n\">" +
            fixed(100 * first.confidence[c], 1) + "</td>";
     for (const ClassFinding& finding : findings)
       out += "<td class=\"n\">" + signed_number(finding.gains[c], 1) + "</td>";
@@ -60,10 +61,10 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
   size_t shown = 0;
   for (const ClassFinding& f : findings) {
     const std::string& label = pair.rows[f.row].label;
-    table += "<tr><th scope=\"row\">" + escaped_html(label) + "</th><td class=\"n\">" +
+    table += "<tr><th scope=\"row\">" + escaped_markup(label) + "</th><td class=\"n\">" +
              correlation_text(f.correlation) + "</td><td class=\"n\">" + signed_number(f.low_third, 2) +
              "</td><td class=\"n\">" + signed_number(f.high_third, 2) + "</td><td class=\"prose\">" +
-             escaped_html(correlation_verdict(f.correlation, label)) + "</td></tr>\n";
+             escaped_markup(correlation_verdict(f.correlation, label)) + "</td></tr>\n";
     const bool of_pcd = pair.rows[f.row].method().starts_with("pcd");
     if (!of_pcd || shown >= 4) continue;
     ++shown;
@@ -71,7 +72,7 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
     for (size_t c = 0; c < f.gains.size(); ++c)
       points.push_back({class_name(report, c), f.confidence[c], f.gains[c]});
     figures +=
-        "<figure><figcaption><b>" + escaped_html(label) + "</b>, n = " + std::to_string(f.correlation.n) +
+        "<figure><figcaption><b>" + escaped_markup(label) + "</b>, n = " + std::to_string(f.correlation.n) +
         " classes</figcaption>" +
         class_gain_figure(label + ": gain over KD by the teacher's confidence", color_class(f.row), points) +
         "</figure>\n";
@@ -94,7 +95,7 @@ std::string group_table(const PcdSteps& steps, const Report& report) {
       const PcdGroup& group = steps.stages[k][g];
       out += text("<tr><td class=\"n\">", k + 1, "</td><td class=\"n\">", g + 1, "</td><td class=\"n\">",
                   group.count, "</td><td>",
-                  escaped_html(class_name(report, size_t(steps.order[size_t(group.first)]))),
+                  escaped_markup(class_name(report, size_t(steps.order[size_t(group.first)]))),
                   "</td><td class=\"n\">", significant(group.lambda, 3), "</td><td class=\"n\">",
                   significant(group.kl, 3), "</td><td class=\"n\">",
                   fixed(steps.loss > 0 ? 100 * group.loss / steps.loss : 0, 1), " %</td></tr>\n");
@@ -141,7 +142,8 @@ std::string classes_section(const Report& report) {
     std::vector<ClassFinding> own;
     std::copy_if(all.begin(), all.end(), std::back_inserter(own), [&](const auto& f) { return f.pair == p; });
     if (own.empty()) continue;
-    if (report.data.pairs.size() > 1) content += "<h3>" + escaped_html(report.data.pairs[p].name) + "</h3>\n";
+    if (report.data.pairs.size() > 1)
+      content += "<h3>" + escaped_markup(report.data.pairs[p].name) + "</h3>\n";
     content += pair_classes(report, own);
   }
   if (content.empty()) {
@@ -171,8 +173,8 @@ std::string pcd_section(const Report& report) {
     const ReportPair& pair = report.data.pairs[p];
     const ReportRow& row = pair.rows[evaluation.chosen_row];
     content += "<p>" +
-               escaped_html(text(pair.student, " taught by ", pair.teacher, ", ", row.label, ", seed ",
-                                 evaluation.chosen_seed, ", at the end of its training.")) +
+               escaped_markup(text(pair.student, " taught by ", pair.teacher, ", ", row.label, ", seed ",
+                                   evaluation.chosen_seed, ", at the end of its training.")) +
                "</p>\n";
     for (const ChosenImage& image : evaluation.chosen) {
       const PcdSteps steps = pcd_steps(row.settings->method, image.teacher, image.student);
@@ -180,10 +182,10 @@ std::string pcd_section(const Report& report) {
       content += "<div class=\"sample\">" +
                  picture(image, "Test image " + std::to_string(image.index) + ", " + label) +
                  "<p><b>Test image " + std::to_string(image.index) + "</b>, chosen because " +
-                 escaped_html(image.reason) + ".<br>It is <b>" + escaped_html(label) +
+                 escaped_markup(image.reason) + ".<br>It is <b>" + escaped_markup(label) +
                  "</b>; the teacher says " +
-                 escaped_html(class_name(report, likeliest_class(image.teacher))) + ", the student " +
-                 escaped_html(class_name(report, likeliest_class(image.student))) + ". Its loss is " +
+                 escaped_markup(class_name(report, likeliest_class(image.teacher))) + ", the student " +
+                 escaped_markup(class_name(report, likeliest_class(image.student))) + ". Its loss is " +
                  significant(steps.loss, 3) +
                  ".</p></div>\n<figure class=\"big\"><div class=\"legend\"><span><span class=\"key disc c1\" "
                  "aria-hidden=\"true\"></span> teacher</span><span><span class=\"key ring c2\" "

@@ -17,8 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string mean_text(const std::vector<double>& values) {
-  if (values.empty()) return "–";
-  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
+  return values.empty() ? "–" : mean_and_deviation(values);
 }
 
 Json number(double value) {

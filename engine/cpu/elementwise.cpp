@@ -4,7 +4,6 @@
 
 #include "engine/cpu/elementwise_kernels.h"
 #include "engine/cpu/portable.h"
-#include "engine/half.h"
 #include "engine/types.h"
 
 namespace retort {
@@ -29,9 +28,9 @@ void Portable::fill(const Tensor& to, double value) {
     for (int64_t i = 0; i < to.size(); ++i) data[i] = int32_t(value);
     return;
   }
-  if (to.type == DType::f16 || to.type == DType::bf16) {
+  if (is_16_bit(to.type)) {
     auto* data = static_cast<uint16_t*>(to.data);
-    const uint16_t bits = to.type == DType::f16 ? half_of(float(value)) : bfloat_of(float(value));
+    const uint16_t bits = bits16_of(to.type, float(value));
     for (int64_t i = 0; i < to.size(); ++i) data[i] = bits;
     return;
   }
@@ -50,7 +49,8 @@ void Portable::copy(const Tensor& from, const Sink& to) {
   const size_t element = size_of(from.type);
   for_ranges(from.size(), part, [&](int64_t first, int64_t last) {
     std::memcpy(static_cast<char*>(to.to.data) + size_t(first) * element,
-                static_cast<const char*>(from.data) + size_t(first) * element, size_t(last - first) * element);
+                static_cast<const char*>(from.data) + size_t(first) * element,
+                size_t(last - first) * element);
   });
 }
 
@@ -65,13 +65,15 @@ void Portable::unary(const UnaryOp& op, const Tensor& x, const Sink& y) {
   });
 }
 
-void Portable::unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy, const Sink& dx) {
+void Portable::unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
+                              const Sink& dx) {
   with_real_type(x.type, "unary_gradient", [&]<class T>() {
     const auto& kernels = elementwise_kernels<T>(isa_);
     const T *in = x.as<T>(), *out = y.as<T>(), *d = dy.as<T>();
     T* to = dx.to.as<T>();
     for_ranges(x.size(), part, [&](int64_t first, int64_t last) {
-      kernels.unary_gradient(op, in + first, out + first, d + first, to + first, last - first, dx.accumulates());
+      kernels.unary_gradient(op, in + first, out + first, d + first, to + first, last - first,
+                             dx.accumulates());
     });
   });
 }
@@ -153,11 +155,13 @@ void Portable::add_to_total(const Tensor& x, double factor, const Tensor& total)
   });
 }
 
-void Portable::copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first, int64_t count) {
+void Portable::copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
+                            int64_t count) {
   const int64_t from_columns = from.shape.last(), to_columns = to.to.shape.last();
   check(from.shape.rows() == to.to.shape.rows() && from_first >= 0 && from_first + count <= from_columns &&
             to_first >= 0 && to_first + count <= to_columns,
-        "copy_columns: ", count, " columns from ", from_first, " of ", from.shape, " to ", to_first, " of ", to.to.shape);
+        "copy_columns: ", count, " columns from ", from_first, " of ", from.shape, " to ", to_first, " of ",
+        to.to.shape);
   with_real_type(from.type, "copy_columns", [&]<class T>() {
     const auto& kernels = elementwise_kernels<T>(isa_);
     const T* in = from.as<T>() + from_first;

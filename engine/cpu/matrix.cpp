@@ -25,8 +25,8 @@ Source<T> rows_of(const Tensor& x, bool transposed) {
 }
 
 template <class T>
-void product(const ConvRunner<T>& runner, const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
-             const Tensor& bias, const Sink& c) {
+void product(const ConvRunner<T>& runner, const Tensor& a, bool transpose_a, const Tensor& b,
+             bool transpose_b, const Tensor& bias, const Sink& c) {
   const int64_t rows = c.to.shape[0], columns = c.to.shape[1];
   T* to = c.to.as<T>();
   if (transpose_a && !bias) {
@@ -74,14 +74,10 @@ void transpose_rows(const T* x, int64_t rows, int64_t columns, int64_t first, in
 void Portable::matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
                       const Tensor& bias, const Sink& c) {
   if (!c) return;
-  const Shape &sa = a.shape, &sb = b.shape, &sc = c.to.shape;
-  check(sa.rank() == 2 && sb.rank() == 2 && sc.rank() == 2 && sa[transpose_a ? 1 : 0] == sc[0] &&
-            sb[transpose_b ? 0 : 1] == sc[1] && sa[transpose_a ? 0 : 1] == sb[transpose_b ? 1 : 0] &&
-            (!bias || bias.size() == sc[1]),
-        "matmul: a ", sa, transpose_a ? " transposed" : "", ", b ", sb, transpose_b ? " transposed" : "",
-        ", c ", sc, bias ? " and the bias" : "", " do not belong together");
-  with_real_type(a.type, "matmul",
-                 [&]<class T>() { product(ConvRunner<T>(workers()), a, transpose_a, b, transpose_b, bias, c); });
+  check_matmul(a, transpose_a, b, transpose_b, bias, c.to);
+  with_real_type(a.type, "matmul", [&]<class T>() {
+    product(ConvRunner<T>(workers()), a, transpose_a, b, transpose_b, bias, c);
+  });
 }
 
 void Portable::transpose(const Tensor& x, const Sink& y) {

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "engine/cpu/portable.h"
-#include "engine/half.h"
 #include "engine/kernels/loss_scale.h"
 #include "engine/types.h"
 
@@ -11,39 +10,28 @@ namespace retort {
 
 namespace {
 
+void check_type(DType type) {
+  check(type == DType::f32 || is_16_bit(type), "cast: elements are ", type, ", expected f32, f16 or bf16");
+}
+
 float read_element(DType type, const void* data, int64_t i) {
-  switch (type) {
-    case DType::f32:
-      return static_cast<const float*>(data)[i];
-    case DType::f16:
-      return float_of(static_cast<const uint16_t*>(data)[i]);
-    case DType::bf16:
-      return float_of_bfloat(static_cast<const uint16_t*>(data)[i]);
-    default:
-      fail(Fault::internal, "cast: elements are ", type, ", expected f32, f16 or bf16");
-  }
+  return type == DType::f32 ? static_cast<const float*>(data)[i]
+                            : float_of_bits16(type, static_cast<const uint16_t*>(data)[i]);
 }
 
 void write_element(DType type, void* data, int64_t i, float value) {
-  switch (type) {
-    case DType::f32:
-      static_cast<float*>(data)[i] = value;
-      break;
-    case DType::f16:
-      static_cast<uint16_t*>(data)[i] = half_of(value);
-      break;
-    case DType::bf16:
-      static_cast<uint16_t*>(data)[i] = bfloat_of(value);
-      break;
-    default:
-      fail(Fault::internal, "cast: elements are ", type, ", expected f32, f16 or bf16");
-  }
+  if (type == DType::f32)
+    static_cast<float*>(data)[i] = value;
+  else
+    static_cast<uint16_t*>(data)[i] = bits16_of(type, value);
 }
 
 }  // namespace
 
 void Portable::cast(const Tensor& from, const Sink& to) {
   check(from.size() == to.to.size(), "cast: ", from.shape, " to ", to.to.shape);
+  check_type(from.type);
+  check_type(to.to.type);
   for (int64_t i = 0; i < from.size(); ++i) {
     const float value = read_element(from.type, from.data, i);
     write_element(to.to.type, to.to.data, i,

@@ -25,12 +25,8 @@ void check_size(const char* operation, const Tensor& a, const Tensor& b) {
 void Cuda::matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
                   const Sink& c) {
   if (!c) return;
-  const Shape &sa = a.shape, &sb = b.shape, &sc = c.to.shape;
-  check(sa.rank() == 2 && sb.rank() == 2 && sc.rank() == 2 && sa[transpose_a ? 1 : 0] == sc[0] &&
-            sb[transpose_b ? 0 : 1] == sc[1] && sa[transpose_a ? 0 : 1] == sb[transpose_b ? 1 : 0] &&
-            (!bias || bias.size() == sc[1]),
-        "matmul: a ", sa, transpose_a ? " transposed" : "", ", b ", sb, transpose_b ? " transposed" : "",
-        ", c ", sc, bias ? " and the bias" : "", " do not belong together");
+  check_matmul(a, transpose_a, b, transpose_b, bias, c.to);
+  const Shape &sa = a.shape, &sc = c.to.shape;
   if (sc.size() == 0) return;
   float* to = c.to.as<float>();
   if (bias)
