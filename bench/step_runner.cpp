@@ -117,11 +117,16 @@ void StepRunner::run() {
   device_->backend().synchronise();
 }
 
-StepWork StepRunner::work(const Peak& peak) {
+const Profile& StepRunner::profiled_step() {
   profile_.clear();
   profile_.begin();
   run();
   profile_.end();
+  return profile_;
+}
+
+StepWork StepRunner::work(const Peak& peak) {
+  profiled_step();
   StepWork work;
   work.kernels = profile_.calls().size();
   for (const ProfiledCall& call : profile_.calls()) {

@@ -40,6 +40,8 @@ class StepRunner {
   ~StepRunner();
   void run();  // one step, waited for
 
+  // Runs one step and notes its kernels; valid until the next call.
+  const Profile& profiled_step();
   // Of one step, which is run.
   StepWork work(const Peak& peak);
   Device& device() { return *device_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <vector>
 
 #include "distill/text_format.h"
@@ -74,6 +75,36 @@ std::string peak_text(const Peak& peak) {
               " GB/s, ", peak.threads, peak.threads == 1 ? " thread" : " threads");
 }
 
+PeakShares shares_of(const Profile& profile) {
+  PeakShares shares;
+  for (const ProfiledCall& call : profile.calls()) {
+    if (std::string_view(call.op).starts_with("conv2d")) {
+      shares.conv_seconds += call.seconds;
+      shares.conv_flops += call.flops;
+    } else if (call.bytes > 0) {
+      shares.rest_seconds += call.seconds;
+      shares.rest_bytes += call.bytes;
+    }
+  }
+  return shares;
+}
+
+std::string shares_text(const PeakShares& shares, int steps, const Peak& peak) {
+  const auto line = [&](const char* what, double seconds, double amount, const char* unit, double most,
+                        const char* of, const char* excess) {
+    std::string all = text(what, fixed(1e3 * seconds / steps, 2), " ms a step");
+    if (seconds <= 0) return all + "\n";
+    all += text(", ", fixed(1e-9 * amount / seconds, 1), unit);
+    if (most <= 0) return all + "\n";
+    const double share = 100 * amount / seconds / most;
+    return text(all, ", ", fixed(share, 0), " % of the measured ", of, share > 100 ? excess : "", "\n");
+  };
+  return line("convolutions: ", shares.conv_seconds, shares.conv_flops, " GFLOP/s", peak.flops, "FMA peak",
+              " (FLOPs are those of direct convolution; Winograd multiplies up to 4 times less)") +
+         line("the rest: ", shares.rest_seconds, shares.rest_bytes, " GB/s", peak.bytes, "memory bandwidth",
+              " (caches hold a part)");
+}
+
 std::string profile_text(const Profile& profile, int steps, const Peak& peak) {
   const double total = profile.seconds();
   const std::vector<std::string> head = {"calls", "ms", "%", "GFLOP/s", "GB/s", "% of floor"};
@@ -104,7 +135,7 @@ std::string profile_text(const Profile& profile, int steps, const Peak& peak) {
   for (const Sum& shape : by_shape) add_row(shapes, shape, total, steps);
   return text("profile of ", steps, " steps, per step",
               peak.flops > 0 ? "; floor: " + peak_text(peak) + ", measured now" : "", "\n", kinds.plain(),
-              "\n", shapes.plain());
+              "\n", shapes.plain(), "\n", shares_text(shares_of(profile), steps, peak));
 }
 
 std::string profile_trace(const Profile& profile) {

@@ -56,6 +56,35 @@ TEST(Profile, CountsWhatAConvolutionNeeds) {
   EXPECT_EQ(trace["traceEvents"][0]["args"]["flops"], forward.flops);
 }
 
+// 1 GFLOP of convolutions in half a second, 3 GB of the rest in two; a loss has time, but bytes that nobody
+// counts.
+TEST(Profile, HoldsConvolutionsAgainstTheCoresAndTheRestAgainstTheMemory) {
+  Profile profile;
+  const auto add = [&](const char* op, double seconds, double flops, double bytes) {
+    ProfiledCall call{op, {}, {}, {}, 0, seconds, flops, bytes};
+    profile.add(call);
+  };
+  add("conv2d", 0.25, 7e8, 1e6);
+  add("conv2d_weight_gradient", 0.25, 3e8, 1e6);
+  add("batch_norm_train", 1.5, 0, 2e9);
+  add("matmul", 0.5, 1e6, 1e9);
+  add("cross_entropy", 1, 0, 0);
+  const PeakShares shares = shares_of(profile);
+  EXPECT_DOUBLE_EQ(shares.conv_seconds, 0.5);
+  EXPECT_DOUBLE_EQ(shares.conv_flops, 1e9);
+  EXPECT_DOUBLE_EQ(shares.rest_seconds, 2);
+  EXPECT_DOUBLE_EQ(shares.rest_bytes, 3e9);
+  EXPECT_EQ(shares_text(shares, 2, {1, 4e9, 2e9}),
+            "convolutions: 250.00 ms a step, 2.0 GFLOP/s, 50 % of the measured FMA peak\n"
+            "the rest: 1000.00 ms a step, 1.5 GB/s, 75 % of the measured memory bandwidth\n");
+  const std::string beyond = shares_text(shares, 2, {1, 1e9, 1e9});
+  expect_contains(beyond, "200 % of the measured FMA peak (FLOPs are those of direct convolution; Winograd");
+  expect_contains(beyond, "150 % of the measured memory bandwidth (caches");
+  EXPECT_EQ(shares_text(shares, 2, {}),
+            "convolutions: 250.00 ms a step, 2.0 GFLOP/s\nthe rest: 1000.00 ms a step, 1.5 GB/s\n");
+  EXPECT_EQ(shares_text({}, 1, {1, 1, 1}), "convolutions: 0.00 ms a step\nthe rest: 0.00 ms a step\n");
+}
+
 TEST(Profile, MeasuresSomePeak) {
   const Peak peak = measure_peak(2);
   EXPECT_EQ(peak.threads, 2);
@@ -76,7 +105,8 @@ TEST(Profile, TrainingIsProfiledAndEndsAtTheSameWeights) {
   };
   const Outcome plain = training("a", {}), profiled = training("b", {"--profile"});
   EXPECT_EQ(json::parse(plain.out)["weights_hash"], json::parse(profiled.out)["weights_hash"]);
-  for (const char* part : {"profile of 20 steps", "batch_norm_gradient", "% of floor", "b/profile.json"})
+  for (const char* part : {"profile of 20 steps", "batch_norm_gradient", "% of floor", "b/profile.json",
+                           "% of the measured FMA peak", "% of the measured memory bandwidth"})
     expect_contains(profiled.err, part);
   const json trace = json::parse(content_of(work / "b/profile.json"));
   int steps = 0;

@@ -1,0 +1,172 @@
+// Variants of a step in turns, in one process: the same networks on several devices, or with several batches.
+//   retort_bench_turns --models resnet20,MobileNetV2 --devices onednn,portable --threads 1 --seconds 3
+//   retort_bench_turns --models resnet20 --batches 64,4,8,16,32,128 --eval
+// Each variant runs for the same time in every round, forwards in one round and backwards in the next, so
+// that a machine that slows down slows all. Prints medians over all steps and the ratio of images/s to the
+// first variant's. --kernels: the first two variants kernel by kernel and shape by shape, where the second
+// loses most first. RETORT_ISA=avx2 lowers the instruction set of all.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "bench/step_runner.h"
+
+namespace retort {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::vector<std::string> list_of(const std::string& commas) {
+  std::vector<std::string> all;
+  std::istringstream stream(commas);
+  for (std::string one; std::getline(stream, one, ',');) all.push_back(one);
+  return all;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n == 0 ? 0 : n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+struct Variant {
+  std::string device;
+  int64_t batch;
+  std::unique_ptr<StepRunner> runner;
+  std::vector<double> times;  // ms
+
+  double images_per_second() const { return 1e3 * double(batch) / median(times); }
+};
+
+void measure(std::vector<Variant>& variants, double seconds, int rounds) {
+  for (Variant& variant : variants)
+    for (int i = 0; i < 3; ++i) variant.runner->run();
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < variants.size(); ++i) {
+      Variant& variant = variants[round % 2 ? variants.size() - 1 - i : i];
+      const auto start = Clock::now();
+      do {
+        const auto before = Clock::now();
+        variant.runner->run();
+        variant.times.push_back(1e3 * seconds_since(before));
+      } while (seconds_since(start) < seconds / rounds);
+    }
+  }
+}
+
+std::string extents(const Shape& shape) {
+  std::string all;
+  for (int i = 0; i < shape.rank(); ++i) all += (i ? "x" : "") + std::to_string(shape[i]);
+  return all;
+}
+
+std::string shape_of(const ProfiledCall& call) {
+  return text(call.op, " ", extents(call.in), " * ", extents(call.weight), " -> ", extents(call.out));
+}
+
+// Medians over steps of the milliseconds that a kind of kernel takes in one, by name(call).
+template <class Name>
+std::map<std::string, double> kinds_of(StepRunner& runner, int steps, const Name& name) {
+  std::map<std::string, std::vector<double>> times;
+  for (int step = 0; step < steps; ++step) {
+    std::map<std::string, double> sums;
+    for (const ProfiledCall& call : runner.profiled_step().calls()) sums[name(call)] += 1e3 * call.seconds;
+    for (const auto& [key, sum] : sums) times[key].push_back(sum);
+  }
+  std::map<std::string, double> medians;
+  for (const auto& [key, values] : times) medians[key] = median(values);
+  return medians;
+}
+
+template <class Name>
+void compare_kernels(const char* head, Variant& a, Variant& b, size_t shown, const Name& name) {
+  constexpr int steps = 9;
+  const auto first = kinds_of(*a.runner, steps, name), second = kinds_of(*b.runner, steps, name);
+  std::vector<std::string> names;
+  for (const auto& [key, time] : second) names.push_back(key);
+  const auto lost = [&](const std::string& key) {
+    const auto other = first.find(key);
+    return second.at(key) - (other == first.end() ? 0 : other->second);
+  };
+  std::sort(names.begin(), names.end(),
+            [&](const std::string& x, const std::string& y) { return lost(x) > lost(y); });
+  names.resize(std::min(names.size(), shown));
+  std::printf("  %-72s %9s %9s  ratio\n", head, a.device.c_str(), b.device.c_str());
+  for (const std::string& key : names) {
+    const auto other = first.find(key);
+    const double one = other == first.end() ? 0 : other->second;
+    std::printf("  %-72s %9.3f %9.3f  %.2f\n", key.c_str(), one, second.at(key),
+                one > 0 ? second.at(key) / one : 0);
+  }
+}
+
+int run(int argc, char** argv) {
+  std::map<std::string, std::string> v = {{"models", "resnet20"}, {"devices", "auto"}, {"batches", "64"},
+                                          {"threads", "1"},       {"seconds", "3"},    {"rounds", "5"},
+                                          {"shapes", "12"}};
+  const std::set<std::string> switches = {"eval", "kernels"};
+  std::set<std::string> on;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
+    if (switches.count(name)) {
+      on.insert(name);
+    } else {
+      check(v.count(name) && i + 1 < argc, Fault::usage, "unknown or incomplete option ", flag);
+      v[name] = argv[++i];
+    }
+  }
+  for (const std::string& model : list_of(v["models"])) {
+    std::vector<Variant> variants;
+    for (const std::string& device : list_of(v["devices"])) {
+      for (const std::string& batch : list_of(v["batches"])) {
+        StepOptions options;
+        options.model = model;
+        options.device = device;
+        options.threads = std::stoi(v["threads"]);
+        options.batch = std::stoll(batch);
+        options.eval = on.count("eval") > 0;
+        variants.push_back({device, options.batch, std::make_unique<StepRunner>(options), {}});
+      }
+    }
+    measure(variants, std::stod(v["seconds"]), std::stoi(v["rounds"]));
+    std::printf("%s, %s\n", model.c_str(), on.count("eval") ? "evaluation" : "training step");
+    for (const Variant& variant : variants) {
+      std::printf("  %-40s batch %4lld  %9.3f ms  %9.1f images/s  %.2f  (n = %zu)\n",
+                  variant.runner->device().backend().description().c_str(),
+                  static_cast<long long>(variant.batch), median(variant.times), variant.images_per_second(),
+                  variant.images_per_second() / variants[0].images_per_second(), variant.times.size());
+    }
+    if (on.count("kernels") && variants.size() > 1) {
+      compare_kernels("ms a step by kernel", variants[0], variants[1], 100,
+                      [](const ProfiledCall& call) { return std::string(call.op); });
+      compare_kernels("by shape", variants[0], variants[1], size_t(std::stoul(v["shapes"])), shape_of);
+    }
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace retort
+
+int main(int argc, char** argv) {
+  try {
+    return retort::run(argc, argv);
+  } catch (const retort::Error& e) {
+    std::fprintf(stderr, "retort_bench_turns: %s\n", e.what());
+    return int(e.fault());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "retort_bench_turns: %s\n", e.what());
+    return 2;
+  }
+}
