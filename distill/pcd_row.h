@@ -78,7 +78,7 @@ struct PcdRow {
 
   // Returns lambda KL(p || q) over a group of m classes and adds its gradient with respect to s / tau to d.
   template <class Lanes>
-  RETORT_HD T distil(Lanes& lanes, const Group& group, int64_t m) const {
+  RETORT_HD_OUT_OF_LINE T distil(Lanes& lanes, const Group& group, int64_t m) const {
     const T *s = group.s, *t = group.t;
     T *d = group.d, *q = group.q, *p = group.p;
     const T it = inverse_temperature;
