@@ -202,8 +202,8 @@ class StudyReader {
           pair.methods, [](const StudyMethod& m) { return m.label; }, method.label, file_, table->line);
       pair.methods.push_back(std::move(method));
     }
-    const std::string teacher = pair.teacher.model.empty() ? "teacher" : pair.teacher.model;
-    pair.name = nested ? entry.name : teacher + "-" + pair.student();
+    pair.name = nested ? entry.name : pair.student();
+    if (!nested && !pair.teacher.model.empty()) pair.name = pair.teacher.model + "-" + pair.name;
     if (nested) pair.place = entry.name;
     if (!variant.label.empty()) {
       pair.name += ", " + variant.label;

@@ -367,6 +367,8 @@ StudyResult Queue::result() const {
       block.teacher.summary.model = pair.teacher.model;
     } else {
       block.teacher.summary.model = given_models_[p];
+      // What weights are of, their file says, not the study's.
+      if (pair.teacher.model.empty()) block.name = given_models_[p] + "-" + pair.name;
     }
     for (size_t m = 0; m < pair.methods.size(); ++m) {
       StudyRow row{.label = pair.methods[m].label,

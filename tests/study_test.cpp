@@ -281,7 +281,9 @@ TEST(Compare, AGivenTeacherAndADivergedRun) {
   expect_contains(outcome.out, "1 run diverged");
   expect_contains(outcome.out, "s/wild/seed-1: diverged");
   expect_contains(outcome.out, "teacher resnet8");
-  const json rows = json::parse(content_of(work / "s/results.json"))["pairs"][0]["rows"];
+  const json pair = json::parse(content_of(work / "s/results.json"))["pairs"][0];
+  EXPECT_EQ(pair["name"], "resnet8-resnet8");
+  const json& rows = pair["rows"];
   EXPECT_EQ(rows[1]["best"], nullptr);
   EXPECT_EQ(rows[1]["runs"][0]["status"], "diverged");
   EXPECT_EQ(rows[2]["runs"][0]["status"], "finished");

@@ -369,10 +369,12 @@ std::string verdict_html(const PairedDifference& d) {
 
 std::string report_html(const Report& report) {
   const ReportData& data = report.data;
-  std::string body = findings(report) + missing_note(report) +
-                     "<p class=\"about small\" id=\"units\">Top-1 on the test images in percent, mean ± "
-                     "standard deviation over the "
-                     "seeds. Differences are paired by seed; in brackets the 95 % t-interval.</p>\n";
+  std::string body =
+      findings(report) + missing_note(report) +
+      "<p class=\"about small\" id=\"units\">Top-1 on the test images in percent, mean ± "
+      "standard deviation over the "
+      "seeds. Differences are paired by seed; in brackets the 95 % t-interval. Each interval stands "
+      "for itself: of twenty, about one misses by chance.</p>\n";
   if (data.pairs.size() > 1) body += overview_table(data);
   for (const ReportPair& pair : data.pairs) {
     if (data.pairs.size() > 1) body += "<h3>" + escaped_markup(pair.name) + "</h3>\n";

@@ -138,8 +138,9 @@ std::string report_markdown(const Report& report) {
   }
   out +=
       "\nTop-1 on the test images in percent, mean ± standard deviation; best is the best test epoch. "
-      "Differences are "
-      "paired by seed, with their 95 % t-interval.\n";
+      "Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
+      "twenty, "
+      "about one misses by chance.\n";
   TextTable parts({"question", "compared", "last, points", "best, points", "n", "answer"});
   bool any = false;
   for (const ReportPair& pair : report.data.pairs) {
