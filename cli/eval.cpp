@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/open.h"
@@ -69,8 +70,7 @@ int run_eval(const Arguments& arguments) {
       {"retort eval --weights runs/teacher", "retort eval --weights runs/teacher:best --per-class --json",
        "retort eval --weights w.safetensors --model resnet20 --data cifar100:data"});
   std::string weights_spec, architecture, data_spec;
-  DeviceOptions device_options;
-  int64_t threads = 0, batch = 200;
+  int64_t batch = 200;
   bool per_class = false, json = false;
   options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
                weights_spec);
@@ -78,18 +78,17 @@ int run_eval(const Arguments& arguments) {
   options.text("--data", "SPEC", "synthetic, cifar100:DIR, cifar10:DIR (the run's)", data_spec);
   options.flag("--per-class", "also every class's", per_class);
   options.integer("--batch", "images per step", batch, 1);
-  options.text("--device", "NAME", "auto, portable, onednn, cuda", device_options.name);
-  options.integer("--threads", "CPU threads, 0: all", threads, 0);
+  const DeviceChoice device_choice(options);
   options.flag("--json", "result as JSON: {top1, top5, loss, n}", json);
   if (!options.parse(arguments)) return 0;
   check(!weights_spec.empty(), Fault::usage, "eval: no weights are named; give them with --weights");
 
+  const DeviceOptions device_options = device_choice.options();
   const Weights weights = read_weights(weights_spec);
   const DataSet data = open_dataset(data_spec.empty() ? data_of(weights) : data_spec, Parts::test);
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));
-  device_options.threads = int(threads);
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
   EvaluateOptions evaluate_options;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/npy.h"
@@ -37,8 +38,7 @@ int run_predict(const Arguments& arguments) {
                    "retort predict --weights runs/teacher x.npy --logits y.npy"});
   std::vector<std::string> inputs;
   std::string weights_spec, architecture, data, logits_file;
-  DeviceOptions device_options;
-  int64_t top = 5, threads = 0;
+  int64_t top = 5;
   bool json = false;
   options.positional("IMAGE...|x.npy", "JPEGs and PNGs, or one f32 [N, H, W, 3], normalised", inputs);
   options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
@@ -47,8 +47,7 @@ int run_predict(const Arguments& arguments) {
   options.text("--data", "SPEC", "data set whose class names are shown", data);
   options.text("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
   options.integer("--top", "classes shown", top, 1);
-  options.text("--device", "NAME", "auto, portable, onednn, cuda", device_options.name);
-  options.integer("--threads", "CPU threads, 0: all", threads, 0);
+  const DeviceChoice device_choice(options);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(!weights_spec.empty(), Fault::usage, "predict: no weights are named; give them with --weights");
@@ -58,8 +57,8 @@ int run_predict(const Arguments& arguments) {
       std::any_of(inputs.begin(), inputs.end(), [](const auto& i) { return i.ends_with(".npy"); });
   check(!any_array || inputs.size() == 1, Fault::usage, "predict: give pictures, or one .npy");
 
+  const DeviceOptions device_options = device_choice.options();
   const Weights weights = read_weights(weights_spec);
-  device_options.threads = int(threads);
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
   const PreparedImages images =

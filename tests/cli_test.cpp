@@ -8,6 +8,7 @@
 #include "distill/setting_keys.h"
 #include "layers/safetensors.h"
 #include "tests/expect_error.h"
+#include "tests/paths.h"
 #include "tests/program.h"
 
 namespace retort {
@@ -110,13 +111,13 @@ TEST(Program, UsageErrors) {
 
 TEST(Program, ResultsThatCannotBeWrittenAreFailures) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP();
-  const std::string command = std::string(RETORT_PROGRAM) + " info resnet8 > /dev/full 2> /dev/null";
+  const std::string command = testing::program_file() + " info resnet8 > /dev/full 2> /dev/null";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 4);
 }
 
 TEST(Program, AFullDiskEndsWith4AndKeepsWhatWasThere) {
   TempFolder work;
-  const std::string command = "cd " + work.path().string() + " && ulimit -f 20 && exec " + RETORT_PROGRAM +
+  const std::string command = "cd " + work.path().string() + " && ulimit -f 20 && exec " + testing::program_file() +
                               " train --model resnet8 --data " + tiny + " --epochs 1 --out a > out 2> err";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 4) << content_of(work / "err");
   EXPECT_EQ(content_of(work / "out"), "");
@@ -427,6 +428,33 @@ TEST(Eval, DoesNotGuessTheData) {
   expect_contains(noted.err, "was trained on cifar100, this is synthetic");
 }
 
+// As in training: what the device does not compute in is refused before anything is read.
+TEST(Eval, PrecisionAsInTraining) {
+  const TempFolder& work = trained();
+  const std::vector<float> pixels(32 * 32 * 3, 0.5f);
+  write_npy(work / "one.npy", {1, 32, 32, 3}, std::span(pixels));
+  for (std::vector<std::string> command :
+       {std::vector<std::string>{"eval", "--weights", "t"}, {"predict", "--weights", "t", "one.npy"}}) {
+    SCOPED_TRACE(command[0]);
+    command.insert(command.end(), {"--json", "--device", "portable"});
+    const Outcome plain = run(command, work);
+    command.insert(command.end(), {"--precision", "fp32"});
+    const Outcome asked = run(command, work);
+    EXPECT_EQ(asked.code, 0) << asked.err;
+    EXPECT_EQ(asked.out, plain.out);
+    for (const char* precision : {"tf32", "bf16", "fp16"}) {
+      command.back() = precision;
+      expect_contains(failure(2, command, work), "computes in fp32 only");
+    }
+    command.back() = "fp8";
+    expect_contains(failure(2, command, work), "expected fp32, tf32, bf16 or fp16");
+    expect_contains(run({command[0], "--help"}, work).out, "--precision");
+  }
+  expect_contains(
+      failure(2, {"eval", "--weights", "nowhere", "--device", "portable", "--precision", "bf16"}, work),
+      "computes in fp32 only");
+}
+
 TEST(Predict, LogitsOfAnArrayAndPictures) {
   const TempFolder& work = trained();
   const std::vector<float> pixels(3 * 32 * 32 * 3, 0.25f);
@@ -444,7 +472,7 @@ TEST(Predict, LogitsOfAnArrayAndPictures) {
   EXPECT_EQ(std::max_element(row.begin(), row.end()) - row.begin(), top[0]["class"]);
   EXPECT_GE(top[0]["probability"], top[1]["probability"]);
 
-  const std::string picture = std::string(RETORT_TEST_DATA) + "/images/picture.jpg";
+  const std::string picture = testing::data_folder() + "/images/picture.jpg";
   const Outcome shown = run({"predict", "--weights", "t", picture, "--top", "1"}, work);
   ASSERT_EQ(shown.code, 0) << shown.err;
   expect_contains(shown.err, "resized and centre-cropped to 32x32");
