@@ -1,35 +1,46 @@
 #!/usr/bin/env bash
 # Everything that has to be shown on a GPU, unattended: tests, sanitizer, step times beside PyTorch's, runs on CIFAR-100.
 #
-#   bench/gpu_run.sh --results DIR [--build DIR] [--data DIR] [--previous DIR] [--device NAME] [--seconds N] [--quick]
+#   bench/gpu_run.sh --results DIR [--build DIR] [--data DIR] [--previous DIR] [--pack DIR] [--device NAME]
+#                    [--seconds N] [--quick]
 #
 # Goes through the stages that DIR/done does not hold, for N seconds at most (540), and ends with status 0 when all are
 # done, 3 when there is more to do: call it again with the same results, or, on a fresh machine, with --previous naming a
 # copy of them. A stage that fails is noted in DIR/failed and not tried again unless its name is removed there.
 # --build: where retort, tests/retort_tests and bench/retort_bench_step lie (build/portable-bundle). --data: CIFAR-100's
-# unpacked folder; without it the runs are on the drawn images. --quick: a few seconds of everything, to try the script;
-# with --device portable that needs no GPU. Every file left in DIR is smaller than 15 MB.
+# unpacked folder; without it the runs are on the drawn images. --pack: also leaves all that a later call needs in that
+# folder, as parts of one archive, which --previous takes as well. --quick: a few seconds of everything, to try the
+# script; with --device portable that needs no GPU. Every file left in DIR and in the pack is smaller than 15 MB.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 
-build=build/portable-bundle results= data= previous= device=cuda limit=540 quick=false
+build=build/portable-bundle results="" data="" previous="" pack="" device=cuda limit=540 quick=false
 while [ $# -gt 0 ]; do
   case $1 in
-    --build) build=$2; shift 2 ;;
-    --results) results=$2; shift 2 ;;
-    --data) data=$2; shift 2 ;;
-    --previous) previous=$2; shift 2 ;;
-    --device) device=$2; shift 2 ;;
-    --seconds) limit=$2; shift 2 ;;
-    --quick) quick=true; shift ;;
+    --quick) quick=true; shift; continue ;;
+    --build | --results | --data | --previous | --pack | --device | --seconds) ;;
     *) echo "gpu_run: unknown option $1" >&2; exit 2 ;;
   esac
+  [ $# -ge 2 ] || { echo "gpu_run: $1 needs a value" >&2; exit 2; }
+  case $1 in
+    --build) build=$2 ;;
+    --results) results=$2 ;;
+    --data) data=$2 ;;
+    --previous) previous=$2 ;;
+    --pack) pack=$2 ;;
+    --device) device=$2 ;;
+    --seconds) limit=$2 ;;
+  esac
+  shift 2
 done
 [ -n "$results" ] || { echo "gpu_run: --results DIR is missing" >&2; exit 2; }
+build=$(realpath -m "$build")
 retort=$build/retort tests=$build/tests/retort_tests step=$build/bench/retort_bench_step
 for program in "$retort" "$tests" "$step"; do
   [ -x "$program" ] || { echo "gpu_run: $program is not there; cmake --preset portable-bundle, then --build --preset" >&2; exit 2; }
 done
+# The tests' files, where the programs were built in another place.
+export RETORT_PROGRAM=$retort RETORT_TEST_DATA=$PWD/tests/data RETORT_RECIPES=$PWD/distill/recipes
 # Where cuBLAS and cuDNN are not installed, PyTorch's wheels have them.
 case "$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null)" in
   *libcudnn.so.9*) ;;
@@ -39,11 +50,29 @@ case "$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null)" in
     ;;
 esac
 mkdir -p "$results/done" "$results/failed"
-[ -n "$previous" ] && cp -rn "$previous/." "$results/"
+if [ -n "$previous" ]; then
+  if [ -e "$previous/results.tar.gz.00" ]; then
+    cat "$previous"/results.tar.gz.* | tar -xz --skip-old-files -C "$results"
+  else
+    cp -r --update=none "$previous/." "$results/" 2>/dev/null || cp -rn "$previous/." "$results/"
+  fi || { echo "gpu_run: $previous cannot be read" >&2; exit 2; }
+fi
+
+# What a later call needs: of a finished run not more than its last weights.
+pack_results() {
+  [ -n "$pack" ] || return 0
+  local without=(--exclude='*/checkpoints/previous.safetensors') name
+  for name in "$results"/done/*; do without+=(--exclude="./runs/${name##*/}/*best.safetensors"); done
+  mkdir -p "$pack"
+  rm -f "$pack"/results.tar.gz.*
+  tar -cz -C "$results" "${without[@]}" . | split -b 14000000 -d - "$pack/results.tar.gz."
+}
+trap pack_results EXIT
 
 left() { echo $((limit - SECONDS)); }
 
-# stage NAME LEAST COMMAND...: runs the command, its output to NAME.log, if LEAST seconds are left.
+# stage NAME LEAST COMMAND...: runs the command, its output to NAME.log, if LEAST seconds are left. One that time stops
+# is tried again by a later call that has more of it.
 stage() {
   local name=$1 least=$2
   shift 2
@@ -53,12 +82,16 @@ stage() {
     exit 3
   fi
   echo "gpu_run: $name" >&2
-  local start=$SECONDS status
-  timeout -s TERM -k 20 "$(left)" "$@" >"$results/$name.log" 2>&1
+  local start=$SECONDS status given
+  given=$(($(left) - 10))
+  timeout -s TERM -k 5 "$given" "$@" >"$results/$name.log" 2>&1
   status=$?
   truncate -s '<10000000' "$results/$name.log"
   if [ $status -eq 0 ]; then
     echo "$((SECONDS - start)) seconds" >"$results/done/$name"
+  elif [ $((SECONDS - start)) -ge $given ] && [ $given -lt $((limit - 60)) ]; then
+    echo "gpu_run: $name did not end in $given seconds; call again" >&2
+    exit 3
   else
     echo "status $status after $((SECONDS - start)) seconds" | tee "$results/failed/$name" >&2
     tail -n 5 "$results/$name.log" >&2
@@ -71,7 +104,7 @@ run() {
   local name=$1 status
   shift
   [ -e "$results/done/$name" ] || [ -e "$results/failed/$name" ] && return 0
-  if [ "$(left)" -lt 45 ]; then
+  if [ "$(left)" -lt 60 ]; then
     echo "gpu_run: $name is next; call again" >&2
     exit 3
   fi
@@ -85,7 +118,7 @@ run() {
     rm -rf "$folder"
     set -- "$retort" "$@" --device "$device" --out "$folder"
   fi
-  timeout -s TERM -k 20 $(($(left) - 30)) "$@" >>"$results/$name.log" 2>&1
+  timeout -s TERM -k 20 $(($(left) - 40)) "$@" >>"$results/$name.log" 2>&1
   status=$?
   case $status in
     0) date >"$results/done/$name" ;;
@@ -108,70 +141,74 @@ environment() {
   "$step" --model resnet8 --device "$device" --seconds 0.1
 }
 
-# Times of whole steps, one JSON object a line: {"case": ..., "precision": ..., "mode": ..., median_ms, ...}.
-steps() {
-  local seconds=3 precisions="fp32 tf32 bf16 fp16"
-  $quick && seconds=0.1
-  [ "$device" = cuda ] || precisions=fp32
-  for pair in resnet8x4:resnet32x4 resnet20:resnet56 resnet20:resnet110 wrn_16_2:wrn_40_2 vgg8:vgg13; do
-    for method in kd pcd-released pcd; do
-      for precision in $precisions; do
-        for mode in captured eager; do
-          [ $mode = eager ] && { [ $method != pcd ] || $quick; } && continue
-          printf '{"case": "%s", "method": "%s", "precision": "%s", "mode": "%s", "step": ' "$pair" $method "$precision" $mode
-          "$step" --model "${pair%:*}" --teacher "${pair#*:}" --method $method --device "$device" --precision "$precision" \
-            --seconds $seconds --json $([ $mode = eager ] && echo --eager) | tr -d '\n' || return 1
-          printf '}\n'
-        done
-      done
-      $quick && return 0
-    done
-  done
+# tests SHARD OF FILTER: a part of the tests.
+tests() {
+  GTEST_TOTAL_SHARDS=$2 GTEST_SHARD_INDEX=$1 "$tests" --gtest_brief=1 --gtest_filter="$3"
 }
 
-# The student's part alone: what a step costs where the teacher's logits come from a table.
-student_steps() {
-  local seconds=3 precisions="tf32 bf16 fp16"
-  $quick && seconds=0.1
-  [ "$device" = cuda ] || precisions=fp32
-  for model in resnet8x4 resnet20 wrn_16_2 vgg8; do
+# one MODE PAIR METHOD PRECISION OPTIONS...: the time of a whole step, as one line of JSON.
+one() {
+  local mode=$1 pair=$2 method=$3 precision=$4 from=()
+  shift 4
+  [ "${pair#*:}" = "$pair" ] || from=(--teacher "${pair#*:}")
+  printf '{"case": "%s", "method": "%s", "precision": "%s", "mode": "%s", "step": ' "$pair" "$method" "$precision" "$mode"
+  "$step" --model "${pair%:*}" "${from[@]}" --method "$method" --device "$device" --precision "$precision" \
+    --seconds "$seconds" --json "$@" | tr -d '\n' || return 1
+  printf '}\n'
+}
+
+# steps PAIR: every method and precision, captured; pcd eager too.
+steps() {
+  local method precision
+  for method in kd pcd-released pcd; do
     for precision in $precisions; do
-      printf '{"case": "%s", "method": "ce", "precision": "%s", "mode": "captured", "step": ' $model "$precision"
-      "$step" --model $model --device "$device" --precision "$precision" --seconds $seconds --json | tr -d '\n' || return 1
-      printf '}\n'
+      one captured "$1" $method "$precision" || return 1
+      [ $method = pcd ] || continue
+      one eager "$1" $method "$precision" --eager || return 1
     done
     $quick && return 0
   done
 }
 
-# The same steps in PyTorch: (a) eager, NCHW, f32 with tf32 convolutions, the losses written plainly, as mdistiller runs
-# them; (b) bf16, channels_last, compiled, CUDA graphs.
-pytorch() {
-  local seconds=5 where=cuda
-  $quick && seconds=0.2
-  [ "$device" = cuda ] || where=cpu
-  for pair in resnet8x4:resnet32x4 resnet20:resnet56; do
-    for method in kd pcd-released; do
-      python3 bench/pytorch_step.py --model "${pair%:*}" --teacher "${pair#*:}" --method $method --device $where \
-        --seconds $seconds --as-mdistiller || return 1
-      python3 bench/pytorch_step.py --model "${pair%:*}" --teacher "${pair#*:}" --method $method --device $where \
-        --seconds $seconds --bf16 --compile || return 1
-      $quick && return 0
+# Engines chosen by measuring.
+tuned_steps() {
+  local precision
+  export RETORT_CUDNN_TUNE=1
+  for precision in $precisions; do one tuned "$1" pcd "$precision" || return 1; done
+}
+
+# student_steps PAIR...: the student's part alone, and with the teacher's logits from a table.
+student_steps() {
+  local precision pair
+  for precision in $precisions; do
+    for pair in "$@"; do
+      one captured "${pair%:*}" ce "$precision" || return 1
+      one table "$pair" kd "$precision" --table || return 1
+      $quick || one table "$pair" pcd "$precision" --table || return 1
     done
   done
 }
 
+# pytorch PAIR METHOD: the same step in PyTorch: (a) eager, NCHW, f32 with tf32 convolutions, the losses written plainly,
+# as mdistiller runs them; (b) bf16, channels_last, compiled, CUDA graphs.
+pytorch() {
+  local where=cuda compiled=--compile
+  [ "$device" = cuda ] || { where=cpu compiled=; }  # where compiling takes minutes
+  python3 bench/pytorch_step.py --model "${1%:*}" --teacher "${1#*:}" --method "$2" --device $where \
+    --seconds "$seconds" --as-mdistiller || return 1
+  python3 bench/pytorch_step.py --model "${1%:*}" --teacher "${1#*:}" --method "$2" --device $where \
+    --seconds "$seconds" --bf16 $compiled
+}
+
+# sanitizer TOOL SHARD OF: every op and convolution under it.
 sanitizer() {
-  local tool
-  tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null) || {
+  local program
+  program=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null) || {
     echo "compute-sanitizer is not installed"
     return 1
   }
-  for check in memcheck initcheck synccheck racecheck; do
-    echo "== $check"
-    "$tool" --tool $check --error-exitcode 9 --print-limit 20 "$tests" \
-      --gtest_filter="Ops/OpTable.EveryBackendAgreesWithPortableInF64/*:Backends/ConvolutionsInEveryType.*" --gtest_brief=1 || return 1
-  done
+  GTEST_TOTAL_SHARDS=$3 GTEST_SHARD_INDEX=$2 "$program" --tool "$1" --error-exitcode 9 --print-limit 20 "$tests" \
+    --gtest_filter="Ops/OpTable.EveryBackendAgreesWithPortableInF64/*:Backends/ConvolutionsInEveryType.*" --gtest_brief=1
 }
 
 summary() {
@@ -183,49 +220,73 @@ lines = ["# What ran on the GPU", ""]
 for kind in ("done", "failed"):
     for file in sorted((folder / kind).iterdir()):
         lines.append(f"- {file.name}: {kind}, {file.read_text().strip()}")
+
+
+def rows(pattern):
+    for file in sorted(folder.glob(pattern)):
+        for line in file.read_text(errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                yield row
+
+
 lines += ["", "| step | method | precision | mode | median ms | quartiles | n |", "|---|---|---|---|---|---|---|"]
-for name in ("steps.log", "student_steps.log"):
-    for line in (folder / name).read_text().splitlines() if (folder / name).exists() else []:
-        if not line.startswith("{"):
-            continue
-        row = json.loads(line)
-        s = row["step"]
-        lines.append(
-            f"| {row['case']} | {row['method']} | {row['precision']} | {row['mode']} | {s['median_ms']:.3f} "
-            f"| {s['q1_ms']:.3f}-{s['q3_ms']:.3f} | {s['n']} |"
-        )
+for row in rows("steps-*.log"):
+    s = row["step"]
+    lines.append(
+        f"| {row['case']} | {row['method']} | {row['precision']} | {row['mode']} | {s['median_ms']:.3f} "
+        f"| {s['q1_ms']:.3f}-{s['q3_ms']:.3f} | {s['n']} |"
+    )
 lines += ["", "| PyTorch | method | variant | median ms |", "|---|---|---|---|"]
-for line in (folder / "pytorch.log").read_text().splitlines() if (folder / "pytorch.log").exists() else []:
-    if line.startswith("{"):
-        row = json.loads(line)
-        lines.append(f"| {row['model']}:{row['teacher']} | {row['method']} | {row['variant']} | {row['median_ms']:.3f} |")
+for row in rows("pytorch-*.log"):
+    lines.append(f"| {row['model']}:{row['teacher']} | {row['method']} | {row['variant']} | {row['median_ms']:.3f} |")
 lines += ["", "| run | status | best top-1 | last top-1 | seconds |", "|---|---|---|---|---|"]
-for file in sorted(folder.glob("runs/*/summary.json")):
+files = [*folder.glob("runs/*/summary.json"), *folder.glob("runs/*/seed-*/summary.json")]
+for file in sorted(files):
     s = json.loads(file.read_text())
     best, last = (s.get(k) or {} for k in ("best", "last"))
-    lines.append(f"| {file.parent.name} | {s['status']} | {best.get('top1')} | {last.get('top1')} | {s['seconds']:.0f} |")
+    name = file.parent.relative_to(folder / "runs")
+    lines.append(f"| {name} | {s['status']} | {best.get('top1')} | {last.get('top1')} | {s['seconds']:.0f} |")
 (folder / "SUMMARY.md").write_text("\n".join(lines) + "\n")
 print("\n".join(lines))
 PYTHON
 }
 
-spec=synthetic epochs=240
+# What runs on every backend; then all tests: those of the program start a device for every command, which takes seconds.
+on_devices='Ops/*:Backends/*:Cudnn*:Precision.*:DeviceBatch.*:*Reference*:*TrainingStep*:Losses.*:TeacherTable*'
+all='*'
+spec=synthetic epochs=240 shards=8 seconds=3 precisions="fp32 tf32 bf16 fp16" seeds=4
+pairs="resnet8x4:resnet32x4 resnet20:resnet56 resnet20:resnet110 wrn_16_2:wrn_40_2 vgg8:vgg13"
+timed="resnet8x4:resnet32x4 resnet20:resnet56"
+[ "$device" = cuda ] || precisions=fp32
 [ -n "$data" ] && spec=cifar100:$data
-filter=-
 if $quick; then
-  spec=synthetic:train=240,test=120 epochs=2
-  filter='Ops/OpTable.EveryBackendAgreesWithPortableInF64/*:Capture.*'
+  spec=synthetic:train=240,test=120 epochs=2 shards=1 seconds=0.1 seeds=2
+  on_devices='Ops/OpTable.EveryBackendAgreesWithPortableInF64/*:DeviceBatch.*' all='Reader.*:Eval.*'
+  pairs=resnet20:resnet56 timed=resnet20:resnet56
 fi
-export -f environment steps student_steps pytorch sanitizer summary
-export build results device quick step tests retort
+export -f environment tests one steps tuned_steps student_steps pytorch sanitizer
+export build results device quick step tests retort seconds precisions
 
-stage environment 30 bash -c environment
-stage tests 200 "$tests" --gtest_brief=1 --gtest_filter="$filter"
-stage capture 60 "$tests" --gtest_filter='Capture.*'
-stage steps 300 bash -c steps
-stage student_steps 60 bash -c student_steps
-stage pytorch 300 bash -c pytorch
-$quick || stage sanitizer 400 bash -c sanitizer
+stage environment 40 bash -c environment
+stage capture 70 "$tests" --gtest_filter='Capture.*'
+stage tests-devices 200 bash -c "tests 0 1 '$on_devices'"
+for pair in $timed; do stage "steps-$pair" 170 bash -c "steps $pair"; done
+stage steps-student 170 bash -c "student_steps $timed"
+for pair in $timed; do
+  for method in kd pcd-released; do stage "pytorch-$pair-$method" 240 bash -c "pytorch $pair $method"; done
+done
+for ((shard = 0; shard < shards; ++shard)); do stage "tests-$shard" 200 bash -c "tests $shard $shards '$all'"; done
+for pair in $pairs; do stage "steps-$pair" 170 bash -c "steps $pair"; done
+for pair in $timed; do stage "steps-tuned-$pair" 170 bash -c "tuned_steps $pair"; done
+if ! $quick; then
+  for tool in memcheck initcheck synccheck racecheck; do
+    for shard in 0 1 2; do stage "sanitizer-$tool-$shard" 300 bash -c "sanitizer $tool $shard 3"; done
+  done
+fi
 summary >/dev/null
 
 common=(--data "$spec" --epochs "$epochs")
@@ -243,6 +304,6 @@ if [ "$device" = cuda ]; then
   for method in kd pcd; do
     run "resnet20-$method-bf16" distill --teacher "$teacher" --student resnet20 --method $method --precision bf16 "${common[@]}"
   done
-  run several-seeds distill --teacher "$teacher" --student resnet20 --method pcd --seeds 4 --parallel 4 "${common[@]}"
 fi
+run several-seeds distill --teacher "$teacher" --student resnet20 --method pcd --seeds $seeds --parallel $seeds "${common[@]}"
 summary

@@ -9,6 +9,7 @@
 #include "engine/random.h"
 #include "expect_error.h"
 #include "temp_folder.h"
+#include "tests/paths.h"
 
 namespace retort {
 namespace {
@@ -17,7 +18,7 @@ using testing::expect_fault;
 using testing::TempFolder;
 
 std::filesystem::path data(const std::string& name) {
-  return std::filesystem::path(RETORT_TEST_DATA) / "images" / name;
+  return std::filesystem::path(testing::data_folder()) / "images" / name;
 }
 
 std::vector<uint8_t> bytes_of(const std::string& name) {

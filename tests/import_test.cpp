@@ -5,6 +5,7 @@
 #include "distill/weights.h"
 #include "layers/state.h"
 #include "tests/expect_error.h"
+#include "tests/paths.h"
 #include "tests/program.h"
 #include "tests/pytorch_writer.h"
 #include "tests/reference.h"
@@ -134,7 +135,7 @@ TEST(Import, RefusesWhatIsNoModel) {
 
 TEST(Import, RunsNoCommandOfAFile) {
   const TempFolder work;
-  const std::string fixtures = std::string(RETORT_TEST_DATA) + "/pytorch/";
+  const std::string fixtures = testing::data_folder() + "/pytorch/";
   for (const std::string file : {"command_zip.pt", "command_stream.pt"}) {
     for (const std::string command : {"import", "eval", "info"}) {
       std::vector<std::string> words = {command, fixtures + file, "--model", "resnet8"};
@@ -151,7 +152,7 @@ TEST(Import, RunsNoCommandOfAFile) {
 TEST(Import, PytorchsOwnFilesGiveItsLogits) {
   const char* given = std::getenv("RETORT_PYTHON");
   const std::string python = given ? given : "python3";
-  const std::string script = std::string(RETORT_TEST_DATA) + "/pytorch_files.py";
+  const std::string script = testing::data_folder() + "/pytorch_files.py";
   if (std::system((python + " " + script + " has-torch > /dev/null 2>&1").c_str()) != 0)
     GTEST_SKIP() << python << " has no PyTorch; RETORT_PYTHON names another";
   const TempFolder work;

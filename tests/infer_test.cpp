@@ -10,6 +10,7 @@
 #include "models/infer_file.h"
 #include "tests/expect_error.h"
 #include "tests/graph_interpreter.h"
+#include "tests/paths.h"
 #include "tests/temp_folder.h"
 
 namespace retort::testing {
@@ -103,7 +104,7 @@ TEST(InferFormat, IsThatOfTheFilesBesideTheTests) {
   const InferenceGraph graph = graph_of_all_kinds();
   std::vector<float> image;
   for (int i = 0; i < 8 * 8 * 3; ++i) image.push_back(float(std::sin(0.37 * i)));
-  const std::filesystem::path folder = std::filesystem::path(RETORT_TEST_DATA) / "networks";
+  const std::filesystem::path folder = std::filesystem::path(testing::data_folder()) / "networks";
   for (const auto& [type, name] :
        {std::pair{WeightType::f32, "f32"}, {WeightType::f16, "f16"}, {WeightType::int8, "int8"}}) {
     const std::vector<std::byte> file = infer_file(graph, {.weights = type});

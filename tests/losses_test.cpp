@@ -8,6 +8,7 @@
 
 #include "distill/loss_probe.h"
 #include "tests/closed_formula.h"
+#include "tests/paths.h"
 
 namespace retort {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 const json& reference() {
-  static const json all = json::parse(std::ifstream(RETORT_TEST_DATA "/losses.json"));
+  static const json all = json::parse(std::ifstream(testing::data_folder() + "/losses.json"));
   return all;
 }
 

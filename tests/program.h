@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/paths.h"
 #include "tests/temp_folder.h"
 
 namespace retort::testing {
@@ -33,7 +34,7 @@ struct Outcome {
 class Program {
  public:
   Program(const std::vector<std::string>& arguments, const std::filesystem::path& work) {
-    std::vector<std::string> words = {RETORT_PROGRAM};
+    std::vector<std::string> words = {program_file()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());

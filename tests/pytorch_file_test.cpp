@@ -10,6 +10,7 @@
 #include "engine/half.h"
 #include "layers/weights_file.h"
 #include "tests/expect_error.h"
+#include "tests/paths.h"
 #include "tests/program.h"
 #include "tests/pytorch_writer.h"
 
@@ -17,7 +18,7 @@ namespace retort::testing {
 namespace {
 
 std::string fixture(const std::string& name) {
-  const std::string content = content_of(std::filesystem::path(RETORT_TEST_DATA) / "pytorch" / name);
+  const std::string content = content_of(std::filesystem::path(testing::data_folder()) / "pytorch" / name);
   EXPECT_FALSE(content.empty()) << name;
   return content;
 }

@@ -10,6 +10,7 @@
 #include "distill/toml_file.h"
 #include "models/model.h"
 #include "tests/expect_error.h"
+#include "tests/paths.h"
 #include "tests/temp_folder.h"
 
 namespace retort {
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 using testing::error_of;
 using testing::expect_contains;
 
-const fs::path recipes = fs::path(RETORT_RECIPES) / "cifar100";
+const fs::path recipes = fs::path(testing::recipes_folder()) / "cifar100";
 
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;

@@ -11,11 +11,12 @@
 
 #include "engine/device.h"
 #include "tests/closed_formula.h"
+#include "tests/paths.h"
 
 namespace retort::testing {
 
 inline nlohmann::json reference_file(const std::string& name) {
-  const std::string path = std::string(RETORT_TEST_DATA) + "/" + name;
+  const std::string path = data_folder() + "/" + name;
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot open " + path);
   return nlohmann::json::parse(file);

@@ -11,6 +11,7 @@
 #include "distill/run_folder.h"
 #include "distill/study_progress.h"
 #include "tests/expect_error.h"
+#include "tests/paths.h"
 #include "tests/program.h"
 
 namespace retort {
@@ -154,7 +155,7 @@ TEST(Study, TakesRecipesOfThePair) {
 
 TEST(Study, TheOnesThatComeWithTheProgramLoad) {
   int count = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(RETORT_RECIPES "/studies")) {
+  for (const auto& entry : std::filesystem::directory_iterator(testing::recipes_folder() + "/studies")) {
     EXPECT_NO_THROW(read_study(entry.path())) << entry.path();
     ++count;
   }
