@@ -15,10 +15,19 @@ int Cuda::end_capture() {
   check(capturing_, "cuda: a capture ends that did not begin");
   capturing_ = false;
   cudaGraph_t captured = nullptr;
-  check_cuda(cudaStreamEndCapture(stream_.get(), &captured), "capturing a step");
+  check_cuda(cudaStreamEndCapture(stream_.get(), &captured), "capturing a step (--eager runs without)");
   graphs_.emplace_back(captured);
   check_cuda(cudaGraphUpload(graphs_.back().get(), stream_.get()), "uploading a captured step");
   return int(graphs_.size()) - 1;
+}
+
+void Cuda::abandon_capture() {
+  if (!capturing_) return;
+  capturing_ = false;
+  cudaGraph_t unfinished = nullptr;
+  cudaStreamEndCapture(stream_.get(), &unfinished);
+  if (unfinished) cudaGraphDestroy(unfinished);
+  cudaGetLastError();  // it is no error of what comes next
 }
 
 void Cuda::replay(int graph) {

@@ -2,6 +2,7 @@
 #include "engine/cuda/cuda_backend.h"
 
 #include "engine/cuda/cudnn_library.h"
+#include "engine/kernels/lanes.h"
 
 namespace retort {
 
@@ -92,11 +93,7 @@ Cuda::Cuda(const CudaOptions& options)
 
 Cuda::~Cuda() {
   // Nothing can be reported from here; the process may be ending because of an error of the device.
-  if (capturing_) {
-    cudaGraph_t unfinished = nullptr;
-    cudaStreamEndCapture(stream_.get(), &unfinished);
-    if (unfinished) cudaGraphDestroy(unfinished);
-  }
+  abandon_capture();
   cudaStreamSynchronize(stream_.get());
 }
 
@@ -107,7 +104,8 @@ std::string Cuda::description() const {
   return text("cuda, ", device_.name, ", compute capability ", device_.major, ".", device_.minor, ", CUDA ",
               version_text(runtime), ", driver for ", version_text(driver), ", ", cublas_.description(), ", ",
               cudnn_.description(), ", ", options_.tf32 ? "tf32" : "f32",
-              options_.deterministic ? "" : ", not deterministic");
+              options_.deterministic ? "" : ", not deterministic", options_.tune ? ", engines measured" : "",
+              options_.cudnn_batch_norm ? ", batch norm by cuDNN" : "");
 }
 
 void Cuda::launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t, int64_t rows,
@@ -115,9 +113,9 @@ void Cuda::launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t,
   check(rows_kernel.device != nullptr, rows_kernel.name,
         ": is not compiled for the device in this type (f64 runs on "
         "the portable backend only)");
-  check(scratch_bytes <= int64_t(device_.sharedMemPerBlockOptin), Fault::device, rows_kernel.name,
-        ": a row needs ", scratch_bytes, " bytes of shared memory, the ", device_.name, " has ",
-        device_.sharedMemPerBlockOptin, "; use a CPU device for so many classes");
+  check(int64_t(lane_scratch_bytes(size_t(scratch_bytes))) <= int64_t(device_.sharedMemPerBlockOptin),
+        Fault::device, rows_kernel.name, ": a row needs ", scratch_bytes, " bytes of shared memory, the ",
+        device_.name, " has ", device_.sharedMemPerBlockOptin, "; use a CPU device for so many classes");
   check_cuda(cudaError_t(rows_kernel.device(kernel, rows, scratch_bytes, stream_.get())), rows_kernel.name,
              " of ", rows, " rows");
 }

@@ -99,6 +99,8 @@ class Cuda final : public Backend {
   // that became too small are kept, since captured steps use them.
   void* scratch(size_t bytes);
   void forbid_in_capture(const char* operation) const;
+  // Ends a capture that an error left open; nothing otherwise. Throws nothing.
+  void abandon_capture();
 
   const CudaOptions options_;
   cudaDeviceProp device_;

@@ -128,7 +128,8 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::plan_for(const CudnnProblem& problem
       return plan;
     }
   }
-  std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, options_.tune ? 8 : 1);
+  const bool measured = options_.tune && is_convolution(problem.op);
+  std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, measured ? 8 : 1);
   if (plans.empty()) return std::nullopt;
   ++counters_.planned;
   const size_t best =

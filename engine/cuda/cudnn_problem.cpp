@@ -21,21 +21,21 @@ const char* name_of(CudnnOp op) {
   return "?";
 }
 
-bool is_conv(CudnnOp op) {
-  return op <= CudnnOp::conv_weight_gradient;
-}
-
 int64_t round_up(int64_t value, int64_t step) {
   return (value + step - 1) / step * step;
 }
 
 }  // namespace
 
+bool is_convolution(CudnnOp op) {
+  return op <= CudnnOp::conv_weight_gradient;
+}
+
 std::ostream& operator<<(std::ostream& out, const CudnnProblem& p) {
   out << name_of(p.op) << ' ' << p.type;
   if (p.result != p.type) out << " to " << p.result;
   out << " x[" << p.images << ',' << p.height << ',' << p.width << ',' << p.channels << ']';
-  if (is_conv(p.op)) {
+  if (is_convolution(p.op)) {
     out << " k[" << p.kernel_height << ',' << p.kernel_width << "] s" << p.stride << " p" << p.pad << " g"
         << p.groups << " y[" << p.images << ',' << p.out_height << ',' << p.out_width << ',' << p.outputs
         << ']';
@@ -85,7 +85,7 @@ CudnnProblem batch_norm_problem(CudnnOp op, const Shape& x, DType type) {
 
 CudnnProblem padded(const CudnnProblem& problem) {
   CudnnProblem p = problem;
-  if (!is_conv(p.op) || (p.groups > 1 && p.channels == p.groups)) return p;
+  if (!is_convolution(p.op) || (p.groups > 1 && p.channels == p.groups)) return p;
   const int64_t step = 16 / int64_t(size_of(p.type));
   p.channels = round_up(p.channels / p.groups, step) * p.groups;
   p.outputs = round_up(p.outputs / p.groups, step) * p.groups;

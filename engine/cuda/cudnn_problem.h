@@ -14,6 +14,8 @@ enum class CudnnOp {
   batch_norm_gradient,
 };
 
+bool is_convolution(CudnnOp op);
+
 // Everything that a plan depends on but the device and the options. Equal problems share a plan.
 struct CudnnProblem {
   CudnnOp op = CudnnOp::conv;

@@ -13,8 +13,8 @@ namespace retort {
 void execute_cudnn_plan(const CudnnPlan& plan, cudnnHandle_t handle, const std::vector<int64_t>& ids,
                         const std::vector<void*>& pointers, void* workspace, const CudnnProblem& problem);
 
-// The place of the plan that takes the least time, in memory of its own that is given back: what the caller's
-// tensors hold does not change. Waits for the device. Convolutions only.
+// The place of the plan that takes the least time in a captured chain of runs, in memory of its own that is
+// given back: what the caller's tensors hold does not change. Waits for the device. Convolutions only.
 size_t fastest_cudnn_plan(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans,
                           cudnnHandle_t handle, cudaStream_t stream, Memory& memory);
 

@@ -9,7 +9,8 @@ namespace retort {
 DynamicLibrary::DynamicLibrary(const std::string& what, const std::vector<std::string>& files) : what_(what) {
   std::string said;
   for (const std::string& file : files) {
-    handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    // Stays loaded to the end of the process: vendors' libraries register device code with the driver.
+    handle_ = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (handle_) {
       file_ = file;
       return;

@@ -33,7 +33,10 @@ void Cuda::matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool trans
     check_cuda(spread_bias_kernel(stream_.get(), bias.as<float>(), to, sc[0], sc[1], c.accumulates()),
                "bias of ", sc);
   const int64_t inner = sa[transpose_a ? 0 : 1];
-  if (inner == 0 && !bias && !c.accumulates()) return fill(c.to, 0);
+  if (inner == 0) {  // cuBLAS takes no leading dimension of 0
+    if (!bias && !c.accumulates()) fill(c.to, 0);
+    return;
+  }
   cublas_.product(a.as<float>(), transpose_a, b.as<float>(), transpose_b, to, sc[0], sc[1], inner,
                   bias || c.accumulates() ? 1.0f : 0.0f);
 }

@@ -23,6 +23,8 @@ void* Cuda::allocate(size_t bytes) {
 }
 
 void Cuda::release(void* data, size_t) {
+  // In a capture only where an error unwinds the step: waiting and freeing are not allowed before it ends.
+  abandon_capture();
   // What is enqueued may still use it. An arena dies with its device after an error as well: nothing is
   // thrown.
   cudaStreamSynchronize(stream_.get());
