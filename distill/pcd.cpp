@@ -11,10 +11,10 @@ Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const 
   check(student.shape().rank() == 2 && teacher.shape == student.shape() && teacher.type == student.type(),
         "pcd: student ", student.shape(), ", teacher ", teacher.shape);
   const int64_t classes = student.shape()[1];
-  check(spec.first_stage >= 1 && spec.first_stage <= spec.stages, "pcd: stages ", spec.first_stage, " to ",
-        spec.stages);
   check(spec.stages >= 1 && spec.stages <= classes, Fault::usage, "pcd: stages is ", spec.stages,
         ", the logits have ", classes, " classes; expected 1 to ", classes);
+  check(spec.first_stage >= 1 && spec.first_stage <= spec.stages, "pcd: stages ", spec.first_stage, " to ",
+        spec.stages);
   const double tau = spec.temperature;
   return row_loss(pass, "pcd", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
     return PcdRow<T>{student.tensor().as<T>(),

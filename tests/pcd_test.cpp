@@ -212,6 +212,7 @@ TEST(Pcd, NoMoreStagesThanClasses) {
   EXPECT_NO_THROW(fused(z, {.stages = 6}));
   const std::string message = testing::error_of(Fault::usage, [&] { fused(z, {.stages = 7}); });
   testing::expect_contains(message, "stages is 7");
+  testing::expect_contains(testing::error_of(Fault::usage, [&] { fused(z, {.stages = 0}); }), "stages is 0");
   testing::expect_contains(message, "6 classes");
 }
 
