@@ -85,7 +85,10 @@ int run_eval(const Arguments& arguments) {
 
   const DeviceOptions device_options = device_choice.options();
   const Weights weights = read_weights(weights_spec);
-  const DataSet data = open_dataset(data_spec.empty() ? data_of(weights) : data_spec, Parts::test);
+  DataSet data = open_dataset(data_spec.empty() ? data_of(weights) : data_spec, Parts::test);
+  // The network saw its images so, whichever set these are from.
+  if (const auto mean = channel_numbers(weights, "mean")) data.test.mean = *mean;
+  if (const auto stddev = channel_numbers(weights, "std")) data.test.stddev = *stddev;
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));

@@ -1,6 +1,8 @@
 #include "distill/weights.h"
 
+#include <algorithm>
 #include <sstream>
+#include <string_view>
 
 #include "distill/run_folder.h"
 #include "layers/hash.h"
@@ -119,8 +121,10 @@ std::optional<std::array<float, 3>> channel_numbers(const Weights& weights, cons
   in.imbue(std::locale::classic());
   std::array<float, 3> numbers{};
   for (float& number : numbers) in >> number;
-  check(bool(in), Fault::input, weights.path.string(), ": '", key, "' is '", *entry,
-        "', expected three numbers");
+  const bool deviation = std::string_view(key) == "std";
+  check(bool(in) && (!deviation || *std::min_element(numbers.begin(), numbers.end()) > 0), Fault::input,
+        weights.path.string(), ": '", key, "' is '", *entry, "', expected three numbers",
+        deviation ? " more than 0" : "");
   return numbers;
 }
 

@@ -60,7 +60,7 @@ std::map<std::string, std::string> weights_metadata(const Model& model);
 std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model);
 
 // "mean" or "std" of the pixels, per channel, as the metadata has them: "0.5 0.4 0.3"; nothing if they do not
-// say. Fault::input if it is something else.
+// say. Fault::input if it is something else; a deviation is more than 0.
 std::optional<std::array<float, 3>> channel_numbers(const Weights& weights, const char* key);
 
 // XXH3 of all parameters and buffers, 16 digits: two models of equal hash compute the same.

@@ -117,8 +117,9 @@ TEST(Program, ResultsThatCannotBeWrittenAreFailures) {
 
 TEST(Program, AFullDiskEndsWith4AndKeepsWhatWasThere) {
   TempFolder work;
-  const std::string command = "cd " + work.path().string() + " && ulimit -f 20 && exec " + testing::program_file() +
-                              " train --model resnet8 --data " + tiny + " --epochs 1 --out a > out 2> err";
+  const std::string command = "cd " + work.path().string() + " && ulimit -f 20 && exec " +
+                              testing::program_file() + " train --model resnet8 --data " + tiny +
+                              " --epochs 1 --out a > out 2> err";
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 4) << content_of(work / "err");
   EXPECT_EQ(content_of(work / "out"), "");
   expect_contains(content_of(work / "err"), "last.safetensors");
@@ -426,6 +427,29 @@ TEST(Eval, DoesNotGuessTheData) {
   const Outcome noted = run({"eval", "--weights", "other.safetensors", "--data", tiny}, work);
   EXPECT_EQ(noted.code, 0);
   expect_contains(noted.err, "was trained on cifar100, this is synthetic");
+}
+
+TEST(Eval, NormalisesAsTheWeightsWereTrained) {
+  const TempFolder& work = trained();
+  const SafeTensors file = read_safetensors(work / "t/checkpoints/last.safetensors");
+  std::vector<TensorView> tensors;
+  for (const HostTensor& tensor : file.tensors) tensors.push_back(tensor.view());
+  const auto loss = [&](const char* key, const char* numbers) {
+    std::map<std::string, std::string> metadata = file.metadata;
+    if (numbers) metadata[key] = numbers;
+    write_safetensors(work / "n.safetensors", metadata, tensors);
+    const Outcome outcome = run({"eval", "--weights", "n.safetensors", "--data", tiny, "--json"}, work);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return json::parse(outcome.out)["loss"].get<double>();
+  };
+  const double as_trained = loss("mean", nullptr);
+  EXPECT_EQ(as_trained, loss("mean", file.metadata.at("mean").c_str()));
+  EXPECT_NE(as_trained, loss("mean", "0.9 0.9 0.9"));
+  EXPECT_NE(as_trained, loss("std", "0.1 0.1 0.1"));
+  std::map<std::string, std::string> metadata = file.metadata;
+  metadata["std"] = "0.2 0 0.2";
+  write_safetensors(work / "n.safetensors", metadata, tensors);
+  expect_contains(failure(3, {"eval", "--weights", "n.safetensors", "--data", tiny}, work), "more than 0");
 }
 
 // As in training: what the device does not compute in is refused before anything is read.
