@@ -144,7 +144,7 @@ void RunFolder::lock() {
 void RunFolder::delete_run() const {
   // config.toml first: without it, what a kill leaves of this is no run to resume.
   std::vector<fs::path> files = {config(), environment(), metrics(), log_file(), summary(),
-                                 last(),   previous(),    best(),    profile()};
+                                 last(),   previous(),    best(),    profile(),  convolutions()};
   const auto add = [&](const fs::path& folder, std::string_view prefix, std::string_view suffix) {
     std::error_code error;
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {

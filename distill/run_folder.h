@@ -29,6 +29,7 @@ class RunFolder {
   std::filesystem::path log_file() const { return path_ / "log.txt"; }
   std::filesystem::path summary() const { return path_ / "summary.json"; }
   std::filesystem::path tensorboard() const { return path_ / "tb"; }
+  std::filesystem::path convolutions() const { return path_ / "convolutions.txt"; }  // see ConvTuning
   std::filesystem::path profile() const { return path_ / "profile.json"; }
   std::filesystem::path plots() const { return path_ / "plots"; }
   std::filesystem::path last() const { return last_of(path_); }

@@ -303,6 +303,7 @@ const std::vector<SettingKey>& setting_keys() {
        [](S& s) -> F { return &s.precision; },
        {.choices = {"auto", "fp32", "tf32", "bf16", "fp16"}}},
       {"eager", "--eager", "no captured steps", [](S& s) -> F { return &s.eager; }},
+      {"tune", "--tune", "measure convolutions", [](S& s) -> F { return &s.tune; }},
       {"threads",
        "--threads N",
        "CPU threads, 0: all",

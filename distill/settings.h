@@ -54,6 +54,7 @@ struct RunSettings {
   std::string device = "auto";
   std::string precision = "auto";  // fp32 | tf32 | bf16 | fp16; auto: tf32 on cuda, fp32 elsewhere
   bool eager = false;              // steps are not captured, where the device could
+  bool tune = false;               // convolutions' algorithms are measured, not looked up
   int threads = 0;                 // CPU threads, 0: the CPU quota
   uint64_t seed = 1;
   int epochs = 240;

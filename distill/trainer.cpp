@@ -18,6 +18,8 @@
 #include "distill/tensorboard.h"
 #include "distill/text_format.h"
 #include "distill/weights.h"
+#include "engine/cache_folder.h"
+#include "engine/cpu/conv_tuning.h"
 #include "engine/step_graph.h"
 #include "layers/atomic_file.h"
 
@@ -53,6 +55,7 @@ class Trainer {
   bool train_epoch();
   bool fill_table();
   void step(const Batch& batch, const Tensor& teacher_logits);
+  void prepare_tuning();
   void profiled_step();
   void finish_epoch();
   MetricTotals::Values checked_totals();
@@ -67,8 +70,10 @@ class Trainer {
   Progress& progress_;
   const StopSignal& stop_;
 
-  std::unique_ptr<Profile> profile_;  // outlives the device
-  int64_t profiled_steps_ = 0;        // and those to warm up
+  std::unique_ptr<ConvTuning> tuning_;  // this and the profile outlive the device
+  std::string tuning_record_;           // as it is in the run's folder
+  std::unique_ptr<Profile> profile_;
+  int64_t profiled_steps_ = 0;  // and those to warm up
   std::unique_ptr<Device> device_;
   std::unique_ptr<Model> student_, teacher_;
   std::unique_ptr<Distiller> distiller_;
@@ -95,6 +100,7 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                  Progress& progress, const StopSignal& stop, bool profile)
     : settings_(settings), data_(data), folder_(folder), progress_(progress), stop_(stop) {
   if (profile) profile_ = std::make_unique<Profile>();
+  if (settings.tune) prepare_tuning();
   settings_.device = resolved_device(settings.device);
   if (settings.precision == "auto") settings_.precision = name_of(default_precision(settings_.device));
   const Precision precision = precision_named(settings_.precision);
@@ -102,6 +108,7 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                           .threads = settings.threads,
                           .precision = precision,
                           .capture = !settings.eager,
+                          .tuning = tuning_.get(),
                           .profile = profile_.get()});
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
 
@@ -145,6 +152,16 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
     validation_ = std::make_unique<Evaluator>(*student_, *device_, data.train,
                                               EvaluateOptions{.samples = split_.validation});
   }
+}
+
+// A run that goes on computes its convolutions as it did.
+void Trainer::prepare_tuning() {
+  const std::filesystem::path cache = cache_folder(), record = folder_.convolutions();
+  tuning_ = std::make_unique<ConvTuning>(cache.empty() ? cache : cache / "convolutions");
+  if (!std::filesystem::exists(record)) return;
+  const std::vector<std::byte> bytes = read_file(record);
+  tuning_record_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  tuning_->continue_with(tuning_record_, record.string());
 }
 
 void Trainer::tell(const std::string& line) {
@@ -396,6 +413,12 @@ void Trainer::finish_epoch() {
 }
 
 void Trainer::save(bool best) {
+  if (tuning_ && tuning_->record() != tuning_record_) {  // before a checkpoint that depends on it
+    tuning_record_ = tuning_->record();
+    write_file(folder_.convolutions(), tuning_record_);
+    folder_.log(text("convolutions: ", tuning_->measured(), " measured; the choices are in ",
+                     folder_.convolutions().filename().string()));
+  }
   Counters c = counters_;
   c.totals = checked_totals();
   c.seconds = seconds();

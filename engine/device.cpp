@@ -28,11 +28,11 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptio
     return make_cuda({.tf32 = options.precision != Precision::fp32,
                       .capture = options.capture,
                       .plans = plans_folder(),
-                      .tune = is_set("RETORT_CUDNN_TUNE"),
+                      .tune = options.tuning != nullptr || is_set("RETORT_CUDNN_TUNE"),
                       .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM")});
   }
-  if (name == "portable") return std::make_unique<Portable>(options.threads);
-  std::unique_ptr<Backend> onednn = make_onednn(options.threads);
+  if (name == "portable") return std::make_unique<Portable>(options.threads, options.tuning);
+  std::unique_ptr<Backend> onednn = make_onednn(options.threads, options.tuning);
   check(onednn != nullptr, Fault::device,
         "device onednn: this program was built without oneDNN; use --device portable");
   return onednn;

@@ -10,6 +10,8 @@
 
 namespace retort {
 
+class ConvTuning;
+
 // A value that may change between steps (learning rate, loss weight): it lives in device memory, so that a
 // captured step can be replayed with another value.
 struct Scalar {
@@ -22,6 +24,9 @@ struct DeviceOptions {
   Precision precision = Precision::fp32;  // of images and convolutions
   bool capture = true;  // steps may be captured, where the backend can; false: every step is eager
   bool guard = false;   // margins around every block, for tests; see Arena
+  // Not null: the algorithm of each convolution is measured when its shape is first met. On the CPU this
+  // keeps the choices, for this device alone, and must outlive it; cuDNN's go to its folder of plans.
+  ConvTuning* tuning = nullptr;
   Profile* profile = nullptr;  // notes every kernel; must outlive the device
 };
 

@@ -213,6 +213,8 @@ INSTANTIATE_TEST_SUITE_P(
                     ConvCase{1, 9, 8, 67, 67, 3, 3, {2, 1, 67}}, ConvCase{1, 6, 6, 6, 12, 3, 3, {1, 1, 6}},
                     ConvCase{1, 1, 1, 1, 1, 1, 1, {1, 0, 1}}, ConvCase{40, 4, 4, 8, 8, 3, 3, {1, 1, 1}},
                     ConvCase{3, 32, 32, 6, 20, 3, 3, {1, 1, 1}},  // several partial sums of dw
+                    ConvCase{3, 32, 32, 3, 32, 3, 3, {1, 1, 1}},  // and outputs in the lanes of vectors
+                    ConvCase{2, 20, 20, 3, 64, 7, 7, {2, 3, 1}},
                     ConvCase{3, 30, 30, 21, 21, 3, 3, {1, 1, 21}},
                     ConvCase{1, 9, 10, 35, 35, 5, 5, {1, 2, 35}}, ConvCase{1, 40, 41, 8, 16, 3, 3, {1, 1, 1}},
                     ConvCase{17, 8, 8, 16, 32, 3, 3, {1, 1, 1}}, ConvCase{16, 7, 7, 48, 16, 3, 3, {1, 1, 1}},

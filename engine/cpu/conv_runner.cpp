@@ -161,6 +161,27 @@ int64_t ConvRunner<T>::shard_count(const Source<T>& x, const Parts& parts, int64
 }
 
 template <class T>
+bool ConvRunner<T>::outputs_in_lanes(const Source<T>& x, int64_t outputs) const {
+  const int64_t run = x.run(), filled = divide_up(run, kernels_.lanes) * kernels_.lanes;
+  return x.groups == 1 && outputs % kernels_.lanes == 0 && run >= kernels_.gradient_outputs &&
+         2 * filled >= 3 * run;
+}
+
+// The same kernel with the operands exchanged: row r of the windows stands for dy, dy for the windows, and
+// the sums are those of rows x outputs.
+template <class T>
+void turned_weight_gradient(const ConvKernels<T>& kernels, const WeightGradient<T>& p) {
+  for (int64_t r = 0; r < p.x.taps; ++r) {
+    WeightGradient<T> row = p;
+    row.outputs = p.x.run;
+    row.x = {p.dy.data, p.dy.image, p.dy.row, p.dy.pixel, 1, 0, p.outputs};
+    row.dy = {p.x.x + r * p.x.tap_step, p.x.image, p.x.row, p.x.pixel};
+    row.dw = p.dw + r * p.x.run * p.outputs;
+    kernels.weight_gradient(row);
+  }
+}
+
+template <class T>
 void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t outputs, T* dw,
                                     bool accumulate) const {
   const int64_t length = x.length(), channels = x.groups * outputs, size = channels * length;
@@ -173,27 +194,30 @@ void ConvRunner<T>::weight_gradient(const Source<T>& x, const T* dy, int64_t out
   const int64_t chunks = divide_up(outputs, chunk);
   const Grid<const T> dy_grid = {dy, x.height * x.width * channels, x.width * channels, channels};
   if (count == 0 && !accumulate) std::fill(dw, dw + size, T(0));
-  T* partial = shards == 1 ? dw : workers_.template shared_scratch<T>(shards * size);
+  if (count == 0) return;
+  const bool turned = chunks == 1 && outputs_in_lanes(x, outputs), in_place = shards == 1 && !turned;
+  T* partial = in_place ? dw : workers_.template shared_scratch<T>(shards * size);
 
   workers_.run(shards * x.groups * chunks, [&](int64_t task, int thread) {
     const int64_t shard = task % shards, group = task / shards / chunks,
                   first = task / shards % chunks * chunk;
     const int64_t channel = group * outputs + first;
-    bool more = shards == 1 && accumulate;
+    bool more = in_place && accumulate;
     for (int64_t part = shard * count / shards; part < (shard + 1) * count / shards; ++part, more = true) {
       WeightGradient<T> problem =
           part_of(x, direct, dy_grid, parts, part, group, channel, std::min(chunk, outputs - first), thread);
       problem.dw = partial + shard * size + channel * length;
       problem.accumulate = more;
-      kernels_.weight_gradient(problem);
+      turned ? turned_weight_gradient(kernels_, problem) : kernels_.weight_gradient(problem);
     }
   });
 
-  if (shards == 1) return;
+  if (in_place) return;
   workers_.for_ranges(size, range, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
+      const int64_t at = turned ? i % length * outputs + i / length : i;
       T sum = accumulate ? dw[i] : T(0);
-      for (int64_t shard = 0; shard < shards; ++shard) sum += partial[shard * size + i];
+      for (int64_t shard = 0; shard < shards; ++shard) sum += partial[shard * size + at];
       dw[i] = sum;
     }
   });

@@ -126,6 +126,10 @@ class ConvRunner {
                          int64_t group, int64_t first, int64_t outputs, const T* w, int thread) const;
   WeightGradient<T> part_of(const Source<T>& x, bool direct, const Grid<const T>& dy, const Parts& parts,
                             int64_t part, int64_t group, int64_t channel, int64_t outputs, int thread) const;
+  // Whether a weight gradient has the outputs in the lanes of vectors, and not the elements of a window's
+  // row: of the 9 elements of 3 x 3 pixels of 3 channels, say, vectors would stay half empty. Outputs must
+  // fill theirs, since nothing may be read behind dy.
+  bool outputs_in_lanes(const Source<T>& x, int64_t outputs) const;
   // The number of partial sums of a weight gradient of `size` elements.
   int64_t shard_count(const Source<T>& x, const Parts& parts, int64_t size) const;
 

@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "engine/cpu/forward_conv.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
@@ -25,41 +27,30 @@ void check_shapes(const char* op, const Shape& x, const Shape& w, const Shape& y
         spec.groups, " do not belong together");
 }
 
-// Winograd::correlate in f32 where it suits.
 template <class T>
-bool winograd_correlate(const Workers& workers, const Source<T>& x, const Target<T>& y,
-                        const WeightView<T>& w) {
-  if constexpr (std::is_same_v<T, float>) {
-    Winograd winograd(workers);
-    if (winograd.suits(x, y.channels)) {
-      winograd.correlate(x, y, w);
-      return true;
-    }
-  }
-  return false;
-}
-
-template <class T>
-bool winograd_weight_gradient(const Workers& workers, const Source<T>& x, const T* dy, int64_t outputs, T* dw,
-                              bool accumulate) {
-  if constexpr (std::is_same_v<T, float>) {
-    Winograd winograd(workers);
-    if (winograd.suits(x, outputs)) {
-      winograd.weight_gradient(x, dy, outputs, dw, accumulate);
-      return true;
-    }
-  }
-  return false;
-}
-
-template <class T>
-void forward(const Workers& workers, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
-             const ConvEpilogue& epilogue, const Tensor& y) {
-  const ForwardConv<T> conv(workers, shape_of(x.shape, w.shape, spec), false);
+void forward(const Workers& workers, ConvAlgorithm algorithm, const Tensor& x, const Tensor& w,
+             const Conv2dSpec& spec, const ConvEpilogue& epilogue, const Tensor& y) {
+  using Sums = typename ForwardConv<T>::Sums;
+  const ForwardConv<T> conv(workers, shape_of(x.shape, w.shape, spec),
+                            algorithm == ConvAlgorithm::winograd ? Sums::winograd : Sums::direct);
   T* packed = workers.shared_scratch<T>(conv.packed_size());
   conv.pack(w.as<T>(), packed);
   conv.run(x.as<T>(), x.shape[0], packed, epilogue.bias ? epilogue.bias.as<T>() : nullptr,
            epilogue.add ? epilogue.add.as<T>() : nullptr, epilogue.relu, y.as<T>());
+}
+
+// Winograd::correlate in f32, if that is the algorithm; a phase of a stride decides for itself.
+template <class T>
+bool winograd_correlate(const Workers& workers, ConvAlgorithm algorithm, const Conv2dSpec& spec,
+                        const Source<T>& x, const Target<T>& y, const WeightView<T>& w) {
+  if constexpr (std::is_same_v<T, float>) {
+    const Winograd winograd(workers);
+    const bool wanted =
+        spec.stride == 1 ? algorithm == ConvAlgorithm::winograd : winograd.suits(x, y.channels);
+    if (wanted) winograd.correlate(x, y, w);
+    return wanted;
+  }
+  return false;
 }
 
 // Row i of dx receives from row o of dy through kernel row r where i + pad = o stride + r: rows with the same
@@ -81,8 +72,8 @@ PhaseClass phase_class(int64_t phase, int64_t extent, int64_t kernel, const Conv
 }
 
 template <class T>
-void input_gradient(const Workers& workers, const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
-                    const Sink& dx) {
+void input_gradient(const Workers& workers, ConvAlgorithm algorithm, const Tensor& dy, const Tensor& w,
+                    const Conv2dSpec& spec, const Sink& dx) {
   const ConvRunner<T> runner(workers);
   const int64_t kernel_rows = w.shape[1], kernel_columns = w.shape[2], channels = w.shape[3];
   const int64_t outputs = w.shape[0] / spec.groups, stride = spec.stride;
@@ -136,7 +127,9 @@ void input_gradient(const Workers& workers, const Tensor& dy, const Tensor& w, c
     const int64_t column = channels, row = kernel_columns * column, output_step = kernel_rows * row;
     // In the window the kernel lies the other way round.
     const T* last = weights + output_step - column;
-    if (winograd_correlate<T>(workers, source, target, {last, 1, output_step, -row, -column})) continue;
+    if (winograd_correlate<T>(workers, algorithm, spec, source, target,
+                              {last, 1, output_step, -row, -column}))
+      continue;
     const auto pack = [&](const ConvKernels<T>& kernels, int64_t group, int64_t first, int64_t count, T* to) {
       for (int64_t u = 0; u < source.rows; ++u) {
         for (int64_t v = 0; v < source.columns; ++v) {
@@ -156,30 +149,57 @@ void input_gradient(const Workers& workers, const Tensor& dy, const Tensor& w, c
 void Portable::conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
                       const Tensor& y) {
   check_shapes("conv2d", x.shape, w.shape, y.shape, spec);
-  with_real_type(x.type, "conv2d", [&]<class T>() { forward<T>(workers(), x, w, spec, epilogue, y); });
+  ConvProblem problem = problem_of(ConvPass::forward, x.shape, w.shape, y.shape, spec);
+  problem.bias = bool(epilogue.bias);
+  problem.add = bool(epilogue.add);
+  problem.relu = epilogue.relu;
+  conv2d_by(algorithm_for(problem, x.type), x, w, spec, epilogue, y);
 }
 
 void Portable::conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
                                      const Sink& dx) {
   if (!dx) return;
   check_shapes("conv2d_input_gradient", dx.to.shape, w.shape, dy.shape, spec);
-  with_real_type(dy.type, "conv2d_input_gradient",
-                 [&]<class T>() { input_gradient<T>(workers(), dy, w, spec, dx); });
+  ConvProblem problem = problem_of(ConvPass::input_gradient, dx.to.shape, w.shape, dy.shape, spec);
+  problem.accumulate = dx.accumulates();
+  conv2d_input_gradient_by(algorithm_for(problem, dy.type), dy, w, spec, dx);
 }
 
 void Portable::conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
                                       const Sink& dw) {
   if (!dw) return;
   check_shapes("conv2d_weight_gradient", x.shape, dw.to.shape, dy.shape, spec);
+  ConvProblem problem = problem_of(ConvPass::weight_gradient, x.shape, dw.to.shape, dy.shape, spec);
+  problem.accumulate = dw.accumulates();
+  conv2d_weight_gradient_by(algorithm_for(problem, x.type), x, dy, spec, dw);
+}
+
+void Portable::conv2d_by(ConvAlgorithm algorithm, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
+                         const ConvEpilogue& epilogue, const Tensor& y) {
+  with_real_type(x.type, "conv2d",
+                 [&]<class T>() { forward<T>(workers(), algorithm, x, w, spec, epilogue, y); });
+}
+
+void Portable::conv2d_input_gradient_by(ConvAlgorithm algorithm, const Tensor& dy, const Tensor& w,
+                                        const Conv2dSpec& spec, const Sink& dx) {
+  with_real_type(dy.type, "conv2d_input_gradient",
+                 [&]<class T>() { input_gradient<T>(workers(), algorithm, dy, w, spec, dx); });
+}
+
+void Portable::conv2d_weight_gradient_by(ConvAlgorithm algorithm, const Tensor& x, const Tensor& dy,
+                                         const Conv2dSpec& spec, const Sink& dw) {
   with_real_type(x.type, "conv2d_weight_gradient", [&]<class T>() {
     const ConvRunner<T> runner(workers());
     Source<T> source = windows_of(static_cast<const T*>(x.as<T>()), shape_of(x.shape, dw.to.shape, spec));
     const int64_t outputs = dw.to.shape[0] / spec.groups;
     T* to = dw.to.as<T>();
     if (make_depthwise<T>(runner, outputs, &source, nullptr))
-      runner.depthwise_weight_gradient(source, dy.as<T>(), to, dw.accumulates());
-    else if (!winograd_weight_gradient(workers(), source, dy.as<T>(), outputs, to, dw.accumulates()))
-      runner.weight_gradient(source, dy.as<T>(), outputs, to, dw.accumulates());
+      return runner.depthwise_weight_gradient(source, dy.as<T>(), to, dw.accumulates());
+    if constexpr (std::is_same_v<T, float>) {
+      if (algorithm == ConvAlgorithm::winograd)
+        return Winograd(workers()).weight_gradient(source, dy.as<T>(), outputs, to, dw.accumulates());
+    }
+    runner.weight_gradient(source, dy.as<T>(), outputs, to, dw.accumulates());
   });
 }
 

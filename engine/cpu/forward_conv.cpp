@@ -4,8 +4,26 @@
 
 namespace retort {
 
+namespace {
+
 template <class T>
-ForwardConv<T>::ForwardConv(const Workers& workers, const ConvShape& shape, bool packed_once)
+bool winograd_suits_one(const Workers& workers, const ConvShape& shape) {
+  if constexpr (std::is_same_v<T, float>) {
+    Source<float> one = windows_of<float>(nullptr, shape);
+    one.images = 1;
+    return Winograd(workers).suits(one, shape.outputs / shape.groups, true);
+  }
+  return false;
+}
+
+}  // namespace
+
+template <class T>
+ForwardConv<T>::ForwardConv(const Workers& workers, const ConvShape& shape)
+    : ForwardConv(workers, shape, winograd_suits_one<T>(workers, shape) ? Sums::winograd : Sums::direct) {}
+
+template <class T>
+ForwardConv<T>::ForwardConv(const Workers& workers, const ConvShape& shape, Sums sums)
     : shape_(shape), runner_(workers), winograd_(workers), source_(windows_of<T>(nullptr, shape)) {
   const int64_t outputs = shape.outputs;
   target_.y = {nullptr, source_.height * source_.width * outputs, source_.width * outputs, outputs};
@@ -17,9 +35,7 @@ ForwardConv<T>::ForwardConv(const Workers& workers, const ConvShape& shape, bool
     return;
   }
   if constexpr (std::is_same_v<T, float>) {
-    Source<float> one = source_;
-    if (packed_once) one.images = 1;
-    if (winograd_.suits(one, target_.channels, packed_once)) {
+    if (sums == Sums::winograd && winograd_.can(source_, target_.channels)) {
       method_ = Method::winograd;
       return;
     }

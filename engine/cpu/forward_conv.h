@@ -1,5 +1,5 @@
-// A convolution's forward pass: the choice of how it is summed, and its packed weights. Portable packs them
-// for every call, the embeddable library once.
+// A convolution's forward pass: how it is summed, and its packed weights. Portable packs them for every call,
+// the embeddable library once.
 #pragma once
 #include "engine/cpu/winograd.h"
 
@@ -50,9 +50,12 @@ bool make_depthwise(const ConvRunner<T>& runner, int64_t outputs, Source<T>* sou
 template <class T>
 class ForwardConv {
  public:
-  // packed_once: the same packed weights serve many calls, with up to shape.images images each; how the sums
-  // are made is then chosen by the shape of one image.
-  ForwardConv(const Workers& workers, const ConvShape& shape, bool packed_once);
+  // Depthwise convolutions, and those that Winograd cannot compute, have sums of their own either way.
+  enum class Sums { direct, winograd };
+  ForwardConv(const Workers& workers, const ConvShape& shape, Sums sums);
+  // The same packed weights serve many calls, with up to shape.images images each; how the sums are made is
+  // chosen by the shape of one image.
+  ForwardConv(const Workers& workers, const ConvShape& shape);
 
   // Elements.
   int64_t packed_size() const;

@@ -6,8 +6,10 @@
 
 namespace retort {
 
+class ConvTuning;
+
 // Null where the program was built without oneDNN, or where its OpenMP library cannot be found to hold it to
-// one thread. threads as for ThreadPool.
-std::unique_ptr<Backend> make_onednn(int threads);
+// one thread. threads and tuning as for Portable.
+std::unique_ptr<Backend> make_onednn(int threads, ConvTuning* tuning = nullptr);
 
 }  // namespace retort

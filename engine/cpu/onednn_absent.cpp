@@ -2,6 +2,8 @@
 
 namespace retort {
 
-std::unique_ptr<Backend> make_onednn(int) { return nullptr; }
+std::unique_ptr<Backend> make_onednn(int, ConvTuning*) {
+  return nullptr;
+}
 
 }  // namespace retort

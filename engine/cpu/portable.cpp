@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 
-
 namespace retort {
 
 namespace {
@@ -14,7 +13,7 @@ constexpr size_t huge_page = size_t(2) << 20;
 
 }  // namespace
 
-Portable::Portable(int threads)
+Portable::Portable(int threads, ConvTuning* tuning)
     : pool_(threads),
       isa_(best_isa()),
       thread_scratch_(size_t(pool_.threads())),
@@ -27,10 +26,12 @@ Portable::Portable(int threads)
                   return static_cast<Portable*>(self)->thread_scratch(thread, bytes);
                 },
                 [](void* self, size_t bytes) { return static_cast<Portable*>(self)->shared_scratch(bytes); }},
-               isa_) {}
+               isa_),
+      tuning_(tuning) {}
 
 std::string Portable::description() const {
-  return text("portable, ", name_of(isa_), ", ", pool_.threads(), pool_.threads() == 1 ? " thread" : " threads");
+  return text("portable, ", name_of(isa_), ", ", pool_.threads(),
+              pool_.threads() == 1 ? " thread" : " threads");
 }
 
 void* Portable::allocate(size_t bytes) {
@@ -44,11 +45,19 @@ void* Portable::allocate(size_t bytes) {
   return data;
 }
 
-void Portable::release(void* data, size_t) { std::free(data); }
+void Portable::release(void* data, size_t) {
+  std::free(data);
+}
 
-void Portable::upload(const Tensor& to, const void* host) { std::memcpy(to.data, host, to.bytes()); }
-void Portable::download(void* host, const Tensor& from) { std::memcpy(host, from.data, from.bytes()); }
-void Portable::set_scalar(const Tensor& scalar, double value) { *scalar.as<double>() = value; }
+void Portable::upload(const Tensor& to, const void* host) {
+  std::memcpy(to.data, host, to.bytes());
+}
+void Portable::download(void* host, const Tensor& from) {
+  std::memcpy(host, from.data, from.bytes());
+}
+void Portable::set_scalar(const Tensor& scalar, double value) {
+  *scalar.as<double>() = value;
+}
 
 void* Portable::Scratch::reserve(size_t bytes) {
   constexpr size_t alignment = 64;
@@ -57,7 +66,11 @@ void* Portable::Scratch::reserve(size_t bytes) {
   return reinterpret_cast<void*>((address + alignment - 1) / alignment * alignment);
 }
 
-void* Portable::thread_scratch(int thread, size_t bytes) { return thread_scratch_[size_t(thread)].reserve(bytes); }
-void* Portable::shared_scratch(size_t bytes) { return shared_scratch_.reserve(bytes); }
+void* Portable::thread_scratch(int thread, size_t bytes) {
+  return thread_scratch_[size_t(thread)].reserve(bytes);
+}
+void* Portable::shared_scratch(size_t bytes) {
+  return shared_scratch_.reserve(bytes);
+}
 
 }  // namespace retort

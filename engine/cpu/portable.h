@@ -5,14 +5,19 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/cpu/conv_problem.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cpu/workers.h"
 
 namespace retort {
 
+class ConvTuning;
+
 class Portable : public Backend {
  public:
-  explicit Portable(int threads = 0);
+  // tuning: where it is not null, the algorithm of a convolution that it does not know is measured, instead
+  // of looked up in the static table, and given to it. It must outlive the backend, and belong to it alone.
+  explicit Portable(int threads = 0, ConvTuning* tuning = nullptr);
 
   std::string name() const override { return "portable"; }
   std::string description() const override;
@@ -31,8 +36,10 @@ class Portable : public Backend {
   // convolution.cpp
   void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
               const Tensor& y) override;
-  void conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec, const Sink& dx) override;
-  void conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec, const Sink& dw) override;
+  void conv2d_input_gradient(const Tensor& dy, const Tensor& w, const Conv2dSpec& spec,
+                             const Sink& dx) override;
+  void conv2d_weight_gradient(const Tensor& x, const Tensor& dy, const Conv2dSpec& spec,
+                              const Sink& dw) override;
 
   // batch_norm.cpp
   void batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
@@ -49,7 +56,8 @@ class Portable : public Backend {
 
   // pooling.cpp
   void pool2d(const Tensor& x, const Pool2dSpec& spec, const Tensor& y, const Tensor& argmax) override;
-  void pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax, const Sink& dx) override;
+  void pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax,
+                       const Sink& dx) override;
   void global_average(const Tensor& x, const Tensor& y) override;
   void global_average_gradient(const Tensor& dy, const Sink& dx) override;
 
@@ -60,12 +68,14 @@ class Portable : public Backend {
 
   // elementwise.cpp
   void unary(const UnaryOp& op, const Tensor& x, const Sink& y) override;
-  void unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy, const Sink& dx) override;
+  void unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
+                      const Sink& dx) override;
   void binary(Binary op, const Tensor& a, const Tensor& b, const Sink& y) override;
   void reduce_sum(const Tensor& x, double scale, const Sink& to) override;
   void scale_by(const Tensor& x, const Tensor& scalar, double factor, const Sink& y) override;
   void add_to_total(const Tensor& x, double factor, const Tensor& total) override;
-  void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first, int64_t count) override;
+  void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
+                    int64_t count) override;
   void launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t kernel_bytes, int64_t rows,
                    int64_t scratch_bytes) override;
   void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
@@ -76,10 +86,24 @@ class Portable : public Backend {
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                   double weight_decay, const Tensor& state) override;
 
+  // conv_choice.cpp
+  // What the static table takes, by instruction set and shape, and all that compute the problem in f32.
+  virtual ConvAlgorithm static_algorithm(const ConvProblem& problem);
+  virtual std::vector<ConvAlgorithm> algorithms(const ConvProblem& problem);
+
   // This backend's threads and scratch for what cuts work into tasks itself.
   const Workers& workers() const { return workers_; }
 
  protected:
+  // The passes of convolutions by one of algorithms(); in f64 by direct. Operands are checked, sinks not
+  // empty.
+  virtual void conv2d_by(ConvAlgorithm algorithm, const Tensor& x, const Tensor& w, const Conv2dSpec& spec,
+                         const ConvEpilogue& epilogue, const Tensor& y);
+  virtual void conv2d_input_gradient_by(ConvAlgorithm algorithm, const Tensor& dy, const Tensor& w,
+                                        const Conv2dSpec& spec, const Sink& dx);
+  virtual void conv2d_weight_gradient_by(ConvAlgorithm algorithm, const Tensor& x, const Tensor& dy,
+                                         const Conv2dSpec& spec, const Sink& dw);
+
   ThreadPool pool_;
   const Isa isa_;
 
@@ -99,6 +123,9 @@ class Portable : public Backend {
   }
 
  private:
+  ConvAlgorithm algorithm_for(const ConvProblem& problem, DType type);
+  ConvAlgorithm measured_algorithm(const ConvProblem& problem);
+
   struct Scratch {
     std::vector<char> memory;
     void* reserve(size_t bytes);
@@ -106,6 +133,7 @@ class Portable : public Backend {
   std::vector<Scratch> thread_scratch_;
   Scratch shared_scratch_;
   const Workers workers_;
+  ConvTuning* const tuning_;
 };
 
 }  // namespace retort

@@ -51,11 +51,14 @@ Winograd::Winograd(const Workers& workers)
       kernels_(conv_kernels<float>(workers.isa())),
       winograd_(winograd_kernels<float>(workers.isa())) {}
 
+bool Winograd::can(const Source<float>& x, int64_t outputs) const {
+  return x.rows == 3 && x.columns == 3 && x.stride == 1 && x.groups == 1 && x.channel_step == 1 &&
+         x.channels % winograd_.lanes == 0 && outputs % winograd_.lanes == 0;
+}
+
 bool Winograd::suits(const Source<float>& x, int64_t outputs, bool packed_once) const {
   const int64_t tiles = divide_up(x.height, tile) * divide_up(x.width, tile);
-  return x.rows == 3 && x.columns == 3 && x.stride == 1 && x.groups == 1 && x.channel_step == 1 &&
-         x.channels % winograd_.lanes == 0 && outputs % winograd_.lanes == 0 &&
-         x.images * tiles >= (packed_once ? 4 : 64) &&
+  return can(x, outputs) && x.images * tiles >= (packed_once ? 4 : 64) &&
          x.height * x.width >= 8 * tiles;  // half of the results of all tiles exist
 }
 

@@ -9,9 +9,10 @@ class Winograd {
  public:
   explicit Winograd(const Workers& workers);
 
-  // The static choice between this and direct summation: a 3x3 window of stride 1, channels that fill
-  // vectors, and enough tiles to pay for the transforms, of which those of the weights count unless they are
-  // packed once.
+  // Whether it computes this correlation at all: a 3x3 window of stride 1, channels that fill vectors.
+  bool can(const Source<float>& x, int64_t outputs) const;
+  // The static choice between this and direct summation: it can, and there are enough tiles to pay for the
+  // transforms, of which those of the weights count unless they are packed once.
   bool suits(const Source<float>& x, int64_t outputs, bool packed_once = false) const;
 
   // As ConvRunner's.

@@ -98,7 +98,7 @@ retort_status build(const File& file, const Plan& plan, Layout& layout, Network*
     const Node n = file.node(i);
     if (n.kind != Kind::conv && n.kind != Kind::linear) continue;
     const uint64_t size =
-        uint64_t(ForwardConv<float>(workers, shape_of(file, n, plan.batch), true).scratch_size());
+        uint64_t(ForwardConv<float>(workers, shape_of(file, n, plan.batch)).scratch_size());
     scratch = size > scratch ? size : scratch;
     const Tensor w = file.tensor(n.weight);
     if (w.elements() > decoded) decoded = w.elements();
@@ -131,7 +131,7 @@ retort_status build(const File& file, const Plan& plan, Layout& layout, Network*
     }
     if (n.kind == Kind::conv || n.kind == Kind::linear) {
       ForwardConv<float>* conv = layout.take<ForwardConv<float>>(1);
-      const ForwardConv<float> made(workers, shape_of(file, n, plan.batch), true);
+      const ForwardConv<float> made(workers, shape_of(file, n, plan.batch));
       float* packed = layout.take<float>(uint64_t(made.packed_size()));
       if (packed) {
         const Tensor w = file.tensor(n.weight);
