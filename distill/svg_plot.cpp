@@ -73,10 +73,14 @@ struct Extent {
     low = std::min(low, value);
     high = std::max(high, value);
   }
-  // At least 1 wide where there is one value, 0 to 1 where there is none.
+  // At least 1 wide where there is one value, more where a diverging loss is too large for 1 to show in its
+  // digits; 0 to 1 where there is none.
   void settle() {
     if (low > high) low = 0, high = 1;
-    if (high - low < 1e-9 * std::max(1.0, std::abs(high))) low -= 0.5, high += 0.5;
+    const double size = std::max(std::abs(low), std::abs(high));
+    if (high - low >= 1e-9 * std::max(1.0, size)) return;
+    const double room = std::max(0.5, 1e-3 * size);
+    low -= room, high += room;
   }
 };
 

@@ -90,6 +90,14 @@ TEST(CurvesSvg, HolesAndSinglePoints) {
   expect_well_formed(learning_curves("no run", {}));
 }
 
+TEST(CurvesSvg, OneEpochOfADivergingLoss) {
+  MetricsTable metrics = table(1);
+  for (const double loss : {1.5e16, 1.474e21, 1e29, -1e29}) {
+    metrics.rows[0].test_loss = metrics.rows[0].train_loss = loss;
+    expect_well_formed(learning_curves("diverging", {{"x", metrics}}));
+  }
+}
+
 TEST(CurvesSvg, NamesAreEscaped) {
   const std::string svg = learning_curves("<b> & \"q\"\n", {{"a<", table(3)}, {"b&\x01", table(3)}});
   expect_well_formed(svg);
