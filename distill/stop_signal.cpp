@@ -14,7 +14,7 @@ std::atomic<int> first_signal{0};
 std::atomic<bool> in_use{false};
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may only use lock-free atomics");
 
-struct sigaction before_interrupt, before_terminate;
+struct sigaction before_interrupt, before_terminate, before_hangup, before_pipe;
 
 void handle(int signal) {
   int none = 0;
@@ -33,11 +33,19 @@ StopSignal::StopSignal() {
   // Also where the signal was ignored before, as in a script's background job: who sends it wants it.
   ::sigaction(SIGINT, &action, &before_interrupt);
   ::sigaction(SIGTERM, &action, &before_terminate);
+  ::sigaction(SIGHUP, nullptr, &before_hangup);
+  if (before_hangup.sa_handler != SIG_IGN) ::sigaction(SIGHUP, &action, nullptr);  // nohup's wish
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigemptyset(&ignore.sa_mask);
+  ::sigaction(SIGPIPE, &ignore, &before_pipe);
 }
 
 StopSignal::~StopSignal() {
   ::sigaction(SIGINT, &before_interrupt, nullptr);
   ::sigaction(SIGTERM, &before_terminate, nullptr);
+  ::sigaction(SIGHUP, &before_hangup, nullptr);
+  ::sigaction(SIGPIPE, &before_pipe, nullptr);
   in_use = false;
 }
 

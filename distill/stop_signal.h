@@ -1,9 +1,12 @@
-// Ctrl-C and kill: the first asks the run to save and stop, the second ends it at once.
+// Ctrl-C, kill and a terminal that closes: the first asks the run to save and stop, the second ends it at
+// once.
 #pragma once
 
 namespace retort {
 
-// Catches SIGINT and SIGTERM while it lives; what was set before comes back afterwards. One at a time.
+// Catches SIGINT, SIGTERM and, unless it was ignored (nohup), SIGHUP while it lives, and ignores SIGPIPE: who
+// reads the progress (tee, less) may go, and the run must not. What was set before comes back afterwards. One
+// at a time.
 class StopSignal {
  public:
   StopSignal();
@@ -11,10 +14,10 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  // The signal that came (SIGINT, SIGTERM), 0 if none did. Cheap: ask every step.
+  // The signal that came (SIGINT, SIGTERM, SIGHUP), 0 if none did. Cheap: ask every step.
   int received() const;
 
-  // With which the program ends after it: 130 or 143.
+  // With which the program ends after it: 130, 143 or 129.
   int exit_code() const { return 128 + received(); }
 };
 

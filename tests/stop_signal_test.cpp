@@ -38,6 +38,34 @@ TEST(StopSignal, TheSecondEndsAtOnce) {
   }
 }
 
+TEST(StopSignal, ATerminalThatClosesIsOneButNotUnderNohup) {
+  for (const bool nohup : {false, true}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::signal(SIGHUP, nohup ? SIG_IGN : SIG_DFL);
+      const StopSignal stop;
+      ::raise(SIGHUP);
+      ::_exit(stop.received() == (nohup ? 0 : SIGHUP) ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << nohup;
+  }
+}
+
+TEST(StopSignal, AReaderOfTheProgressThatLeavesIsNone) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  {
+    const StopSignal stop;
+    EXPECT_EQ(::write(ends[1], "x", 1), -1);  // without it, the end of this process
+    EXPECT_EQ(errno, EPIPE);
+    EXPECT_EQ(stop.received(), 0);
+  }
+  ::close(ends[1]);
+}
+
 TEST(StopSignal, WhatWasSetBeforeComesBack) {
   struct sigaction before {
   }, after{};
