@@ -1,20 +1,10 @@
 #include "distill/import_weights.h"
 
-#include <cmath>
-
 namespace retort {
 
 namespace {
 
 constexpr uint64_t seed_of_the_rest = 1;
-
-void check_finite(const std::vector<HostTensor>& state, const std::string& source) {
-  for (const HostTensor& t : state) {
-    for (float v : t.values<float>())
-      check(std::isfinite(v), Fault::input, source, ": tensor ", t.name, " holds ", v,
-            ", expected finite numbers that f32 can hold");
-  }
-}
 
 }  // namespace
 
@@ -35,7 +25,6 @@ Imported import_weights(const std::string& source, const std::filesystem::path& 
     result.fit = load_what_fits(*model, *device, tensors, as);
   }
   const std::vector<HostTensor> state = state_of(*model, *device);
-  check_finite(state, weights.path.string());
 
   std::map<std::string, std::string> metadata = carried_metadata(weights, *model);
   for (const auto& [key, value] : options.metadata) metadata[key] = value;

@@ -61,6 +61,11 @@ PreparedImages prepare_array(const std::string& file, int64_t side) {
     const auto values = array.values<T>();
     prepared.pixels.assign(values.begin(), values.end());
   });
+  // ReLU would turn NaN into 0, and the answer look like one.
+  for (size_t i = 0; i < prepared.pixels.size(); ++i) {
+    check(std::isfinite(prepared.pixels[i]), Fault::input, file, ": element ", i, " (image ",
+          int64_t(i) / (side * side * 3), ") is ", prepared.pixels[i], ", expected a finite number");
+  }
   for (int64_t i = 0; i < prepared.count; ++i) prepared.names.push_back(text(file, "[", i, "]"));
   return prepared;
 }

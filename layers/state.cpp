@@ -1,13 +1,14 @@
 #include "layers/state.h"
 
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
 
+#include "engine/half.h"
 #include "engine/nearest.h"
 #include "engine/types.h"
-#include "engine/half.h"
 
 namespace retort {
 
@@ -109,6 +110,17 @@ Given by_name(const std::vector<HostTensor>& tensors) {
   return given;
 }
 
+// ReLU turns NaN into 0, so that a network with one inside still gives answers that look like some.
+void check_finite(Device& device, const Entry& e, const std::string& source) {
+  with_real_type(e.tensor.type, "load", [&]<class T>() {
+    std::vector<T> values(size_t(e.tensor.size()));
+    device.backend().download(values.data(), e.tensor);
+    for (T v : values)
+      check(std::isfinite(v), Fault::input, source, ": tensor ", e.name, " holds ", v,
+            ", expected finite numbers that ", e.tensor.type, " can hold");
+  });
+}
+
 void set_tensors(const std::vector<Entry>& entries, const Given& given, Device& device,
                  const std::string& source) {
   for (const Entry& e : entries) {
@@ -118,6 +130,7 @@ void set_tensors(const std::vector<Entry>& entries, const Given& given, Device& 
     check(type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16, Fault::input,
           source, ": tensor ", e.name, " is ", type, ", expected f32, f64, f16 or bf16");
     from_file(device, *found->second, e.tensor);
+    check_finite(device, e, source);
   }
 }
 

@@ -4,8 +4,24 @@
 
 #include <cmath>
 
+#include "datasets/npy.h"
+#include "tests/expect_error.h"
+#include "tests/temp_folder.h"
+
 namespace retort {
 namespace {
+
+// ReLU makes 0 of NaN: the logits alone would not tell.
+TEST(PrepareArray, RefusesNumbersThatAreNotFinite) {
+  testing::TempFolder work;
+  std::vector<float> pixels(2 * 4 * 4 * 3, 0.5f);
+  write_npy(work / "x.npy", {2, 4, 4, 3}, std::span<const float>(pixels));
+  EXPECT_EQ(prepare_array(work / "x.npy", 4).count, 2);
+  pixels[60] = std::nanf("");
+  write_npy(work / "x.npy", {2, 4, 4, 3}, std::span<const float>(pixels));
+  testing::expect_contains(testing::error_of(Fault::input, [&] { prepare_array(work / "x.npy", 4); }),
+                           "element 60 (image 1) is nan");
+}
 
 TEST(Likeliest, OrdersByLogitAndGivesSoftmax) {
   const float logits[] = {0, 2, 1, 2};
