@@ -43,8 +43,8 @@ int views_of(const DataSettings& data) {
 }
 
 double expected_reuse(int epochs, int views) {
-  // An image meets views (1 - (1 - 1 / views)^epochs) different views.
-  return 1 - views * (1 - std::pow(1 - 1.0 / views, epochs)) / epochs;
+  // An image meets views (1 - (1 - 1 / views)^epochs) different views. One epoch's rounding is not below 0.
+  return std::max(0.0, 1 - views * (1 - std::pow(1 - 1.0 / views, epochs)) / epochs);
 }
 
 TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& images, int64_t samples,
