@@ -155,6 +155,7 @@ int run_export(const Arguments& arguments) {
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
   const Weights weights = read_weights(sources[0]);
+  check_not_read("--out", request.out, weights.path);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
   const auto model = load_model(weights, architecture, *device);
   const bool ours = request.format == "infer" || request.format == "c";

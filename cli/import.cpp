@@ -1,4 +1,7 @@
+#include <cmath>
+#include <locale>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -21,6 +24,18 @@ void print_list(const char* title, const std::vector<std::string>& names) {
   for (const std::string& name : names) line += " " + name + ",";
   line.pop_back();
   print_error(line);
+}
+
+// "R G B", each finite and, of a deviation, more than 0: pictures are divided by it.
+void check_channels(const std::string& option, const std::string& given, bool positive) {
+  std::istringstream in(given);
+  in.imbue(std::locale::classic());
+  bool fits = true;
+  float number = 0;
+  for (int channel = 0; channel < 3; ++channel)
+    fits = fits && in >> number && std::isfinite(number) && (!positive || number > 0);
+  check(fits && (in >> std::ws).eof(), Fault::usage, option, " is '", given, "', expected three numbers",
+        positive ? " more than 0" : "", ", as \"0.5071 0.4867 0.4408\"");
 }
 
 }  // namespace
@@ -58,7 +73,12 @@ int run_import(const Arguments& arguments) {
   check(files.size() == 1, Fault::usage, "import: ", files.size(), " files are named, expected one FILE");
   check(!out.empty(), Fault::usage, "import: no file to write is named; give it with --out");
   check(mean.empty() == deviation.empty(), Fault::usage, "import: --mean and --std go together");
-  if (!mean.empty()) importing.metadata = {{"mean", mean}, {"std", deviation}};
+  if (!mean.empty()) {
+    check_channels("--mean", mean, false);
+    check_channels("--std", deviation, true);
+    importing.metadata = {{"mean", mean}, {"std", deviation}};
+  }
+  check_not_read("--out", out, files[0]);
 
   const Imported result = import_weights(files[0], out, importing);
   for (const std::string& note : result.notes) print_error("note: " + note);

@@ -21,6 +21,13 @@ void print_json(const nlohmann::ordered_json& json) {
   print(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
+void check_not_read(const std::string& option, const std::filesystem::path& written,
+                    const std::filesystem::path& read) {
+  std::error_code absent;
+  check(!std::filesystem::equivalent(written, read, absent), Fault::usage, option, ": ", written.string(),
+        " is read here and would be replaced; name another file");
+}
+
 void print_error(std::string_view message) {
   std::string line(message);
   // Names of files end up in messages, and may hold anything.

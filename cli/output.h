@@ -1,6 +1,8 @@
 // stdout: the result of a command and nothing else.
 #pragma once
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 namespace retort {
@@ -11,6 +13,10 @@ void print(std::string_view text);
 
 // The same for one line of JSON. Names of files may be any bytes: what is not UTF-8 becomes U+FFFD.
 void print_json(const nlohmann::ordered_json& json);
+
+// Error(Fault::usage), naming the option, if what is written there would replace a file that was read.
+void check_not_read(const std::string& option, const std::filesystem::path& written,
+                    const std::filesystem::path& read);
 
 // One line on stderr, "retort: MESSAGE"; line ends and control characters in it become spaces.
 void print_error(std::string_view message);

@@ -101,8 +101,7 @@ TEST(Import, ListsWhatDoesNotFit) {
   expect_contains(message, "bn1.weight is [4, 4], expected [16]");
   expect_contains(message, "is 'layer1.0.conv_1.weight' meant for 'layer1.0.conv1.weight'?");
   EXPECT_FALSE(std::filesystem::exists(work / "w.safetensors"));
-  expect_contains(failure(2, with({"--rename", "layer1.0.conv_2=x"}), work),
-                  "did you mean 'layer1.0.conv");
+  expect_contains(failure(2, with({"--rename", "layer1.0.conv_2=x"}), work), "did you mean 'layer1.0.conv");
   expect_contains(failure(2, with({"--rename", "head"}), work), "expected OLD=NEW");
   expect_contains(failure(2, with({"--rename", "conv1=head"}), work), "is there already");
   const Outcome lenient = run(with({"--rename", "head=fc", "--strict", "no", "--json"}), work);
@@ -131,6 +130,48 @@ TEST(Import, RefusesWhatIsNoModel) {
   work.write("infinite.pth", checkpoint_of(state, true));
   expect_contains(failure(3, {"import", "infinite.pth", "--model", "resnet8", "--out", "w"}, work), "inf");
   EXPECT_FALSE(std::filesystem::exists(work / "w"));
+}
+
+TEST(Import, RefusesANormalisationThatPredictCannotUse) {
+  const TempFolder work;
+  work.write("good.pth", checkpoint_of(fresh_state("resnet8", 12), false));
+  const auto with = [&](const std::string& mean, const std::string& deviation) {
+    return failure(
+        2, {"import", "good.pth", "--model", "resnet8", "--out", "w", "--mean", mean, "--std", deviation},
+        work);
+  };
+  expect_contains(with("1 2", "1 1 1"), "--mean is '1 2', expected three numbers");
+  expect_contains(with("nan 0 0", "1 1 1"), "--mean is 'nan 0 0'");
+  expect_contains(with("0 0 0 0", "1 1 1"), "--mean");
+  expect_contains(with("0 0 0", "1 0 1"), "--std is '1 0 1', expected three numbers more than 0");
+  EXPECT_FALSE(std::filesystem::exists(work / "w"));
+}
+
+TEST(Import, DoesNotReplaceWhatItReads) {
+  const TempFolder work;
+  const std::string content = checkpoint_of(fresh_state("resnet8", 12), false);
+  work.write("good.pth", content);
+  expect_contains(failure(2, {"import", "good.pth", "--model", "resnet8", "--out", "./good.pth"}, work),
+                  "name another file");
+  expect_contains(
+      failure(2, {"export", "good.pth", "--model", "resnet8", "--to", "onnx", "-o", "./good.pth"}, work),
+      "name another file");
+  EXPECT_EQ(testing::content_of(work / "good.pth"), content);
+}
+
+// ReLU makes 0 of NaN, so an evaluation would print an accuracy.
+TEST(Import, WeightsThatAreNotFiniteAreRefusedByAllThatReadThem) {
+  const TempFolder work;
+  std::vector<HostTensor> state = fresh_state("resnet8", 24);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  std::memcpy(state[0].data.data(), &nan, sizeof nan);
+  work.write("nan.pth", checkpoint_of(state, true));
+  for (const std::string command : {"eval", "info"}) {
+    std::vector<std::string> words = {command, "nan.pth", "--model", "resnet8"};
+    if (command == "eval") words.insert(words.begin() + 1, "--weights");
+    if (command == "eval") words.insert(words.end(), {"--data", "synthetic:train=1,test=8"});
+    expect_contains(failure(3, words, work), "conv1.weight holds nan");
+  }
 }
 
 TEST(Import, RunsNoCommandOfAFile) {
