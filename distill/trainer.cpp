@@ -29,6 +29,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Steps of --profile, and those before it.
+constexpr int64_t measured_steps = 20, warm_up_steps = 5;
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -241,6 +244,9 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
     folder_.log(text("teacher table: had ", table_->found(), " of ", table_->asked(), " logits, ",
                      fixed(100 * double(table_->found()) / double(table_->asked()), 1), " %"));
   }
+  if (profile_ && profiled_steps_ < warm_up_steps + measured_steps)
+    progress_.note(text("no profile: the run had ", profiled_steps_, " steps, ",
+                        warm_up_steps + measured_steps, " are needed"));
   folder_.log("finished");
   return read_summary(folder_.summary());
 }
@@ -330,14 +336,13 @@ void Trainer::show(int64_t batches_done) {
 
 // Behind a step: the profile begins, goes on, or is complete.
 void Trainer::profiled_step() {
-  constexpr int64_t warm_up = 5, measured = 20;
   ++profiled_steps_;
-  if (profiled_steps_ == warm_up) return profile_->begin();
-  if (profiled_steps_ != warm_up + measured) return;
+  if (profiled_steps_ == warm_up_steps) return profile_->begin();
+  if (profiled_steps_ != warm_up_steps + measured_steps) return;
   profile_->end();
   const Peak peak = settings_.device == "cuda" ? Peak{} : measure_peak(settings_.threads);
   write_file(folder_.profile(), profile_trace(*profile_));
-  progress_.note(profile_text(*profile_, measured, peak));
+  progress_.note(profile_text(*profile_, measured_steps, peak));
   progress_.note(text("trace: ", folder_.profile().string(), " (chrome://tracing, ui.perfetto.dev)"));
   profile_->clear();
 }
