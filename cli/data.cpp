@@ -45,7 +45,8 @@ int run_data(const Arguments& arguments) {
         " arguments follow fetch, expected two: NAME (cifar100 or cifar10) and DIR");
   const bool hundred = words[1] == "cifar100";
   check(hundred || words[1] == "cifar10", Fault::usage, "data: '", words[1],
-        "' is no data set to fetch; did you mean '", nearest(words[1], {"cifar100", "cifar10"}), "'?");
+        "' is no data set to fetch, expected cifar100 or cifar10; did you mean '",
+        nearest(words[1], {"cifar100", "cifar10"}), "'?");
   const std::string path = fetch(hundred ? cifar100_archive() : cifar10_archive(), words[2]).string();
   json ? print_json({{"path", path}}) : print(path + "\n");
   return 0;

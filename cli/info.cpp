@@ -74,7 +74,8 @@ int run_info(const Arguments& arguments) {
   std::string architecture;
   int64_t classes = 100;
   bool json = false, peak = false;
-  options.positional("MODEL|FILE", "a network's name, a weights file or a run's folder", names);
+  options.positional("MODEL|FILE", "a network, a weights file or a run's folder; none: list the networks",
+                     names);
   options.integer("--classes", "of a network's name", classes, 1);
   options.text("--model", "NAME", "the file's network, if it does not say", architecture);
   options.flag("--peak", "measure what this machine's cores and memory can do at most", peak);
@@ -87,6 +88,12 @@ int run_info(const Arguments& arguments) {
     };
     json ? print_json({{"isa", name_of(best_isa())}, {"peaks", {json_of_peak(one), json_of_peak(all)}}})
          : print(text(name_of(best_isa()), "\n", peak_text(one), "\n", peak_text(all), "\n"));
+    return 0;
+  }
+  if (names.empty()) {
+    std::string lines;
+    for (const std::string& name : model_names()) lines += name + "\n";
+    json ? print_json({{"models", model_names()}}) : print(lines);
     return 0;
   }
   check(names.size() == 1, Fault::usage, "info: ", names.size(),

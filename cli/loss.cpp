@@ -8,6 +8,7 @@
 #include "cli/setting_options.h"
 #include "datasets/npy.h"
 #include "distill/loss_probe.h"
+#include "distill/methods.h"
 #include "engine/device.h"
 #include "engine/types.h"
 
@@ -56,6 +57,15 @@ void write_gradient(const std::string& file, const std::vector<double>& gradient
   });
 }
 
+// Those that `loss` can compute.
+std::string logit_methods() {
+  std::string all;
+  for (const MethodInfo& method : methods()) {
+    if (!method.reads.features) all += (all.empty() ? "" : " ") + method.name;
+  }
+  return all;
+}
+
 // 15 significant digits, zeros included.
 std::string digits(double value) {
   char shown[40];
@@ -86,7 +96,7 @@ int run_loss(const Arguments& arguments) {
   std::string method = "pcd", student_file, teacher_file, labels_file, gradient_file;
   std::vector<std::string> sets;
   bool json = false;
-  options.text("--method", "NAME", method_list(), method);
+  options.text("--method", "NAME", logit_methods(), method);
   options.text("--student", "FILE", "student's logits [samples, classes], f32 or f64", student_file);
   options.text("--teacher", "FILE", "teacher's, of the same shape", teacher_file);
   options.text("--labels", "FILE", "i64 [samples], for the methods that read them", labels_file);
@@ -105,6 +115,8 @@ int run_loss(const Arguments& arguments) {
         "loss: the student's logits are missing; give a .npy with --student");
   check(!teacher_file.empty() || !settings.method().reads.teacher, Fault::usage,
         "loss: the teacher's logits are missing; give a .npy with --teacher");
+  check(!labels_file.empty() || !settings.method().reads.labels, Fault::usage, "loss: method ",
+        settings.method().name, " reads labels; give an i64 .npy with --labels");
 
   const NpyArray student = read_logits(student_file);
   ProbeInput input;
@@ -118,6 +130,8 @@ int run_loss(const Arguments& arguments) {
     input.teacher = finite_values(teacher, teacher_file);
   }
   if (!labels_file.empty()) input.labels = read_labels(labels_file);
+  for (const std::string& read : {student_file, teacher_file, labels_file})
+    check_not_read("--grad", gradient_file, read);
 
   const auto device = Device::open({.name = "portable"});
   const ProbeResult result = probe_loss(settings, *device, input);

@@ -55,7 +55,8 @@ std::string help() {
 int dispatch(const std::vector<std::string>& arguments) {
   check(!arguments.empty(), Fault::usage, "no command is given; `retort --help` lists them");
   const std::string& first = arguments[0];
-  if (first == "--help" || first == "-h") {
+  if (first == "help" && arguments.size() > 1) return dispatch({arguments[1], "--help"});
+  if (first == "--help" || first == "-h" || first == "help") {
     print(help());
     return 0;
   }

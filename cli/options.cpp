@@ -57,6 +57,10 @@ void Options::flag(const std::string& names, const std::string& help, bool& targ
   options_.push_back({names, "", help, [&target](const std::string&) { target = true; }});
 }
 
+void Options::elsewhere(const std::string& name, const std::string& advice) {
+  elsewhere_[name] = advice;
+}
+
 void Options::positional(const std::string& name, const std::string& help, std::vector<std::string>& target) {
   positional_ = name;
   positional_help_ = help;
@@ -101,8 +105,10 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
   for (const std::string& extra : app.remaining()) {
     if (extra == "--") continue;
     check(extra.starts_with("-"), Fault::usage, command_, ": '", extra, "' is one argument too many");
-    fail(Fault::usage, command_, ": unknown option '", without_value(extra), "'; did you mean '",
-         nearest(without_value(extra), known), "'?");
+    const std::string name = without_value(extra);
+    const auto advice = elsewhere_.find(name);
+    fail(Fault::usage, command_, ": unknown option '", name, "'; ",
+         advice != elsewhere_.end() ? advice->second : "did you mean '" + nearest(name, known) + "'?");
   }
   return true;
 }

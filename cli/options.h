@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ class Options {
   // The target's present value is the default.
   void integer(const std::string& names, const std::string& help, int64_t& target, int64_t minimum);
   void flag(const std::string& names, const std::string& help, bool& target);
+  // What to say of an option of another command, instead of the nearest one of this.
+  void elsewhere(const std::string& name, const std::string& advice);
   void positional(const std::string& value, const std::string& help, std::vector<std::string>& target);
 
   // False if --help was asked for and printed. Error(Fault::usage), naming the nearest option, for what is
@@ -40,6 +43,7 @@ class Options {
   std::string command_, summary_;
   std::vector<std::string> examples_;
   std::vector<Option> options_;
+  std::map<std::string, std::string> elsewhere_;
   std::string positional_, positional_help_;
   std::vector<std::string>* positionals_ = nullptr;
 };

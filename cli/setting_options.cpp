@@ -35,6 +35,12 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
     if (key.name == "teacher_model")
       flag("method.name", "--method", "NAME", method_list(), defaults.method.method().name);
   }
+  if (distill) {
+    options.elsewhere("--model", "the network to train is --student, the teacher's --teacher-model");
+  } else {
+    for (const char* name : {"--teacher", "--method", "--student", "--teacher-model", "--teacher-source"})
+      options.elsewhere(name, "it belongs to `retort distill`");
+  }
   options.text("--config", "FILE", "settings from TOML (a recipe, or a run's config.toml)", config_);
   options.value("--set", "KEY=VALUE", "any key, as method.stages=5; comes last; repeatable",
                 [this](const std::string& given) { sets_.push_back(given); });

@@ -9,7 +9,7 @@ namespace {
 void check_input(const MethodSettings& settings, const ProbeInput& input) {
   const MethodInfo& method = settings.method();
   check(!method.reads.features, Fault::usage, "loss: method ", method.name,
-        " compares features, this is for methods that compare logits");
+        " compares features, which logits do not hold; expected a method that compares logits, as pcd");
   check(views_read(settings) == 1 || !input.strong_student.empty(), Fault::usage, "loss: method ",
         method.name, " is set to read two views, one is given");
   const auto size = size_t(input.samples * input.classes);

@@ -75,7 +75,10 @@ SettingField field_of(const SettingKey& key) {
 
 std::string range_text(double minimum, double maximum, bool exclusive) {
   std::string words = text(exclusive ? " more than " : " of at least ", exact_decimal(minimum));
-  if (maximum == below_one) words += " and less than 1";
+  if (maximum == below_one)
+    words += " and less than 1";
+  else if (std::isfinite(maximum))
+    words += text(" and at most ", uint64_t(maximum));
   return words;
 }
 
@@ -284,8 +287,7 @@ const std::vector<SettingKey>& setting_keys() {
        [](S& s) -> F { return &s.double_batch_norm; }},
       {"teacher", "--teacher RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
        [](S& s) -> F { return &s.teacher; }},
-      {"teacher_model", "--teacher-model NAME", "its network",
-       [](S& s) -> F { return &s.teacher_model; }},
+      {"teacher_model", "--teacher-model NAME", "its network", [](S& s) -> F { return &s.teacher_model; }},
       {"teacher_source",
        "--teacher-source S",
        "live or table",
@@ -460,9 +462,9 @@ std::string describe_keys() {
   };
   all += "Keys of --set and of files, with their defaults:\n";
   for (const SettingKey& key : setting_keys()) {
-    std::string value = get_key(RunSettings{}, key);
+    const std::string value = get_key(RunSettings{}, key), choices = join(key.limits.choices);
     line(key.name, value.empty() ? "-" : value,
-         key.help + (key.limits.choices.empty() ? "" : ": " + join(key.limits.choices)));
+         choices.empty() || key.help == choices ? key.help : key.help + ": " + choices);
   }
   for (const MethodInfo& method : methods()) {
     all += text("method.name = ", method.name, ": ", method.title,

@@ -26,7 +26,7 @@ std::string list_text(const std::vector<int>& list) {
 void check_model(const std::string& model, const char* key) {
   const std::vector<std::string> known = model_names();
   check(std::find(known.begin(), known.end(), model) != known.end(), Fault::usage, key, " is '", model,
-        "', which is no known network; did you mean '", nearest(model, known), "'?");
+        "', which is no known network; did you mean '", nearest(model, known), "'? `retort info` lists all");
 }
 
 void validate(const RunSettings& settings) {

@@ -75,6 +75,13 @@ TEST(Program, EveryFlagOfTheKeysIsAccepted) {
   expect_contains(keys.out, "schedule.milestones");
 }
 
+TEST(Program, HelpIsACommandToo) {
+  TempFolder work;
+  EXPECT_EQ(run({"help"}, work).out, run({"--help"}, work).out);
+  EXPECT_EQ(run({"help", "train"}, work).out, run({"train", "--help"}, work).out);
+  expect_contains(failure(2, {"help", "trian"}, work), "did you mean 'train'?");
+}
+
 TEST(Program, Version) {
   TempFolder work;
   EXPECT_TRUE(run({"--version"}, work).out.starts_with("retort 0."));
@@ -103,7 +110,11 @@ TEST(Program, UsageErrors) {
   expect_contains(failure(2, {"distill", "--student", "resnet8"}, work), "--teacher");
   expect_contains(failure(2, {"train", "--model", "resnet8", "--seeds", "0"}, work), "--seeds is '0'");
   expect_contains(failure(2, {"eval"}, work), "--weights");
-  expect_contains(failure(2, {"info"}, work), "expected one");
+  expect_contains(failure(2, {"info", "resnet8", "resnet20"}, work), "expected one");
+  expect_contains(failure(2, {"train", "--method", "pcd"}, work), "it belongs to `retort distill`");
+  expect_contains(failure(2, {"distill", "--model", "resnet8"}, work), "--student");
+  expect_contains(failure(2, {"train", "--workers", "1000"}, work), "and at most 256");
+  expect_contains(failure(2, {"train", "--epochs", "9999999"}, work), "and at most 1000000");
   expect_contains(failure(2, {"predict", "--weights", "x"}, work), "no image");
   expect_contains(failure(2, {"data", "fetch", "cifar101", "."}, work), "did you mean 'cifar100'?");
   expect_contains(failure(2, {"train", "--model", "resnet8", "--data", "cifar1000:x"}, work), "cifar1000");
@@ -159,6 +170,14 @@ TEST(Info, CountsParametersAndMultiplyAdds) {
   const json file = json::parse(run({"info", "t", "--json"}, trained()).out);
   EXPECT_EQ(file["model"], "resnet8");
   EXPECT_EQ(file["classes"], 24);
+}
+
+TEST(Info, ListsTheNetworks) {
+  TempFolder work;
+  const Outcome outcome = run({"info"}, work);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(outcome.out.starts_with("resnet8\n")) << outcome.out;
+  expect_contains(outcome.out, "\nMobileNetV2\n");
 }
 
 class Loss : public ::testing::Test {
@@ -246,12 +265,25 @@ TEST_F(Loss, BadInput) {
   expect_contains(failure(3, {"loss", "--student", "none.npy", "--teacher", "zt.npy"}, work_), "none.npy");
   work_.write("text.npy", "no array");
   expect_contains(failure(3, {"loss", "--student", "text.npy", "--teacher", "zt.npy"}, work_), "text.npy");
-  expect_contains(failure(3, command("dkd"), work_), "--labels");
+  expect_contains(failure(2, command("dkd"), work_), "--labels");
   expect_contains(failure(2, command("pcd", {"--set", "stages=7"}), work_), "stages is 7");
   expect_contains(failure(2, {"loss", "--student", "zs.npy"}, work_), "--teacher");
   const std::vector<int64_t> labels = {0, 6};
   write_npy(work_ / "y6.npy", {2}, std::span(labels));
   expect_contains(failure(3, command("dkd", {"--labels", "y6.npy"}), work_), "label 1 is 6");
+}
+
+TEST_F(Loss, HelpNamesOnlyTheMethodsItComputes) {
+  const std::string help = run({"loss", "--help"}, work_).out;
+  expect_contains(help, "pcd-released");
+  EXPECT_EQ(help.find("reviewkd"), std::string::npos);
+  expect_contains(failure(2, command("fitnet"), work_), "expected a method that compares logits");
+}
+
+TEST_F(Loss, TheGradientDoesNotReplaceWhatWasRead) {
+  const std::string before = content_of(work_ / "zs.npy");
+  expect_contains(failure(2, command("pcd", {"--grad", "./zs.npy"}), work_), "name another file");
+  EXPECT_EQ(content_of(work_ / "zs.npy"), before);
 }
 
 TEST(Train, PrintsTheResultAndLeavesTheRun) {
@@ -281,6 +313,13 @@ TEST(Train, SaysWhatItScales) {
   expect_contains(outcome.err, "epoch 1/1");
   expect_contains(outcome.out, "the best test epoch");
   expect_contains(outcome.out, "run   a");
+}
+
+TEST(Train, SaysThatARunIsTooShortForAProfile) {
+  TempFolder work;
+  std::vector<std::string> arguments = training("a");
+  arguments.push_back("--profile");
+  expect_contains(run(arguments, work).err, "no profile: the run had 3 steps, 25 are needed");
 }
 
 TEST(Train, ItsConfigRunsAgainAsItIs) {
