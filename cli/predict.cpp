@@ -57,6 +57,8 @@ int run_predict(const Arguments& arguments) {
       std::any_of(inputs.begin(), inputs.end(), [](const auto& i) { return i.ends_with(".npy"); });
   check(!any_array || inputs.size() == 1, Fault::usage, "predict: give pictures, or one .npy");
 
+  for (const std::string& input : inputs) check_not_read("--logits", logits_file, input);
+
   const DeviceOptions device_options = device_choice.options();
   const Weights weights = read_weights(weights_spec);
   const auto device = Device::open(device_options);
@@ -65,10 +67,13 @@ int run_predict(const Arguments& arguments) {
       array ? prepare_array(inputs[0], model->side) : prepare_pictures(inputs, weights, model->side);
   for (const std::string& note : images.notes) print_error(note);
   const std::vector<float> logits = predict_logits(*model, *device, images);
+  const std::vector<std::string> names = class_names(data, weights);
+  check(names.empty() || int64_t(names.size()) == model->classes, Fault::input, "predict: ", model->name,
+        " tells ", model->classes, " classes apart, ", data.empty() ? "its data" : data, " has ",
+        names.size(), "; --data names the data set it was trained on");
   if (!logits_file.empty())
     write_npy(logits_file, {images.count, model->classes}, std::span<const float>(logits));
 
-  const std::vector<std::string> names = class_names(data, weights);
   Json predictions = Json::array();
   std::string lines;
   for (int64_t i = 0; i < images.count; ++i) {

@@ -518,6 +518,16 @@ TEST(Eval, PrecisionAsInTraining) {
       "computes in fp32 only");
 }
 
+TEST(Predict, KeepsWhatItReads) {
+  const TempFolder& work = trained();
+  const std::vector<float> pixels(32 * 32 * 3, 0.25f);
+  write_npy(work / "one.npy", {1, 32, 32, 3}, std::span(pixels));
+  const std::string before = content_of(work / "one.npy");
+  expect_contains(failure(2, {"predict", "--weights", "t", "one.npy", "--logits", "./one.npy"}, work),
+                  "name another file");
+  EXPECT_EQ(content_of(work / "one.npy"), before);
+}
+
 TEST(Predict, LogitsOfAnArrayAndPictures) {
   const TempFolder& work = trained();
   const std::vector<float> pixels(3 * 32 * 32 * 3, 0.25f);

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "datasets/npy.h"
 #include "distill/weights.h"
 #include "layers/state.h"
 #include "tests/expect_error.h"
@@ -157,6 +158,18 @@ TEST(Import, DoesNotReplaceWhatItReads) {
       failure(2, {"export", "good.pth", "--model", "resnet8", "--to", "onnx", "-o", "./good.pth"}, work),
       "name another file");
   EXPECT_EQ(testing::content_of(work / "good.pth"), content);
+}
+
+TEST(Import, PredictNamesNoClassesOfAnotherDataSet) {
+  const TempFolder work;
+  work.write("ten.pth", checkpoint_of(fresh_state("resnet8", 10), false));
+  const std::vector<float> pixels(32 * 32 * 3, 0.25f);
+  write_npy(work / "x.npy", {1, 32, 32, 3}, std::span(pixels));
+  const std::vector<std::string> words = {"predict", "--weights", "ten.pth", "--model", "resnet8", "x.npy"};
+  EXPECT_EQ(run(words, work).code, 0);
+  std::vector<std::string> named = words;
+  named.insert(named.end(), {"--data", "synthetic:train=1,test=1"});
+  expect_contains(failure(3, named, work), "10 classes apart, synthetic:train=1,test=1 has 24");
 }
 
 // ReLU makes 0 of NaN, so an evaluation would print an accuracy.
