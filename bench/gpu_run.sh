@@ -77,6 +77,7 @@ stage() {
   local name=$1 least=$2
   shift 2
   [ -e "$results/done/$name" ] || [ -e "$results/failed/$name" ] && return 0
+  [ "$least" -le $((limit - 20)) ] || least=$((limit - 20))  # what a call has at most
   if [ "$(left)" -lt "$least" ]; then
     echo "gpu_run: $name needs up to $least seconds, $(left) are left; call again" >&2
     exit 3

@@ -1,0 +1,88 @@
+// A device on the host: device code compiled as C++ runs here thread by thread, in an order that may be
+// chosen, so that what only a GPU would execute (indices, reductions, scratch, barriers) is tested without
+// one. A thread runs until it waits at a barrier; memory is ordered by nothing else, so a missing barrier
+// shows in some order of the threads. Shared and allocated memory begins as NaN. It proves nothing about
+// speed, nor about vendors' libraries.
+//
+// RETORT_EMULATED_ORDER: forward (the default), backward or mixed.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+namespace retort::emulation {
+
+struct Coordinates {
+  unsigned x, y, z;
+};
+struct Thread {
+  Coordinates index;
+  int lane, warp;
+};
+
+// Of the thread that runs.
+const Thread& thread();
+const Coordinates &block_index(), &block_extents(), &grid_extents();
+char* dynamic_shared();
+
+void wait_for_block();
+void wait_for_warp();
+// Leaves a value for the other lanes of the warp and takes that of one of them.
+uint64_t exchange(uint64_t value, int other_lane);
+
+struct Configuration {
+  dim3 grid, block;
+  size_t shared = 0;
+  cudaStream_t stream = nullptr;
+};
+
+// Runs the kernel, or records it where the stream is captured; what a GPU refuses is an error of the launch.
+void enqueue(const Configuration& configuration, std::function<void()> kernel);
+
+template <class Kernel, class... Arguments>
+void launch(const Configuration& configuration, Kernel kernel, Arguments... arguments) {
+  enqueue(configuration, [=] { kernel(arguments...); });
+}
+
+}  // namespace retort::emulation
+
+// What nvcc knows of itself.
+#undef __global__
+#undef __device__
+#undef __shared__
+#undef __forceinline__
+#undef __launch_bounds__
+#define __global__
+#define __device__
+#define __shared__ static thread_local  // one block runs at a time in a thread of the host
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define threadIdx (retort::emulation::thread().index)
+#define blockIdx (retort::emulation::block_index())
+#define blockDim (retort::emulation::block_extents())
+#define gridDim (retort::emulation::grid_extents())
+using std::max;
+using std::min;
+
+inline void __syncthreads() {
+  retort::emulation::wait_for_block();
+}
+inline void __syncwarp() {
+  retort::emulation::wait_for_warp();
+}
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int step) {
+  static_assert(sizeof(T) <= sizeof(uint64_t));
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  bits = retort::emulation::exchange(bits, retort::emulation::thread().lane ^ step);
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
