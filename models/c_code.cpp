@@ -44,7 +44,7 @@ static void conv(const float *x, int height, int width, int channels, const WEIG
         SCALED
         if (bias) sum += bias[k];
         if (add) sum += *add++;
-        *y++ = relu && !(sum > 0) ? 0 : sum;
+        *y++ = relu && sum < 0 ? 0 : sum;
       }
     }
   }
@@ -68,7 +68,7 @@ static void scale_shift(const float *x, int places, int channels, const float *s
     for (int c = 0; c < channels; ++c) {
       float value = *x++ * scale[c] + shift[c];
       if (add) value += *add++;
-      *y++ = relu && !(value > 0) ? 0 : value;
+      *y++ = relu && value < 0 ? 0 : value;
     }
   }
 }
@@ -127,7 +127,7 @@ static void global_average(const float *x, int places, int channels, float *y) {
 )"},
     {NodeKind::relu, R"(
 static void relu(const float *x, long count, float *y) {
-  for (long i = 0; i < count; ++i) y[i] = x[i] > 0 ? x[i] : 0;
+  for (long i = 0; i < count; ++i) y[i] = x[i] < 0 ? 0 : x[i];
 }
 )"},
     {NodeKind::add, R"(

@@ -81,6 +81,16 @@ TEST_P(Infer, GivesTheModelsLogits) {
   EXPECT_EQ(predict(file, example.images, image_count, 1, 8), one) << "room for more images than there are";
 }
 
+TEST_P(Infer, NanReachesTheLogits) {
+  Example example(GetParam());
+  if (GetParam().starts_with("vgg")) GTEST_SKIP() << "the largest of a window may be another";
+  const size_t image = example.images.size() / image_count;
+  example.images[image + image / 2] = NAN;
+  const std::vector<float> logits = predict(infer_file(example.graph, {}), example.images, image_count);
+  const size_t classes = logits.size() / image_count;
+  for (size_t i = 0; i < logits.size(); ++i) EXPECT_EQ(std::isnan(logits[i]), i / classes == 1) << i;
+}
+
 INSTANTIATE_TEST_SUITE_P(, Infer,
                          ::testing::Values("resnet8", "resnet8x4", "wrn_16_1", "wrn_16_2", "vgg8",
                                            "MobileNetV2", "ShuffleV1", "ShuffleV2"),

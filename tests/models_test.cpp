@@ -6,6 +6,7 @@
 #include "layers/module.h"
 #include "models/model.h"
 #include "tests/expect_error.h"
+#include "tests/reference.h"
 
 namespace retort::testing {
 namespace {
@@ -211,6 +212,31 @@ TEST(ModelRegistry, NamesTheNearestModel) {
     const std::string message = error_of(Fault::usage, [&, name = wrong] { make_model(name, *device, {}); });
     expect_contains(message, text("'", wrong, "'"));
     expect_contains(message, text("did you mean ", meant, "?"));
+  }
+}
+
+// A ReLU that makes 0 of NaN would let a broken network answer as if it were whole.
+TEST(Models, NanReachesTheLogits) {
+  for (const std::string& name : available_devices()) {
+    if (name == "cuda") continue;  // cuDNN's own ReLU does as it likes
+    const auto device = Device::open({.name = name, .threads = 2});
+    for (const char* network : {"resnet8", "wrn_16_1", "MobileNetV2"}) {
+      const auto model = make_model(network, *device, {.classes = 7});
+      initialize(*model, *device, 3);
+      const Array images = device->persistent({2, 32, 32, 3}, DType::f32);
+      std::vector<double> pixels;
+      for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(std::sin(0.37 * double(i)));
+      pixels[size_t(32 * 32 * 3 + 16 * 32 * 3 + 48)] = NAN;  // in the middle of the second
+      write_values(*device, images, pixels);
+      const std::vector<double> alone = read_values(*device, (*model)(Var(images), Pass{*device}));
+      Tape tape(*device);
+      const std::vector<double> together =
+          read_values(*device, (*model)(Var(images), Pass{*device, &tape, true}));
+      for (size_t i = 0; i < 14; ++i) {
+        EXPECT_EQ(std::isnan(alone[i]), i >= 7) << name << ' ' << network << ' ' << i;
+        EXPECT_TRUE(std::isnan(together[i])) << name << ' ' << network << ", batch norm of the batch, " << i;
+      }
+    }
   }
 }
 

@@ -91,7 +91,7 @@ void affine_as(const T* x, const T* add, int64_t rows, int64_t channels, const T
   for_columns<T, 3>(rows, channels, params, [=](int64_t i, int64_t j, const Lane64<T, 3>& lanes) {
     T value = lanes.v[0][j] * (x[i] - lanes.v[1][j]) + lanes.v[2][j];
     if constexpr (has_add) value += add[i];
-    if constexpr (has_relu) value = value > T(0) ? value : T(0);
+    if constexpr (has_relu) value = value < T(0) ? T(0) : value;
     y[i] = value;
   });
 }

@@ -32,7 +32,7 @@ template <class T>
 RETORT_HD void finish(const Correlation<T>& p, Vector<T> sum, Vector<T> bias, int64_t at, int64_t channel) {
   sum += bias;
   if (p.add) sum += load(p.add + at + channel);
-  if (p.relu) sum = sum > T(0) ? sum : Vector<T>{};
+  if (p.relu) sum = sum < T(0) ? Vector<T>{} : sum;
   store(p.y.data + at + channel, sum);
 }
 
@@ -44,7 +44,7 @@ __attribute__((noinline)) void finish_tail(const Correlation<T>& p, const T* sum
   for (int64_t k = 0; k < count; ++k) {
     T sum = sums[k] + (p.bias ? p.bias[channel + k] : T(0));
     if (p.add) sum += p.add[at + channel + k];
-    p.y.data[at + channel + k] = p.relu && !(sum > T(0)) ? T(0) : sum;
+    p.y.data[at + channel + k] = p.relu && sum < T(0) ? T(0) : sum;
   }
 }
 

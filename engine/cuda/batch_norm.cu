@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(threads_per_block)
 #pragma unroll
     for (int j = 0; j < n; ++j) {
       const float result = g[j] * s[j] * (value[j] - m[j]) + b[j] + residual[j];
-      value[j] = relu && !(result > 0.0f) ? 0.0f : result;
+      value[j] = relu && result < 0.0f ? 0.0f : result;
     }
     store_pack(y + i * n, value);
   }

@@ -34,7 +34,7 @@ cudaError_t forward_of(cudaStream_t stream, ConvShape s, const void* x, const vo
       }
     }
     if (residual) total += to_float(residual[at]);
-    out[at] = from_float<X>(relu && !(total > 0.0f) ? 0.0f : total);
+    out[at] = from_float<X>(relu && total < 0.0f ? 0.0f : total);
   });
 }
 

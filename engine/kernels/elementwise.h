@@ -21,7 +21,7 @@ struct UnaryFormula {
   // y = f(x)
   template <class T>
   RETORT_HD T value(T x) const {
-    if constexpr (kind == Unary::relu) return x > T(0) ? x : T(0);
+    if constexpr (kind == Unary::relu) return x < T(0) ? T(0) : x;  // NaN stays NaN, in every ReLU here
     if constexpr (kind == Unary::exp) return exponential(x);
     if constexpr (kind == Unary::log) return logarithm(x);
     if constexpr (kind == Unary::sqrt) return square_root(x);
