@@ -1,7 +1,8 @@
 // Times one training or distillation step, an evaluation pass, or a loss on a fixed random batch, or the
 // loader:
 //   retort_bench_step --model resnet20 [--teacher resnet56 --method pcd [--table]] [--eval] --batch 64
-//                     --threads 2 --device onednn --precision fp32 --seconds 5 [--eager] [--floor] [--json]
+//                     --threads 2 --device onednn --precision fp32 --seconds 5 [--eager] [--whole] [--floor]
+//                     [--json]
 //   retort_bench_step --loss --method pcd --batch 64 --classes 100 --threads 1
 //   retort_bench_step --data --workers 2 --batch 64
 // Prints the median, the quartiles, images/s and GFLOP/s. --floor measures what the machine can do at most (a
@@ -72,7 +73,7 @@ int run(int argc, char** argv) {
   std::map<std::string, std::string> v = {
       {"model", "resnet20"}, {"teacher", ""},  {"method", "ce"},   {"batch", "64"},  {"threads", "0"},
       {"device", "auto"},    {"seconds", "5"}, {"classes", "100"}, {"workers", "2"}, {"precision", "fp32"}};
-  const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor", "eager"};
+  const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor", "eager", "whole"};
   std::set<std::string> on;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
@@ -104,6 +105,7 @@ int run(int argc, char** argv) {
                        .eager = on.count("eager") > 0,
                        .eval = on.count("eval") > 0,
                        .loss = on.count("loss") > 0,
+                       .whole = on.count("whole") > 0,
                        .table = on.count("table") > 0});
     times = times_of(seconds, [&] { runner.run(); });
     const Peak peak = on.count("floor") ? measure_peak(threads) : Peak{};

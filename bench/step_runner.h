@@ -9,7 +9,7 @@
 #include "distill/table_teacher.h"
 #include "engine/cpu/peak.h"
 #include "engine/step_graph.h"
-#include "models/model.h"
+#include "models/sliced_forward.h"
 
 namespace retort {
 
@@ -24,6 +24,7 @@ struct StepOptions {
   bool eager = false;  // not captured, where the device could
   bool eval = false;   // only the forward pass, batch norms folded
   bool loss = false;   // only the method's distillation terms and their gradient, on random logits
+  bool whole = false;  // evaluation never in slices of the batch
   bool table = false;  // the teacher's logits come from a table on disk, which has them
 };
 
@@ -55,6 +56,7 @@ class StepRunner {
   Profile profile_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<Model> student_, teacher_;
+  std::unique_ptr<SlicedForward> evaluate_;
   std::unique_ptr<Distiller> distiller_;
   std::unique_ptr<Sgd> optimizer_;
   std::unique_ptr<StepGraph> graph_;

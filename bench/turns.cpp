@@ -1,6 +1,6 @@
 // Variants of a step in turns, in one process: the same networks on several devices, or with several batches.
 //   retort_bench_turns --models resnet20,MobileNetV2 --devices onednn,portable --threads 1 --seconds 3
-//   retort_bench_turns --models resnet20 --batches 64,4,8,16,32,128 --eval
+//   retort_bench_turns --models resnet20 --batches 64,4,8,16,32,128 --eval --whole
 // Each variant runs for the same time in every round, forwards in one round and backwards in the next, so
 // that a machine that slows down slows all. Prints medians over all steps and the ratio of images/s to the
 // first variant's. --kernels: the first two variants kernel by kernel and shape by shape, where the second
@@ -118,7 +118,7 @@ int run(int argc, char** argv) {
   std::map<std::string, std::string> v = {{"models", "resnet20"}, {"devices", "auto"}, {"batches", "64"},
                                           {"threads", "1"},       {"seconds", "3"},    {"rounds", "5"},
                                           {"shapes", "12"}};
-  const std::set<std::string> switches = {"eval", "kernels", "cpu-time"};
+  const std::set<std::string> switches = {"eval", "kernels", "cpu-time", "whole"};
   std::set<std::string> on;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
@@ -139,6 +139,7 @@ int run(int argc, char** argv) {
         options.threads = std::stoi(v["threads"]);
         options.batch = std::stoll(batch);
         options.eval = on.count("eval") > 0;
+        options.whole = on.count("whole") > 0;
         variants.push_back({device, options.batch, std::make_unique<StepRunner>(options), {}});
       }
     }

@@ -96,6 +96,7 @@ int run_eval(const Arguments& arguments) {
   const auto model = load_model(weights, architecture, *device);
   EvaluateOptions evaluate_options;
   evaluate_options.batch = batch;
+  evaluate_options.threads = device_options.threads;
   evaluate_options.per_class = per_class;
   Evaluator evaluator(*model, *device, data.test, evaluate_options);
   Progress progress;

@@ -22,7 +22,8 @@ Evaluator::Evaluator(Model& model, Device& device, const ImageSet& images, Evalu
       loader_(loader_of(images, options_, device)),
       batch_(device, images, options_.batch),
       totals_(device),
-      graph_(device) {
+      graph_(device),
+      forward_(model, device, images_per_slice(model, device, options_.threads)) {
   check(images.classes <= model.classes, Fault::input, "evaluate: the images have ", images.classes,
         " classes, ", model.name, " tells ", model.classes, " apart");
   check(images.height == model.side && images.width == model.side, Fault::input, "evaluate: the images are ",
@@ -44,7 +45,7 @@ Evaluation Evaluator::run(const std::function<void(int64_t done, int64_t total)>
     graph_.run(batch.size(), [&] {
       const Pass pass{device_};
       batch_.render(batch);
-      const Var logits = model_(Var(batch.images), pass);
+      const Var logits = forward_(Var(batch.images));
       totals_.add(cross_entropy(pass, logits, batch.labels), {}, logits, batch.labels, pass);
       if (options_.per_class) device_.backend().copy(logits, kept);
     });

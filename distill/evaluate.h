@@ -7,7 +7,7 @@
 #include "distill/device_batch.h"
 #include "distill/metric_totals.h"
 #include "engine/step_graph.h"
-#include "models/model.h"
+#include "models/sliced_forward.h"
 
 namespace retort {
 
@@ -24,8 +24,9 @@ struct Evaluation {
 struct EvaluateOptions {
   int64_t batch = 200;
   int workers = 1;
+  int threads = 0;  // of the device, see images_per_slice()
   bool per_class = false;
-  std::vector<int32_t> samples;  // empty: all images
+  std::vector<int32_t> samples = {};  // empty: all images
 };
 
 // Kept between evaluations of one model: its loader, memory and captured steps are set up once.
@@ -47,6 +48,7 @@ class Evaluator {
   DeviceBatch batch_;
   MetricTotals totals_;
   StepGraph graph_;
+  SlicedForward forward_;
   Array logits_;  // of one batch, for the per-class counts
 };
 

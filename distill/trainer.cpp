@@ -150,10 +150,12 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
   if (teacher_) choose_teacher_source();
   totals_ = std::make_unique<MetricTotals>(*device_);
   graph_ = std::make_unique<StepGraph>(*device_);
-  test_ = std::make_unique<Evaluator>(*student_, *device_, data.test, EvaluateOptions{});
+  test_ = std::make_unique<Evaluator>(*student_, *device_, data.test,
+                                      EvaluateOptions{.threads = settings.threads});
   if (settings.data.validation > 0) {
-    validation_ = std::make_unique<Evaluator>(*student_, *device_, data.train,
-                                              EvaluateOptions{.samples = split_.validation});
+    validation_ = std::make_unique<Evaluator>(
+        *student_, *device_, data.train,
+        EvaluateOptions{.threads = settings.threads, .samples = split_.validation});
   }
 }
 
@@ -180,7 +182,7 @@ void Trainer::prepare_teacher() {
         teacher_->classes, " classes apart, the data has ", data_.train.classes);
   freeze(*teacher_);
   // Its accuracy before hours are spent; a teacher near chance is most likely the wrong file.
-  Evaluator evaluator(*teacher_, *device_, data_.test, {});
+  Evaluator evaluator(*teacher_, *device_, data_.test, {.threads = settings_.threads});
   const Evaluation e = evaluator.run(
       [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
   tell(text("teacher ", teacher_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",

@@ -78,7 +78,9 @@ void ConvBn::visit(Visitor& visitor) {
 
 Var ConvBn::operator()(const Var& x, const Pass& pass, bool relu, const Var& add) {
   if (!folded_weight_ || pass.tape || pass.training) return bn(conv(x, pass), pass, relu, add);
-  return conv2d_fused(pass, x, Var(folded_weight_), Var(folded_bias_), add, relu, conv.spec());
+  Var y = conv2d_fused(pass, x, Var(folded_weight_), Var(folded_bias_), add, relu, conv.spec());
+  conv.observe(pass, y.shape());
+  return y;
 }
 
 void ConvBn::fold(Device& device) {
