@@ -137,7 +137,9 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                             SgdOptions{settings.optimizer.lr, settings.optimizer.momentum,
                                        settings.optimizer.weight_decay, precision == Precision::fp16});
 
-  const LoaderOptions loading{.batch = settings.batch,
+  // Room for as many images as a batch can have.
+  const int64_t largest_batch = std::min(settings.batch, int64_t(split_.train.size()));
+  const LoaderOptions loading{.batch = largest_batch,
                               .seed = settings.seed,
                               .shuffle = settings.data.shuffle,
                               .augment = augment_named(settings.data.augment),
@@ -146,7 +148,7 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                               .pixels = !DeviceBatch::renders(*device_),
                               .strong = views_read(settings.method) == 2};
   loader_ = std::make_unique<Loader>(data.train, split_.train, loading);
-  batch_ = std::make_unique<DeviceBatch>(*device_, data.train, settings.batch, loading.strong);
+  batch_ = std::make_unique<DeviceBatch>(*device_, data.train, largest_batch, loading.strong);
   if (teacher_) choose_teacher_source();
   totals_ = std::make_unique<MetricTotals>(*device_);
   graph_ = std::make_unique<StepGraph>(*device_);
