@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_main.h"
 #include "bench/step_runner.h"
 
 namespace retort {
@@ -166,13 +167,5 @@ int run(int argc, char** argv) {
 }  // namespace retort
 
 int main(int argc, char** argv) {
-  try {
-    return retort::run(argc, argv);
-  } catch (const retort::Error& e) {
-    std::fprintf(stderr, "retort_bench_turns: %s\n", e.what());
-    return int(e.fault());
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "retort_bench_turns: %s\n", e.what());
-    return 2;
-  }
+  return retort::bench_main("retort_bench_turns", retort::run, argc, argv);
 }

@@ -61,7 +61,7 @@ PreparedImages prepare_array(const std::string& file, int64_t side) {
     const auto values = array.values<T>();
     prepared.pixels.assign(values.begin(), values.end());
   });
-  // ReLU would turn NaN into 0, and the answer look like one.
+  // Behind the largest of a window NaN may be lost, and the answer look like one.
   for (size_t i = 0; i < prepared.pixels.size(); ++i) {
     check(std::isfinite(prepared.pixels[i]), Fault::input, file, ": element ", i, " (image ",
           int64_t(i) / (side * side * 3), ") is ", prepared.pixels[i], ", expected a finite number");

@@ -110,44 +110,8 @@ Given by_name(const std::vector<HostTensor>& tensors) {
   return given;
 }
 
-// ReLU turns NaN into 0, so that a network with one inside still gives answers that look like some.
-void check_finite(Device& device, const Entry& e, const std::string& source) {
-  with_real_type(e.tensor.type, "load", [&]<class T>() {
-    std::vector<T> values(size_t(e.tensor.size()));
-    device.backend().download(values.data(), e.tensor);
-    for (T v : values)
-      check(std::isfinite(v), Fault::input, source, ": tensor ", e.name, " holds ", v,
-            ", expected finite numbers that ", e.tensor.type, " can hold");
-  });
-}
-
-void set_tensors(const std::vector<Entry>& entries, const Given& given, Device& device,
-                 const std::string& source) {
-  for (const Entry& e : entries) {
-    const auto found = given.find(e.name);
-    if (found == given.end() || found->second->shape != file_shape(e.tensor.shape)) continue;
-    const DType type = found->second->type;
-    check(type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16, Fault::input,
-          source, ": tensor ", e.name, " is ", type, ", expected f32, f64, f16 or bf16");
-    from_file(device, *found->second, e.tensor);
-    check_finite(device, e, source);
-  }
-}
-
-}  // namespace
-
-HostTensor to_file(Device& device, const std::string& name, const Tensor& tensor) {
-  HostTensor file{name, tensor.type, file_shape(tensor.shape), std::vector<std::byte>(tensor.bytes())};
-  with_real_type(tensor.type, "to_file", [&]<class T>() {
-    std::vector<T> values(size_t(tensor.size()));
-    device.backend().download(values.data(), tensor);
-    T* out = reinterpret_cast<T*>(file.data.data());
-    for_elements(tensor.shape, [&](int64_t memory, int64_t at) { out[at] = values[size_t(memory)]; });
-  });
-  return file;
-}
-
-void from_file(Device& device, const HostTensor& file, const Tensor& tensor) {
+// The file's numbers in the order of `tensor` in memory.
+std::vector<double> values_of(const HostTensor& file, const Tensor& tensor) {
   std::vector<double> values(size_t(tensor.size()));
   const auto read = [&]<class T>(double (*widen)(T)) {
     const T* in = reinterpret_cast<const T*>(file.data.data());
@@ -167,7 +131,48 @@ void from_file(Device& device, const HostTensor& file, const Tensor& tensor) {
     default:
       read.operator()<float>([](float v) { return double(v); });
   }
-  write_values(device, tensor, values);
+  return values;
+}
+
+// A network with NaN inside may still give answers that look like some, behind a largest value of a window
+// say.
+void check_finite(const std::vector<double>& values, const Entry& e, const std::string& source) {
+  with_real_type(e.tensor.type, "load", [&]<class T>() {
+    for (double value : values)
+      check(std::isfinite(T(value)), Fault::input, source, ": tensor ", e.name, " holds ", T(value),
+            ", expected finite numbers that ", e.tensor.type, " can hold");
+  });
+}
+
+void set_tensors(const std::vector<Entry>& entries, const Given& given, Device& device,
+                 const std::string& source) {
+  for (const Entry& e : entries) {
+    const auto found = given.find(e.name);
+    if (found == given.end() || found->second->shape != file_shape(e.tensor.shape)) continue;
+    const DType type = found->second->type;
+    check(type == DType::f32 || type == DType::f64 || type == DType::f16 || type == DType::bf16, Fault::input,
+          source, ": tensor ", e.name, " is ", type, ", expected f32, f64, f16 or bf16");
+    const std::vector<double> values = values_of(*found->second, e.tensor);
+    check_finite(values, e, source);
+    write_values(device, e.tensor, values);
+  }
+}
+
+}  // namespace
+
+HostTensor to_file(Device& device, const std::string& name, const Tensor& tensor) {
+  HostTensor file{name, tensor.type, file_shape(tensor.shape), std::vector<std::byte>(tensor.bytes())};
+  with_real_type(tensor.type, "to_file", [&]<class T>() {
+    std::vector<T> values(size_t(tensor.size()));
+    device.backend().download(values.data(), tensor);
+    T* out = reinterpret_cast<T*>(file.data.data());
+    for_elements(tensor.shape, [&](int64_t memory, int64_t at) { out[at] = values[size_t(memory)]; });
+  });
+  return file;
+}
+
+void from_file(Device& device, const HostTensor& file, const Tensor& tensor) {
+  write_values(device, tensor, values_of(file, tensor));
 }
 
 std::vector<HostTensor> state_of(Module& module, Device& device) {

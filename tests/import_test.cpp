@@ -172,7 +172,7 @@ TEST(Import, PredictNamesNoClassesOfAnotherDataSet) {
   expect_contains(failure(3, named, work), "10 classes apart, synthetic:train=1,test=1 has 24");
 }
 
-// ReLU makes 0 of NaN, so an evaluation would print an accuracy.
+// An evaluation would print an accuracy.
 TEST(Import, WeightsThatAreNotFiniteAreRefusedByAllThatReadThem) {
   const TempFolder work;
   std::vector<HostTensor> state = fresh_state("resnet8", 24);

@@ -11,7 +11,7 @@
 namespace retort {
 namespace {
 
-// ReLU makes 0 of NaN: the logits alone would not tell.
+// The logits alone may not tell: the largest of a window passes NaN over.
 TEST(PrepareArray, RefusesNumbersThatAreNotFinite) {
   testing::TempFolder work;
   std::vector<float> pixels(2 * 4 * 4 * 3, 0.5f);
