@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

@@ -195,9 +195,9 @@ student_steps() {
 pytorch() {
   local where=cuda compiled=--compile
   [ "$device" = cuda ] || { where=cpu compiled=; }  # where compiling takes minutes
-  python3 bench/pytorch_step.py --model "${1%:*}" --teacher "${1#*:}" --method "$2" --device $where \
+  python3 bench/rivals/pytorch_step.py --model "${1%:*}" --teacher "${1#*:}" --method "$2" --device $where \
     --seconds "$seconds" --as-mdistiller || return 1
-  python3 bench/pytorch_step.py --model "${1%:*}" --teacher "${1#*:}" --method "$2" --device $where \
+  python3 bench/rivals/pytorch_step.py --model "${1%:*}" --teacher "${1#*:}" --method "$2" --device $where \
     --seconds "$seconds" --bf16 $compiled
 }
 

@@ -1,10 +1,10 @@
 // Every distillation method's terms and their gradient on one thread, and PCD's fused kernel alone.
 #include <benchmark/benchmark.h>
 
-#include "distill/methods.h"
-#include "distill/pcd.h"
+#include "distill/methods/pcd.h"
+#include "distill/methods/registry.h"
 #include "layers/module.h"
-#include "tests/closed_formula.h"
+#include "tests/support/closed_formula.h"
 
 namespace retort {
 namespace {

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "distill/methods.h"
-#include "distill/table_teacher.h"
+#include "distill/methods/registry.h"
+#include "distill/teacher/stored_teacher.h"
 #include "engine/cpu/peak.h"
 #include "engine/step_graph.h"
 #include "models/sliced_forward.h"

@@ -2,7 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/step_runner.h"
-#include "tests/op_cases.h"
+#include "tests/engine/op_cases.h"
 
 namespace retort {
 namespace {

@@ -4,8 +4,8 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
-#include "distill/study_run.h"
-#include "engine/check.h"
+#include "distill/study/study_run.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

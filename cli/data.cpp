@@ -4,9 +4,9 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/fetch.h"
-#include "distill/mdistiller_config.h"
-#include "engine/check.h"
-#include "engine/nearest.h"
+#include "distill/mdistiller/config.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
 
 namespace retort {
 

@@ -5,13 +5,13 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/open.h"
-#include "distill/evaluate.h"
-#include "distill/progress.h"
-#include "distill/run_folder.h"
-#include "distill/setting_keys.h"
-#include "distill/text_format.h"
-#include "distill/text_table.h"
-#include "distill/weights.h"
+#include "distill/evaluate/evaluate.h"
+#include "distill/run/named_weights.h"
+#include "distill/run/progress.h"
+#include "distill/run/run_folder.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/text_format.h"
+#include "distill/text/text_table.h"
 
 namespace retort {
 

@@ -7,9 +7,10 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
-#include "datasets/file.h"
-#include "distill/import_weights.h"
-#include "engine/check.h"
+#include "distill/run/named_weights.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "models/export/import_weights.h"
 
 namespace retort {
 
@@ -80,7 +81,7 @@ int run_import(const Arguments& arguments) {
   }
   check_not_read("--out", out, files[0]);
 
-  const Imported result = import_weights(files[0], out, importing);
+  const Imported result = import_weights(weights_path(files[0]).string(), out, importing);
   for (const std::string& note : result.notes) print_error("note: " + note);
   print_list("names that the file lacks, set as at the start of training", result.fit.missing);
   print_list("names of the file that the network lacks, left out", result.fit.unexpected);

@@ -4,10 +4,10 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "datasets/file.h"
-#include "distill/profile_report.h"
-#include "distill/text_table.h"
-#include "distill/weights.h"
+#include "distill/run/named_weights.h"
+#include "distill/run/profile_report.h"
+#include "distill/text/text_table.h"
+#include "engine/base/file.h"
 #include "models/model_summary.h"
 
 namespace retort {

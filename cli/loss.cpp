@@ -6,9 +6,9 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
-#include "datasets/npy.h"
-#include "distill/loss_probe.h"
-#include "distill/methods.h"
+#include "datasets/formats/npy.h"
+#include "distill/methods/loss_probe.h"
+#include "distill/methods/registry.h"
 #include "engine/device.h"
 #include "engine/types.h"
 

@@ -6,11 +6,11 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "engine/check.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
 #include "engine/device.h"
 #include "engine/infer/format.h"
 #include "engine/isa.h"
-#include "engine/nearest.h"
 
 namespace retort {
 

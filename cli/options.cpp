@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include "cli/output.h"
-#include "engine/check.h"
-#include "engine/nearest.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
 
 namespace retort {
 

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "engine/check.h"
-#include "layers/atomic_file.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

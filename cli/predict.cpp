@@ -1,4 +1,4 @@
-#include "distill/predict.h"
+#include "distill/evaluate/predict.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -7,9 +7,10 @@
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "datasets/npy.h"
+#include "datasets/formats/npy.h"
 #include "datasets/open.h"
-#include "distill/text_format.h"
+#include "distill/run/named_weights.h"
+#include "distill/text/text_format.h"
 
 namespace retort {
 

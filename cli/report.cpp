@@ -3,7 +3,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "cli/output.h"
-#include "distill/methods.h"
-#include "distill/setting_keys.h"
-#include "engine/check.h"
+#include "distill/methods/registry.h"
+#include "distill/settings/setting_keys.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

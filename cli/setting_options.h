@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/options.h"
-#include "distill/settings.h"
+#include "distill/settings/settings.h"
 
 namespace retort {
 

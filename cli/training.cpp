@@ -5,11 +5,11 @@
 
 #include "cli/output.h"
 #include "cli/setting_options.h"
-#include "distill/runs.h"
-#include "distill/statistics.h"
-#include "distill/text_format.h"
-#include "distill/text_table.h"
-#include "engine/check.h"
+#include "distill/study/runs.h"
+#include "distill/text/statistics.h"
+#include "distill/text/text_format.h"
+#include "distill/text/text_table.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

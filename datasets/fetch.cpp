@@ -10,9 +10,9 @@
 #include <iostream>
 #include <thread>
 
-#include "datasets/file.h"
-#include "datasets/process.h"
-#include "engine/check.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/process.h"
 
 namespace retort {
 namespace fs = std::filesystem;

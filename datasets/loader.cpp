@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "datasets/strong_view.h"
-#include "engine/check.h"
+#include "datasets/augment/strong_view.h"
+#include "engine/base/check.h"
 
 namespace retort {
 namespace {

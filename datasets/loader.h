@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "datasets/augment.h"
+#include "datasets/augment/augment.h"
 #include "datasets/image_set.h"
 #include "datasets/prefetch.h"
 

@@ -1,8 +1,8 @@
 #include "datasets/open.h"
 
-#include "datasets/cifar.h"
-#include "datasets/synthetic.h"
-#include "engine/check.h"
+#include "datasets/readers/cifar.h"
+#include "datasets/readers/synthetic.h"
+#include "engine/base/check.h"
 
 namespace retort {
 namespace {

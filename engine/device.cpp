@@ -2,8 +2,8 @@
 
 #include <cstdlib>
 
-#include "engine/cache_folder.h"
-#include "engine/cpu/onednn.h"
+#include "engine/base/cache_folder.h"
+#include "engine/cpu/onednn/onednn.h"
 #include "engine/cpu/portable.h"
 #include "engine/cuda/cuda.h"
 

@@ -1,6 +1,6 @@
 #include "engine/precision.h"
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

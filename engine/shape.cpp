@@ -2,7 +2,7 @@
 
 #include <ostream>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

@@ -2,7 +2,7 @@
 // are N,H,W,C, convolution weights K,R,S,C, everything else row-major.
 #pragma once
 #include "engine/arena.h"
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/shape.h"
 
 namespace retort {

@@ -1,6 +1,6 @@
 // From a run-time element type to a compile-time one.
 #pragma once
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/half.h"
 #include "engine/shape.h"
 

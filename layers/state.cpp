@@ -6,8 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "engine/base/nearest.h"
 #include "engine/half.h"
-#include "engine/nearest.h"
 #include "engine/types.h"
 
 namespace retort {

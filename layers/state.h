@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "layers/formats/safetensors.h"
 #include "layers/module.h"
-#include "layers/safetensors.h"
 
 namespace retort {
 

@@ -1,13 +1,13 @@
 #include <functional>
 
-#include "engine/nearest.h"
-#include "models/mobilenet_v2.h"
+#include "engine/base/nearest.h"
 #include "models/model.h"
-#include "models/resnet.h"
-#include "models/shufflenet_v1.h"
-#include "models/shufflenet_v2.h"
-#include "models/vgg.h"
-#include "models/wrn.h"
+#include "models/zoo/mobilenet_v2.h"
+#include "models/zoo/resnet.h"
+#include "models/zoo/shufflenet_v1.h"
+#include "models/zoo/shufflenet_v2.h"
+#include "models/zoo/vgg.h"
+#include "models/zoo/wrn.h"
 
 namespace retort {
 

@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "distill/report/html.h"
-#include "distill/text_format.h"
-#include "engine/check.h"
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

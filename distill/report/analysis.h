@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "distill/report/data.h"
-#include "distill/statistics.h"
+#include "distill/text/statistics.h"
 
 namespace retort {
 

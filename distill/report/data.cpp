@@ -4,12 +4,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "distill/methods.h"
-#include "distill/run_folder.h"
-#include "distill/setting_keys.h"
-#include "distill/weights.h"
-#include "engine/check.h"
-#include "layers/atomic_file.h"
+#include "distill/methods/registry.h"
+#include "distill/run/named_weights.h"
+#include "distill/run/run_folder.h"
+#include "distill/settings/setting_keys.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

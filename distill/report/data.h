@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "distill/metrics_csv.h"
-#include "distill/run_record.h"
-#include "distill/settings.h"
+#include "distill/run/metrics_csv.h"
+#include "distill/run/run_record.h"
+#include "distill/settings/settings.h"
 
 namespace retort {
 

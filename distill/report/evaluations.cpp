@@ -6,14 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "datasets/device_batch.h"
 #include "datasets/loader.h"
 #include "datasets/open.h"
-#include "distill/device_batch.h"
 #include "distill/report/pcd_steps.h"
-#include "distill/weights.h"
-#include "engine/check.h"
+#include "distill/run/named_weights.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
 #include "engine/step_graph.h"
-#include "layers/atomic_file.h"
 
 namespace retort {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "distill/progress.h"
 #include "distill/report/data.h"
+#include "distill/run/progress.h"
 
 namespace retort {
 

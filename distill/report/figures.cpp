@@ -6,11 +6,11 @@
 #include <map>
 #include <sstream>
 
-#include "distill/markup.h"
 #include "distill/report/html.h"
-#include "distill/svg_plot.h"
-#include "distill/text_format.h"
-#include "engine/check.h"
+#include "distill/text/markup.h"
+#include "distill/text/svg_plot.h"
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

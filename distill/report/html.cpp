@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "distill/text_format.h"
+#include "distill/text/text_format.h"
 
 namespace retort {
 

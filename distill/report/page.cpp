@@ -5,14 +5,14 @@
 #include <cmath>
 #include <set>
 
-#include "distill/markup.h"
 #include "distill/report/embedded.h"
 #include "distill/report/figures.h"
 #include "distill/report/html.h"
 #include "distill/report/published.h"
-#include "distill/setting_keys.h"
-#include "distill/text_format.h"
-#include "engine/check.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/markup.h"
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

@@ -3,12 +3,12 @@
 #include <cmath>
 #include <numeric>
 
-#include "distill/markup.h"
 #include "distill/report/figures.h"
 #include "distill/report/html.h"
 #include "distill/report/page.h"
-#include "distill/text_format.h"
-#include "engine/check.h"
+#include "distill/text/markup.h"
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

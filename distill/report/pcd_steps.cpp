@@ -5,8 +5,8 @@
 #include <numeric>
 #include <span>
 
-#include "distill/statistics.h"
-#include "engine/check.h"
+#include "distill/text/statistics.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

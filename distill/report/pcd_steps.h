@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "distill/method_settings.h"
+#include "distill/methods/method_settings.h"
 
 namespace retort {
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <sstream>
 
-#include "distill/metrics_csv.h"
 #include "distill/report/embedded.h"
-#include "engine/check.h"
+#include "distill/run/metrics_csv.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

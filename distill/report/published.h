@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "distill/settings.h"
+#include "distill/settings/settings.h"
 
 namespace retort {
 

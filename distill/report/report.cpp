@@ -1,7 +1,7 @@
 #include "distill/report/report.h"
 
-#include "engine/check.h"
-#include "layers/atomic_file.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

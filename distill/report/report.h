@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "distill/progress.h"
 #include "distill/report/data.h"
 #include "distill/report/evaluations.h"
+#include "distill/run/progress.h"
 
 namespace retort {
 

@@ -2,13 +2,13 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "distill/metrics_csv.h"
 #include "distill/report/html.h"
 #include "distill/report/page.h"
 #include "distill/report/published.h"
-#include "distill/text_format.h"
-#include "distill/text_table.h"
-#include "engine/check.h"
+#include "distill/run/metrics_csv.h"
+#include "distill/text/text_format.h"
+#include "distill/text/text_table.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

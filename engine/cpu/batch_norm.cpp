@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/cpu/batch_norm_kernels.h"
-#include "engine/cpu/channel_kernels.h"
+#include "engine/cpu/conv/channel_kernels.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
 

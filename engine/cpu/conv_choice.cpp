@@ -3,9 +3,9 @@
 #include <chrono>
 #include <fstream>
 
+#include "engine/cpu/conv/winograd.h"
 #include "engine/cpu/conv_tuning.h"
 #include "engine/cpu/portable.h"
-#include "engine/cpu/winograd.h"
 
 namespace retort {
 

@@ -5,8 +5,8 @@
 #include <iterator>
 #include <sstream>
 
-#include "engine/cache_folder.h"
-#include "engine/check.h"
+#include "engine/base/cache_folder.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

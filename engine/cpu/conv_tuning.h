@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/cpu/conv_problem.h"
+#include "engine/cpu/conv/conv_problem.h"
 
 namespace retort {
 

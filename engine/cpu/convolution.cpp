@@ -1,6 +1,6 @@
 #include <type_traits>
 
-#include "engine/cpu/forward_conv.h"
+#include "engine/cpu/conv/forward_conv.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
 

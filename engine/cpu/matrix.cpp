@@ -1,4 +1,4 @@
-#include "engine/cpu/conv_runner.h"
+#include "engine/cpu/conv/conv_runner.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
 

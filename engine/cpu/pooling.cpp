@@ -1,7 +1,7 @@
 // Portable: pooling. One task per image; the inner loops run over channels.
 #include <algorithm>
 
-#include "engine/cpu/channel_kernels.h"
+#include "engine/cpu/conv/channel_kernels.h"
 #include "engine/cpu/portable.h"
 #include "engine/types.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/backend.h"
-#include "engine/cpu/conv_problem.h"
+#include "engine/cpu/conv/conv_problem.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cpu/workers.h"
 

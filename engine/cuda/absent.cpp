@@ -1,5 +1,5 @@
 // Stands for the CUDA backend where it is not built.
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/cuda/cuda.h"
 
 namespace retort {

@@ -4,7 +4,7 @@
 
 #include <climits>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/cuda/dynamic_library.h"
 
 namespace retort {

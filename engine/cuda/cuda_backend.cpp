@@ -1,7 +1,7 @@
 // The backend as a whole: what it needs, what it is made of.
 #include "engine/cuda/cuda_backend.h"
 
-#include "engine/cuda/cudnn_library.h"
+#include "engine/cuda/cudnn/library.h"
 #include "engine/kernels/lanes.h"
 
 namespace retort {

@@ -11,7 +11,7 @@
 
 #include "engine/cuda/cublas.h"
 #include "engine/cuda/cuda.h"
-#include "engine/cuda/cudnn_graphs.h"
+#include "engine/cuda/cudnn/graphs.h"
 #include "engine/cuda/handles.h"
 #include "engine/cuda/kernels.h"
 #include "engine/cuda/staging_ring.h"

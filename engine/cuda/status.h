@@ -2,7 +2,7 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 
 namespace retort {
 

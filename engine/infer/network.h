@@ -1,7 +1,7 @@
 // A loaded network: its file turned into steps over one block of memory.
 #pragma once
-#include "engine/cpu/channel_kernels.h"
-#include "engine/cpu/forward_conv.h"
+#include "engine/cpu/conv/channel_kernels.h"
+#include "engine/cpu/conv/forward_conv.h"
 #include "engine/infer/format.h"
 #include "engine/infer/retort.h"
 #include "engine/infer/threads.h"

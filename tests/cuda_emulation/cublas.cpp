@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/check.h"
+#include "engine/base/check.h"
 #include "engine/cuda/dynamic_library.h"
 #include "tests/cuda_emulation/stream.h"
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <map>
 
-#include "engine/check.h"
-#include "engine/cuda/cudnn_tuning.h"
+#include "engine/base/check.h"
+#include "engine/cuda/cudnn/tuning.h"
 #include "engine/types.h"
 #include "tests/cuda_emulation/stream.h"
 

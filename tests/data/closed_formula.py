@@ -8,7 +8,7 @@ constant, all modulo 2^64 (both below). With 22 bits and scales that are powers 
 f32, so a f32 program and the f64 reference start from the same inputs. i is the flat row-major index of the
 element.
 
-tests/closed_formula.h is the same in C++.
+tests/support/closed_formula.h is the same in C++.
 """
 
 import json

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "distill/distiller.h"
+#include "distill/methods/distiller.h"
 #include "models/model.h"
 
 using namespace retort;

@@ -1,8 +1,8 @@
 // Trains a small perceptron on the images that retort draws itself, with nothing but the library.
 #include <cstdio>
 
+#include "datasets/device_batch.h"
 #include "datasets/open.h"
-#include "distill/device_batch.h"
 #include "layers/layers.h"
 
 using namespace retort;

@@ -1,0 +1,35 @@
+// Batches rendered on the device from the data set's bytes: what the loader does on the host, by the same
+// function.
+#pragma once
+#include "datasets/augment/augment.h"
+#include "engine/kernels/lanes.h"
+
+namespace retort {
+
+// Row image * height + y: line y of the chosen view of image indices[image].
+struct RenderRow {
+  static constexpr const char* name = "render";
+  const uint8_t* set;      // all images, H,W,C bytes each
+  const int32_t* indices;  // of the batch's images
+  const int32_t* views;    // see index_of(View)
+  float* out;              // N,H,W,C
+  int height, width, channels;
+  Normalize normalize;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const int64_t n = row / height;
+    const int y = int(row - n * height);
+    const RenderRow& own = *this;
+    const uint8_t* image = set + int64_t(indices[n]) * height * width * channels;
+    const View view = view_at(views[n]);
+    float* line = out + row * width * channels;
+    lanes.each(width, [=, &own](int64_t x) {
+      augment_pixel(image, own.height, own.width, own.channels, view, own.normalize, y, int(x),
+                    line + x * own.channels);
+    });
+  }
+};
+
+}  // namespace retort

@@ -1,0 +1,55 @@
+// Accuracy and loss of a model on images.
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "datasets/device_batch.h"
+#include "datasets/loader.h"
+#include "distill/evaluate/metric_totals.h"
+#include "engine/step_graph.h"
+#include "models/sliced_forward.h"
+
+namespace retort {
+
+struct Evaluation {
+  double top1 = 0, top5 = 0;  // percent
+  double loss = 0;            // mean cross-entropy
+  int64_t n = 0;
+  struct Class {
+    int64_t images = 0, correct = 0;
+  };
+  std::vector<Class> per_class;
+};
+
+struct EvaluateOptions {
+  int64_t batch = 200;
+  int workers = 1;
+  int threads = 0;  // of the device, see images_per_slice()
+  bool per_class = false;
+  std::vector<int32_t> samples = {};  // empty: all images
+};
+
+// Kept between evaluations of one model: its loader, memory and captured steps are set up once.
+class Evaluator {
+ public:
+  // All must outlive it. Fault::input if the images have more classes than the model, or another side.
+  Evaluator(Model& model, Device& device, const ImageSet& images, EvaluateOptions options);
+
+  // Runs the model without a tape, batch norms folded from its present values. progress(done, total) in
+  // batches.
+  Evaluation run(const std::function<void(int64_t done, int64_t total)>& progress = {});
+
+ private:
+  Model& model_;
+  Device& device_;
+  const ImageSet& images_;
+  EvaluateOptions options_;
+  Loader loader_;
+  DeviceBatch batch_;
+  MetricTotals totals_;
+  StepGraph graph_;
+  SlicedForward forward_;
+  Array logits_;  // of one batch, for the per-class counts
+};
+
+}  // namespace retort

@@ -1,0 +1,60 @@
+#include "distill/evaluate/metric_totals.h"
+
+#include <algorithm>
+
+#include "engine/kernels/rows.h"
+#include "engine/types.h"
+
+namespace retort {
+
+namespace {
+
+constexpr int64_t before_terms = 3;
+
+Tensor element(const Tensor& totals, int64_t i) {
+  return {totals.as<double>() + i, {1}, DType::f64};
+}
+
+}  // namespace
+
+MetricTotals::MetricTotals(Device& device)
+    : device_(device), totals_(device.persistent({before_terms + max_terms}, DType::f64, 0)) {}
+
+void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
+                       const Tensor& labels, const Pass& pass) {
+  check(terms.size() <= max_terms, "MetricTotals: ", terms.size(), " loss terms, at most ", max_terms);
+  terms_ = int(terms.size());
+  const int64_t n = logits.shape()[0];
+  const double images = double(n);
+  Backend& backend = pass.backend();
+  const Var correct1 = pass.make({n}, logits.type()), correct5 = pass.make({n}, logits.type());
+  with_real_type(logits.type(), "top_k", [&]<class T>() {
+    launch_rows(backend,
+                TopKRow<T>{logits.tensor().as<T>(), labels.as<int32_t>(), correct1.tensor().as<T>(),
+                           correct5.tensor().as<T>(), logits.shape()[1]},
+                n);
+  });
+  backend.add_to_total(loss, images, element(totals_, 0));
+  backend.add_to_total(correct1, 1, element(totals_, 1));
+  backend.add_to_total(correct5, 1, element(totals_, 2));
+  for (size_t i = 0; i < terms.size(); ++i) {
+    backend.add_to_total(terms[i].value, images, element(totals_, before_terms + int64_t(i)));
+  }
+}
+
+MetricTotals::Values MetricTotals::read() const {
+  std::vector<double> all(size_t(before_terms + max_terms));
+  device_.backend().download(all.data(), totals_);
+  return {all[0], all[1], all[2], {all.begin() + before_terms, all.begin() + before_terms + terms_}};
+}
+
+void MetricTotals::restore(const Values& values) {
+  std::vector<double> all(size_t(before_terms + max_terms), 0.0);
+  all[0] = values.loss;
+  all[1] = values.top1;
+  all[2] = values.top5;
+  std::copy(values.terms.begin(), values.terms.end(), all.begin() + before_terms);
+  device_.backend().upload(totals_, all.data());
+}
+
+}  // namespace retort

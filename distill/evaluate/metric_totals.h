@@ -1,0 +1,35 @@
+// Sums over an epoch, kept on the device so that a step reads nothing back.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "distill/methods/distiller.h"
+
+namespace retort {
+
+class MetricTotals {
+ public:
+  explicit MetricTotals(Device& device);
+
+  // Adds one batch: its mean loss, its terms and its right answers. The number of terms is that of the first
+  // call.
+  void add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits, const Tensor& labels,
+           const Pass& pass);
+
+  struct Values {
+    double loss = 0, top1 = 0, top5 = 0;  // sums over images
+    std::vector<double> terms;
+  };
+  Values read() const;  // waits for the device
+  void restore(const Values& values);
+  void clear() { restore({}); }
+
+ private:
+  static constexpr int max_terms = 13;
+  Device& device_;
+  Array totals_;  // f64: loss, top-1, top-5, terms
+  int terms_ = 0;
+};
+
+}  // namespace retort

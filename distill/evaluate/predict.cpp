@@ -1,0 +1,108 @@
+#include "distill/evaluate/predict.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "datasets/augment/augment.h"
+#include "datasets/formats/image_file.h"
+#include "datasets/formats/npy.h"
+#include "engine/types.h"
+
+namespace retort {
+
+namespace {
+
+constexpr int64_t largest_batch = 100;
+
+// What images have to be normalised with.
+std::array<float, 3> needed_numbers(const Weights& weights, const char* key) {
+  const std::optional<std::array<float, 3>> numbers = channel_numbers(weights, key);
+  check(numbers.has_value(), Fault::input, weights.path.string(), ": the file does not hold the '", key,
+        "' that its images were normalised with; give the images as a normalised .npy instead");
+  return *numbers;
+}
+
+}  // namespace
+
+PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side) {
+  Normalize constants{};
+  const std::array<float, 3> mean = needed_numbers(weights, "mean"), stddev = needed_numbers(weights, "std");
+  std::copy(mean.begin(), mean.end(), constants.mean);
+  std::copy(stddev.begin(), stddev.end(), constants.stddev);
+  const NormalizeTable normalize(constants);
+
+  PreparedImages prepared{.count = int64_t(files.size()), .side = side, .names = files};
+  for (const std::string& file : files) {
+    const Image read = read_image(file);
+    const Fitted fitted = fit_image(read, int(side));
+    if (fitted.resized) {
+      prepared.notes.push_back(text(file, ": ", read.width, "x", read.height,
+                                    " pixels, resized and centre-cropped to ", side, "x", side));
+    }
+    const std::vector<uint8_t>& bytes = fitted.image.pixels;
+    for (size_t i = 0; i < bytes.size(); ++i) prepared.pixels.push_back(normalize(bytes[i], int(i % 3)));
+  }
+  return prepared;
+}
+
+PreparedImages prepare_array(const std::string& file, int64_t side) {
+  const NpyArray array = read_npy(file);
+  std::vector<int64_t> shape = array.shape;
+  if (shape.size() == 3) shape.insert(shape.begin(), 1);
+  const bool fits =
+      shape.size() == 4 && shape[0] >= 1 && shape[1] == side && shape[2] == side && shape[3] == 3;
+  std::string found;
+  for (const int64_t extent : array.shape) found += (found.empty() ? "" : ", ") + std::to_string(extent);
+  check(fits && (array.type == DType::f32 || array.type == DType::f64), Fault::input, file, ": holds ",
+        array.type, " [", found, "], expected f32 [N, ", side, ", ", side, ", 3], normalised images");
+
+  PreparedImages prepared{.count = shape[0], .side = side};
+  with_real_type(array.type, "prepare_array", [&]<class T>() {
+    const auto values = array.values<T>();
+    prepared.pixels.assign(values.begin(), values.end());
+  });
+  // Behind the largest of a window NaN may be lost, and the answer look like one.
+  for (size_t i = 0; i < prepared.pixels.size(); ++i) {
+    check(std::isfinite(prepared.pixels[i]), Fault::input, file, ": element ", i, " (image ",
+          int64_t(i) / (side * side * 3), ") is ", prepared.pixels[i], ", expected a finite number");
+  }
+  for (int64_t i = 0; i < prepared.count; ++i) prepared.names.push_back(text(file, "[", i, "]"));
+  return prepared;
+}
+
+std::vector<float> predict_logits(Model& model, Device& device, const PreparedImages& images) {
+  fold_batch_norms(model, device);
+  const int64_t image_size = images.side * images.side * 3;
+  std::vector<float> logits(size_t(images.count * model.classes));
+  for (int64_t first = 0; first < images.count; first += largest_batch) {
+    const int64_t count = std::min(largest_batch, images.count - first);
+    device.step_arena().rewind();
+    const Pass pass{device};
+    const Var input = pass.make({count, images.side, images.side, 3}, DType::f32);
+    device.backend().upload(input, images.pixels.data() + first * image_size);
+    const Var output = model(input, pass);
+    device.backend().download(logits.data() + first * model.classes, output);
+  }
+  for (size_t i = 0; i < logits.size(); ++i) {
+    check(std::isfinite(logits[i]), Fault::input, images.names[i / size_t(model.classes)], ": logit ",
+          i % size_t(model.classes), " of ", model.name, " is ", logits[i],
+          "; the weights or the image hold numbers that are not finite");
+  }
+  return logits;
+}
+
+std::vector<Guess> likeliest(const float* logits, int64_t classes, int64_t count) {
+  std::vector<int64_t> order;
+  for (int64_t c = 0; c < classes; ++c) order.push_back(c);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return logits[a] > logits[b]; });
+  double sum = 0;
+  for (int64_t c = 0; c < classes; ++c) sum += std::exp(double(logits[c]) - logits[order[0]]);
+  std::vector<Guess> guesses;
+  for (int64_t i = 0; i < std::min(count, classes); ++i) {
+    const int64_t label = order[size_t(i)];
+    guesses.push_back({label, std::exp(double(logits[label]) - logits[order[0]]) / sum});
+  }
+  return guesses;
+}
+
+}  // namespace retort

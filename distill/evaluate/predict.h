@@ -1,0 +1,39 @@
+// A model's answers for a few images.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "models/weights.h"
+
+namespace retort {
+
+// Float images N,H,W,C as a model sees them, normalised.
+struct PreparedImages {
+  int64_t count = 0, side = 0;
+  std::vector<float> pixels = {};
+  std::vector<std::string> names = {};  // one per image: its file, or "x.npy[3]"
+  std::vector<std::string> notes = {};  // what was done to them, for the user
+};
+
+// Pictures, fitted to side x side, normalised with the mean and deviation that the weights' file holds
+// (Fault::input if it holds none).
+PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side);
+
+// A .npy of f32 or f64, N,side,side,3 (or one image without N), already normalised.
+PreparedImages prepare_array(const std::string& file, int64_t side);
+
+// count x classes. Folds the model's batch norms.
+std::vector<float> predict_logits(Model& model, Device& device, const PreparedImages& images);
+
+struct Guess {
+  int64_t label = 0;
+  double probability = 0;  // softmax
+};
+
+// The `count` likeliest classes of one row of logits, likeliest first; at a tie the lower class.
+std::vector<Guess> likeliest(const float* logits, int64_t classes, int64_t count);
+
+}  // namespace retort

@@ -1,0 +1,347 @@
+#include "distill/mdistiller/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+
+#include "distill/mdistiller/methods.h"
+#include "distill/mdistiller/yaml_file.h"
+#include "distill/run/metrics_csv.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/settings/toml_file.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+#include "models/model.h"
+
+namespace retort {
+
+namespace {
+
+// What every method has: our key, theirs, and mdistiller's default.
+const std::vector<MdistillerKey>& run_keys() {
+  static const std::vector<MdistillerKey> keys = {
+      {"epochs", {"SOLVER.EPOCHS"}, "240"},
+      {"batch", {"SOLVER.BATCH_SIZE"}, "64"},
+      {"data.workers", {"DATASET.NUM_WORKERS"}, "2"},
+      {"optimizer.lr", {"SOLVER.LR"}, "0.05"},
+      {"optimizer.momentum", {"SOLVER.MOMENTUM"}, "0.9"},
+      {"optimizer.weight_decay", {"SOLVER.WEIGHT_DECAY"}, "0.0001"},
+      {"schedule.milestones", {"SOLVER.LR_DECAY_STAGES"}, "[150, 180, 210]"},
+      {"schedule.factor", {"SOLVER.LR_DECAY_RATE"}, "0.1"},
+  };
+  return keys;
+}
+
+// Which loop trains follows from the method here.
+const MdistillerFixed trainer = {
+    "SOLVER.TRAINER", {"base", "crd", "ours"}, "here it follows from the method"};
+
+struct Leaf {
+  std::string path;  // "KD.LOSS.CE_WEIGHT"
+  const YamlValue* value;
+  bool translated = false;
+  std::string reason = "";  // why it is not
+};
+
+std::string upper(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c;
+  return text;
+}
+
+bool parse(std::string_view text, double& number) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && stopped == text.data() + text.size() && std::isfinite(number);
+}
+
+bool same_value(const std::string& a, const std::string& b) {
+  double x = 0, y = 0;
+  return parse(a, x) && parse(b, y) ? x == y : upper(a) == upper(b);
+}
+
+// Numbers as our settings read them: "3.0" as 3, "True" as true; other text as it is.
+std::string normal(const std::string& value) {
+  double number = 0;
+  if (parse(value, number)) {
+    const bool whole = number == std::floor(number) && std::abs(number) < 1e15;
+    return whole ? std::to_string(int64_t(number)) : exact_decimal(number);
+  }
+  const std::string word = upper(value);
+  return word == "TRUE" ? "true" : word == "FALSE" ? "false" : value;
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+  return all;
+}
+
+// For a comment of TOML, which must be UTF-8 without control characters.
+std::string printable(std::string text) {
+  for (char& c : text) c = c < ' ' || c > '~' ? '?' : c;
+  return text;
+}
+
+std::vector<std::string> supported_types() {
+  std::vector<std::string> types;
+  for (const MdistillerMethod& method : mdistiller_methods())
+    types.insert(types.end(), method.types.begin(), method.types.end());
+  return types;
+}
+
+class Translation {
+ public:
+  Translation(const std::filesystem::path& file, const YamlValue& root) : file_(file.string()) {
+    check(root.kind == YamlValue::mapping && !root.items.empty(), Fault::usage, file_,
+          ": no config of mdistiller: expected a mapping with DISTILLER, SOLVER and others");
+    flatten("", root);
+    for (size_t i = 0; i < leaves_.size(); ++i) by_path_[leaves_[i].path] = i;
+    check_sections();
+    choose_method();
+  }
+
+  TranslatedConfig translate() {
+    for (const MdistillerKey& key : run_keys()) set(key);
+    for (const MdistillerKey& key : method_->keys) set(key);
+    if (settings_.method.has("standardize")) set({"method.standardize", {"EXPERIMENT.LOGIT_STAND"}, "false"});
+    if (method_->views) set_key(settings_, "method.views", std::to_string(method_->views));
+    for (const MdistillerFixed& fixed : method_->fixed) judge(fixed);
+    judge(trainer);
+    refuse_other("SOLVER.TYPE", {"SGD"}, "SGD is the only optimiser here");
+    data_set();
+    settings_.model = network("DISTILLER.STUDENT", "resnet32");
+    if (settings_.method.method().reads.teacher)
+      settings_.teacher_model = network("DISTILLER.TEACHER", "ResNet50");
+    const std::string toml = written();
+    return {toml, notes()};
+  }
+
+ private:
+  void flatten(const std::string& prefix, const YamlValue& mapping) {
+    for (size_t i = 0; i < mapping.items.size(); ++i) {
+      const YamlValue& value = mapping.items[i];
+      if (value.kind == YamlValue::mapping)
+        flatten(prefix + mapping.names[i] + ".", value);
+      else
+        leaves_.push_back({prefix + mapping.names[i], &value});
+    }
+  }
+
+  std::string place(const Leaf& leaf) const { return text(file_, ":", leaf.value->line, ": "); }
+
+  // The leaf of that path, taken as translated; nullptr if the file has none.
+  Leaf* take(const std::string& path) {
+    const auto below = by_path_.lower_bound(path + ".");
+    check(below == by_path_.end() || !below->first.starts_with(path + "."), Fault::usage, file_, ": ", path,
+          " is a mapping, expected a value");
+    const auto found = by_path_.find(path);
+    if (found == by_path_.end()) return nullptr;
+    leaves_[found->second].translated = true;
+    return &leaves_[found->second];
+  }
+
+  const std::string& scalar(const Leaf& leaf) const {
+    check(leaf.value->kind == YamlValue::scalar, Fault::usage, place(leaf), leaf.path,
+          " is a list, expected one value");
+    return leaf.value->text;
+  }
+
+  // A value where a section has to be is no config of mdistiller.
+  void check_sections() const {
+    for (const char* section : {"EXPERIMENT", "DATASET", "DISTILLER", "SOLVER", "LOG"})
+      check_section(section);
+    for (const MdistillerMethod& method : mdistiller_methods()) {
+      for (const MdistillerKey& key : method.keys)
+        check_section(key.theirs[0].substr(0, key.theirs[0].find('.')));
+    }
+  }
+
+  void check_section(const std::string& section) const {
+    const auto found = by_path_.find(section);
+    if (found == by_path_.end()) return;
+    fail(Fault::usage, place(leaves_[found->second]), section, " is a value, expected a mapping");
+  }
+
+  void choose_method() {
+    const Leaf* type = take("DISTILLER.TYPE");
+    check(type, Fault::usage, file_, ": no config of mdistiller: it has no DISTILLER.TYPE; expected one of ",
+          join(supported_types()));
+    const std::string name = upper(scalar(*type));
+    for (const MdistillerMethod& method : mdistiller_methods()) {
+      if (std::count(method.types.begin(), method.types.end(), name)) method_ = &method;
+    }
+    check(method_, Fault::usage, place(*type), "DISTILLER.TYPE is '", scalar(*type),
+          "', a method that is not here; supported: ", join(supported_types()));
+    settings_.method = MethodSettings(method_->ours);
+    type_ = scalar(*type);
+  }
+
+  void set(const MdistillerKey& key) {
+    Leaf* source = nullptr;
+    for (const std::string& theirs : key.theirs) {
+      Leaf* leaf = take(theirs);
+      if (!leaf) continue;
+      check(!source, Fault::usage, place(*leaf), theirs, " says again what ", source ? source->path : "",
+            " says; remove one");
+      source = leaf;
+    }
+    const Leaf* factor = key.times.empty() ? nullptr : take(key.times);
+    if (!source && !factor && key.fallback.empty()) return;
+    const Leaf* named = source ? source : factor;
+    try {
+      std::string value = source ? text_of(*source) : key.fallback;
+      if (factor) value = exact_decimal(number_of(value) * number_of(scalar(*factor)));
+      set_key(settings_, key.ours, value);
+    } catch (const Error& error) {
+      fail(error.fault(), named ? place(*named) + named->path + ": " : file_ + ": ", error.what());
+    }
+    origin_[key.ours] = named ? "" : "  # mdistiller's default";
+  }
+
+  double number_of(const std::string& value) const {
+    double number = 0;
+    check(parse(value, number), Fault::usage, "'", value, "' is no number");
+    return number;
+  }
+
+  // Lists as "[150, 180, 210]"; also those that Python's config reads from text, "(150, 180, 210)".
+  std::string text_of(const Leaf& leaf) const {
+    if (leaf.value->kind == YamlValue::scalar) {
+      std::string value = leaf.value->text;
+      if (value.starts_with('(') && value.ends_with(')'))
+        value = "[" + value.substr(1, value.size() - 2) + "]";
+      return normal(value);
+    }
+    std::vector<std::string> items;
+    for (const YamlValue& item : leaf.value->items) {
+      check(item.kind == YamlValue::scalar, Fault::usage, "a list in a list, expected numbers");
+      items.push_back(normal(item.text));
+    }
+    return "[" + join(items) + "]";
+  }
+
+  void judge(const MdistillerFixed& fixed) {
+    Leaf* leaf = take(fixed.theirs);
+    if (!leaf) return;
+    leaf->translated = leaf->value->kind == YamlValue::scalar &&
+                       std::any_of(fixed.same.begin(), fixed.same.end(), [&](const std::string& same) {
+                         return same_value(same, leaf->value->text);
+                       });
+    leaf->reason = fixed.reason;
+  }
+
+  // Of what would make it another training altogether.
+  std::string refuse_other(const std::string& path, const std::vector<std::string>& allowed,
+                           const char* why) {
+    const Leaf* leaf = take(path);
+    if (!leaf) return allowed.front();
+    for (const std::string& value : allowed) {
+      if (upper(value) == upper(scalar(*leaf))) return value;
+    }
+    fail(Fault::usage, place(*leaf), path, " is '", scalar(*leaf), "', expected ", join(allowed), "; ", why);
+  }
+
+  void data_set() {
+    const std::string name = refuse_other("DATASET.TYPE", {"cifar100", "cifar10"},
+                                          "other images are not read from mdistiller's configs");
+    settings_.data.spec = name + ":data";
+  }
+
+  std::string network(const std::string& path, const std::string& fallback) {
+    const std::vector<std::string> known = model_names();
+    const Leaf* leaf = take(path);
+    origin_[path] = leaf ? "" : "  # mdistiller's default";
+    if (!leaf) return fallback;
+    const std::string& name = scalar(*leaf);
+    check(std::count(known.begin(), known.end(), name), Fault::usage, place(*leaf), path, " is '", name,
+          "', which is no network here; nearest: ", nearest(name, known), "; known: ", join(known));
+    return name;
+  }
+
+  std::string heading() {
+    std::string all = "# From a config of mdistiller, DISTILLER.TYPE " + printable(type_) + ".\n";
+    for (const char* path : {"EXPERIMENT.PROJECT", "EXPERIMENT.NAME", "EXPERIMENT.TAG"}) {
+      const Leaf* leaf = take(path);
+      if (leaf && !scalar(*leaf).empty()) all += text("# ", path, ": ", printable(scalar(*leaf)), "\n");
+    }
+    const bool teacher = settings_.method.method().reads.teacher;
+    all += text("# retort ", teacher ? "distill" : "train", " --config THIS",
+                teacher ? " --teacher RUN|FILE" : "", " --data cifar100:DIR\n");
+    if (!method_->remark.empty()) all += "# " + method_->remark + "\n";
+    if (settings_.model.starts_with("wrn_") || settings_.teacher_model.starts_with("wrn_"))
+      all += "# double_batch_norm = true would move batch norms' statistics as mdistiller's WRNs do.\n";
+    return all;
+  }
+
+  std::string origin(const std::string& key) const {
+    const auto found = origin_.find(key);
+    return found == origin_.end() ? "" : found->second;
+  }
+
+  std::string written() {
+    std::string all = heading(), table;
+    all += "model = " + toml_quoted(settings_.model) + origin("DISTILLER.STUDENT") + "\n";
+    if (!settings_.teacher_model.empty())
+      all += "teacher_model = " + toml_quoted(settings_.teacher_model) + origin("DISTILLER.TEACHER") + "\n";
+    for (const SettingKey& key : setting_keys()) {
+      const bool spec = key.name == "data.spec";
+      if (!spec && key.name != "data.augment" && !origin_.count(key.name)) continue;
+      const size_t dot = key.name.find('.');
+      const std::string its_table = dot == std::string::npos ? "" : key.name.substr(0, dot);
+      if (its_table != table) all += "\n[" + its_table + "]\n";
+      table = its_table;
+      const std::string value = get_key(settings_, key);
+      all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
+             (spec || key.name == "data.augment" ? toml_quoted(value) : value) + origin(key.name) +
+             (spec ? "  # the folder: --data NAME:DIR" : "") + "\n";
+    }
+    all += "\n[method]\nname = " + toml_quoted(method_->ours) + "\n";
+    for (const auto& [key, value] : settings_.method.list()) {
+      const bool number = key.kind == MethodKey::number;
+      all += key.name + " = " +
+             (key.kind == MethodKey::choice ? toml_quoted(value)
+              : number                      ? exact_decimal(settings_.method.number(key.name))
+                                            : value) +
+             origin("method." + key.name) + "\n";
+    }
+    return all;
+  }
+
+  std::vector<std::string> notes() const {
+    std::vector<std::string> all;
+    for (const Leaf& leaf : leaves_) {
+      if (leaf.translated) continue;
+      std::string reason = leaf.reason;
+      if (reason.empty())
+        reason = is_other_methods(leaf) ? "DISTILLER.TYPE is " + type_ : "it has no counterpart here";
+      all.push_back(place(leaf) + leaf.path + " is not translated: " + reason);
+    }
+    return all;
+  }
+
+  bool is_other_methods(const Leaf& leaf) const {
+    const std::string section = leaf.path.substr(0, leaf.path.find('.'));
+    if (section == upper(type_)) return false;
+    for (const MdistillerMethod& method : mdistiller_methods()) {
+      if (std::count(method.types.begin(), method.types.end(), section)) return true;
+    }
+    return false;
+  }
+
+  std::string file_, type_;
+  std::vector<Leaf> leaves_;
+  std::map<std::string, size_t> by_path_;
+  const MdistillerMethod* method_ = nullptr;
+  RunSettings settings_;
+  std::map<std::string, std::string> origin_;  // of our keys that are written: the comment behind the value
+};
+
+}  // namespace
+
+TranslatedConfig translate_mdistiller_config(const std::filesystem::path& file) {
+  const YamlValue root = read_yaml(file);
+  return Translation(file, root).translate();
+}
+
+}  // namespace retort

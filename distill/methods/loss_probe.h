@@ -1,0 +1,39 @@
+// A method's distillation terms on anybody's logits: for checking and for teaching.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "distill/methods/registry.h"
+
+namespace retort {
+
+// Logits on the host, row-major, samples x classes.
+struct ProbeInput {
+  int64_t samples = 0;
+  int64_t classes = 0;
+  std::vector<double> student;
+  std::vector<double> teacher;
+  std::vector<int64_t> labels = {};         // may be empty for a method that reads none
+  std::vector<double> strong_student = {};  // of a second view; both empty, or both given
+  std::vector<double> strong_teacher = {};
+  DType arithmetic = DType::f64;  // or f32; f64 needs the portable device
+};
+
+struct ProbeResult {
+  double loss = 0;  // the sum of the terms
+  std::vector<std::pair<std::string, double>> terms;
+  std::vector<double> gradient;         // of loss with respect to the student's logits, samples x classes
+  std::vector<double> strong_gradient;  // the same of the second view, empty where there is none
+  std::vector<std::pair<std::string, std::vector<double>>>
+      learned;  // gradients of what the method learns itself
+};
+
+// The terms without cross-entropy and warm-up (method ce: its cross-entropy). Rewinds the device's step
+// arena. Error(Fault::input) if sizes do not fit, a label is outside [0, classes), or the method reads labels
+// and there are none; Error(Fault::usage) if the method compares features or a setting does not fit the
+// number of classes.
+ProbeResult probe_loss(const MethodSettings& settings, Device& device, const ProbeInput& input);
+
+}  // namespace retort

@@ -1,0 +1,35 @@
+#include "distill/methods/method_context.h"
+
+namespace retort {
+
+FeatureShapes feature_shapes(Model& model, Device& device) {
+  device.step_arena().rewind();
+  const Pass pass{device};
+  const Var image = pass.make({1, model.side, model.side, 3}, DType::f32);
+  device.backend().fill(image, 0);
+  const Outputs outputs = model.run(image, pass, true);
+  FeatureShapes shapes;
+  shapes.pooled = outputs.pooled.shape();
+  for (const Var& map : outputs.stages) shapes.stages.push_back(map.shape());
+  for (const Var& map : outputs.pre_relu) shapes.pre_relu.push_back(map.shape());
+  return shapes;
+}
+
+MethodContext method_context(const RunSettings& settings, Model& student, Model* teacher, Device& device,
+                             const ImageSet& images, const std::vector<int32_t>& samples) {
+  MethodContext context;
+  context.seed = settings.seed;
+  context.epochs = settings.epochs;
+  const MethodInfo::Reads& reads = settings.method.method().reads;
+  if (reads.features) {
+    context.student = feature_shapes(student, device);
+    context.teacher = feature_shapes(*teacher, device);
+  }
+  if (reads.indices) {
+    context.labels = images.labels;
+    context.samples = samples;
+  }
+  return context;
+}
+
+}  // namespace retort

@@ -1,0 +1,37 @@
+// What a method may need to know of a run before its first step, to make what it learns and remembers.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "datasets/image_set.h"
+#include "distill/settings/settings.h"
+#include "models/model.h"
+
+namespace retort {
+
+// The shapes of a model's features for one image, as in Outputs: pooled [1,C], maps [1,H,W,C].
+struct FeatureShapes {
+  Shape pooled;
+  std::vector<Shape> stages, pre_relu;
+};
+
+// Runs the model once, on a black image.
+FeatureShapes feature_shapes(Model& model, Device& device);
+
+struct MethodContext {
+  MethodContext() = default;
+  explicit MethodContext(DType arithmetic) : type(arithmetic) {}
+
+  DType type = DType::f32;         // of logits, features and what the method learns
+  uint64_t seed = 1;               // of the run
+  int epochs = 0;                  // of the run; 0: not known
+  FeatureShapes student, teacher;  // for a method that reads features
+  std::vector<int32_t> labels;     // of the image set, by index
+  std::vector<int32_t> samples;    // which of its images are trained on, ascending
+};
+
+// Of a run on the given images of a set; teacher may be null for a method that reads none.
+MethodContext method_context(const RunSettings& settings, Model& student, Model* teacher, Device& device,
+                             const ImageSet& images, const std::vector<int32_t>& samples);
+
+}  // namespace retort

@@ -1,0 +1,152 @@
+#include "distill/methods/method_settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "distill/methods/registry.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+
+namespace retort {
+
+namespace {
+
+const MethodKey* find_key(const MethodInfo& method, const std::string& name) {
+  for (const MethodKey& key : method.keys) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+  return all;
+}
+
+// The whole text as a value of type T; false if it is none.
+template <class T>
+bool parse(const std::string& text, T& value) {
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stopped == end;
+}
+
+std::string expected(const MethodKey& key) {
+  if (key.kind == MethodKey::flag) return "true or false";
+  if (key.kind == MethodKey::choice) return "one of " + join(key.choices);
+  return text(key.kind == MethodKey::number ? "a number" : "an integer",
+              key.exclusive ? " more than " : " of at least ", key.minimum);
+}
+
+bool allowed(const MethodKey& key, const std::string& value) {
+  const auto in_range = [&](double x) {
+    return std::isfinite(x) && (key.exclusive ? x > key.minimum : x >= key.minimum);
+  };
+  double real = 0;
+  int whole = 0;
+  switch (key.kind) {
+    case MethodKey::number:
+      return parse(value, real) && in_range(real);
+    case MethodKey::integer:
+      return parse(value, whole) && in_range(whole);
+    case MethodKey::flag:
+      return value == "true" || value == "false";
+    case MethodKey::choice:
+      return std::count(key.choices.begin(), key.choices.end(), value) > 0;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::string& warmup) {
+  return {{"ce_weight", MethodKey::number, ce_weight, "weight of the cross-entropy with the labels"},
+          {"warmup", MethodKey::number, warmup,
+           "epochs over which the distillation terms grow to their full weight"}};
+}
+
+std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup) {
+  std::vector<MethodKey> keys = weight_keys(ce_weight, warmup);
+  keys.push_back({"standardize", MethodKey::flag, "false",
+                  "standardise both nets' logits per sample (arXiv:2403.01427)"});
+  return keys;
+}
+
+MethodKey temperature_key(const std::string& fallback) {
+  return {"temperature", MethodKey::number, fallback, "logits are divided by it", 0, true};
+}
+
+int views_read(const MethodSettings& settings) {
+  if (!settings.has("views")) return 1;
+  const int views = settings.integer("views");
+  check(views <= 2, Fault::usage, "method ", settings.method().name, ": views is ", views,
+        ", expected 1 or 2");
+  return views;
+}
+
+MethodSettings::MethodSettings(const std::string& method) : method_(find_method(method)) {
+  if (method_) return;
+  std::vector<std::string> names;
+  for (const MethodInfo& known : methods()) names.push_back(known.name);
+  fail(Fault::usage, "method '", method, "' is unknown; did you mean '", nearest(method, names),
+       "'? Methods: ", join(names));
+}
+
+void MethodSettings::set(const std::string& key, const std::string& value) {
+  const MethodKey* known = find_key(*method_, key);
+  if (!known) {
+    std::vector<std::string> names;
+    for (const MethodKey& k : method_->keys) names.push_back(k.name);
+    fail(Fault::usage, "method ", method_->name, " has no key '", key, "'; did you mean '",
+         nearest(key, names), "'? Its keys: ", join(names));
+  }
+  check(allowed(*known, value), Fault::usage, "method ", method_->name, ": ", key, " is '", value,
+        "', expected ", expected(*known));
+  values_[key] = value;
+}
+
+bool MethodSettings::has(const std::string& key) const {
+  return find_key(*method_, key) != nullptr;
+}
+
+bool MethodSettings::is_set(const std::string& key) const {
+  return values_.count(key) > 0;
+}
+
+const std::string& MethodSettings::value(const std::string& key, MethodKey::Kind kind) const {
+  const MethodKey* known = find_key(*method_, key);
+  check(known && known->kind == kind, "MethodSettings: method ", method_->name, " has no key ", key,
+        " of this kind");
+  const auto set = values_.find(key);
+  return set != values_.end() ? set->second : known->fallback;
+}
+
+double MethodSettings::number(const std::string& key) const {
+  double x = 0;
+  check(parse(value(key, MethodKey::number), x), "MethodSettings: the default of ", key, " is no number");
+  return x;
+}
+
+int MethodSettings::integer(const std::string& key) const {
+  int x = 0;
+  check(parse(value(key, MethodKey::integer), x), "MethodSettings: the default of ", key, " is no integer");
+  return x;
+}
+
+bool MethodSettings::flag(const std::string& key) const {
+  return value(key, MethodKey::flag) == "true";
+}
+
+const std::string& MethodSettings::choice(const std::string& key) const {
+  return value(key, MethodKey::choice);
+}
+
+std::vector<MethodSettings::Value> MethodSettings::list() const {
+  std::vector<Value> all;
+  for (const MethodKey& key : method_->keys) all.push_back({key, value(key.name, key.kind)});
+  return all;
+}
+
+}  // namespace retort

@@ -1,0 +1,85 @@
+#include "distill/methods/pcd.h"
+
+#include "distill/methods/distiller.h"
+#include "distill/methods/pcd_row.h"
+#include "engine/ops/row_loss.h"
+
+namespace retort {
+
+Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const PcdSpec& spec,
+             double weight) {
+  check(student.shape().rank() == 2 && teacher.shape == student.shape() && teacher.type == student.type(),
+        "pcd: student ", student.shape(), ", teacher ", teacher.shape);
+  const int64_t classes = student.shape()[1];
+  check(spec.stages >= 1 && spec.stages <= classes, Fault::usage, "pcd: stages is ", spec.stages,
+        ", the logits have ", classes, " classes; expected 1 to ", classes);
+  check(spec.first_stage >= 1 && spec.first_stage <= spec.stages, "pcd: stages ", spec.first_stage, " to ",
+        spec.stages);
+  const double tau = spec.temperature;
+  return row_loss(pass, "pcd", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
+    return PcdRow<T>{student.tensor().as<T>(),
+                     teacher.as<T>(),
+                     loss,
+                     gradient,
+                     classes,
+                     spec.first_stage,
+                     spec.stages,
+                     spec.ranked,
+                     spec.cosine,
+                     T(1 / tau),
+                     T(weight * tau * tau * spec.directions) * row_weight};
+  });
+}
+
+namespace {
+
+PcdSpec spec_of(const MethodSettings& settings) {
+  return {.temperature = settings.number("temperature"),
+          .stages = settings.integer("stages"),
+          .ranked = settings.choice("ranking") == "difference",
+          .directions = settings.choice("direction") == "both" ? 2 : 1,
+          .cosine = settings.choice("weight") == "cosine"};
+}
+
+class Pcd : public Distiller {
+ public:
+  Pcd(const MethodSettings& settings, Device& device)
+      : Distiller(settings, device), spec_(spec_of(settings)), alpha_(settings.number("alpha")) {}
+
+ protected:
+  std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
+    const Logits z = prepared(inputs.logits, pass);
+    return {{"pcd", pcd_loss(pass, z.student, z.teacher, spec_, alpha_)}};
+  }
+
+ private:
+  PcdSpec spec_;
+  double alpha_;
+};
+
+}  // namespace
+
+MethodInfo pcd_method() {
+  std::vector<MethodKey> keys = common_keys("1", "20");
+  keys.push_back(temperature_key("4"));
+  keys.push_back({"alpha", MethodKey::number, "1", "weight of the distillation term"});
+  keys.push_back({"stages", MethodKey::integer, "3", "S: partitions into 1 to S groups of classes", 1});
+  keys.push_back({.name = "ranking",
+                  .kind = MethodKey::choice,
+                  .fallback = "difference",
+                  .help = "order of the classes: by the difference of the logits, or none",
+                  .choices = {"difference", "none"}});
+  keys.push_back({.name = "direction",
+                  .kind = MethodKey::choice,
+                  .fallback = "both",
+                  .help = "one direction visits every partition once, both visit it twice",
+                  .choices = {"both", "fine-to-coarse", "coarse-to-fine"}});
+  keys.push_back({.name = "weight",
+                  .kind = MethodKey::choice,
+                  .fallback = "cosine",
+                  .help = "weight of a group: 1 - cos(p, q), or none",
+                  .choices = {"cosine", "none"}});
+  return {"pcd", "Progressive Class-level Distillation", "arXiv:2505.24310", {}, keys, construct<Pcd>};
+}
+
+}  // namespace retort

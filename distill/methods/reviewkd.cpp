@@ -1,0 +1,147 @@
+#include "distill/methods/reviewkd.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/methods/distiller.h"
+#include "layers/layers.h"
+
+namespace retort {
+
+namespace {
+
+Var mean_square(const Pass& pass, const Var& a, const Var& b) {
+  return mean_all(pass, square(pass, sub(pass, a, b)));
+}
+
+ConvOptions conv(int kernel, int64_t in) {
+  return {.kernel = kernel, .init = {Init::uniform, std::sqrt(3.0 / double(in * kernel * kernel))}};
+}
+
+// One level of the review: the student's map, joined with what the deeper levels leave, is compared with the
+// teacher's. Attention based fusion, figure 4 of the paper.
+class Level : public Module {
+ public:
+  // middle: the width inside. The deepest level has nothing to be joined with.
+  Level(Device& device, int64_t in, int64_t middle, const Shape& teacher, bool deepest, DType type)
+      : teacher_(teacher),
+        reduce_(device, "reduce.conv", "reduce.bn", in, middle, conv(1, in), type),
+        expand_(device, "expand.conv", "expand.bn", middle, teacher[3], conv(3, middle), type) {
+    if (deepest) return;
+    gate_ = std::make_unique<Conv2d>(
+        device, 2 * middle, 2,
+        ConvOptions{.kernel = 1, .bias = true, .init = Init::fan_in(2 * middle), .bias_fan_in = true}, type);
+  }
+
+  void visit(Visitor& visitor) override {
+    visitor.child("", reduce_);
+    if (gate_) visitor.child("gate", *gate_);
+    visitor.child("", expand_);
+  }
+
+  // x: the student's map; residual: of the level below, and afterwards this level's. Returns what is
+  // compared.
+  Var operator()(Var x, Var& residual, const Pass& pass) {
+    x = reduce_(x, pass, false);
+    if (gate_) {
+      const Var below = resized(pass, residual, x.shape()[1], x.shape()[2]);
+      const Var gates = sigmoid(pass, (*gate_)(concat_columns(pass, {x, below}), pass));
+      x = add(pass, mul(pass, x, slice_columns(pass, gates, 0, 1)),
+              mul(pass, below, slice_columns(pass, gates, 1, 1)));
+    }
+    residual = resized(pass, x, teacher_[1], teacher_[2]);
+    return expand_(residual, pass, false);
+  }
+
+ private:
+  static Var resized(const Pass& pass, const Var& x, int64_t height, int64_t width) {
+    return x.shape()[1] == height && x.shape()[2] == width ? x : resize_nearest(pass, x, height, width);
+  }
+
+  Shape teacher_;
+  ConvBn reduce_, expand_;
+  std::unique_ptr<Conv2d> gate_;
+};
+
+Shape as_map(const Shape& pooled) {
+  return {pooled[0], 1, 1, pooled[1]};
+}
+
+// alpha times the sum over the levels of the hierarchical context loss. Levels: the stages, the student's as
+// they are, the teacher's before their last ReLU, and the classifiers' inputs as maps of one place.
+class ReviewKd : public Distiller {
+ public:
+  ReviewKd(const MethodSettings& settings, Device& device, const MethodContext& context)
+      : Distiller(settings, device), alpha_(settings.number("alpha")) {
+    const FeatureShapes &student = context.student, &teacher = context.teacher;
+    const size_t stages = student.stages.size() - 1;
+    check(!teacher.pre_relu.empty(), Fault::usage,
+          "method reviewkd: the teacher's stages end without a ReLU (MobileNetV2), and it reads what is "
+          "before it");
+    check(stages == teacher.pre_relu.size(), Fault::usage, "method reviewkd: the student has ", stages,
+          " stages, the teacher ", teacher.pre_relu.size(), "; it compares stage by stage");
+    const int64_t middle = std::min<int64_t>(512, student.pooled[1]);
+    for (size_t i = 0; i < stages; ++i) {
+      levels_.push_back(std::make_unique<Level>(device, student.stages[i + 1][3], middle, teacher.pre_relu[i],
+                                                false, context.type));
+    }
+    levels_.push_back(std::make_unique<Level>(device, student.pooled[1], middle, as_map(teacher.pooled), true,
+                                              context.type));
+  }
+
+  void visit(Visitor& visitor) override {
+    for (size_t i = 0; i < levels_.size(); ++i) visitor.child(text("level", i + 1), *levels_[i]);
+  }
+
+ protected:
+  std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
+    const Outputs &student = inputs.features.student, &teacher = inputs.features.teacher;
+    Var residual, sum;
+    for (size_t i = levels_.size(); i-- > 0;) {  // from the deepest up
+      const bool deepest = i + 1 == levels_.size();
+      const Var x =
+          deepest ? reshape(pass, student.pooled, as_map(student.pooled.shape())) : student.stages[i + 1];
+      const Var target =
+          deepest ? teacher.pooled.reshaped(as_map(teacher.pooled.shape())) : teacher.pre_relu[i];
+      const Var loss = hierarchical_context_loss(pass, (*levels_[i])(x, residual, pass), target);
+      sum = sum ? add(pass, sum, loss) : loss;
+    }
+    return {{"review", weighted(pass, sum, alpha_)}};
+  }
+
+ private:
+  double alpha_;
+  std::vector<std::unique_ptr<Level>> levels_;
+};
+
+}  // namespace
+
+Var hierarchical_context_loss(const Pass& pass, const Var& student, const Var& teacher) {
+  check(student.shape().rank() == 4 && student.shape() == teacher.shape(),
+        "hierarchical_context_loss: maps of ", student.shape(), " and ", teacher.shape(),
+        ", expected two of one shape N,H,W,C");
+  Var loss = mean_square(pass, student, teacher);
+  double weight = 1, total = 1;
+  for (const int64_t k : {4, 2, 1}) {
+    if (k >= student.shape()[1]) continue;
+    weight /= 2;
+    total += weight;
+    const Var pooled = mean_square(pass, adaptive_average_pool(pass, student, k, k),
+                                   adaptive_average_pool(pass, teacher, k, k));
+    loss = add(pass, loss, affine(pass, pooled, weight));
+  }
+  return affine(pass, loss, 1 / total);
+}
+
+MethodInfo reviewkd_method() {
+  std::vector<MethodKey> keys = weight_keys("1", "20");
+  keys.push_back({"alpha", MethodKey::number, "5", "weight of the distillation term"});
+  return {"reviewkd",
+          "Distilling Knowledge via Knowledge Review",
+          "arXiv:2104.09044",
+          {.features = true},
+          keys,
+          construct<ReviewKd>};
+}
+
+}  // namespace retort

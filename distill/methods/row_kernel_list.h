@@ -1,0 +1,25 @@
+// The row kernels of the methods, listed once: CMake makes units of them (retort_row_kernels).
+#pragma once
+#include "distill/methods/crd_row.h"
+#include "distill/methods/ctkd_row.h"
+#include "distill/methods/log_cosine_row.h"
+#include "distill/methods/median_share_row.h"
+#include "distill/methods/pcd_row.h"
+#include "distill/methods/standardize_row.h"
+#include "distill/methods/target_split_row.h"
+
+// clang-format off
+#define RETORT_DISTILL_ROW_KERNELS_OF(X, T)                                   \
+  X(retort::PcdRow<T>) X(retort::LogCosineRow<T>)                             \
+  X(retort::StandardizeRow<T>) X(retort::StandardizeGradientRow<T>)           \
+  X(retort::BinaryKlRow<T>) X(retort::SubsetKlRow<T>)                         \
+  X(retort::LearnedTemperatureKlRow<T>)                                       \
+  X(retort::MedianShareRow<T>) X(retort::TopProbabilityRow<T>)                \
+  X(retort::ContrastScoreRow<T>) X(retort::FirstPartitionRow<T>)              \
+  X(retort::ContrastLossRow<T>) X(retort::ContrastGradientRow<T>)             \
+  X(retort::SumPartsRow<T>) X(retort::RememberRow<T>)
+#define RETORT_DISTILL_ROW_KERNELS(X)      \
+  X(retort::DrawNegativesRow) \
+  RETORT_DISTILL_ROW_KERNELS_OF(X, float)  \
+  RETORT_DISTILL_ROW_KERNELS_OF(X, double)
+// clang-format on

@@ -1,0 +1,35 @@
+#include "distill/methods/student_alone.h"
+
+#include "distill/methods/distiller.h"
+
+namespace retort {
+
+namespace {
+
+// Here the cross-entropy is the method's own term.
+class StudentAlone : public Distiller {
+ public:
+  StudentAlone(const MethodSettings& settings, Device& device)
+      : Distiller(settings, device), weight_(settings.number("ce_weight")) {}
+
+ protected:
+  std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
+    return {{"ce", weighted(pass, cross_entropy(pass, inputs.logits.student, inputs.labels), weight_)}};
+  }
+
+ private:
+  double weight_;
+};
+
+}  // namespace
+
+MethodInfo student_alone_method() {
+  return {"ce",
+          "The student alone: cross-entropy with the labels",
+          "",
+          {.teacher = false, .labels = true},
+          {{"ce_weight", MethodKey::number, "1", "weight of the cross-entropy with the labels", 0, true}},
+          construct<StudentAlone>};
+}
+
+}  // namespace retort

@@ -1,0 +1,55 @@
+#include "distill/methods/target_split.h"
+
+#include "distill/methods/target_split_row.h"
+#include "engine/ops/row_loss.h"
+
+namespace retort {
+
+namespace {
+
+void check_shapes(const char* name, const Var& student, const Tensor& teacher, const Tensor& labels) {
+  check(student.shape().rank() == 2 && teacher.shape == student.shape() && teacher.type == student.type() &&
+            labels.type == DType::i32 && labels.size() == student.shape()[0],
+        name, ": student ", student.shape(), ", teacher ", teacher.shape, ", labels ", labels.shape, " ",
+        labels.type, ", expected B,C twice and i32 of B");
+}
+
+}  // namespace
+
+Var binary_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
+              TeacherClass k, double temperature, double weight) {
+  check_shapes("binary_kl", student, teacher, labels);
+  const int64_t n = student.shape()[1];
+  check(n >= 2, Fault::usage, "the logits have ", n,
+        " class; splitting off the labelled one needs at least 2");
+  return row_loss(pass, "binary_kl", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
+    return BinaryKlRow<T>{.student = student.tensor().as<T>(),
+                          .teacher = teacher.as<T>(),
+                          .labels = labels.as<int32_t>(),
+                          .loss = loss,
+                          .gradient = gradient,
+                          .n = n,
+                          .largest = k == TeacherClass::largest,
+                          .inverse_temperature = T(1 / temperature),
+                          .weight = T(weight) * row_weight};
+  });
+}
+
+Var subset_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
+              Subset subset, double temperature, double weight, bool cross_entropy) {
+  check_shapes("subset_kl", student, teacher, labels);
+  return row_loss(pass, "subset_kl", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
+    return SubsetKlRow<T>{.student = student.tensor().as<T>(),
+                          .teacher = teacher.as<T>(),
+                          .labels = labels.as<int32_t>(),
+                          .loss = loss,
+                          .gradient = gradient,
+                          .n = student.shape()[1],
+                          .below_label = subset == Subset::below_label,
+                          .cross_entropy = cross_entropy,
+                          .inverse_temperature = T(1 / temperature),
+                          .weight = T(weight) * row_weight};
+  });
+}
+
+}  // namespace retort

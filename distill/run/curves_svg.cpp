@@ -1,0 +1,46 @@
+#include "distill/run/curves_svg.h"
+
+#include "distill/text/svg_plot.h"
+#include "engine/base/atomic_file.h"
+
+namespace retort {
+namespace {
+
+PlotSeries series_of(const MetricsTable& metrics, double EpochMetrics::*column) {
+  PlotSeries series;
+  for (const EpochMetrics& row : metrics.rows) series.points.emplace_back(row.epoch, row.*column);
+  return series;
+}
+
+}  // namespace
+
+std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs) {
+  PlotPanel loss{.title = "loss", .x_label = "epoch", .series = {}, .y_floor = 0};
+  PlotPanel accuracy{.title = "top-1 (%)", .x_label = "epoch", .series = {}, .y_floor = 0, .y_ceiling = 100};
+  const bool several = runs.size() > 1;
+  const auto add = [&](PlotPanel& panel, size_t run, double EpochMetrics::*train,
+                       double EpochMetrics::*test) {
+    PlotSeries training = series_of(runs[run].metrics, train), testing = series_of(runs[run].metrics, test);
+    training.dashed = several;
+    training.color = several ? int(run) : 1;
+    testing.color = int(run);
+    training.label = several ? "" : "training";
+    testing.label = several ? runs[run].label : "test";
+    panel.series.push_back(std::move(training));
+    panel.series.push_back(std::move(testing));
+  };
+  for (size_t run = 0; run < runs.size(); ++run) {
+    add(loss, run, &EpochMetrics::train_loss, &EpochMetrics::test_loss);
+    add(accuracy, run, &EpochMetrics::train_acc, &EpochMetrics::test_acc);
+  }
+  // The loss of a distilled student has terms that the test loss has not.
+  const std::string note = several ? "Solid: test. Dashed: training, with all terms of its loss." : "";
+  return svg_plot(title, {loss, accuracy}, note);
+}
+
+void write_learning_curves(const std::filesystem::path& file, const std::string& title,
+                           const std::vector<RunCurves>& runs) {
+  write_file(file, learning_curves(title, runs));
+}
+
+}  // namespace retort

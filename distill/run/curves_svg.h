@@ -1,0 +1,24 @@
+// Learning curves: loss and top-1 accuracy over the epochs, of one run or several.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "distill/run/metrics_csv.h"
+
+namespace retort {
+
+struct RunCurves {
+  std::string label;  // "pcd, seed 1"
+  MetricsTable metrics;
+};
+
+// Self-contained SVG. Of one run training and test get a colour each, of several runs each run its own, with
+// training dashed.
+std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs);
+
+// Writes that to a file, atomically.
+void write_learning_curves(const std::filesystem::path& file, const std::string& title,
+                           const std::vector<RunCurves>& runs);
+
+}  // namespace retort

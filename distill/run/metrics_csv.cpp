@@ -1,0 +1,115 @@
+#include "distill/run/metrics_csv.h"
+
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
+
+namespace retort {
+namespace {
+
+constexpr std::string_view fixed_columns =
+    "epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds";
+constexpr size_t fixed_count = 8;
+
+std::vector<std::string_view> split(std::string_view line) {
+  std::vector<std::string_view> cells;
+  for (size_t comma; (comma = line.find(',')) != line.npos; line.remove_prefix(comma + 1))
+    cells.push_back(line.substr(0, comma));
+  cells.push_back(line);
+  return cells;
+}
+
+std::string header_of(const std::vector<std::string>& terms) {
+  std::string header(fixed_columns);
+  for (const std::string& term : terms) header += ',' + term;
+  return header;
+}
+
+std::string line_of(const EpochMetrics& row) {
+  std::string line = std::to_string(row.epoch);
+  for (double value : {row.lr, row.train_loss, row.train_acc, row.test_loss, row.test_acc, row.test_acc_top5,
+                       std::round(row.seconds * 1000) / 1000})
+    line += ',' + exact_decimal(value);
+  for (double value : row.terms) line += ',' + exact_decimal(value);
+  return line + '\n';
+}
+
+template <class T>
+bool parse(std::string_view cell, T& value) {
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  return error == std::errc() && end == cell.data() + cell.size();
+}
+
+}  // namespace
+
+std::string exact_decimal(double value) {
+  if (std::isnan(value)) return "nan";  // whatever its sign
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+}
+
+MetricsTable read_metrics(const std::filesystem::path& file) {
+  const std::string content = read_text_file(file, uint64_t{1} << 28);
+  std::string_view rest = content;
+  MetricsTable table;
+  for (int number = 1; rest.find('\n') != rest.npos; ++number) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(line.size() + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);  // an editor was here
+    const std::vector<std::string_view> cells = split(line);
+    if (number == 1) {
+      const bool ok = line == fixed_columns || line.starts_with(std::string(fixed_columns) + ',');
+      check(ok, Fault::input, file.string(), ": line 1: expected the columns ", fixed_columns);
+      table.terms.assign(cells.begin() + fixed_count, cells.end());
+      continue;
+    }
+    const size_t columns = fixed_count + table.terms.size();
+    check(cells.size() == columns, Fault::input, file.string(), ": line ", number, ": ", cells.size(),
+          " columns, expected ", columns);
+    EpochMetrics row;
+    row.terms.resize(table.terms.size());
+    std::vector<double*> fields = {&row.lr,       &row.train_loss,    &row.train_acc, &row.test_loss,
+                                   &row.test_acc, &row.test_acc_top5, &row.seconds};
+    for (double& term : row.terms) fields.push_back(&term);
+    size_t bad = parse(cells[0], row.epoch) ? columns : 0;
+    for (size_t i = 1; i < columns; ++i)
+      if (!parse(cells[i], *fields[i - 1])) bad = std::min(bad, i);
+    check(bad == columns, Fault::input, file.string(), ": line ", number, ", column ", bad + 1,
+          ": expected a number");
+    check(table.rows.empty() || row.epoch > table.rows.back().epoch, Fault::input, file.string(), ": line ",
+          number, ": epoch ", row.epoch, " after epoch ", table.rows.empty() ? 0 : table.rows.back().epoch,
+          ", expected a later one");
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+MetricsCsv::MetricsCsv(const std::filesystem::path& file, const std::vector<std::string>& terms,
+                       int first_epoch)
+    : file_(file) {
+  for (const std::string& term : terms)
+    check(!term.empty() && term.find_first_of(",\"\r\n") == term.npos, "MetricsCsv: the loss term '", term,
+          "' cannot name a column");
+  if (std::filesystem::exists(file)) table_ = read_metrics(file);
+  std::erase_if(table_.rows, [&](const EpochMetrics& row) { return row.epoch >= first_epoch; });
+  if (table_.rows.empty()) table_.terms = terms;
+  check(table_.terms == terms, Fault::input, file.string(), ": line 1: columns ", header_of(table_.terms),
+        ", expected ", header_of(terms));
+  std::string content = header_of(terms) + '\n';
+  for (const EpochMetrics& row : table_.rows) content += line_of(row);
+  write_file(file, content);
+}
+
+void MetricsCsv::append(const EpochMetrics& row) {
+  check(row.terms.size() == table_.terms.size(), "MetricsCsv: ", row.terms.size(), " loss terms, expected ",
+        table_.terms.size());
+  check(table_.rows.empty() || row.epoch > table_.rows.back().epoch, "MetricsCsv: epoch ", row.epoch,
+        " after epoch ", table_.rows.empty() ? 0 : table_.rows.back().epoch);
+  append_to_file(file_, line_of(row));
+  table_.rows.push_back(row);
+}
+
+}  // namespace retort

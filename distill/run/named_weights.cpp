@@ -1,0 +1,34 @@
+#include "distill/run/named_weights.h"
+
+#include "distill/run/run_folder.h"
+#include "engine/base/check.h"
+
+namespace retort {
+
+std::filesystem::path weights_path(const std::string& spec) {
+  namespace fs = std::filesystem;
+  const std::string suffix = ":best";
+  const bool best = spec.ends_with(suffix) && !fs::exists(spec);
+  const fs::path path = best ? spec.substr(0, spec.size() - suffix.size()) : spec;
+  std::error_code ignored;
+  const fs::file_status status = fs::status(path, ignored);
+  check(fs::exists(status), Fault::input, path.string(),
+        ": no such file or folder; expected weights (.safetensors, .pth) or a run's folder");
+  if (!fs::is_directory(status)) {
+    check(!best, Fault::input, path.string(), ": is a file; ':best' goes behind a run's folder");
+    return path;
+  }
+  check(RunFolder::is_run(path), Fault::input, path.string(),
+        ": is not the folder of a run (no config.toml)");
+  const fs::path file = best ? RunFolder::best_of(path) : RunFolder::last_of(path);
+  check(fs::exists(file), Fault::input, path.string(), ": the run has no ", file.filename().string(), " yet");
+  return file;
+}
+
+Weights read_weights(const std::string& spec, const ReadWeights& options) {
+  Weights weights = open_weights(weights_path(spec), options);
+  weights.source = spec;
+  return weights;
+}
+
+}  // namespace retort

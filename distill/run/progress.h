@@ -1,0 +1,84 @@
+// What the user sees while a run works: on a terminal one line that is redrawn, elsewhere a line per epoch.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "distill/run/metrics_csv.h"
+
+namespace retort {
+
+// Of a clock that never goes back.
+double steady_seconds();
+
+// Where training stands. Numbers that are not known (yet) are NaN and left out.
+struct BatchProgress {
+  int epoch = 1, epochs = 1;       // the epoch in progress, from 1
+  int64_t batch = 0, batches = 1;  // done in this epoch
+  int64_t images = 0;              // trained on in this epoch
+  double loss = 0, top1 = 0;       // means over the epoch so far; top-1 in percent
+  double lr = 0;
+};
+
+// May be used by several threads. Failing to write is not an error: a run does not end because its terminal
+// closed.
+class Progress {
+ public:
+  // Writes to `descriptor`; redraws if that is a terminal which may be sent escape sequences.
+  explicit Progress(int descriptor = 2);
+  // For tests: the choice and the clock (in seconds) are given.
+  Progress(int descriptor, bool redraws, std::function<double()> clock);
+  virtual ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // Another run begins: its first batch() starts the clocks of images/s and time left.
+  void begin_run();
+
+  // Redraws the line, at most 10 times a second.
+  virtual void batch(const BatchProgress& now);
+
+  // An epoch's results: its line where nothing is redrawn, else they join the redrawn line.
+  virtual void epoch(const EpochMetrics& result, int epochs);
+
+  // Other work ("testing"): done of total batches, on a terminal only.
+  virtual void activity(std::string_view name, int64_t done, int64_t total);
+
+  // Any other redrawn line, on a terminal only; one that is too long is cut.
+  void line(std::string_view text);
+
+  // A message on its own line; the redrawn line makes room for it.
+  virtual void note(std::string_view message);
+
+  // Clears the redrawn line, before results are printed.
+  void clear();
+
+  bool redraws() const { return redraws_; }
+
+  // A terminal that may be sent escape sequences: not TERM=dumb, and NO_COLOR is not set.
+  static bool can_redraw(int descriptor);
+
+ private:
+  void draw(const std::string& line);
+  void clear_line();
+  void write(std::string_view text) const;
+  double seconds_left(double done, double now) const;
+
+  int descriptor_;
+  bool redraws_;
+  std::function<double()> clock_;
+  std::mutex mutex_;
+  bool line_shown_ = false;
+  double last_draw_;
+  // Where this process began: the run (as a share of all its epochs), and the epoch in progress.
+  double run_began_at_, run_began_done_ = 0;
+  int epoch_ = 0;
+  double epoch_began_at_ = 0;
+  int64_t epoch_began_images_ = 0;
+  double images_per_second_;
+  double test_top1_;
+};
+
+}  // namespace retort

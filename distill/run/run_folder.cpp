@@ -1,0 +1,170 @@
+#include "distill/run/run_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <ctime>
+#include <system_error>
+#include <vector>
+
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
+
+namespace retort {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The lock file tells a run's folder from any other, and who holds it. It is never removed: another process
+// may just have opened it.
+constexpr const char* lock_name = "lock";
+constexpr std::string_view mark = "retort run, pid ";
+
+fs::path checkpoint(const fs::path& folder, const char* name) {
+  return folder / "checkpoints" / name;
+}
+
+// The pid in the lock file's first line, 0 if it has none yet, -1 if this is no lock file of ours.
+long holder_of(int lock) {
+  char content[64] = {};
+  const ssize_t size = ::pread(lock, content, sizeof content - 1, 0);
+  const std::string_view found(content, size > 0 ? size_t(size) : 0);
+  if (!found.starts_with(mark)) return -1;
+  return std::strtol(content + mark.size(), nullptr, 10);
+}
+
+[[noreturn]] void fail_locked(const fs::path& folder, long holder) {
+  fail(Fault::usage, folder.string(), ": another retort",
+       holder > 0 ? text(" (pid ", holder, ")") : std::string(), " is running in this folder");
+}
+
+// Whether the folder has our lock file; if that is held, says who holds it.
+bool is_ours_and_free(const fs::path& folder) {
+  const int file = ::open((folder / lock_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0) return false;
+  const long holder = holder_of(file);
+  const bool held = holder >= 0 && ::flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(file);
+  if (held) fail_locked(folder, holder);
+  return holder >= 0;
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
+}
+
+}  // namespace
+
+std::string utc_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char shown[32];
+  std::strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return shown;
+}
+
+fs::path RunFolder::last_of(const fs::path& folder) {
+  return checkpoint(folder, "last.safetensors");
+}
+fs::path RunFolder::previous_of(const fs::path& folder) {
+  return checkpoint(folder, "previous.safetensors");
+}
+fs::path RunFolder::best_of(const fs::path& folder) {
+  return checkpoint(folder, "best.safetensors");
+}
+bool RunFolder::is_run(const fs::path& folder) {
+  std::error_code error;
+  return fs::exists(folder / "config.toml", error);
+}
+
+RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
+  const std::string shown = path.string();
+  std::error_code error;
+  if (!path_.has_filename()) path_ = path_.parent_path();  // "runs/1/"
+  const bool exists = fs::exists(fs::symlink_status(path_, error));
+  if (mode == Mode::resume) {
+    check(exists, Fault::input, shown, ": there is no such folder to resume");
+    check(is_run(path_), Fault::input, shown, ": is no run to resume: there is no config.toml in it");
+  } else if (exists) {
+    check(fs::is_directory(path_, error), Fault::usage, shown,
+          ": is not a folder, expected a new run's folder");
+    const bool ours = is_ours_and_free(path_);
+    check(mode == Mode::force, Fault::usage, shown,
+          ": the folder exists; --resume goes on with its run, --force replaces it");
+    check(ours || fs::is_empty(path_, error), Fault::usage, shown,
+          ": is not empty and no run's folder, so --force deletes nothing; name another folder");
+  } else {
+    if (path_.has_parent_path()) make_folder(path_.parent_path());
+    // Of two processes that get here, one makes the folder.
+    if (::mkdir(path_.c_str(), 0777) != 0) {
+      check(errno != EEXIST, Fault::usage, shown, ": another process just made this folder");
+      fail(Fault::write, shown, ": the folder cannot be made: ", reason_of(errno));
+    }
+  }
+  lock();
+  if (mode == Mode::force) delete_run();
+  for (const fs::path& folder : {path_ / "checkpoints", tensorboard(), plots()}) {
+    make_folder(folder);
+    remove_abandoned_files(folder);
+  }
+  remove_abandoned_files(path_);
+  // What is synced later inside would be lost with the names that lead there.
+  sync_folder(path_);
+  sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+}
+
+RunFolder::Lock::~Lock() {
+  if (file >= 0) ::close(file);
+}
+
+void RunFolder::lock() {
+  const fs::path name = path_ / lock_name;
+  lock_.file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  check(lock_.file >= 0, Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
+  if (::flock(lock_.file, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) fail_locked(path_, holder_of(lock_.file));
+    fail(Fault::write, name.string(), ": cannot be locked: ", reason_of(errno));
+  }
+  // Always of one length, so that it is overwritten in place and never seen half written.
+  char pid[16];
+  std::snprintf(pid, sizeof pid, "%10ld\n", long(::getpid()));
+  const std::string content = std::string(mark) + pid;
+  const bool written = ::pwrite(lock_.file, content.data(), content.size(), 0) == ssize_t(content.size());
+  check(written, Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
+}
+
+// Only files a run makes, by name: notes that lie beside them stay.
+void RunFolder::delete_run() const {
+  // config.toml first: without it, what a kill leaves of this is no run to resume.
+  std::vector<fs::path> files = {config(), environment(), metrics(), log_file(), summary(),
+                                 last(),   previous(),    best(),    profile(),  convolutions()};
+  const auto add = [&](const fs::path& folder, std::string_view prefix, std::string_view suffix) {
+    std::error_code error;
+    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+      const std::string name = at->path().filename().string();
+      if (name.starts_with(prefix) && name.ends_with(suffix)) files.push_back(at->path());
+    }
+  };
+  add(tensorboard(), "events.out.tfevents.", "");
+  add(plots(), "", ".svg");
+  for (const fs::path& file : files) {
+    const bool gone = ::unlink(file.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
+    check(gone, Fault::write, file.string(), ": cannot be deleted: ", reason_of(errno));
+  }
+}
+
+void RunFolder::log(std::string_view message) const {
+  std::string line = utc_time() + ' ' + std::string(message);
+  for (char& c : line)
+    if (c == '\n' || c == '\r') c = ' ';
+  append_to_file(log_file(), line + '\n');
+}
+
+}  // namespace retort

@@ -1,0 +1,479 @@
+#include "distill/settings/setting_keys.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "datasets/augment/augment.h"
+#include "distill/methods/registry.h"
+#include "distill/run/metrics_csv.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+
+namespace retort {
+
+namespace {
+
+const std::string method_prefix = "method.";
+constexpr double below_one = 0.9999999999999999;  // the largest double less than 1
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+std::string join(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+  return all;
+}
+
+// The whole text as a T; false if it is none.
+template <class T>
+bool parse(std::string_view text, T& value) {
+  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && stopped == text.data() + text.size();
+}
+
+std::string without_blanks(const std::string& text) {
+  std::string kept;
+  for (char c : text) {
+    if (c != ' ' && c != '\t') kept += c;
+  }
+  return kept;
+}
+
+// "150,180,210", in brackets or not; empty for an empty list.
+bool parse_list(const std::string& text, std::vector<int>& list) {
+  std::string rest = without_blanks(text);
+  if (rest.size() >= 2 && rest.front() == '[' && rest.back() == ']') rest = rest.substr(1, rest.size() - 2);
+  list.clear();
+  if (rest.empty()) return true;
+  for (size_t from = 0;;) {
+    const size_t comma = rest.find(',', from);
+    int item = 0;
+    if (!parse(std::string_view(rest).substr(from, comma - from), item) || item < 1) return false;
+    if (!list.empty() && item <= list.back()) return false;
+    list.push_back(item);
+    if (comma == std::string::npos) return true;
+    from = comma + 1;
+  }
+}
+
+std::string list_text(const std::vector<int>& list) {
+  std::string all = "[";
+  for (const int item : list) all += (all.size() > 1 ? ", " : "") + std::to_string(item);
+  return all + "]";
+}
+
+SettingField field_of(const SettingKey& key) {
+  static RunSettings any;
+  return key.field(any);
+}
+
+std::string range_text(double minimum, double maximum, bool exclusive) {
+  std::string words = text(exclusive ? " more than " : " of at least ", exact_decimal(minimum));
+  if (maximum == below_one)
+    words += " and less than 1";
+  else if (std::isfinite(maximum))
+    words += text(" and at most ", uint64_t(maximum));
+  return words;
+}
+
+std::string expected(const SettingKey& key) {
+  return std::visit(
+      Overloaded{
+          [&](std::string*) {
+            return key.limits.choices.empty() ? "text" : "one of " + join(key.limits.choices);
+          },
+          [&](bool*) { return std::string("true or false"); },
+          [&](double*) {
+            return "a number" + range_text(key.limits.minimum, key.limits.maximum, key.limits.exclusive);
+          },
+          [&](std::optional<std::vector<int>>*) {
+            return std::string("ascending epochs from 1 on, as in [150, 180, 210]");
+          },
+          [&](auto*) {
+            return "an integer" + range_text(key.limits.minimum, key.limits.maximum, key.limits.exclusive);
+          }},
+      field_of(key));
+}
+
+// False if text is no value of the key.
+bool assign(const SettingKey& key, SettingField field, const std::string& value) {
+  return std::visit(Overloaded{[&](std::string* target) {
+                                 if (!key.limits.choices.empty() &&
+                                     std::find(key.limits.choices.begin(), key.limits.choices.end(), value) ==
+                                         key.limits.choices.end())
+                                   return false;
+                                 *target = value;
+                                 return true;
+                               },
+                               [&](bool* target) {
+                                 if (value != "true" && value != "false") return false;
+                                 *target = value == "true";
+                                 return true;
+                               },
+                               [&](std::optional<std::vector<int>>* target) {
+                                 std::vector<int> list;
+                                 if (!parse_list(value, list)) return false;
+                                 *target = std::move(list);
+                                 return true;
+                               },
+                               [&](auto* target) {
+                                 auto number = *target;
+                                 if (!parse(value, number)) return false;
+                                 const double x = double(number);
+                                 if (!std::isfinite(x) || x < key.limits.minimum || x > key.limits.maximum)
+                                   return false;
+                                 if (key.limits.exclusive && x == key.limits.minimum) return false;
+                                 *target = number;
+                                 return true;
+                               }},
+                    field);
+}
+
+const SettingKey* find_key(const std::string& name) {
+  for (const SettingKey& key : setting_keys()) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> all_names(const MethodSettings& method) {
+  std::vector<std::string> names;
+  for (const SettingKey& key : setting_keys()) names.push_back(key.name);
+  names.push_back(method_prefix + "name");
+  for (const MethodKey& key : method.method().keys) names.push_back(method_prefix + key.name);
+  return names;
+}
+
+[[noreturn]] void fail_unknown(const RunSettings& settings, const std::string& key) {
+  const std::vector<std::string> names = all_names(settings.method);
+  // "lr" for "optimizer.lr", "data" for "data.spec": half of it is right.
+  const auto whole = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+    return name.ends_with("." + key) || name.starts_with(key + ".");
+  });
+  fail(Fault::usage, "unknown key '", key, "'; did you mean '",
+       whole != names.end() ? *whole : nearest(key, names), "'?");
+}
+
+bool is_method_key(const std::string& key) {
+  return key.starts_with(method_prefix);
+}
+
+// Which TOML values a key takes.
+bool takes(const SettingKey& key, const TomlValue& value) {
+  return std::visit(
+      Overloaded{[&](std::string*) { return value.kind == TomlValue::string; },
+                 [&](bool*) { return value.kind == TomlValue::boolean; },
+                 [&](double*) { return value.kind == TomlValue::number || value.kind == TomlValue::integer; },
+                 [&](std::optional<std::vector<int>>*) {
+                   return value.kind == TomlValue::array &&
+                          std::all_of(value.items.begin(), value.items.end(),
+                                      [](const TomlValue& item) { return item.kind == TomlValue::integer; });
+                 },
+                 [&](auto*) { return value.kind == TomlValue::integer; }},
+      field_of(key));
+}
+
+bool takes(const MethodKey& key, const TomlValue& value) {
+  switch (key.kind) {
+    case MethodKey::number:
+      return value.kind == TomlValue::number || value.kind == TomlValue::integer;
+    case MethodKey::integer:
+      return value.kind == TomlValue::integer;
+    case MethodKey::flag:
+      return value.kind == TomlValue::boolean;
+    case MethodKey::choice:
+      return value.kind == TomlValue::string;
+  }
+  return false;
+}
+
+const char* type_of(MethodKey::Kind kind) {
+  switch (kind) {
+    case MethodKey::number:
+      return "a number";
+    case MethodKey::integer:
+      return "an integer";
+    case MethodKey::flag:
+      return "true or false";
+    case MethodKey::choice:
+      return "a string";
+  }
+  return "";
+}
+
+std::string text_of(const TomlValue& value) {
+  switch (value.kind) {
+    case TomlValue::boolean:
+      return value.as_boolean ? "true" : "false";
+    case TomlValue::integer:
+      return std::to_string(value.as_integer);
+    case TomlValue::number:
+      return exact_decimal(value.as_number);
+    case TomlValue::string:
+      return value.as_string;
+    case TomlValue::array: {
+      std::string all;
+      for (const TomlValue& item : value.items) all += (all.empty() ? "" : ",") + text_of(item);
+      return all;
+    }
+    case TomlValue::date:
+    case TomlValue::table:
+      break;
+  }
+  fail(Fault::internal, "settings: ", name_of(value.kind), " has no text");
+}
+
+struct Entry {
+  std::string key;
+  const TomlValue* value;
+};
+
+// The table's keys with full names ("optimizer.lr"). An empty table of unknown name counts as a key.
+void flatten(const std::string& prefix, const TomlValue& table, std::vector<Entry>& entries) {
+  for (size_t i = 0; i < table.names.size(); ++i) {
+    const TomlValue& value = table.items[i];
+    const std::string full = prefix + table.names[i];
+    const auto& keys = setting_keys();
+    const bool known = full + "." == method_prefix ||
+                       std::any_of(keys.begin(), keys.end(),
+                                   [&](const auto& key) { return key.name.starts_with(full + "."); });
+    if (value.kind == TomlValue::table && (known || !value.items.empty())) {
+      flatten(full + ".", value, entries);
+    } else {
+      entries.push_back({full, &value});
+    }
+  }
+}
+
+void set_entry(RunSettings& settings, const std::string& key, const TomlValue& value) {
+  const auto refuse = [&](const std::string& wanted) {
+    fail(Fault::usage, key, " is ", name_of(value.kind), ", expected ", wanted);
+  };
+  if (const SettingKey* known = find_key(key)) {
+    if (!takes(*known, value)) refuse(expected(*known));
+  } else if (key == method_prefix + "name") {
+    if (value.kind != TomlValue::string) refuse("the name of a method");
+  } else if (is_method_key(key)) {
+    for (const MethodKey& method_key : settings.method.method().keys) {
+      if (method_prefix + method_key.name == key && !takes(method_key, value))
+        refuse(type_of(method_key.kind));
+    }
+  } else {
+    fail_unknown(settings, key);
+  }
+  set_key(settings, key,
+          value.kind == TomlValue::table || value.kind == TomlValue::date ? "" : text_of(value));
+}
+
+}  // namespace
+
+const std::vector<SettingKey>& setting_keys() {
+  using S = RunSettings;
+  using F = SettingField;
+  static const std::vector<SettingKey> keys = {
+      {"command",
+       "",
+       "train (without a teacher) or distill",
+       [](S& s) -> F { return &s.command; },
+       {.choices = {"train", "distill"}}},
+      {"model", "--model NAME", "network to train, as resnet20", [](S& s) -> F { return &s.model; }},
+      {"double_batch_norm", "", "wrn_*: move three norms' statistics as mdistiller does",
+       [](S& s) -> F { return &s.double_batch_norm; }},
+      {"teacher", "--teacher RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
+       [](S& s) -> F { return &s.teacher; }},
+      {"teacher_model", "--teacher-model NAME", "its network", [](S& s) -> F { return &s.teacher_model; }},
+      {"teacher_source",
+       "--teacher-source S",
+       "live or table",
+       [](S& s) -> F { return &s.teacher_source; },
+       {.choices = {"auto", "live", "table"}}},
+      {"init", "--init FILE", "weights to start from", [](S& s) -> F { return &s.init; }},
+      {"device",
+       "--device NAME",
+       "auto, portable, onednn, cuda",
+       [](S& s) -> F { return &s.device; },
+       {.choices = {"auto", "portable", "onednn", "cuda"}}},
+      {"precision",
+       "--precision P",
+       "fp32 to fp16",
+       [](S& s) -> F { return &s.precision; },
+       {.choices = {"auto", "fp32", "tf32", "bf16", "fp16"}}},
+      {"eager", "--eager", "no captured steps", [](S& s) -> F { return &s.eager; }},
+      {"tune", "--tune", "measure convolutions", [](S& s) -> F { return &s.tune; }},
+      {"threads",
+       "--threads N",
+       "CPU threads, 0: all",
+       [](S& s) -> F { return &s.threads; },
+       {.maximum = 1024}},
+      // TOML integers end at 2^63.
+      {"seed",
+       "--seed N",
+       "of everything random",
+       [](S& s) -> F { return &s.seed; },
+       {.maximum = 9223372036854774784.0}},
+      {"epochs",
+       "--epochs N",
+       "passes over images",
+       [](S& s) -> F { return &s.epochs; },
+       {.minimum = 1, .maximum = 1e6}},
+      {"batch",
+       "--batch N",
+       "images per step",
+       [](S& s) -> F { return &s.batch; },
+       {.minimum = 1, .maximum = 1 << 20}},
+      {"checkpoint_minutes", "", "between checkpoints inside an epoch",
+       [](S& s) -> F { return &s.checkpoint_minutes; }},
+      {"teacher_table.precision",
+       "",
+       "of the stored logits; f16 rounds them",
+       [](S& s) -> F { return &s.teacher_table.precision; },
+       {.choices = {"f32", "f16"}}},
+      {"teacher_table.fill",
+       "",
+       "as rows are needed, or all before the first step; auto: ahead on cuda",
+       [](S& s) -> F { return &s.teacher_table.fill; },
+       {.choices = {"auto", "lazy", "ahead"}}},
+      {"teacher_table.folder", "", "of all tables (unset: RETORT_CACHE or ~/.cache/retort)",
+       [](S& s) -> F { return &s.teacher_table.folder; }},
+      {"teacher_table.limit_gib", "", "of all tables together; unused ones are removed beyond it",
+       [](S& s) -> F { return &s.teacher_table.limit_gib; }},
+      {"data.spec", "--data SPEC", "synthetic, cifar100:DIR, cifar10:DIR",
+       [](S& s) -> F { return &s.data.spec; }},
+      {"data.augment",
+       "",
+       "of training images",
+       [](S& s) -> F { return &s.data.augment; },
+       {.choices = {"crop-flip", "none"}}},
+      {"data.views",
+       "",
+       "of an image that crop-flip draws from, 162: all",
+       [](S& s) -> F { return &s.data.views; },
+       {.minimum = 1, .maximum = view_count}},
+      {"data.shuffle", "", "new order of the images every epoch", [](S& s) -> F { return &s.data.shuffle; }},
+      {"data.limit", "--limit N", "images used, 0: all", [](S& s) -> F { return &s.data.limit; }},
+      {"data.validation", "--val N", "held out for best", [](S& s) -> F { return &s.data.validation; }},
+      {"data.workers",
+       "--workers N",
+       "loader threads",
+       [](S& s) -> F { return &s.data.workers; },
+       {.maximum = 256}},
+      {"optimizer.lr",
+       "--lr X",
+       "learning rate",
+       [](S& s) -> F { return &s.optimizer.lr; },
+       {.exclusive = true}},
+      {"optimizer.momentum",
+       "",
+       "of SGD",
+       [](S& s) -> F { return &s.optimizer.momentum; },
+       {.maximum = below_one}},
+      {"optimizer.weight_decay", "", "on every parameter",
+       [](S& s) -> F { return &s.optimizer.weight_decay; }},
+      {"schedule.milestones", "",
+       "epochs after which lr is multiplied by factor (unset: 150, 180, 210 of 240, scaled)",
+       [](S& s) -> F { return &s.schedule.milestones; }},
+      {"schedule.factor",
+       "",
+       "of lr at each milestone",
+       [](S& s) -> F { return &s.schedule.factor; },
+       {.exclusive = true}},
+  };
+  return keys;
+}
+
+void set_key(RunSettings& settings, const std::string& key, const std::string& value) {
+  if (key == method_prefix + "name") {
+    if (value != settings.method.method().name) settings.method = MethodSettings(value);
+  } else if (is_method_key(key)) {
+    settings.method.set(key.substr(method_prefix.size()), value);
+  } else if (const SettingKey* known = find_key(key)) {
+    check(assign(*known, known->field(settings), value), Fault::usage, key, " is '", value, "', expected ",
+          expected(*known));
+  } else {
+    fail_unknown(settings, key);
+  }
+}
+
+std::string get_key(const RunSettings& settings, const SettingKey& key) {
+  RunSettings copy = settings;  // fields are for writing
+  return std::visit(Overloaded{[](std::string* value) { return *value; },
+                               [](bool* value) { return std::string(*value ? "true" : "false"); },
+                               [](double* value) { return exact_decimal(*value); },
+                               [](std::optional<std::vector<int>>* value) {
+                                 return *value ? list_text(**value) : std::string();
+                               },
+                               [](auto* value) { return std::to_string(*value); }},
+                    key.field(copy));
+}
+
+void set_from_table(RunSettings& settings, const TomlValue& table, const std::string& file,
+                    const std::vector<std::string>& skipped) {
+  std::vector<Entry> entries;
+  flatten("", table, entries);
+  // The method first: it decides which keys there are.
+  std::stable_partition(entries.begin(), entries.end(),
+                        [](const Entry& entry) { return entry.key == method_prefix + "name"; });
+  for (const Entry& entry : entries) {
+    if (std::find(skipped.begin(), skipped.end(), entry.key) != skipped.end()) continue;
+    try {
+      set_entry(settings, entry.key, *entry.value);
+    } catch (const Error& error) {
+      fail(error.fault(), file, ":", entry.value->line, ": ", error.what());
+    }
+  }
+}
+
+std::string settings_toml(const RunSettings& settings) {
+  std::string all, table;
+  for (const SettingKey& key : setting_keys()) {
+    const size_t dot = key.name.find('.');
+    const std::string its_table = dot == std::string::npos ? "" : key.name.substr(0, dot);
+    const std::string value = get_key(settings, key);
+    const SettingField field = field_of(key);
+    if (std::holds_alternative<std::optional<std::vector<int>>*>(field) && value.empty()) continue;
+    if (its_table != table) all += "\n[" + its_table + "]\n";
+    table = its_table;
+    all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
+           (std::holds_alternative<std::string*>(field) ? toml_quoted(value) : value) + "\n";
+  }
+  all += "\n[method]\nname = " + toml_quoted(settings.method.method().name) + "\n";
+  for (const auto& [key, value] : settings.method.list()) {
+    // Numbers as TOML writes them: ".5" and "1." are none there.
+    all += key.name + " = " +
+           (key.kind == MethodKey::choice   ? toml_quoted(value)
+            : key.kind == MethodKey::number ? exact_decimal(settings.method.number(key.name))
+                                            : value) +
+           "\n";
+  }
+  return all;
+}
+
+std::string describe_keys() {
+  std::string all;
+  const auto line = [&](const std::string& name, const std::string& value, const std::string& help) {
+    all += text("  ", name, std::string(name.size() < 24 ? 24 - name.size() : 1, ' '), value,
+                std::string(value.size() < 12 ? 12 - value.size() : 1, ' '), " ", help, "\n");
+  };
+  all += "Keys of --set and of files, with their defaults:\n";
+  for (const SettingKey& key : setting_keys()) {
+    const std::string value = get_key(RunSettings{}, key), choices = join(key.limits.choices);
+    line(key.name, value.empty() ? "-" : value,
+         choices.empty() || key.help == choices ? key.help : key.help + ": " + choices);
+  }
+  for (const MethodInfo& method : methods()) {
+    all += text("method.name = ", method.name, ": ", method.title,
+                method.paper.empty() ? "" : " (" + method.paper + ")", "\n");
+    for (const MethodKey& key : method.keys)
+      line(method_prefix + key.name, key.fallback,
+           key.help + (key.choices.empty() ? "" : ": " + join(key.choices)));
+  }
+  return all;
+}
+
+}  // namespace retort

@@ -1,0 +1,64 @@
+// The keys of RunSettings: one table, from which reading a file, --set KEY=VALUE, flags, writing config.toml,
+// the help and the error texts are derived.
+#pragma once
+#include <limits>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "distill/settings/settings.h"
+#include "distill/settings/toml_file.h"
+
+namespace retort {
+
+// Where a key's value lies; its type is the key's type.
+using SettingField =
+    std::variant<std::string*, bool*, int*, int64_t*, uint64_t*, double*, std::optional<std::vector<int>>*>;
+
+struct SettingLimits {
+  double minimum = 0;                                        // of a number
+  double maximum = std::numeric_limits<double>::infinity();  // of a number
+  bool exclusive = false;                                    // the value must be more than minimum
+  std::vector<std::string> choices = {};                     // of text: nothing else is allowed
+};
+
+struct SettingKey {
+  std::string name;  // in files and --set: "optimizer.lr"
+  std::string flag;  // of the command line, and what stands for its value: "--lr X", "--eager" of a switch;
+                     // empty if there is none
+  std::string help;
+  SettingField (*field)(RunSettings& settings);
+  SettingLimits limits = {};
+};
+
+// In the order in which config.toml holds them. The keys of the method come besides them: "method.name" and
+// what the method has.
+const std::vector<SettingKey>& setting_keys();
+
+// Sets one key from text, as --set does; lists as "150,180,210". Setting method.name to another method drops
+// what was set for the one before. Fault::usage, naming the nearest key, or what was expected.
+void set_key(RunSettings& settings, const std::string& key, const std::string& text);
+
+// The value as text that set_key takes.
+std::string get_key(const RunSettings& settings, const SettingKey& key);
+
+// Lays a table of keys over the settings: method.name first, the others in any order. `file` is for messages,
+// which name the line. Entries named in `skipped` are the caller's.
+void set_from_table(RunSettings& settings, const TomlValue& table, const std::string& file,
+                    const std::vector<std::string>& skipped = {});
+
+// Lays a file over the settings: `inherit = "FILE"` (relative to it) before its own keys. Fault::input if a
+// file is missing or unreadable, Fault::usage with file and line for what is wrong in it.
+//
+// Recipes of a pair of networks are put together: where there is no file PAIR/METHOD.toml but a file PAIR.toml,
+// it is PAIR.toml, over it methods/METHOD.toml (beside PAIR.toml), over that what PAIR.toml and the files it
+// inherits from say of it in tables [recipe.METHOD].
+void read_settings(const std::filesystem::path& file, RunSettings& settings);
+
+// The settings as a file that gives the same settings when it is read.
+std::string settings_toml(const RunSettings& settings);
+
+// Every key with its type, default and meaning, those of each method included: for `--keys`.
+std::string describe_keys();
+
+}  // namespace retort

@@ -1,0 +1,109 @@
+#include "distill/settings/settings.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/run/metrics_csv.h"
+#include "distill/teacher/stored_teacher.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+#include "models/model.h"
+
+namespace retort {
+
+namespace {
+
+// The recipe of the distillation benchmarks on CIFAR-100.
+constexpr int recipe_epochs = 240;
+const std::vector<int> recipe_milestones = {150, 180, 210};
+
+std::string list_text(const std::vector<int>& list) {
+  std::string all;
+  for (const int item : list) all += (all.empty() ? "" : ", ") + std::to_string(item);
+  return all;
+}
+
+void check_model(const std::string& model, const char* key) {
+  const std::vector<std::string> known = model_names();
+  check(std::find(known.begin(), known.end(), model) != known.end(), Fault::usage, key, " is '", model,
+        "', which is no known network; did you mean '", nearest(model, known), "'? `retort info` lists all");
+}
+
+void validate(const RunSettings& settings) {
+  const MethodInfo& method = settings.method.method();
+  const bool distill = settings.command == "distill";
+  check(!settings.model.empty(), Fault::usage, "no network is named; give one with ",
+        distill ? "--student" : "--model", ", such as resnet20");
+  check_model(settings.model, "model");
+  if (!settings.teacher_model.empty()) check_model(settings.teacher_model, "teacher_model");
+  if (distill) {
+    check(!method.reads.teacher || !settings.teacher.empty(), Fault::usage, "method ", method.name,
+          " needs a teacher; give a run's folder or a weights file with --teacher");
+  } else {
+    check(!method.reads.teacher, Fault::usage, "method ", method.name,
+          " needs a teacher, and train has none; use `retort distill`");
+    check(settings.teacher.empty(), Fault::usage, "train has no teacher, but '", settings.teacher,
+          "' is set as one; use `retort distill`");
+  }
+}
+
+// Of the recipe's milestones those that still fall into the run, each on an epoch of its own.
+std::vector<int> scaled_milestones(int epochs) {
+  std::vector<int> scaled;
+  for (const int milestone : recipe_milestones) {
+    const int epoch = int(std::lround(double(milestone) * epochs / recipe_epochs));
+    if (epoch >= 1 && epoch < epochs && (scaled.empty() || epoch > scaled.back())) scaled.push_back(epoch);
+  }
+  return scaled;
+}
+
+}  // namespace
+
+RunSettings default_settings(const std::string& command) {
+  RunSettings settings;
+  settings.command = command;
+  settings.method = MethodSettings(command == "distill" ? "pcd" : "ce");
+  return settings;
+}
+
+std::vector<std::string> resolve(RunSettings& settings) {
+  validate(settings);
+  const bool shorter = settings.epochs < recipe_epochs;
+  std::vector<std::string> notes;
+  if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
+    notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
+                         "' is not used"));
+  }
+  const std::string refusal = table_refusal(settings);
+  if (!refusal.empty()) {
+    check(settings.teacher_source != "table", Fault::usage, "teacher_source is table, but ", refusal,
+          "; use live");
+    settings.teacher_source = "live";
+  }
+  if (settings.data.views < view_count) {
+    notes.push_back(text("augmentation is limited to ", settings.data.views, " of ", view_count,
+                         " views of an image (data.views); results are not those of the full recipe"));
+  }
+  if (!settings.schedule.milestones) {
+    const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;
+    settings.schedule.milestones = milestones;
+    if (shorter) {
+      notes.push_back(text("milestones ", list_text(recipe_milestones), " of ", recipe_epochs,
+                           " epochs scaled to ", settings.epochs, " epochs: ",
+                           milestones.empty() ? "none" : list_text(milestones), " (schedule.milestones)"));
+    }
+  }
+  if (settings.method.has("warmup") && !settings.method.is_set("warmup")) {
+    const double warmup = settings.method.number("warmup");
+    if (shorter && warmup > 0) {
+      // To a tenth of an epoch, so that config.toml is readable.
+      const double scaled = std::round(10 * warmup * settings.epochs / recipe_epochs) / 10;
+      settings.method.set("warmup", exact_decimal(scaled));
+      notes.push_back(text("warm-up of ", exact_decimal(warmup), " of ", recipe_epochs, " epochs scaled to ",
+                           settings.epochs, " epochs: ", exact_decimal(scaled), " (method.warmup)"));
+    }
+  }
+  return notes;
+}
+
+}  // namespace retort

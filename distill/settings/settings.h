@@ -1,0 +1,79 @@
+// Everything that decides a run: what is written into config.toml, and what reproduces the run.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/methods/method_settings.h"
+
+namespace retort {
+
+struct DataSettings {
+  std::string spec = "synthetic";     // see open_dataset
+  std::string augment = "crop-flip";  // none | crop-flip
+  int views = 162;  // of an image under crop-flip; fewer than all: so many fixed ones, the same in all runs
+  bool shuffle = true;
+  int64_t limit = 0;       // the first N training images, 0: all
+  int64_t validation = 0;  // training images held out for choosing "best", 0: the test images choose
+  int workers = 2;         // background threads of the loader
+};
+
+struct OptimizerSettings {
+  double lr = 0.05;
+  double momentum = 0.9;
+  double weight_decay = 5e-4;
+};
+
+struct ScheduleSettings {
+  // Epochs (from 1) after which the learning rate is multiplied by factor. Not set: 150, 180, 210 of 240,
+  // scaled to the run's epochs by resolve().
+  std::optional<std::vector<int>> milestones;
+  double factor = 0.1;
+};
+
+// How the teacher's logits are kept where they come from a table, see TableTeacher.
+struct TeacherTableSettings {
+  std::string precision = "f32";  // f32 | f16
+  std::string fill = "auto";      // lazy: as they are met; ahead: before the first step; auto: ahead on cuda
+  std::string folder;             // of all tables; empty: cache_folder()
+  double limit_gib = 8;           // of all tables in the folder
+};
+
+struct RunSettings {
+  std::string command = "train";   // train | distill
+  std::string model;               // the network that is trained
+  bool double_batch_norm = false;  // of the network, see ModelOptions
+  std::string teacher;             // a run folder, RUN:best, or a weights file
+  std::string teacher_model;       // its architecture, where the file does not name it
+  // live: computed in every step. table: kept on disk and shared between runs. auto: a table where the run is
+  // one of a study's, or where there is one already.
+  std::string teacher_source = "auto";
+  TeacherTableSettings teacher_table;
+  std::string init;  // starting weights instead of random ones
+  std::string device = "auto";
+  std::string precision = "auto";  // fp32 | tf32 | bf16 | fp16; auto: tf32 on cuda, fp32 elsewhere
+  bool eager = false;              // steps are not captured, where the device could
+  bool tune = false;               // convolutions' algorithms are measured, not looked up
+  int threads = 0;                 // CPU threads, 0: the CPU quota
+  uint64_t seed = 1;
+  int epochs = 240;
+  int64_t batch = 64;
+  double checkpoint_minutes =
+      5;  // between checkpoints inside an epoch; one is written after every epoch anyway
+  DataSettings data;
+  OptimizerSettings optimizer;
+  ScheduleSettings schedule;
+  MethodSettings method{"ce"};
+};
+
+// The defaults of a command: train has method ce, distill has pcd.
+RunSettings default_settings(const std::string& command);
+
+// Checks what spans several keys (a model of that name, a teacher where the method reads one), and fills in
+// what nobody set: where a run has fewer epochs than the recipe's 240, milestones and the method's warm-up
+// scale with them; with 240 or more the recipe's own stand. Returns a line for the user for each thing that
+// was scaled or is not used. Fault::usage.
+std::vector<std::string> resolve(RunSettings& settings);
+
+}  // namespace retort

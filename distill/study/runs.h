@@ -1,0 +1,83 @@
+// Starting and resuming runs in their folders, one or one per seed.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datasets/image_set.h"
+#include "distill/run/progress.h"
+#include "distill/run/run_record.h"
+#include "distill/settings/settings.h"
+#include "distill/run/stop_signal.h"
+
+namespace retort {
+
+// What the runs of one process share.
+class Session {
+ public:
+  // Both must outlive it. command_line: for env.json.
+  Session(Progress& shown, const StopSignal& signal, std::vector<std::string> command_line)
+      : progress(shown), stop(signal), arguments(std::move(command_line)) {}
+  // With another progress, and the data that `shared` holds now: for a run beside others, in its own thread.
+  Session(Progress& shown, const Session& shared)
+      : progress(shown),
+        stop(shared.stop),
+        arguments(shared.arguments),
+        spec_(shared.spec_),
+        data_(shared.data_) {}
+
+  // The data set, read or drawn unless it is the one that was asked for last.
+  const DataSet& data(const std::string& spec);
+
+  Progress& progress;
+  const StopSignal& stop;
+  const std::vector<std::string> arguments;
+  bool profile = false;  // see train()
+
+ private:
+  std::string spec_;
+  std::shared_ptr<const DataSet> data_;
+};
+
+// What a resumed run may do otherwise without ending at other weights.
+struct ResumeOptions {
+  std::optional<int> threads, workers;
+};
+
+// Fault::usage if the method cannot work on that many classes: more stages than classes, and the like.
+void check_method(const MethodSettings& method, int64_t classes);
+
+// Resolves the settings and looks at all they name, data, weights, whether the method fits the classes,
+// before anything is made or deleted. Returns what resolve() said was scaled.
+std::vector<std::string> prepare_run(RunSettings& settings, Session& session);
+
+// A new run. The settings are resolved, and what was scaled is noted. A run that fails before it began leaves
+// no folder. force: replaces a run that is there. Faults are those of resolve(), open_dataset(), RunFolder
+// and train().
+Summary start_run(RunSettings settings, const std::filesystem::path& folder, bool force, Session& session);
+
+// Goes on with the run in the folder, with the settings in it. A finished one is not touched; its summary is
+// returned.
+Summary resume_run(const std::filesystem::path& folder, const ResumeOptions& options, Session& session);
+
+// Fault::usage if the folder holds a run of other settings, apart from those that do not change the result.
+void check_same_run(const RunSettings& settings, const std::filesystem::path& folder);
+
+// The run of these settings, whatever there is of it: a finished or diverged one's summary, an unfinished one
+// resumed, none started. Fault::usage if the folder holds a run of other settings.
+Summary complete_run(const RunSettings& settings, const std::filesystem::path& folder, Session& session);
+
+// Runs that differ in the seed alone, settings.seed and those after it, in folder/seed-K; seeds.toml beside
+// them says how many. `parallel` of them run at once, a thread and a device each, and share the CPU threads out; their
+// numbers are those of runs one by one. Ends early if a signal stops one: the last summary says so.
+std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const std::filesystem::path& folder,
+                                 bool force, Session& session, int parallel = 1);
+std::vector<Summary> resume_seeds(const std::filesystem::path& folder, const ResumeOptions& options,
+                                  Session& session, int parallel = 1);
+
+// Whether the folder is one of start_seeds.
+bool holds_seeds(const std::filesystem::path& folder);
+
+}  // namespace retort

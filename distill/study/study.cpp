@@ -1,0 +1,292 @@
+#include "distill/study/study.h"
+
+#include <algorithm>
+
+#include "distill/settings/setting_keys.h"
+#include "distill/settings/toml_file.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const TomlValue* table_at(const TomlValue& top, const std::string& name, const std::string& file) {
+  const TomlValue* value = top.find(name);
+  check(!value || value->kind == TomlValue::table, Fault::usage, file, ": ", name, " is ",
+        value ? name_of(value->kind) : "", ", expected a table");
+  return value;
+}
+
+// The tables of [[name]]; none if it is not there.
+std::vector<const TomlValue*> tables_at(const TomlValue& top, const std::string& name,
+                                        const std::string& file) {
+  std::vector<const TomlValue*> tables;
+  const TomlValue* value = top.find(name);
+  if (!value) return tables;
+  check(value->kind == TomlValue::array && !value->items.empty(), Fault::usage, file, ":", value->line, ": ",
+        name, " is ", name_of(value->kind), ", expected one or more [[", name, "]]");
+  for (const TomlValue& entry : value->items) {
+    check(entry.kind == TomlValue::table, Fault::usage, file, ":", entry.line, ": an entry of ", name, " is ",
+          name_of(entry.kind), ", expected [[", name, "]]");
+    tables.push_back(&entry);
+  }
+  return tables;
+}
+
+std::string text_at(const TomlValue& table, const std::string& name, const std::string& fallback,
+                    const std::string& file) {
+  const TomlValue* value = table.find(name);
+  if (!value) return fallback;
+  check(value->kind == TomlValue::string, Fault::usage, file, ":", value->line, ": ", name, " is ",
+        name_of(value->kind), ", expected a string");
+  return value->as_string;
+}
+
+void check_keys(const TomlValue& table, const std::vector<std::string>& known, const std::string& file) {
+  for (size_t i = 0; i < table.names.size(); ++i) {
+    check(std::find(known.begin(), known.end(), table.names[i]) != known.end(), Fault::usage, file, ":",
+          table.items[i].line, ": unknown key '", table.names[i], "'; did you mean '",
+          nearest(table.names[i], known), "'?");
+  }
+}
+
+// A label is a folder's name too. The study's own folders and files keep theirs.
+void check_label(const std::string& label, const std::string& file, int line) {
+  const bool fine = !label.empty() && label != "teacher" && label != "teachers" && label != "students" &&
+                    label[0] != '.' && label.find_first_of("/\\\n\t") == std::string::npos;
+  check(fine, Fault::usage, file, ":", line, ": the label '", label,
+        "' cannot name a folder; expected text without slashes, and not 'teacher', 'teachers' or 'students'");
+}
+
+template <class Items>
+void check_new(const Items& items, auto name_of_item, const std::string& name, const std::string& file,
+               int line) {
+  const bool known =
+      std::any_of(items.begin(), items.end(), [&](const auto& item) { return name_of_item(item) == name; });
+  check(!known, Fault::usage, file, ":", line, ": the label '", name,
+        "' stands twice; give one of them another label");
+}
+
+// The table without the entries of these names.
+TomlValue without(const TomlValue& table, const std::vector<std::string>& names) {
+  TomlValue rest = table;
+  rest.names.clear();
+  rest.items.clear();
+  for (size_t i = 0; i < table.names.size(); ++i) {
+    if (std::find(names.begin(), names.end(), table.names[i]) != names.end()) continue;
+    rest.names.push_back(table.names[i]);
+    rest.items.push_back(table.items[i]);
+  }
+  return rest;
+}
+
+// As [method] of a run's settings.
+TomlValue as_method(const TomlValue& keys) {
+  TomlValue wrapped;
+  wrapped.line = keys.line;
+  wrapped.names = {"method"};
+  wrapped.items = {keys};
+  return wrapped;
+}
+
+struct PairEntry {
+  std::string name, teacher, student, weights;
+  const TomlValue* settings = nullptr;  // of its students
+};
+
+struct VariantEntry {
+  std::string label;  // empty: there are no variants
+  TomlValue settings;
+};
+
+// Reads one file; what its parts share lies in the members.
+class StudyReader {
+ public:
+  StudyReader(const fs::path& path, const StudyOverrides& overrides)
+      : path_(path), file_(path.string()), overrides_(overrides), top_(read_toml(path)) {}
+
+  Study read() {
+    check_keys(
+        top_, {"title", "seeds", "settings", "teacher", "student", "methods", "pairs", "variants", "recipes"},
+        file_);
+    Study study;
+    study.title = text_at(top_, "title", path_.stem().string(), file_);
+    study.seeds = overrides_.seeds.value_or(seeds());
+    study.nested = top_.find("pairs") != nullptr;
+    settings_ = table_at(top_, "settings", file_);
+    teacher_ = table_at(top_, "teacher", file_);
+    student_ = table_at(top_, "student", file_);
+    const std::string recipes = text_at(top_, "recipes", "", file_);
+    if (!recipes.empty()) recipes_ = path_.parent_path() / recipes;
+
+    const std::vector<const TomlValue*> methods = tables_at(top_, "methods", file_);
+    check(!methods.empty(), Fault::usage, file_,
+          ": no methods; expected one or more [[methods]] with name = \"NAME\"");
+    const std::vector<VariantEntry> variants = read_variants();
+    for (const PairEntry& entry : read_pairs()) {
+      for (const VariantEntry& variant : variants) {
+        study.pairs.push_back(pair_of(entry, variant, methods, study.nested));
+      }
+    }
+    apply_overrides(study);
+    return study;
+  }
+
+ private:
+  int seeds() const {
+    const TomlValue* seeds = top_.find("seeds");
+    if (!seeds) return 1;
+    check(seeds->kind == TomlValue::integer && seeds->as_integer >= 1 && seeds->as_integer <= 1000,
+          Fault::usage, file_, ":", seeds->line, ": seeds is not an integer from 1 to 1000");
+    return int(seeds->as_integer);
+  }
+
+  std::vector<PairEntry> read_pairs() const {
+    const std::vector<const TomlValue*> tables = tables_at(top_, "pairs", file_);
+    std::vector<PairEntry> pairs;
+    for (const TomlValue* table : tables) {
+      check_keys(*table, {"name", "teacher", "student", "weights", "settings"}, file_);
+      PairEntry pair{.name = "",
+                     .teacher = text_at(*table, "teacher", "", file_),
+                     .student = text_at(*table, "student", "", file_),
+                     .weights = text_at(*table, "weights", "", file_),
+                     .settings = table_at(*table, "settings", file_)};
+      check(!pair.teacher.empty() && !pair.student.empty(), Fault::usage, file_, ":", table->line,
+            ": a pair needs teacher = \"NETWORK\" and student = \"NETWORK\"");
+      pair.name = text_at(*table, "name", pair.teacher + "-" + pair.student, file_);
+      check_label(pair.name, file_, table->line);
+      check_new(
+          pairs, [](const PairEntry& p) { return p.name; }, pair.name, file_, table->line);
+      pairs.push_back(pair);
+    }
+    if (tables.empty()) pairs.push_back({});  // [teacher] and [student] say who
+    return pairs;
+  }
+
+  std::vector<VariantEntry> read_variants() const {
+    std::vector<VariantEntry> variants;
+    for (const TomlValue* table : tables_at(top_, "variants", file_)) {
+      VariantEntry variant{text_at(*table, "label", "", file_), without(*table, {"label"})};
+      check_label(variant.label, file_, table->line);
+      check_new(
+          variants, [](const VariantEntry& v) { return v.label; }, variant.label, file_, table->line);
+      variants.push_back(std::move(variant));
+    }
+    if (variants.empty()) variants.push_back({});
+    return variants;
+  }
+
+  void lay(RunSettings& settings, const TomlValue* table) const {
+    if (table) set_from_table(settings, *table, file_, {"weights"});
+  }
+
+  StudyPair pair_of(const PairEntry& entry, const VariantEntry& variant,
+                    const std::vector<const TomlValue*>& methods, bool nested) const {
+    StudyPair pair;
+    pair.teacher = default_settings("train");
+    if (!recipes_.empty() && !entry.teacher.empty() && entry.weights.empty())
+      read_settings(recipes_ / "teachers" / (entry.teacher + ".toml"), pair.teacher);
+    lay(pair.teacher, settings_);
+    lay(pair.teacher, teacher_);
+    if (!entry.teacher.empty()) pair.teacher.model = entry.teacher;
+    pair.teacher_weights = !nested && teacher_ ? text_at(*teacher_, "weights", "", file_) : entry.weights;
+
+    for (const TomlValue* table : methods) {
+      const std::string name = text_at(*table, "recipe", text_at(*table, "name", "", file_), file_);
+      StudyMethod method{text_at(*table, "label", name, file_), student_settings(entry, variant, *table)};
+      check_label(method.label, file_, table->line);
+      check_new(
+          pair.methods, [](const StudyMethod& m) { return m.label; }, method.label, file_, table->line);
+      pair.methods.push_back(std::move(method));
+    }
+    pair.name = nested ? entry.name : pair.student();
+    if (!nested && !pair.teacher.model.empty()) pair.name = pair.teacher.model + "-" + pair.name;
+    if (nested) pair.place = entry.name;
+    if (!variant.label.empty()) {
+      pair.name += ", " + variant.label;
+      pair.place /= variant.label;
+    }
+    return pair;
+  }
+
+  RunSettings student_settings(const PairEntry& entry, const VariantEntry& variant,
+                               const TomlValue& method) const {
+    RunSettings settings = default_settings("train");
+    if (!recipes_.empty() && !entry.teacher.empty()) {
+      const std::string name = text_at(method, "recipe", text_at(method, "name", "", file_), file_);
+      read_settings(recipes_ / (entry.teacher + "-" + entry.student) / (name + ".toml"), settings);
+      settings.teacher_model.clear();
+    }
+    lay(settings, settings_);
+    lay(settings, student_);
+    if (!entry.student.empty()) settings.model = entry.student;
+    check(!settings.model.empty(), Fault::usage, file_,
+          ": no student is named; expected [student] with model = \"NAME\"");
+    if (entry.settings) set_from_table(settings, *entry.settings, file_);
+    set_from_table(settings, variant.settings, file_);
+    check(recipes_.empty() ? !method.find("recipe") : true, Fault::usage, file_, ":", method.line,
+          ": a method has a recipe, but no recipes = \"FOLDER\" says where they lie");
+    set_from_table(settings, as_method(without(method, {"label", "recipe"})), file_);
+    settings.command = settings.method.method().reads.teacher ? "distill" : "train";
+    return settings;
+  }
+
+  void apply_overrides(Study& study) const {
+    for (const auto& [key, value] : overrides_.sets) {
+      const bool of_method = key.starts_with("method.");
+      check(key != "method.name" && key != "model" && key != "teacher" && key != "teacher_model",
+            Fault::usage, "compare: ", key, " is the study's to say, in ", file_);
+      bool taken = !of_method;
+      for (StudyPair& pair : study.pairs) {
+        if (!of_method) set_key(pair.teacher, key, value);
+        for (StudyMethod& method : pair.methods) {
+          if (of_method && !method.settings.method.has(key.substr(7))) continue;
+          set_key(method.settings, key, value);
+          taken = true;
+        }
+      }
+      check(taken, Fault::usage, "compare: no method of ", file_, " has the key ", key);
+    }
+  }
+
+  const fs::path path_;
+  const std::string file_;
+  const StudyOverrides& overrides_;
+  const TomlValue top_;
+  const TomlValue *settings_ = nullptr, *teacher_ = nullptr, *student_ = nullptr;
+  fs::path recipes_;
+};
+
+fs::path recipes_folder() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path installed = program.parent_path().parent_path() / "share/retort/recipes";
+  return !error && fs::is_directory(installed, error) ? installed : fs::path(RETORT_SOURCE_RECIPES);
+}
+
+}  // namespace
+
+Study read_study(const fs::path& file, const StudyOverrides& overrides) {
+  return StudyReader(file, overrides).read();
+}
+
+fs::path find_study(const std::string& name) {
+  std::error_code ignored;
+  if (fs::path(name).has_parent_path() || name.ends_with(".toml") || fs::is_regular_file(name, ignored))
+    return name;
+  const fs::path studies = recipes_folder() / "studies";
+  const fs::path file = studies / (name + ".toml");
+  if (fs::exists(file, ignored)) return file;
+  std::vector<std::string> known;
+  for (const auto& entry : fs::directory_iterator(studies, ignored)) known.push_back(entry.path().stem());
+  std::sort(known.begin(), known.end());
+  std::string list;
+  for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
+  fail(Fault::input, "there is no study '", name, "' and no such file",
+       known.empty() ? "" : "; did you mean '" + nearest(name, known) + "'? There are " + list);
+}
+
+}  // namespace retort

@@ -1,0 +1,422 @@
+#include "distill/study/study_run.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "distill/run/curves_svg.h"
+#include "distill/run/named_weights.h"
+#include "distill/run/run_folder.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/study/study_progress.h"
+#include "distill/teacher/stored_teacher.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
+#include "engine/cpu/thread_pool.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t none = size_t(-1);
+
+// One process per study. Runs have locks of their own; this one keeps two queues from taking turns.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& folder) {
+    const fs::path name = folder / "study.lock";
+    file_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    check(file_ >= 0, Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
+    if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
+    const bool held = errno == EWOULDBLOCK;
+    ::close(file_);
+    fail(held ? Fault::usage : Fault::write, folder.string(),
+         held ? ": another retort compare works in this folder" : ": cannot be locked");
+  }
+  ~FolderLock() { ::close(file_); }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int file_;
+};
+
+struct Job {
+  std::string name, kind;  // for people; and for estimates of time
+  RunSettings settings;
+  fs::path folder;
+  size_t teacher = none;  // the job that has to be finished before
+  bool started = false, done = false;
+  StudyRun run;
+  int fault = 0;
+};
+
+// Where a pair's results come from.
+struct PairJobs {
+  size_t teacher = none;
+  std::vector<std::vector<size_t>> rows;  // jobs by method and seed
+};
+
+bool reads_teacher(const RunSettings& settings) {
+  return settings.method.method().reads.teacher;
+}
+
+class Queue {
+ public:
+  Queue(const Study& study, const fs::path& folder, const StudyOptions& options, Session& session)
+      : study_(study), folder_(folder), options_(options), session_(session) {
+    plan();
+  }
+
+  void check_all();
+  StudyResult run();
+
+ private:
+  void plan();
+  size_t add(const fs::path& folder, const RunSettings& settings, const std::string& name);
+  size_t add_teacher(const StudyPair& pair);
+  fs::path folder_of(const StudyPair& pair, const StudyMethod& method, const RunSettings& settings) const;
+  void check_folder() const;
+
+  void work(Session& session, StudyProgress& progress);
+  Job* next();
+  void run_job(Job& job, Session& session, StudyProgress& progress);
+  void attempt(Job& job, Session& session) const;
+  bool is_settled(const Job& job) const;
+
+  StudyResult result() const;
+  void write_tables() const;
+  void write_curves(const StudyResult& result) const;
+
+  const Study& study_;
+  const fs::path folder_;
+  const StudyOptions options_;
+  Session& session_;
+  std::vector<Job> jobs_;
+  std::map<fs::path, size_t> by_folder_;
+  std::vector<PairJobs> pairs_;
+  std::vector<std::string> given_models_;  // of teachers that are there, by pair
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t running_ = 0;
+  bool stopped_ = false;
+};
+
+size_t Queue::add(const fs::path& folder, const RunSettings& settings, const std::string& name) {
+  const auto [at, is_new] = by_folder_.try_emplace(folder, jobs_.size());
+  if (!is_new) return at->second;
+  Job job{.name = name,
+          .kind = settings.model + ", " + settings.method.method().name,
+          .settings = settings,
+          .folder = folder,
+          .run = {.seed = settings.seed, .folder = folder, .summary = {}, .problem = {}}};
+  job.run.summary.status = "missing";
+  job.run.summary.seed = settings.seed;
+  jobs_.push_back(std::move(job));
+  return at->second;
+}
+
+size_t Queue::add_teacher(const StudyPair& pair) {
+  const fs::path place = study_.nested ? folder_ / "teachers" / pair.teacher.model : folder_ / "teacher";
+  check(!pair.teacher.model.empty(), Fault::usage, study_.title,
+        ": a method needs a teacher; expected [teacher] with model = \"NAME\" or weights = \"RUN or FILE\"");
+  const size_t job = add(place, pair.teacher, "teacher " + pair.teacher.model);
+  check(settings_toml(jobs_[job].settings) == settings_toml(pair.teacher), Fault::usage, study_.title,
+        ": the teacher ", pair.teacher.model,
+        " would be trained in two ways; a study has one of each network");
+  return job;
+}
+
+// A student that reads no teacher is the same for all its teachers, and trained once.
+fs::path Queue::folder_of(const StudyPair& pair, const StudyMethod& method,
+                          const RunSettings& settings) const {
+  const fs::path own = fs::path(method.label) / text("seed-", settings.seed);
+  if (!study_.nested || reads_teacher(settings)) return folder_ / pair.place / own;
+  const fs::path variant = fs::path(pair.place).lexically_relative(*pair.place.begin());
+  const fs::path shared =
+      (folder_ / "students" / settings.model / (variant == "." ? fs::path() : variant) / own)
+          .lexically_normal();
+  const auto known = by_folder_.find(shared);
+  const bool fits =
+      known == by_folder_.end() || settings_toml(jobs_[known->second].settings) == settings_toml(settings);
+  return fits ? shared : folder_ / pair.place / own;
+}
+
+void Queue::plan() {
+  for (const StudyPair& pair : study_.pairs) {
+    pairs_.push_back({});
+    pairs_.back().rows.resize(pair.methods.size());
+    given_models_.push_back(pair.teacher_weights.empty() ? "" : pair.teacher.model);
+  }
+  for (int seed = 0; seed < study_.seeds; ++seed) {
+    for (size_t p = 0; p < study_.pairs.size(); ++p) {
+      const StudyPair& pair = study_.pairs[p];
+      for (size_t m = 0; m < pair.methods.size(); ++m) {
+        const StudyMethod& method = pair.methods[m];
+        RunSettings settings = method.settings;
+        settings.seed += uint64_t(seed);
+        const bool reads = reads_teacher(settings);
+        if (reads && pair.teacher_weights.empty()) {
+          pairs_[p].teacher = add_teacher(pair);
+          settings.teacher = jobs_[pairs_[p].teacher].folder.string();
+        } else if (reads) {
+          settings.teacher = pair.teacher_weights;
+          settings.teacher_model = pair.teacher.model;
+        }
+        // Its runs share the teacher.
+        if (reads && settings.teacher_source == "auto" && table_refusal(settings).empty())
+          settings.teacher_source = "table";
+        const std::string name =
+            text(study_.nested ? pair.name : settings.model, ", ", method.label, ", seed ", settings.seed);
+        const size_t job = add(folder_of(pair, method, settings), settings, name);
+        if (reads) jobs_[job].teacher = pairs_[p].teacher;
+        pairs_[p].rows[m].push_back(job);
+      }
+    }
+  }
+}
+
+// A folder that holds something, but nothing of this study, is somebody's.
+void Queue::check_folder() const {
+  std::error_code ignored;
+  if (!fs::exists(folder_, ignored)) {
+    check(!options_.resume, Fault::input, folder_.string(), ": there is no such folder to resume");
+    return;
+  }
+  check(fs::is_directory(folder_, ignored), Fault::usage, folder_.string(),
+        ": is not a folder, expected a study's");
+  const bool ours =
+      fs::is_empty(folder_, ignored) || fs::exists(folder_ / "study.lock", ignored) ||
+      fs::exists(folder_ / "results.json", ignored) ||
+      std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return RunFolder::is_run(job.folder); });
+  check(ours && !RunFolder::is_run(folder_), Fault::usage, folder_.string(),
+        ": is not empty and no study's folder; name another one with --out");
+}
+
+// What can be refused is refused now, not after the hours of the runs before it.
+void Queue::check_all() {
+  check_folder();
+  const std::string& data = jobs_.front().settings.data.spec;
+  for (const Job& job : jobs_) {
+    check(job.settings.data.spec == data, Fault::usage, study_.title, ": ", job.name, " has data '",
+          job.settings.data.spec, "', others have '", data, "'; a study compares on one data set");
+    if (!options_.force) check_same_run(job.settings, job.folder);
+    RunSettings copy = job.settings;
+    resolve(copy);
+  }
+  for (size_t p = 0; p < study_.pairs.size(); ++p) {
+    const StudyPair& pair = study_.pairs[p];
+    if (pair.teacher_weights.empty()) continue;
+    const Weights weights = read_weights(pair.teacher_weights);
+    if (given_models_[p].empty()) given_models_[p] = weights.architecture;
+  }
+  const int64_t classes = session_.data(data).train.classes;
+  for (size_t p = 0; p < study_.pairs.size(); ++p) {
+    for (size_t m = 0; m < study_.pairs[p].methods.size(); ++m) {
+      RunSettings settings = jobs_[pairs_[p].rows[m].front()].settings;
+      if (reads_teacher(settings) && pairs_[p].teacher != none)
+        check_method(settings.method, classes);  // its teacher is not there yet
+      else
+        prepare_run(settings, session_);
+    }
+  }
+}
+
+// The first run in the order of the study whose teacher is there; waits where one is only being trained.
+Job* Queue::next() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (stopped_ || session_.stop.received()) return nullptr;
+    bool any = false;
+    for (Job& job : jobs_) {
+      if (job.started) continue;
+      any = true;
+      if (job.teacher != none && !jobs_[job.teacher].done) continue;
+      job.started = true;
+      ++running_;
+      return &job;
+    }
+    if (!any || running_ == 0) return nullptr;
+    changed_.wait(lock);
+  }
+}
+
+// Whether there is nothing left to do for it.
+bool Queue::is_settled(const Job& job) const {
+  const fs::path file = job.folder / "summary.json";
+  if (options_.force || !RunFolder::is_run(job.folder) || !fs::exists(file)) return false;
+  try {
+    const std::string status = read_summary(file).status;
+    return status == "finished" || status == "diverged";
+  } catch (const Error&) {
+    return false;  // the attempt says what is wrong
+  }
+}
+
+// Runs it; what goes wrong is its result.
+void Queue::attempt(Job& job, Session& session) const {
+  const auto failed = [&](const char* status, Fault fault, const std::string& problem) {
+    job.run.summary.status = status;
+    job.run.problem = problem;
+    job.fault = int(fault);
+  };
+  try {
+    if (job.teacher != none && !jobs_[job.teacher].run.finished()) {
+      failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.summary.status);
+    } else if (is_settled(job)) {
+      job.run.summary = read_summary(job.folder / "summary.json");
+      if (job.run.summary.status == "diverged")
+        failed("diverged", Fault::diverged, "the loss was not finite, see log.txt");
+    } else if (options_.force) {
+      job.run.summary = start_run(job.settings, job.folder, fs::exists(job.folder), session);
+    } else {
+      job.run.summary = complete_run(job.settings, job.folder, session);
+    }
+  } catch (const Error& error) {
+    const bool diverged = error.fault() == Fault::diverged;
+    if (diverged && fs::exists(job.folder / "summary.json"))
+      job.run.summary = read_summary(job.folder / "summary.json");
+    failed(diverged ? "diverged" : "failed", error.fault(), error.what());
+  } catch (const std::bad_alloc&) {
+    failed("failed", Fault::memory, "out of memory");
+  } catch (const std::exception& error) {
+    failed("failed", Fault::internal, error.what());
+  }
+}
+
+void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
+  const size_t index = size_t(&job - jobs_.data());
+  const bool was_there = is_settled(job);
+  const std::unique_ptr<Progress> view = progress.begin(index, job.name);
+  Session own(*view, session);
+  Job attempted = job;
+  if (attempted.settings.threads == 0 && options_.parallel > 1)
+    attempted.settings.threads = std::max(1, cpu_quota() / options_.parallel);
+  attempt(attempted, own);
+
+  const std::lock_guard lock(mutex_);
+  job.run = attempted.run;
+  job.fault = attempted.fault;
+  job.done = true;
+  --running_;
+  stopped_ = stopped_ || job.run.summary.status == "stopped";
+  progress.end(index, job.run.summary, job.run.problem, was_there);
+  if (!was_there) write_tables();
+  changed_.notify_all();
+}
+
+void Queue::work(Session& session, StudyProgress& progress) {
+  while (Job* job = next()) run_job(*job, session, progress);
+  changed_.notify_all();
+}
+
+StudyResult Queue::run() {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  check(!error, Fault::write, folder_.string(), ": the folder cannot be made: ", error.message());
+  const FolderLock lock(folder_);
+  std::vector<std::string> kinds;
+  for (const Job& job : jobs_) kinds.push_back(job.kind);
+  const size_t parallel = std::min(size_t(options_.parallel), jobs_.size());
+  StudyProgress progress(session_.progress, kinds, int(parallel), steady_seconds);
+  write_tables();
+  {
+    // A failure of the queue itself (no room for the tables) ends all threads, then the program.
+    std::exception_ptr problem;
+    const auto guarded = [&] {
+      try {
+        work(session_, progress);
+      } catch (...) {
+        const std::lock_guard own(mutex_);
+        if (!problem) problem = std::current_exception();
+        stopped_ = true;
+        changed_.notify_all();
+      }
+    };
+    std::vector<std::jthread> helpers;
+    for (size_t i = 1; i < parallel; ++i) helpers.emplace_back(guarded);
+    guarded();
+    helpers.clear();
+    if (problem) std::rethrow_exception(problem);
+  }
+  StudyResult all = result();
+  all.stopped = stopped_ || session_.stop.received();
+  write_tables();
+  write_curves(all);
+  return all;
+}
+
+StudyResult Queue::result() const {
+  StudyResult result{.title = study_.title, .data = jobs_.front().settings.data.spec, .pairs = {}};
+  for (size_t p = 0; p < study_.pairs.size(); ++p) {
+    const StudyPair& pair = study_.pairs[p];
+    StudyBlock block{.name = pair.name, .student = pair.student(), .teacher = {}, .rows = {}};
+    if (pairs_[p].teacher != none) {
+      block.teacher = jobs_[pairs_[p].teacher].run;
+      block.teacher_trained = true;
+      block.teacher.summary.model = pair.teacher.model;
+    } else {
+      block.teacher.summary.model = given_models_[p];
+      // What weights are of, their file says, not the study's.
+      if (pair.teacher.model.empty()) block.name = given_models_[p] + "-" + pair.name;
+    }
+    for (size_t m = 0; m < pair.methods.size(); ++m) {
+      StudyRow row{.label = pair.methods[m].label,
+                   .method = pair.methods[m].settings.method.method().name,
+                   .runs = {}};
+      for (const size_t job : pairs_[p].rows[m]) row.runs.push_back(jobs_[job].run);
+      block.rows.push_back(std::move(row));
+    }
+    result.pairs.push_back(std::move(block));
+  }
+  int diverged = 0;
+  for (const Job& job : jobs_) {
+    if (job.fault == int(Fault::diverged))
+      diverged = job.fault;
+    else if (result.exit_code == 0)
+      result.exit_code = job.fault;
+  }
+  if (result.exit_code == 0) result.exit_code = diverged;
+  return result;
+}
+
+void Queue::write_tables() const {
+  const StudyResult now = result();
+  write_file(folder_ / "results.json", study_json(now, folder_));
+  write_file(folder_ / "results.md", study_markdown(now));
+}
+
+void Queue::write_curves(const StudyResult& all) const {
+  for (size_t p = 0; p < all.pairs.size(); ++p) {
+    std::vector<RunCurves> curves;
+    for (const StudyRow& row : all.pairs[p].rows) {
+      const fs::path metrics = row.runs.front().folder / "metrics.csv";
+      if (fs::exists(metrics)) curves.push_back({row.label, read_metrics(metrics)});
+    }
+    const fs::path place = folder_ / study_.pairs[p].place;
+    if (!curves.empty() && fs::exists(place))
+      write_learning_curves(place / "curves.svg", all.pairs[p].name, curves);
+  }
+}
+
+}  // namespace
+
+StudyResult run_study(const Study& study, const fs::path& folder, const StudyOptions& options,
+                      Session& session) {
+  // One spelling: it becomes part of the runs' settings, and a resumed study compares those.
+  Queue queue(study, folder.lexically_normal(), options, session);
+  queue.check_all();
+  return queue.run();
+}
+
+}  // namespace retort

@@ -1,0 +1,71 @@
+// Running a study: what is missing of it, as a queue; and its results, of a whole study or of a part.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "distill/study/runs.h"
+#include "distill/study/study.h"
+
+namespace retort {
+
+struct StudyRun {
+  uint64_t seed = 0;
+  std::filesystem::path folder;
+  Summary summary;      // status "missing" if it did not run yet, "failed" if an error ended it
+  std::string problem;  // that error
+
+  bool finished() const { return summary.status == "finished"; }
+};
+
+struct StudyRow {
+  std::string label, method;
+  std::vector<StudyRun> runs;  // one per seed
+
+  std::vector<double> best() const, last() const;  // top-1 of the runs that finished, percent
+  double seconds() const;                          // mean of the runs that finished, NaN for none
+};
+
+struct StudyBlock {
+  std::string name, student;
+  StudyRun teacher;  // of one that was given: no folder, and a summary that knows the model alone
+  bool teacher_trained = false;
+  std::vector<StudyRow> rows;
+};
+
+struct StudyResult {
+  std::string title, data;
+  std::vector<StudyBlock> pairs;
+  bool stopped = false;  // by a signal; the results so far
+
+  // What the program ends with: the fault of the first run that failed, else Fault::diverged if one diverged,
+  // else 0.
+  int exit_code = 0;
+};
+
+struct StudyOptions {
+  bool force = false;   // starts everything anew
+  bool resume = false;  // the folder must be there
+  int parallel = 1;     // runs at once; they share the CPU threads out
+};
+
+// Runs what is missing of the study in its folder: teachers in teacher/ (with [[pairs]]: teachers/NETWORK/,
+// one for all its pairs), students in LABEL/seed-K/ (PAIR/LABEL/seed-K/; of a student that reads no teacher
+// students/NETWORK/LABEL/seed-K/, one for all its pairs, where its settings are the same). Seed by seed, so
+// that whatever there is is a fair comparison; a teacher before the first run that needs it.
+//
+// What is finished or diverged is not repeated, what was interrupted goes on, what failed is tried again. A
+// run that fails or diverges does not stop the rest. After every run results.json, results.md and curves are
+// written into the folder.
+//
+// Fault::usage before anything is made or deleted: a run that is there has other settings (named), the folder
+// is no study's, or another process works in it.
+StudyResult run_study(const Study& study, const std::filesystem::path& folder, const StudyOptions& options,
+                      Session& session);
+
+// The tables, for a terminal and for Markdown, and everything as JSON.
+std::string study_text(const StudyResult& result);
+std::string study_markdown(const StudyResult& result);
+std::string study_json(const StudyResult& result, const std::filesystem::path& folder);
+
+}  // namespace retort

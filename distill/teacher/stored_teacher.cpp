@@ -1,0 +1,249 @@
+#include "distill/teacher/stored_teacher.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "distill/methods/method_settings.h"
+#include "distill/text/text_format.h"
+#include "engine/base/cache_folder.h"
+#include "engine/base/hash.h"
+#include "models/weights.h"
+
+namespace retort {
+
+namespace {
+
+TablePrecision precision_of(const RunSettings& settings) {
+  return settings.teacher_table.precision == "f16" ? TablePrecision::f16 : TablePrecision::f32;
+}
+
+std::string hash_of_floats(const float* values, int64_t count) {
+  return hash_of(std::as_bytes(std::span(values, size_t(count))));
+}
+
+std::string list_text(const std::array<float, 3>& values) {
+  return text(values[0], " ", values[1], " ", values[2]);
+}
+
+}  // namespace
+
+std::string table_refusal(const RunSettings& settings) {
+  const MethodInfo& method = settings.method.method();
+  if (!method.reads.teacher) return text("method ", method.name, " reads no teacher");
+  if (method.reads.features)
+    return text("method ", method.name, " reads the teacher's features; the table holds its logits");
+  if (views_read(settings.method) == 2)
+    return text("method ", method.name, " reads two views of an image; the table holds crops and flips only");
+  return "";
+}
+
+int views_of(const DataSettings& data) {
+  return augment_named(data.augment) == Augment::none ? 1 : data.views;
+}
+
+double expected_reuse(int epochs, int views) {
+  // An image meets views (1 - (1 - 1 / views)^epochs) different views. One epoch's rounding is not below 0.
+  return std::max(0.0, 1 - views * (1 - std::pow(1 - 1.0 / views, epochs)) / epochs);
+}
+
+TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& images, int64_t samples,
+                           const RunSettings& settings, Note note)
+    : teacher_(teacher),
+      device_(device),
+      images_(images),
+      settings_(settings),
+      note_(std::move(note)),
+      classes_(teacher.classes),
+      largest_(std::min(settings.batch, samples)),
+      last_(samples % settings.batch),
+      precision_(precision_of(settings)),
+      cache_(settings.teacher_table.folder.empty() ? cache_folder()
+                                                   : std::filesystem::path(settings.teacher_table.folder)),
+      graph_(device),
+      input_(device.persistent({largest_, images.height, images.width, images.channels}, DType::f32)),
+      logits_(device.persistent({largest_, classes_}, DType::f32)),
+      rows_(size_t(largest_ * classes_)),
+      computed_(size_t(largest_ * classes_)),
+      gathered_(size_t(largest_ * images.image_bytes())) {
+  probe();
+  folder_ = cache_ / ("logits-" + hash_of(std::as_bytes(std::span(identity_))));
+}
+
+// Also writes down what the table is of. The logits of some images in it stand for everything that decides
+// bits: backend, instruction set, versions of libraries and of this program.
+void TableTeacher::probe() {
+  std::vector<float> pixels(size_t(largest_ * images_.image_bytes()));
+  const NormalizeTable normalize(normalize_of(images_));
+  const int64_t image = images_.image_bytes();
+  for (int64_t i = 0; i < largest_; ++i) {
+    augment_image(images_.image(i % images_.size()), images_.height, images_.width, images_.channels, View{},
+                  normalize, 0, 1, pixels.data() + i * image);
+  }
+  run(largest_, pixels.data());
+  const std::vector<float> whole = computed_;
+  const auto same = [&](int64_t count) {
+    return std::memcmp(whole.data(), computed_.data(), size_t(count * classes_) * sizeof(float)) == 0;
+  };
+  std::vector<int64_t> candidates = {largest_ / 4, largest_ / 2, largest_ * 3 / 4, last_};
+  std::sort(candidates.begin(), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
+  for (const int64_t size : candidates) {
+    if (size < 1 || size >= largest_) continue;
+    run(size, pixels.data());
+    if (same(size)) sizes_.push_back(size);
+  }
+  // Nor may a sample's place in the batch matter.
+  for (int64_t i = 0; i < largest_; ++i) {
+    std::copy_n(pixels.begin() + (largest_ - 1 - i) * image, image, gathered_.begin() + i * image);
+  }
+  run(largest_, gathered_.data());
+  for (int64_t i = 0; i < largest_ / 2; ++i) {
+    std::swap_ranges(computed_.begin() + i * classes_, computed_.begin() + (i + 1) * classes_,
+                     computed_.begin() + (largest_ - 1 - i) * classes_);
+  }
+  if (same(largest_)) {
+    sizes_.push_back(largest_);
+  } else {
+    sizes_.clear();
+  }
+
+  const int64_t shown = std::min<int64_t>(largest_, 16);
+  identity_ =
+      text("teacher ", teacher_.name, " ", weights_hash(state_of(teacher_, device_)), "\nimages ",
+           images_.size(), " ", images_.height, "x", images_.width, " ", text(std::hex, images_.hash()),
+           "\nmean ", list_text(images_.mean), "\nstd ", list_text(images_.stddev), "\nclasses ", classes_,
+           "\nprecision ", settings_.teacher_table.precision, "\ndevice ", device_.backend().name(),
+           "\nprobe ", shown, " ", hash_of_floats(whole.data(), shown * classes_), "\n");
+}
+
+bool TableTeacher::usable(int64_t size) const {
+  return std::find(sizes_.begin(), sizes_.end(), size) != sizes_.end();
+}
+
+bool TableTeacher::exists() const {
+  return !cache_.empty() && TeacherTable::holds_rows(folder_, identity_);
+}
+
+std::string TableTeacher::open() {
+  const TeacherTable::Shape shape{images_.size(), classes_, precision_};
+  const auto without = [&](const std::string& why) {
+    return text("teacher table: ", why, "; the teacher is asked instead, with the same results");
+  };
+  if (sizes_.empty()) return without("a sample's logits depend on its place in the batch on this device");
+  if (cache_.empty()) return without("no cache folder (RETORT_CACHE, or teacher_table.folder)");
+  try {
+    // Where the limit is in the way, better the tables of old studies go than this one stays small.
+    const int views = views_of(settings_.data);
+    const int64_t whole = images_.size() * views;
+    const auto limit = uint64_t(settings_.teacher_table.limit_gib * double(1 << 30));
+    const uint64_t room = make_room(cache_, folder_, shape.bytes(whole), limit);
+    table_ = std::make_unique<TeacherTable>(folder_, identity_, shape);
+    const auto index = uint64_t(4 * shape.slots());
+    table_->set_limit(room > index ? room - index : 0);
+    return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ", ",
+                table_->rows(), " of ", whole, " rows; this run alone would find ",
+                fixed(100 * expected_reuse(settings_.epochs, views), 0),
+                " % of its logits there, later ones with the same seed all");
+  } catch (const Error& error) {
+    if (error.fault() != Fault::write) throw;
+    return without(error.what());
+  }
+}
+
+Tensor TableTeacher::logits(const HostBatch& batch) {
+  look_up(batch);
+  const Tensor to{logits_.tensor.data, {batch.size, classes_}, DType::f32};
+  device_.backend().upload(to, rows_.data());
+  return to;
+}
+
+bool TableTeacher::fill(const std::vector<int32_t>& samples,
+                        const std::function<bool(int64_t done, int64_t total)>& go_on) {
+  const int views = views_of(settings_.data);
+  if (!table_ || table_->rows() >= int64_t(samples.size()) * views) return true;
+  LoaderOptions loading{.batch = settings_.batch, .seed = 0, .shuffle = false};
+  loading.augment = views == 1 ? augment_named(settings_.data.augment) : Augment::each_view;
+  loading.views = settings_.data.views;
+  loading.workers = settings_.data.workers;
+  Loader loader(images_, samples, loading);
+  const int64_t total = views * loader.batches();
+  for (int view = 0; view < views; ++view) {
+    loader.begin_epoch(view);
+    for (int64_t done = view * loader.batches(); const HostBatch* batch = loader.next(); ++done) {
+      if (!go_on(done, total)) return false;
+      if (usable(batch->size)) look_up(*batch);
+      if (!table_->error().empty()) return true;
+    }
+  }
+  asked_ = found_ = 0;
+  return true;
+}
+
+void TableTeacher::run(int64_t size, const float* images) {
+  const Tensor input{input_.tensor.data, {size, images_.height, images_.width, images_.channels}, DType::f32};
+  const Tensor output{logits_.tensor.data, {size, classes_}, DType::f32};
+  device_.backend().upload(input, images);
+  graph_.run(size, [&] { device_.backend().copy(teacher_(Var(input), Pass{device_}), Sink(output)); });
+  device_.backend().download(computed_.data(), output);
+}
+
+void TableTeacher::look_up(const HostBatch& batch) {
+  const bool known = table_ && usable(batch.size);
+  missing_.clear();
+  for (int64_t i = 0; i < batch.size; ++i) {
+    if (!known || !table_->find(batch.indices[i], batch.views[i], rows_.data() + i * classes_))
+      missing_.push_back(i);
+  }
+  asked_ += batch.size;
+  found_ += batch.size - int64_t(missing_.size());
+  if (!missing_.empty()) compute_missing(batch);
+}
+
+const float* TableTeacher::render(const HostBatch& batch) {
+  const NormalizeTable normalize(normalize_of(images_));
+  rendered_.resize(size_t(batch.size * images_.image_bytes()));
+  for (int64_t i = 0; i < batch.size; ++i) {
+    augment_image(images_.image(batch.indices[i]), images_.height, images_.width, images_.channels,
+                  view_at(batch.views[i]), normalize, 0, 1, rendered_.data() + i * images_.image_bytes());
+  }
+  return rendered_.data();
+}
+
+void TableTeacher::compute_missing(const HostBatch& batch) {
+  const auto count = int64_t(missing_.size()), image = images_.image_bytes();
+  const float* const pixels = batch.images ? batch.images : render(batch);
+  const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
+  const bool gathers = usable(batch.size) && fits != sizes_.end() && *fits < batch.size;
+  if (gathers) {
+    for (int64_t i = 0; i < *fits; ++i) {  // filled up with the first one
+      const float* from = pixels + missing_[size_t(i < count ? i : 0)] * image;
+      std::copy_n(from, image, gathered_.begin() + i * image);
+    }
+    run(*fits, gathered_.data());
+  } else {
+    run(batch.size, pixels);
+  }
+  std::vector<int64_t> slots;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t place = missing_[size_t(i)];
+    float* from = computed_.data() + (gathers ? i : place) * classes_;
+    float* to = computed_.data() + i * classes_;  // at or before `from`
+    for (int64_t c = 0; c < classes_; ++c) {
+      const float value = stored_value(from[c], precision_);
+      check(std::isfinite(value) || !std::isfinite(from[c]), Fault::input, "a logit of the teacher, ",
+            from[c], ", is too large for f16; set teacher_table.precision = f32, or --teacher-source live");
+      to[c] = value;
+    }
+    std::copy_n(to, classes_, rows_.begin() + place * classes_);
+    slots.push_back(TeacherTable::slot(batch.indices[place], batch.views[place]));
+  }
+  if (!table_ || !usable(batch.size)) return;
+  if (!table_->append(slots, computed_.data()) && !told_) {
+    told_ = true;
+    note_(text("teacher table: ", table_->error(),
+               "; from now on what it lacks is computed and not stored, with the same results"));
+  }
+}
+
+}  // namespace retort

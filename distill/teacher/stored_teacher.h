@@ -1,0 +1,87 @@
+// The teacher's logits of training batches through a table: rows that are there are read, the others computed
+// and stored. What a batch gets is the same bits as from the live teacher (TablePrecision::f32), whatever the
+// table held before.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datasets/device_batch.h"
+#include "datasets/loader.h"
+#include "distill/settings/settings.h"
+#include "distill/teacher/logit_store.h"
+#include "engine/step_graph.h"
+#include "models/model.h"
+
+namespace retort {
+
+// Why a run of these settings cannot take its teacher's logits from a table; empty if it can.
+std::string table_refusal(const RunSettings& settings);
+
+// Views that an image has under these settings: 1 to view_count.
+int views_of(const DataSettings& data);
+
+// Of `epochs` epochs with one of `views` views of every image drawn in each: the expected share of logits
+// that an earlier epoch has met already.
+double expected_reuse(int epochs, int views);
+
+class TableTeacher {
+ public:
+  using Note = std::function<void(const std::string&)>;
+
+  // teacher: frozen, its batch norms folded; images: what the run trains on, `samples` of them. All must
+  // outlive it. Runs the teacher on a few batches to learn which batch sizes give a sample the same bits:
+  // convolutions choose their algorithm by the size of the problem. note: receives messages for the user.
+  TableTeacher(Model& teacher, Device& device, const ImageSet& images, int64_t samples,
+               const RunSettings& settings, Note note);
+
+  // A table of these logits is there.
+  bool exists() const;
+
+  // Opens or makes the table, within the limit of the cache. Where that fails the teacher is asked instead;
+  // the run's results are the same, and a note says so. Returns a line about the table.
+  std::string open();
+
+  // The batch's logits on the device, B,C, at an address that is fixed per batch size, until the next call.
+  Tensor logits(const HostBatch& batch);
+
+  // Computes what is missing of all views of the loader's samples. False if `go_on` says so.
+  bool fill(const std::vector<int32_t>& samples,
+            const std::function<bool(int64_t done, int64_t total)>& go_on);
+
+  // Of the logits asked for so far.
+  int64_t asked() const { return asked_; }
+  int64_t found() const { return found_; }
+
+ private:
+  void probe();
+  // The teacher on `size` images at `images`; its logits in computed_.
+  void run(int64_t size, const float* images);
+  void look_up(const HostBatch& batch);
+  // The batch's pixels, for a loader that left them to the device.
+  const float* render(const HostBatch& batch);
+  void compute_missing(const HostBatch& batch);
+  bool usable(int64_t size) const;
+
+  Model& teacher_;
+  Device& device_;
+  const ImageSet& images_;
+  const RunSettings settings_;
+  Note note_;
+  int64_t classes_, largest_, last_;  // last_: size of an epoch's last batch
+  TablePrecision precision_;
+  std::vector<int64_t> sizes_;  // ascending; of batches that give a sample the same bits as the largest
+  std::string identity_;
+  std::filesystem::path cache_, folder_;
+
+  StepGraph graph_;
+  Array input_, logits_;
+  std::vector<float> rows_, computed_, gathered_, rendered_;
+  std::vector<int64_t> missing_;  // places in the batch
+  std::unique_ptr<TeacherTable> table_;
+  bool told_ = false;  // that nothing is stored any more
+  int64_t asked_ = 0, found_ = 0;
+};
+
+}  // namespace retort

@@ -1,0 +1,107 @@
+#include "distill/text/text_format.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <iterator>
+
+#include "distill/text/statistics.h"
+
+namespace retort {
+namespace {
+
+struct Range {
+  uint32_t first, last;
+};
+// Unicode's combining marks and format characters, as far as names and messages may use them.
+constexpr Range zero_width[] = {{0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x064b, 0x065f},
+                                {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200f}, {0x20d0, 0x20ff},
+                                {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}};
+// East Asian Width W and F (Unicode Standard Annex 11).
+constexpr Range double_width[] = {
+    {0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0xa4cf},  {0xa960, 0xa97c}, {0xac00, 0xd7a3},
+    {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},  {0xffe0, 0xffe6}, {0x1f300, 0x1f64f},
+    {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
+
+template <size_t N>
+bool in(const Range (&ranges)[N], uint32_t point) {
+  return std::any_of(std::begin(ranges), std::end(ranges),
+                     [&](Range range) { return range.first <= point && point <= range.last; });
+}
+
+struct Character {
+  size_t bytes, width;
+};
+
+// The character at the front of non-empty text.
+Character first_of(std::string_view text) {
+  const auto byte = [&](size_t i) { return uint8_t(text[i]); };
+  const size_t bytes = byte(0) < 0x80       ? 1
+                       : byte(0) >> 5 == 6  ? 2
+                       : byte(0) >> 4 == 14 ? 3
+                       : byte(0) >> 3 == 30 ? 4
+                                            : 0;
+  if (bytes == 0 || bytes > text.size()) return {1, 1};
+  uint32_t point = bytes == 1 ? byte(0) : byte(0) & (0x7fu >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    if (byte(i) >> 6 != 2) return {1, 1};
+    point = point << 6 | (byte(i) & 0x3f);
+  }
+  return {bytes, size_t(in(zero_width, point) ? 0 : in(double_width, point) ? 2 : 1)};
+}
+
+std::string printed(double value, std::chars_format format, int precision) {
+  if (std::isnan(value)) return "-";
+  char digits[400];  // 1.8e308 with its 309 digits and decimals
+  const auto end = std::to_chars(digits, digits + sizeof digits, value, format, std::min(precision, 60)).ptr;
+  return {digits, end};
+}
+
+}  // namespace
+
+size_t display_width(std::string_view text) {
+  size_t width = 0;
+  while (!text.empty()) {
+    const Character character = first_of(text);
+    width += character.width;
+    text.remove_prefix(character.bytes);
+  }
+  return width;
+}
+
+std::string cut_to_width(std::string_view text, size_t width) {
+  if (display_width(text) <= width) return std::string(text);
+  if (width == 0) return "";
+  size_t used = 0, bytes = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    const Character character = first_of(rest);
+    if (used + character.width > width - 1) break;
+    used += character.width;
+    bytes += character.bytes;
+    rest.remove_prefix(character.bytes);
+  }
+  return std::string(text.substr(0, bytes)) + "…";
+}
+
+std::string fixed(double value, int decimals) {
+  return printed(value, std::chars_format::fixed, decimals);
+}
+
+std::string mean_and_deviation(std::span<const double> values) {
+  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
+}
+
+std::string significant(double value, int digits) {
+  return printed(value, std::chars_format::general, digits);
+}
+
+std::string duration(double seconds) {
+  if (!std::isfinite(seconds) || std::abs(seconds) > 1e12) return "-";
+  const int64_t total = std::llround(std::max(0.0, seconds));
+  const auto two = [](int64_t value) { return (value < 10 ? "0" : "") + std::to_string(value); };
+  if (total < 3600) return std::to_string(total / 60) + ':' + two(total % 60);
+  return std::to_string(total / 3600) + ':' + two(total / 60 % 60) + ':' + two(total % 60);
+}
+
+}  // namespace retort

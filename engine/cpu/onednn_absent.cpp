@@ -1,9 +1,0 @@
-#include "engine/cpu/onednn.h"
-
-namespace retort {
-
-std::unique_ptr<Backend> make_onednn(int, ConvTuning*) {
-  return nullptr;
-}
-
-}  // namespace retort

@@ -1,0 +1,133 @@
+#include "engine/cuda/cudnn/plan.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+
+namespace retort {
+namespace {
+
+constexpr int64_t most_configurations = 64;
+constexpr int64_t most_workspace = int64_t(1) << 30;
+// Engines that refuse or do not compile, before we give up: a compilation takes up to a second.
+constexpr int most_failures = 16;
+
+std::vector<CudnnDescriptor> configurations(const CudnnOperations& operations, cudnnBackendHeurMode_t mode,
+                                            const CudnnTarget& target) {
+  CudnnDescriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, operations.graph);
+  heuristics.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
+  if (target.properties()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *target.properties());
+  heuristics.finalize("heuristics");
+  std::vector<CudnnDescriptor> found;
+  for (int64_t i = 0; i < most_configurations; ++i) found.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+  const int64_t count = heuristics.get_descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, found);
+  found.erase(found.begin() + count, found.end());
+  return found;
+}
+
+std::vector<cudnnBackendNumericalNote_t> numerical_notes(const CudnnDescriptor& configuration) {
+  std::vector<CudnnDescriptor> engine;
+  engine.emplace_back(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
+  return engine[0].get_list<cudnnBackendNumericalNote_t>(
+      CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+}
+
+CudnnPlan build(CudnnDescriptor configuration, const CudnnTarget& target) {
+  CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  if (const cudnnHandle_t handle = target.handle())
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
+  plan.finalize("execution plan");
+  return CudnnPlan(std::move(plan), std::move(configuration));
+}
+
+}  // namespace
+
+CudnnTarget CudnnTarget::described(const std::string& json) {
+  CudnnTarget target;
+  target.properties_.emplace(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR);
+  target.properties_->set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, int64_t(json.size()),
+                          json.data());
+  target.properties_->finalize("device properties");
+  return target;
+}
+
+CudnnPlan::CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration)
+    : configuration_(std::move(configuration)),
+      plan_(std::move(plan)),
+      workspace_(plan_.get_integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+
+std::string CudnnPlan::serialised() const {
+  try {
+    return plan_.get_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION);
+  } catch (const CudnnRefusal&) {
+    return "";
+  }
+}
+
+bool forbidden(const std::vector<cudnnBackendNumericalNote_t>& notes, DType type,
+               const CudnnOptions& options) {
+  const auto has = [&](cudnnBackendNumericalNote_t note) {
+    return std::find(notes.begin(), notes.end(), note) != notes.end();
+  };
+  // Sums are promised in f32, operands as they are, but for TF32.
+  if (has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return true;
+  if (options.deterministic && has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return true;
+  if (type != DType::f32) return false;
+  if (has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return true;  // to 16 bit
+  return options.math == CudnnMath::fp32 && has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+}
+
+std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const CudnnOptions& options,
+                                        const CudnnTarget& target, size_t most) {
+  std::vector<CudnnPlan> plans;
+  try {
+    const CudnnOperations operations = cudnn_operations(problem, target.handle(), CudnnPlan::alignment);
+    for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+      std::vector<CudnnDescriptor> found;
+      try {
+        found = configurations(operations, mode, target);
+      } catch (const CudnnRefusal& refusal) {
+        if (!refusal.unsupported()) throw;
+      }
+      int failures = 0;
+      for (CudnnDescriptor& configuration : found) {
+        if (forbidden(numerical_notes(configuration), problem.type, options)) continue;
+        try {
+          CudnnPlan plan = build(std::move(configuration), target);
+          if (plan.workspace() <= most_workspace) plans.push_back(std::move(plan));
+        } catch (const CudnnRefusal&) {
+          if (++failures == most_failures) break;
+          continue;  // the next engine may take it
+        }
+        if (plans.size() == most) return plans;
+      }
+      if (!plans.empty()) break;  // the fallback is for what the heuristics do not know
+    }
+  } catch (const CudnnRefusal& refusal) {
+    check(refusal.unsupported(), "cuDNN: ", problem, " cannot be planned: ", refusal.why);
+  }
+  return plans;
+}
+
+std::optional<CudnnPlan> read_cudnn_plan(const std::string& serialised, const CudnnTarget& target) {
+  try {
+    CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, int64_t(serialised.size()),
+             serialised.data());
+    if (target.properties()) {
+      plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.properties());
+    } else {
+      const cudnnHandle_t handle = target.handle();
+      plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
+    }
+    plan.finalize("execution plan from a file");
+    return CudnnPlan(std::move(plan));
+  } catch (const CudnnRefusal&) {
+    return std::nullopt;  // another version or device, or a damaged file: it is planned again
+  }
+}
+
+}  // namespace retort

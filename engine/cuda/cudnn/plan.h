@@ -1,0 +1,62 @@
+// Plans: how cuDNN computes a problem on a device.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/cuda/cudnn/graphs.h"
+#include "engine/cuda/cudnn/operations.h"
+
+namespace retort {
+
+// What plans are made for: a device with a handle, or the description of one, in which case nothing runs but
+// plans can be made and looked at on a machine without a GPU.
+class CudnnTarget {
+ public:
+  explicit CudnnTarget(cudnnHandle_t handle) : handle_(handle) {}
+  // json: the properties of a device as cuDNN writes them. Throws CudnnRefusal if cuDNN does not take them.
+  static CudnnTarget described(const std::string& json);
+
+  cudnnHandle_t handle() const { return handle_; }
+  const CudnnDescriptor* properties() const { return properties_ ? &*properties_ : nullptr; }
+
+ private:
+  CudnnTarget() = default;
+  cudnnHandle_t handle_ = nullptr;
+  std::optional<CudnnDescriptor> properties_;
+};
+
+class CudnnPlan {
+ public:
+  // configuration: what the plan was made of, which is kept with it; none for a plan that was read.
+  explicit CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration = std::nullopt);
+
+  // Bytes that the addresses of all tensors must be a multiple of.
+  static constexpr int64_t alignment = 16;
+
+  int64_t workspace() const { return workspace_; }
+  cudnnBackendDescriptor_t raw() const { return plan_.raw(); }
+  // For the folder of plans; empty if the engine has no such form.
+  std::string serialised() const;
+
+ private:
+  std::optional<CudnnDescriptor> configuration_;
+  CudnnDescriptor plan_;
+  int64_t workspace_;
+};
+
+// The first `most` plans that can be built, in the order of cuDNN's heuristics (mode A, then fallback), after
+// engines that the options forbid are left out; empty where there is none. Throws Error(Fault::internal)
+// where cuDNN fails otherwise than by having no engine.
+std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const CudnnOptions& options,
+                                        const CudnnTarget& target, size_t most);
+
+// A plan from what serialised() wrote, or none if this cuDNN or device does not take it.
+std::optional<CudnnPlan> read_cudnn_plan(const std::string& serialised, const CudnnTarget& target);
+
+// True if the options forbid an engine with these notes for operands of the type.
+bool forbidden(const std::vector<cudnnBackendNumericalNote_t>& notes, DType type,
+               const CudnnOptions& options);
+
+}  // namespace retort

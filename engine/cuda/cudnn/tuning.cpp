@@ -1,0 +1,151 @@
+#include "engine/cuda/cudnn/tuning.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/cuda/handles.h"
+
+namespace retort {
+namespace {
+
+class Timer {
+ public:
+  Timer() {
+    check_cuda(cudaEventCreate(&begin_), "creating an event");
+    check_cuda(cudaEventCreate(&end_), "creating an event");
+  }
+  ~Timer() {
+    if (begin_) cudaEventDestroy(begin_);
+    if (end_) cudaEventDestroy(end_);
+  }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // Milliseconds on the device that f's work takes.
+  template <class F>
+  float time(cudaStream_t stream, F f) {
+    check_cuda(cudaEventRecord(begin_, stream), "measuring a plan");
+    f();
+    check_cuda(cudaEventRecord(end_, stream), "measuring a plan");
+    check_cuda(cudaEventSynchronize(end_), "measuring a plan");
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, begin_, end_), "measuring a plan");
+    return milliseconds;
+  }
+
+ private:
+  cudaEvent_t begin_ = nullptr, end_ = nullptr;
+};
+
+// Memory for the time of a measurement.
+class Lent {
+ public:
+  Lent(Memory& memory, size_t bytes) : memory_(memory), bytes_(bytes), data_(memory.allocate(bytes)) {}
+  ~Lent() { memory_.release(data_, bytes_); }
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+  char* data() const { return static_cast<char*>(data_); }
+
+ private:
+  Memory& memory_;
+  size_t bytes_;
+  void* data_;
+};
+
+std::vector<CudnnSlot> slots_of(const CudnnProblem& problem) {
+  switch (problem.op) {
+    case CudnnOp::conv_input_gradient:
+      return {CudnnSlot::dy, CudnnSlot::w, CudnnSlot::dx};
+    case CudnnOp::conv_weight_gradient:
+      return {CudnnSlot::x, CudnnSlot::dy, CudnnSlot::dw};
+    default: {
+      std::vector<CudnnSlot> slots{CudnnSlot::x, CudnnSlot::w, CudnnSlot::y};
+      if (problem.bias) slots.push_back(CudnnSlot::bias);
+      if (problem.add) slots.push_back(CudnnSlot::add);
+      return slots;
+    }
+  }
+}
+
+// Milliseconds of one run in a captured chain, as steps have them: where the host launches each, it is the
+// host that is measured.
+template <class F>
+float time_in_a_chain(cudaStream_t stream, Timer& timer, F run) {
+  constexpr int chained = 10, repeats = 5;
+  run();  // loads what it needs, which a capture forbids
+  check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "measuring a plan");
+  cudaGraph_t captured = nullptr;
+  try {
+    for (int i = 0; i < chained; ++i) run();
+  } catch (...) {
+    cudaStreamEndCapture(stream, &captured);
+    if (captured) cudaGraphDestroy(captured);
+    throw;
+  }
+  check_cuda(cudaStreamEndCapture(stream, &captured), "measuring a plan");
+  const CudaGraph chain(captured);
+  float best = std::numeric_limits<float>::max();
+  for (int repeat = 0; repeat <= repeats; ++repeat) {
+    const float time =
+        timer.time(stream, [&] { check_cuda(cudaGraphLaunch(chain.get(), stream), "measuring a plan"); });
+    if (repeat > 0) best = std::min(best, time / chained);  // the first one warms up
+  }
+  return best;
+}
+
+}  // namespace
+
+void execute_cudnn_plan(const CudnnPlan& plan, cudnnHandle_t handle, const std::vector<int64_t>& ids,
+                        const std::vector<void*>& pointers, void* workspace, const CudnnProblem& problem) {
+  try {
+    CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, int64_t(pointers.size()),
+             pointers.data());
+    pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+    pack.finalize("variant pack");
+    cudnn_check(CudnnLibrary::get().execute(handle, plan.raw(), pack.raw()), "cudnnBackendExecute");
+  } catch (const CudnnRefusal& refusal) {
+    fail(Fault::internal, "cuDNN: ", problem, ": ", refusal.why);
+  }
+}
+
+size_t fastest_cudnn_plan(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans,
+                          cudnnHandle_t handle, cudaStream_t stream, Memory& memory) {
+  const auto aligned = [](size_t bytes) {
+    return (bytes + Arena::alignment - 1) / Arena::alignment * Arena::alignment;
+  };
+  std::vector<int64_t> ids;
+  std::vector<size_t> offsets;
+  size_t bytes = 0;
+  for (const CudnnSlot slot : slots_of(problem)) {
+    ids.push_back(int64_t(slot));
+    offsets.push_back(bytes);
+    bytes += aligned(size_t(block_of(problem, slot).size()) * size_of(type_of(problem, slot)));
+  }
+  size_t most = 0;
+  for (const CudnnPlan& plan : plans) most = std::max(most, size_t(plan.workspace()));
+  const Lent lent(memory, bytes + aligned(most));
+  std::vector<void*> pointers;
+  for (const size_t offset : offsets) pointers.push_back(lent.data() + offset);
+  // Zeros, and not what was there: a NaN or a denormal number may take its own time.
+  check_cuda(cudaMemsetAsync(lent.data(), 0, bytes + aligned(most), stream), "measuring plans for ", problem);
+
+  Timer timer;
+  size_t best = 0;
+  float best_time = std::numeric_limits<float>::max();
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const auto run = [&] {
+      execute_cudnn_plan(plans[i], handle, ids, pointers, lent.data() + bytes, problem);
+    };
+    try {
+      const float time = time_in_a_chain(stream, timer, run);
+      if (time < best_time) best_time = time, best = i;
+    } catch (const Error&) {  // one that cannot be run or captured is not chosen
+      cudaGetLastError();
+    }
+  }
+  return best;
+}
+
+}  // namespace retort

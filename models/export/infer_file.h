@@ -1,0 +1,19 @@
+// Files of the embeddable library (engine/infer/format.h).
+#pragma once
+#include <array>
+#include <cstddef>
+#include <vector>
+
+#include "models/export/quantize.h"
+
+namespace retort {
+
+struct InferFileOptions {
+  WeightType weights = WeightType::f32;  // of convolutions and linear layers; everything else stays f32
+  std::array<float, 3> mean{}, std{};    // of the pixels; zeros: unknown
+};
+
+// The whole file. Fault::usage if the graph is larger than the format allows.
+std::vector<std::byte> infer_file(const InferenceGraph& graph, const InferFileOptions& options);
+
+}  // namespace retort

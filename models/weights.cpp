@@ -1,0 +1,110 @@
+#include "models/weights.h"
+
+#include <algorithm>
+#include <sstream>
+#include <string_view>
+
+#include "engine/base/hash.h"
+#include "layers/formats/weights_file.h"
+
+namespace retort {
+
+namespace {
+
+const std::string weights_producer = "retort";
+constexpr int64_t most_classes = 32768;
+
+}  // namespace
+
+const std::string* Weights::metadata(const std::string& key) const {
+  const auto found = file.metadata.find(key);
+  return found == file.metadata.end() ? nullptr : &found->second;
+}
+
+Weights open_weights(const std::filesystem::path& path, const ReadWeights& options) {
+  Weights weights;
+  weights.source = path.string();
+  weights.path = path;
+  weights.file = read_weights_file(weights.path, options.entry);
+  const std::string* producer = weights.metadata("producer");
+  if (!producer || *producer != weights_producer) weights.notes = strip_prefixes(weights.file.tensors);
+  for (const auto& [from, to] : options.renames) rename_tensors(weights.file.tensors, from, to);
+  if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
+  for (const char* last : {"fc", "linear", "classifier", "classifier.0"}) {
+    const HostTensor *bias = weights.file.find(text(last, ".bias")),
+                     *weight = weights.file.find(text(last, ".weight"));
+    if (bias && weight && bias->shape.size() == 1 && weight->shape.size() == 2 &&
+        bias->shape[0] == weight->shape[0])
+      weights.classes = bias->shape[0];
+  }
+  return weights;
+}
+
+std::string architecture_of(const Weights& weights, const std::string& architecture) {
+  const std::string& name = architecture.empty() ? weights.architecture : architecture;
+  check(!name.empty(), Fault::usage, weights.path.string(),
+        ": the file does not say which architecture it holds; name it (--model, or --teacher-model)");
+  return name;
+}
+
+void check_classes(const Weights& weights) {
+  check(weights.classes > 0, Fault::input, weights.path.string(),
+        ": no last linear layer (weight and bias of fc, linear or classifier) to tell the number of classes "
+        "from; `retort import --rename OLD=NEW` can name it so");
+  // A damaged size must not make a network that fills the memory.
+  check(weights.classes <= most_classes, Fault::input, weights.path.string(), ": ", weights.classes,
+        " classes, expected at most ", most_classes);
+}
+
+std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device) {
+  const std::string name = architecture_of(weights, architecture);
+  check_classes(weights);
+  std::unique_ptr<Model> model = make_model(name, device, {.classes = weights.classes});
+  load_state(*model, device, model_tensors(weights.file), weights.path.string() + " as " + name);
+  return model;
+}
+
+std::vector<HostTensor> model_tensors(const SafeTensors& file) {
+  std::vector<HostTensor> tensors;
+  for (const HostTensor& t : file.tensors) {
+    if (!t.name.starts_with(optimizer_prefix) && !t.name.starts_with(distiller_prefix)) tensors.push_back(t);
+  }
+  return tensors;
+}
+
+std::map<std::string, std::string> weights_metadata(const Model& model) {
+  return {{"format", "pt"},
+          {"producer", weights_producer},
+          {"architecture", model.name},
+          {"classes", std::to_string(model.classes)}};
+}
+
+std::string weights_hash(const std::vector<HostTensor>& state) {
+  std::string hashes;
+  for (const HostTensor& t : state) hashes += t.name + hash_of(t.data);
+  return hash_of(std::as_bytes(std::span(hashes)));
+}
+
+std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model) {
+  std::map<std::string, std::string> metadata = weights_metadata(model);
+  for (const char* kept : {"data", "mean", "std", "epoch", "top1"}) {
+    if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
+  }
+  return metadata;
+}
+
+std::optional<std::array<float, 3>> channel_numbers(const Weights& weights, const char* key) {
+  const std::string* entry = weights.metadata(key);
+  if (!entry) return std::nullopt;
+  std::istringstream in(*entry);
+  in.imbue(std::locale::classic());
+  std::array<float, 3> numbers{};
+  for (float& number : numbers) in >> number;
+  const bool deviation = std::string_view(key) == "std";
+  check(bool(in) && (!deviation || *std::min_element(numbers.begin(), numbers.end()) > 0), Fault::input,
+        weights.path.string(), ": '", key, "' is '", *entry, "', expected three numbers",
+        deviation ? " more than 0" : "");
+  return numbers;
+}
+
+}  // namespace retort

@@ -1,0 +1,66 @@
+// Batches that the device renders from the set's bytes are those that the loader makes, to the bit.
+#include "datasets/device_batch.h"
+
+#include <gtest/gtest.h>
+
+#include "datasets/open.h"
+#include "layers/module.h"
+#include "tests/support/expect_error.h"
+
+namespace retort {
+namespace {
+
+using testing::expect_fault;
+
+TEST(DeviceBatch, RendersWhatTheLoaderMakes) {
+  const DataSet data = open_dataset("synthetic:train=96,test=24");
+  for (const std::string& name : available_devices()) {
+    for (Augment augment : {Augment::none, Augment::crop_flip}) {
+      const auto device = Device::open({.name = name, .threads = 2});
+      LoaderOptions options{.batch = 40, .seed = 5, .augment = augment, .workers = 0};
+      Loader with_pixels(data.train, options);
+      options.pixels = false;
+      Loader without(data.train, options);
+      DeviceBatch uploaded(*device, data.train, 40, false, false), rendered(*device, data.train, 40, false, true);
+      for (int epoch : {1, 2}) {
+        with_pixels.begin_epoch(epoch);
+        without.begin_epoch(epoch);
+        int batches = 0;
+        while (const HostBatch* host = with_pixels.next()) {
+          const HostBatch* numbers = without.next();
+          ASSERT_TRUE(numbers && !numbers->images);
+          const Batch expected = uploaded.upload(*host), found = rendered.upload(*numbers);
+          uploaded.render(expected);
+          rendered.render(found);
+          EXPECT_EQ(read_values(*device, found.images), read_values(*device, expected.images)) << name;
+          for (const auto& [a, b] : {std::pair{found.labels, expected.labels},
+                                     {found.indices, expected.indices},
+                                     {found.views, expected.views}}) {
+            std::vector<int32_t> of_a(size_t(a.size())), of_b(size_t(b.size()));
+            device->backend().download(of_a.data(), a);
+            device->backend().download(of_b.data(), b);
+            EXPECT_EQ(of_a, of_b) << name;
+          }
+          ++batches;
+        }
+        EXPECT_EQ(without.next(), nullptr);
+        EXPECT_EQ(batches, 3) << "the last one is smaller";
+      }
+    }
+  }
+}
+
+TEST(DeviceBatch, RefusesABatchWithoutPixelsThatItCannotRender) {
+  const DataSet data = open_dataset("synthetic:train=24,test=24");
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  Loader loader(data.train, {.batch = 8, .workers = 0, .pixels = false});
+  loader.begin_epoch(1);
+  DeviceBatch batch(*device, data.train, 8, false, false);
+  const HostBatch* host = loader.next();
+  expect_fault(Fault::internal, "no pixels", [&] { batch.upload(*host); });
+  DeviceBatch small(*device, data.train, 4, false, true);
+  expect_fault(Fault::internal, "at most 4", [&] { small.upload(*host); });
+}
+
+}  // namespace
+}  // namespace retort

@@ -1,0 +1,114 @@
+#include "tests/distill/methods/distill_op_cases.h"
+
+#include "distill/methods/at.h"
+#include "distill/methods/crd.h"
+#include "distill/methods/ctkd.h"
+#include "distill/methods/pcd.h"
+#include "distill/methods/registry.h"
+#include "distill/methods/reviewkd.h"
+#include "distill/methods/rkd.h"
+#include "distill/methods/standardize.h"
+#include "distill/methods/target_split.h"
+
+namespace retort {
+
+namespace {
+
+constexpr int64_t samples = 6, classes = 23;
+
+Var some_labels(const Pass& pass) {
+  Var labels = pass.make({samples}, DType::i32);
+  std::vector<int32_t> values;
+  for (int64_t i = 0; i < samples; ++i) values.push_back(int32_t((7 * i + 3) % classes));
+  pass.backend().upload(labels, values.data());
+  return labels;
+}
+
+using Loss = std::function<Var(const Pass& pass, const Var& student, const Var& teacher)>;
+
+OpCase loss_case(const std::string& name, const Loss& loss) {
+  const Shape shape{samples, classes};
+  return {name,
+          {{shape, OpInput::logits}, {shape, OpInput::constant}},
+          [loss](const Pass& pass, const std::vector<Var>& in) { return loss(pass, in[0], in[1]); }};
+}
+
+OpCase method_case(const MethodInfo& method, bool standardised) {
+  return loss_case(
+      text("method ", method.name, standardised ? ", standardised" : ""),
+      [name = method.name, standardised](const Pass& pass, const Var& student, const Var& teacher) {
+        MethodSettings settings(name);
+        if (standardised) settings.set("standardize", "true");
+        const auto distiller = make_distiller(settings, pass.device, student.type());
+        freeze(*distiller);  // it dies before the tape runs backward, which may not know its parameters
+        const Var labels = some_labels(pass);
+        return total(distiller->distillation_terms({{student, teacher}, labels}, pass), pass);
+      });
+}
+
+OpCase pcd_case(const std::string& name, const PcdSpec& spec) {
+  return loss_case(name, [spec](const Pass& pass, const Var& student, const Var& teacher) {
+    return pcd_loss(pass, student, teacher, spec);
+  });
+}
+
+}  // namespace
+
+void add_distillation_cases(std::vector<OpCase>& all) {
+  all.push_back({"standardize",
+                 {{{samples, classes}, OpInput::logits}},
+                 [](const Pass& pass, const auto& in) { return standardize(pass, in[0]); }});
+  all.push_back(pcd_case("pcd, class order", {.ranked = false}));
+  all.push_back(pcd_case("pcd, unweighted", {.cosine = false}));
+  all.push_back(pcd_case("pcd, every class alone", {.temperature = 1, .stages = int(classes)}));
+  // More classes than are ranked by counting.
+  all.push_back({"pcd of 300 classes",
+                 {{{2, 300}, OpInput::logits}, {{2, 300}, OpInput::constant}},
+                 [](const Pass& pass, const auto& in) { return pcd_loss(pass, in[0], in[1], {}); }});
+  for (const TeacherClass k : {TeacherClass::label, TeacherClass::largest}) {
+    all.push_back(loss_case(k == TeacherClass::label ? "binary kl, label" : "binary kl, largest",
+                            [k](const Pass& pass, const Var& student, const Var& teacher) {
+                              return binary_kl(pass, student, teacher, some_labels(pass), k, 2.0, 4.0);
+                            }));
+  }
+  for (const bool cross_entropy : {false, true}) {
+    all.push_back(loss_case(cross_entropy ? "subset cross-entropy" : "subset kl, below the label",
+                            [=](const Pass& pass, const Var& student, const Var& teacher) {
+                              const Subset subset = cross_entropy ? Subset::not_label : Subset::below_label;
+                              return subset_kl(pass, student, teacher, some_labels(pass), subset, 2.0, 4.0,
+                                               cross_entropy);
+                            }));
+  }
+  OpCase learned = loss_case("kl at a learned temperature", nullptr);
+  learned.inputs.push_back({{1}});
+  learned.op = [](const Pass& pass, const std::vector<Var>& in) {
+    return learned_temperature_kl(pass, in[0], in[1], in[2], pass.device.scalar(1));
+  };
+  all.push_back(learned);
+  const auto features = [&](const std::string& name, const Shape& student, const Shape& teacher, auto loss) {
+    all.push_back(
+        {name,
+         {{student}, {teacher, OpInput::constant}},
+         [loss](const Pass& pass, const std::vector<Var>& in) { return loss(pass, in[0], in[1]); }});
+  };
+  features("attention", {3, 4, 4, 5}, {3, 4, 4, 7}, attention_loss);
+  features("attention of a larger map", {3, 6, 6, 5}, {3, 4, 4, 7}, attention_loss);
+  features("relational distance", {5, 7}, {5, 9}, relational_distance_loss);
+  features("relational angle", {5, 7}, {5, 9}, relational_angle_loss);
+  features("hierarchical context", {2, 7, 7, 5}, {2, 7, 7, 5}, hierarchical_context_loss);
+  features("contrast", {3, 9}, {7, 9}, [](const Pass& pass, const Var& v, const Var& memory) {
+    const Var index = pass.make({3, 40}, DType::i32), partition = pass.make({1}, v.type());
+    std::vector<int32_t> places;
+    for (int i = 0; i < 120; ++i) places.push_back((i * 5 + i / 7) % 7);
+    pass.backend().upload(index, places.data());
+    pass.backend().fill(partition, 1.5);
+    return contrast_loss(pass, v, memory, index, partition, {.samples = 50, .temperature = 2});
+  });
+  for (const MethodInfo& method : methods()) {
+    if (method.reads.features) continue;
+    all.push_back(method_case(method, false));
+    if (method.reads.teacher) all.push_back(method_case(method, true));
+  }
+}
+
+}  // namespace retort

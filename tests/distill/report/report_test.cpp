@@ -1,0 +1,406 @@
+// `retort report`: what it concludes from numbers, and that its page is sound whatever it is about.
+#include "distill/report/report.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "distill/report/analysis.h"
+#include "distill/report/html.h"
+#include "distill/report/pcd_steps.h"
+#include "distill/report/published.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/markup.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+
+namespace retort {
+namespace {
+
+using nlohmann::json;
+using testing::content_of;
+using testing::expect_contains;
+using testing::expect_fault;
+using testing::failure;
+using testing::Outcome;
+using testing::run;
+using testing::TempFolder;
+
+// What is wrong with the page as a tree of elements; empty if nothing is. Strict: every element but the void
+// ones is closed, attributes are quoted, and text holds no bare '<', '>' or '&'.
+std::string flaw_of(const std::string& html) {
+  const std::vector<std::string> voids = {"meta", "img", "br", "input"};
+  std::vector<std::string> open;
+  size_t at = html.starts_with("<!DOCTYPE html>\n") ? 16 : std::string::npos;
+  if (at == std::string::npos) return "no doctype";
+  while (at < html.size()) {
+    const bool raw = !open.empty() && (open.back() == "style" || open.back() == "script");
+    const size_t tag = raw ? html.find("</" + open.back() + ">", at) : html.find('<', at);
+    const std::string content = html.substr(at, tag - at);
+    if (!raw && content.find('>') != std::string::npos) return "a bare > in: " + content;
+    for (size_t i = 0; !raw && (i = content.find('&', i)) != std::string::npos; ++i) {
+      if (content.find(';', i) > i + 6) return "a bare & in: " + content;
+    }
+    if (tag == std::string::npos) break;
+    size_t end = tag + 1;
+    for (bool quoted = false; end < html.size() && (quoted || html[end] != '>'); ++end) {
+      if (html[end] == '"') quoted = !quoted;
+      if (html[end] == '<') return "a < inside a tag: " + html.substr(tag, end - tag);
+    }
+    const std::string inside = html.substr(tag + 1, end - tag - 1);
+    at = end + 1;
+    if (inside.starts_with("/")) {
+      if (open.empty() || open.back() != inside.substr(1))
+        return "<" + inside + "> closes " + (open.empty() ? "nothing" : open.back());
+      open.pop_back();
+      continue;
+    }
+    const std::string name = inside.substr(0, inside.find_first_of(" /"));
+    if (inside.ends_with("/") || std::find(voids.begin(), voids.end(), name) != voids.end()) continue;
+    open.push_back(name);
+  }
+  return open.empty() ? "" : open.back() + " is not closed";
+}
+
+// A folder of runs made of nothing but their records.
+class FakeRuns {
+ public:
+  void add(const std::string& folder, RunSettings settings, const std::string& status, double best,
+           double last, uint64_t seed = 1) {
+    settings.seed = seed;
+    const std::string place = "s/" + folder;
+    work_.write(place + "/config.toml", settings_toml(settings));
+    Summary summary;
+    summary.status = status;
+    summary.command = settings.command;
+    summary.model = settings.model;
+    summary.method = settings.method.method().name;
+    summary.data = settings.data.spec;
+    summary.device = "portable";
+    summary.seed = seed;
+    summary.epochs = settings.epochs;
+    summary.epochs_done = 2;
+    summary.seconds = 12;
+    summary.best_by = "test";
+    summary.best = EpochResult{1, best, 90, 1};
+    summary.last = EpochResult{2, last, 90, 1};
+    summary.weights_hash = "0123456789abcdef";
+    write_summary(work_ / (place + "/summary.json"), summary);
+    work_.write(place + "/metrics.csv",
+                "epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds,ce\n"
+                "1,0.05,2,30,2," +
+                    std::to_string(best) + ",60,1,2\n2,0.05,1,40,1," + std::to_string(last) + ",70,1,1\n");
+  }
+
+  static RunSettings settings(const std::string& method) {
+    RunSettings s = default_settings(method == "ce" ? "train" : "distill");
+    s.model = "resnet8";
+    s.epochs = 2;
+    s.data.spec = "cifar100:/nowhere";
+    s.method = MethodSettings(method);
+    if (method != "ce") s.teacher = "elsewhere/teacher";
+    if (method != "ce") s.teacher_model = "resnet20";
+    resolve(s);
+    return s;
+  }
+
+  std::filesystem::path folder() const { return work_ / "s"; }
+  const TempFolder& work() const { return work_; }
+
+  Report report() const { return {.data = collect_report(folder()), .evaluations = {}}; }
+
+ private:
+  TempFolder work_;
+};
+
+TEST(ReportText, IsEscaped) {
+  EXPECT_EQ(escaped_markup("<b>\"Tom & 'Jerry'\"</b>\n"),
+            "&lt;b&gt;&quot;Tom &amp; &#39;Jerry&#39;&quot;&lt;/b&gt; ");
+  EXPECT_EQ(escaped_markup("λ é 😀"), "λ é 😀");
+  EXPECT_EQ(escaped_markup("\xff"
+                           "a\xc3"),
+            "\xef\xbf\xbd"
+            "a\xef\xbf\xbd");
+  EXPECT_EQ(escaped_markup("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");  // half a surrogate pair
+  EXPECT_EQ(signed_number(0.416, 2), "+0.42");
+  EXPECT_EQ(signed_number(-1.3, 2), "−1.30");
+  EXPECT_EQ(signed_number(-0.001, 2), "0.00");
+  EXPECT_EQ(signed_number(std::nan(""), 2), "–");
+  EXPECT_EQ(base64(""), "");
+  EXPECT_EQ(base64("f"), "Zg==");
+  EXPECT_EQ(base64("fo"), "Zm8=");
+  EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
+}
+
+TEST(ReportStatistics, RankCorrelation) {
+  const RankCorrelation c =
+      rank_correlation({1, 2, 3, 4, 5}, {5, 6, 7, 8, 7});  // with a tie; as SciPy has it
+  EXPECT_NEAR(c.rho, 0.8207826816681233, 1e-12);
+  EXPECT_LT(c.low, c.rho);
+  EXPECT_GT(c.high, c.rho);
+  EXPECT_EQ(c.n, 5u);
+  EXPECT_NEAR(rank_correlation({1, 2, 3, 4}, {8, 6, 4, 1}).rho, -1, 1e-12);
+  EXPECT_TRUE(std::isnan(rank_correlation({1, 2, 3}, {1, 2, 3}).rho));
+  EXPECT_TRUE(std::isnan(rank_correlation({1, 1, 1, 1}, {1, 2, 3, 4}).rho));
+  expect_contains(correlation_verdict(rank_correlation({1, 1, 1, 1}, {1, 2, 3, 4}), "pcd"), "Cannot tell");
+  expect_contains(correlation_verdict(c, "pcd"), "Cannot tell");  // five points
+  std::vector<double> up, down;
+  for (int i = 0; i < 40; ++i) up.push_back(i), down.push_back(-i * i);
+  expect_contains(correlation_verdict(rank_correlation(up, down), "pcd"),
+                  "pcd gains more on classes that the teacher is less sure");
+  expect_contains(correlation_verdict(rank_correlation(up, up), "pcd"), "is sure of");
+}
+
+TEST(ReportStatistics, Verdicts) {
+  const std::vector<double> base = {10, 11, 12}, same = {10.5, 10.6, 12.2}, more = {12, 13.1, 13.9};
+  EXPECT_EQ(verdict_text(paired_difference(more, base)), "better");
+  EXPECT_EQ(verdict_text(paired_difference(base, more)), "worse");
+  EXPECT_EQ(verdict_text(paired_difference(same, base)), "cannot tell");
+  const std::vector<double> one = {1}, two = {2};
+  EXPECT_EQ(verdict_text(paired_difference(two, one)), "one seed: no interval");
+  EXPECT_EQ(difference_text(paired_difference(two, one)), "+1.00");
+  EXPECT_EQ(verdict_text(paired_difference({}, {})), "");
+  expect_contains(difference_text(paired_difference(more, base)), "+2.00 (+1.");
+}
+
+// The reference values of the loss: mean over two samples.
+TEST(ReportPcd, StepsSumToTheLoss) {
+  const std::vector<std::vector<double>> teacher = {{2, .5, -1, 0, 1, -.5}, {0, 3, -2, 1, -1, .5}},
+                                         student = {{1, 1, -.5, .2, .3, -1}, {.5, 1.5, -1, 1.2, -.2, 0}};
+  const auto loss = [&](const std::string& tau, const std::string& stages) {
+    MethodSettings method("pcd");
+    method.set("temperature", tau);
+    method.set("stages", stages);
+    return (pcd_steps(method, teacher[0], student[0]).loss + pcd_steps(method, teacher[1], student[1]).loss) /
+           2;
+  };
+  EXPECT_NEAR(loss("1", "3"), 0.1138900089, 1e-10);
+  EXPECT_NEAR(loss("4", "3"), 0.0556365667, 1e-10);
+  EXPECT_NEAR(loss("1", "5"), 0.1221285261, 1e-10);
+  EXPECT_NEAR(loss("4", "1"), 0.0136412270, 1e-10);
+  const PcdSteps steps = pcd_steps(MethodSettings("pcd"), teacher[0], student[0]);
+  EXPECT_EQ(steps.order, (std::vector<int32_t>{0, 4, 1, 2, 5, 3}));  // ties: the lower class first
+  ASSERT_EQ(steps.stages.size(), 3u);
+  EXPECT_EQ(steps.stages[2][2].first, 4);
+}
+
+TEST(ReportPublished, OnlyTheSameRecipeIsComparable) {
+  EXPECT_EQ(find_published("resnet32x4-resnet8x4", "pcd")->top1, 76.34);
+  EXPECT_EQ(find_published("wrn_40_2-resnet8x4", "kd")->top1, 73.97);
+  EXPECT_EQ(find_published("vgg13-vgg8", "mlkd")->epochs, 480);
+  EXPECT_FALSE(find_published("resnet56-resnet20", "pcd"));
+  EXPECT_EQ(published_results().size(), 109u);
+  MethodSettings method("pcd");
+  EXPECT_EQ(published_name(method), "pcd");
+  method.set("stages", "5");
+  EXPECT_EQ(published_name(method), "pcd");
+  method.set("ranking", "none");
+  EXPECT_EQ(published_name(method), "");
+  MethodSettings kd("kd");
+  kd.set("standardize", "true");
+  EXPECT_EQ(published_name(kd), "kd+ls");
+  kd.set("temperature", "2");  // values tuned per pair
+  EXPECT_EQ(published_name(kd), "kd+ls");
+  kd.set("standardize", "false");
+  EXPECT_EQ(published_name(kd), "");
+
+  RunSettings settings = default_settings("distill");
+  settings.model = "resnet20";
+  settings.teacher = "t";
+  const Published published = *find_published("resnet56-resnet20", "kd");
+  EXPECT_EQ(departs_from_recipe(settings, published), "");
+  settings.epochs = 24;
+  EXPECT_EQ(departs_from_recipe(settings, published), "24 epochs");
+  settings.epochs = 240;
+  settings.data.limit = 100;
+  EXPECT_EQ(departs_from_recipe(settings, published), "100 training images");
+  settings.data.limit = 0;
+  settings.model = "MobileNetV2";
+  EXPECT_EQ(departs_from_recipe(settings, published), "lr 0.05");
+}
+
+TEST(Report, ComparesSeedBySeedAndSaysWhatIsMissing) {
+  FakeRuns runs;
+  const double kd[] = {60, 61, 62}, pcd[] = {62, 63.2, 63.8};
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    runs.add("kd/seed-" + std::to_string(seed), FakeRuns::settings("kd"), "finished", kd[seed - 1] + 1,
+             kd[seed - 1], seed);
+    if (seed < 3)
+      runs.add("pcd/seed-" + std::to_string(seed), FakeRuns::settings("pcd"), "finished", pcd[seed - 1],
+               pcd[seed - 1], seed);
+  }
+  runs.add("ce/seed-2", FakeRuns::settings("ce"), "diverged", 5, 5, 2);
+  RunSettings plain = FakeRuns::settings("pcd");
+  plain.method.set("ranking", "none");
+  runs.add("no <i>ranking & co/seed-1", plain, "finished", 61, 61, 1);
+  runs.add("no <i>ranking & co/seed-2", plain, "finished", 61.9, 61.9, 2);
+  runs.work().write("s/broken/config.toml", "epochs = \"many\"\n");
+
+  const Report report = runs.report();
+  ASSERT_EQ(report.data.pairs.size(), 1u);
+  const ReportPair& pair = report.data.pairs[0];
+  EXPECT_EQ(pair.name, "resnet20-resnet8");
+  ASSERT_EQ(pair.rows.size(), 4u);
+  EXPECT_EQ(pair.rows[0].label, "ce");
+  EXPECT_EQ(pair.rows[2].label, "pcd");
+  EXPECT_EQ(pair.rows[2].runs.size(), 3u);
+  EXPECT_EQ(pair.rows[2].runs[2].status, "missing");
+
+  const json result = json::parse(report_json(report));
+  const json& row = result["pairs"][0]["rows"][2];
+  EXPECT_EQ(row["to_kd_last"]["n"], 2);
+  EXPECT_NEAR(row["to_kd_last"]["mean"].get<double>(), 2.1, 1e-12);
+  EXPECT_EQ(row["to_kd_last"]["verdict"], "better");
+  EXPECT_NEAR(row["last"]["mean"].get<double>(), 62.6, 1e-12);
+  EXPECT_EQ(result["pairs"][0]["rows"][0]["to_kd_last"], nullptr);
+  EXPECT_EQ(result["data"], "cifar100");
+  ASSERT_EQ(result["pairs"][0]["ablation"].size(), 1u);
+  EXPECT_EQ(result["pairs"][0]["ablation"][0]["question"], "Does ranking the classes help?");
+  expect_contains(result["missing"].dump(), "pcd, seed 3: not run yet");
+  expect_contains(result["missing"].dump(), "ce, seed 2: diverged, 2 epochs so far");
+  expect_contains(result["missing"].dump(), "broken/config.toml");
+
+  const std::string html = report_html(report);
+  EXPECT_EQ(flaw_of(html), "");
+  EXPECT_EQ(html.find("<i>"), std::string::npos);
+  expect_contains(html, "no &lt;i&gt;ranking &amp; co");
+  expect_contains(html, "2 of 3 (others not run)");
+  expect_contains(html, "Does ranking the classes help?");
+  EXPECT_EQ(html.find("/nowhere"), std::string::npos);  // where the data lies stays here
+  EXPECT_EQ(html.find("http"), std::string::npos);      // nothing is loaded
+  for (const char* part : {"pcd | 62.60 ± 0.85", "| better |", "Not complete"})
+    expect_contains(report_markdown(report), part);
+  expect_contains(report_csv(report),
+                  "resnet20-resnet8,resnet20,resnet8,pcd,pcd,2,finished,63.2,1,63.2,2,12.0,");
+  expect_contains(report_csv(report), "pcd,pcd,3,missing,,,,,,");
+}
+
+TEST(Report, PublishedNumbersAreNeverMixedUp) {
+  FakeRuns runs;
+  RunSettings full = default_settings("distill");
+  full.model = "resnet20";
+  full.teacher_model = "resnet56";
+  full.teacher = "elsewhere/teacher";
+  full.data.spec = "cifar100:/nowhere";
+  full.method = MethodSettings("kd");
+  RunSettings brief = full;
+  brief.epochs = 24;
+  brief.method = MethodSettings("dkd");
+  resolve(full);
+  resolve(brief);
+  runs.add("kd/seed-1", full, "finished", 71, 70.5);
+  runs.add("dkd/seed-1", brief, "finished", 60, 60);
+  const Report report = runs.report();
+  const std::string html = report_html(report);
+  EXPECT_EQ(flaw_of(html), "");
+  expect_contains(html, "<td class=\"n\">70.66</td><td class=\"n\">+0.34</td>");
+  expect_contains(html, "published, 240 epochs");
+  expect_contains(html, "here: 24 epochs");
+  EXPECT_EQ(html.find("−11.97"), std::string::npos);
+  const json rows = json::parse(report_json(report))["pairs"][0]["rows"];
+  EXPECT_EQ(rows[0]["published"]["comparable"], true);
+  EXPECT_EQ(rows[1]["published"]["comparable"], false);
+}
+
+TEST(Report, SeveralPairsShareTheLoneStudent) {
+  FakeRuns runs;
+  runs.add("ce", FakeRuns::settings("ce"), "finished", 50, 50);
+  for (const char* teacher : {"resnet20", "resnet32", "resnet56"}) {
+    RunSettings settings = FakeRuns::settings("kd");
+    settings.teacher_model = teacher;
+    settings.teacher = std::string("elsewhere/") + teacher;
+    runs.add(std::string(teacher) + "/kd", settings, "finished", 60, 60);
+  }
+  const Report report = runs.report();
+  ASSERT_EQ(report.data.pairs.size(), 3u);
+  for (const ReportPair& pair : report.data.pairs) {
+    ASSERT_EQ(pair.rows.size(), 2u);
+    EXPECT_EQ(pair.rows[0].label, "ce");
+  }
+  const std::string html = report_html(report);
+  EXPECT_EQ(flaw_of(html), "");
+  expect_contains(html, "<th scope=\"row\">resnet32-resnet8</th>");
+}
+
+TEST(Report, OneSeedHasNoIntervalAndNothingIsNoReport) {
+  FakeRuns runs;
+  expect_fault(Fault::input, "no such folder", [&] { collect_report(runs.folder()); });
+  runs.work().write("s/letter.txt", "dear");
+  expect_fault(Fault::input, "holds no runs", [&] { collect_report(runs.folder()); });
+  runs.add("kd", FakeRuns::settings("kd"), "finished", 60, 60);
+  runs.add("other", FakeRuns::settings("pcd"), "finished", 61, 61);
+  const std::string html = report_html(runs.report());
+  EXPECT_EQ(flaw_of(html), "");
+  expect_contains(html, "one seed: no interval");
+  runs.work().write("s/results.json", "{\"title\": \"t\", \"pairs\": [{\"name\": 3}]}");
+  expect_fault(Fault::input, "results.json", [&] { collect_report(runs.folder()); });
+  runs.work().write("s/results.json", "not json");
+  EXPECT_EQ(collect_report(runs.folder()).pairs.size(), 1u);
+}
+
+TEST(Report, OfAStudyFromOutside) {
+  TempFolder work;
+  work.write("tiny.toml", R"(
+title = "tiny <study>"
+seeds = 2
+[settings]
+epochs = 1
+batch = 32
+data.spec = "synthetic:train=96,test=48"
+[teacher]
+model = "resnet8"
+[student]
+model = "resnet8"
+[[methods]]
+name = "kd"
+[[methods]]
+name = "pcd"
+)");
+  ASSERT_EQ(run({"compare", "tiny.toml", "--out", "s"}, work).code, 0);
+  const Outcome first = run({"report", "s"}, work);
+  ASSERT_EQ(first.code, 0) << first.err;
+  expect_contains(first.out, "# tiny <study>");
+  expect_contains(first.out, "s/report.html");
+  const std::string html = content_of(work / "s/report.html");
+  EXPECT_EQ(flaw_of(html), "");
+  expect_contains(html, "tiny &lt;study&gt;");
+  expect_contains(html, "data:image/bmp;base64,");  // drawn images may be shown
+  expect_contains(html, "PCD at work");
+  expect_contains(html, "n = 24 classes");
+
+  // The second time nothing is computed again, and the page is the same.
+  const auto computed = std::filesystem::last_write_time(work / "s/report-cache.json");
+  ASSERT_EQ(run({"report", "s", "--json"}, work).code, 0);
+  EXPECT_EQ(std::filesystem::last_write_time(work / "s/report-cache.json"), computed);
+  EXPECT_EQ(content_of(work / "s/report.html"), html);
+  const json result = json::parse(content_of(work / "s/report.json"));
+  EXPECT_EQ(result["pairs"][0]["classes"]["teacher_confidence"].size(), 24u);
+  EXPECT_EQ(result["pairs"][0]["classes"]["over_kd"]["pcd"]["gain"].size(), 24u);
+
+  // A cache that is no cache is made anew; weights that cannot be read are told.
+  json odd = json::parse(content_of(work / "s/report-cache.json"));
+  for (auto& entry : odd.items()) {
+    if (entry.key().starts_with("student")) entry.value() = 3;
+  }
+  work.write("s/report-cache.json", odd.dump());
+  ASSERT_EQ(run({"report", "s"}, work).code, 0);
+  expect_contains(content_of(work / "s/report.md"), "report-cache.json");
+  work.write("s/report-cache.json", "[1]");
+  work.write("s/pcd/seed-2/checkpoints/last.safetensors", "rubbish");
+  ASSERT_EQ(run({"report", "s"}, work).code, 0);
+  const std::string partial = content_of(work / "s/report.html");
+  EXPECT_EQ(flaw_of(partial), "");
+  expect_contains(partial, "Not complete");
+  expect_contains(partial, "last.safetensors");
+
+  const Outcome plain = run({"report", "s", "--no-eval", "--out", "page"}, work);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  expect_contains(content_of(work / "page/report.html"), "no checkpoint was evaluated");
+  failure(2, {"report"}, work);
+  failure(3, {"report", "nowhere"}, work);
+}
+
+}  // namespace
+}  // namespace retort

@@ -1,0 +1,132 @@
+#include "distill/run/curves_svg.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "distill/text/svg_plot.h"
+#include "engine/base/atomic_file.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
+
+namespace retort {
+namespace {
+
+using testing::error_of;
+using testing::expect_contains;
+
+size_t count(const std::string& in, const std::string& what) {
+  size_t found = 0;
+  for (size_t at = 0; (at = in.find(what, at)) != in.npos; ++at) ++found;
+  return found;
+}
+
+// Every element is closed by its own name, and outside tags no '<' or '&' stands unescaped.
+void expect_well_formed(const std::string& svg) {
+  std::vector<std::string> open;
+  for (size_t at = svg.find('<'); at != svg.npos; at = svg.find('<', at)) {
+    const size_t end = svg.find('>', at);
+    ASSERT_NE(end, svg.npos);
+    const std::string tag = svg.substr(at + 1, end - at - 1);
+    EXPECT_EQ(count(tag, "\"") % 2, 0u) << tag;
+    at = end + 1;
+    if (tag.starts_with('/')) {
+      ASSERT_FALSE(open.empty());
+      EXPECT_EQ(tag.substr(1), open.back());
+      open.pop_back();
+    } else if (!tag.ends_with('/')) {
+      open.push_back(tag.substr(0, tag.find(' ')));
+    }
+  }
+  EXPECT_TRUE(open.empty());
+  for (size_t at = svg.find('&'); at != svg.npos; at = svg.find('&', at + 1)) {
+    const std::string entity = svg.substr(at, svg.find(';', at) - at);
+    EXPECT_TRUE(entity == "&amp" || entity == "&lt" || entity == "&gt" || entity == "&quot") << entity;
+  }
+  EXPECT_EQ(svg.find("nan"), svg.npos);
+  EXPECT_EQ(svg.find("inf"), svg.npos);
+}
+
+MetricsTable table(int epochs, double shift = 0) {
+  MetricsTable metrics;
+  for (int epoch = 1; epoch <= epochs; ++epoch)
+    metrics.rows.push_back(
+        {epoch, 0.1, 5.0 / epoch, 10.0 + epoch + shift, 6.0 / epoch, 9.0 + epoch, 30, 1, {}});
+  return metrics;
+}
+
+TEST(CurvesSvg, OneRun) {
+  const std::string svg = learning_curves("a run", {{"pcd", table(10)}});
+  expect_well_formed(svg);
+  EXPECT_EQ(count(svg, "<path class=\"line\""), 4u + 2u);  // two curves in two panels, two in the legend
+  EXPECT_EQ(count(svg, ">training</text>"), 1u);
+  EXPECT_EQ(count(svg, ">test</text>"), 1u);
+  EXPECT_EQ(count(svg, "http"), 1u);  // only the name space: nothing is loaded from elsewhere
+  expect_contains(svg, "prefers-color-scheme: dark");
+}
+
+TEST(CurvesSvg, SeveralRuns) {
+  std::vector<RunCurves> runs;
+  for (int i = 0; i < 20; ++i) runs.push_back({"run " + std::to_string(i), table(5, i)});
+  const std::string svg = learning_curves("runs", runs);
+  expect_well_formed(svg);
+  EXPECT_EQ(count(svg, "<path class=\"line\""), 2 * 20u + 20u);
+  EXPECT_EQ(count(svg, "<path class=\"line dashed\""), 2 * 20u);
+  EXPECT_EQ(count(svg, ">run 7</text>"), 1u);
+  // Beyond the palette of 8, each run still has a colour, in its 4 curves and the legend.
+  EXPECT_EQ(count(svg, "rgb("), 12 * 5u);
+}
+
+TEST(CurvesSvg, HolesAndSinglePoints) {
+  MetricsTable metrics = table(5);
+  metrics.rows[1].test_acc = std::nan("");
+  metrics.rows[3].test_acc = INFINITY;
+  metrics.rows[2].test_loss = 1e300;
+  const std::string svg = learning_curves("holes", {{"x", metrics}});
+  expect_well_formed(svg);
+  EXPECT_EQ(count(svg, "<circle"), 3u);  // epochs 1, 3 and 5 stand alone
+  expect_well_formed(learning_curves("one epoch", {{"x", table(1)}}));
+  expect_well_formed(learning_curves("no epoch", {{"x", table(0)}}));
+  expect_well_formed(learning_curves("no run", {}));
+}
+
+TEST(CurvesSvg, OneEpochOfADivergingLoss) {
+  MetricsTable metrics = table(1);
+  for (const double loss : {1.5e16, 1.474e21, 1e29, -1e29}) {
+    metrics.rows[0].test_loss = metrics.rows[0].train_loss = loss;
+    expect_well_formed(learning_curves("diverging", {{"x", metrics}}));
+  }
+}
+
+TEST(CurvesSvg, NamesAreEscaped) {
+  const std::string svg = learning_curves("<b> & \"q\"\n", {{"a<", table(3)}, {"b&\x01", table(3)}});
+  expect_well_formed(svg);
+  expect_contains(svg, "<title>&lt;b&gt; &amp; &quot;q&quot; </title>");
+}
+
+TEST(CurvesSvg, Ticks) {
+  using Ticks = std::vector<double>;
+  EXPECT_EQ(axis_ticks(0, 100, 6), (Ticks{0, 20, 40, 60, 80, 100}));
+  EXPECT_EQ(axis_ticks(1, 3, 8, 1), (Ticks{1, 2, 3}));
+  EXPECT_EQ(axis_ticks(0.5, 1.5, 8, 1), (Ticks{1}));
+  EXPECT_EQ(axis_ticks(1, 240, 8, 1), (Ticks{50, 100, 150, 200}));
+  EXPECT_EQ(axis_ticks(-3, 3, 6), (Ticks{-3, -2, -1, 0, 1, 2, 3}));
+  error_of(Fault::internal, [] { axis_ticks(1, 1, 5); });
+  for (double span = 1e-6; span < 1e9; span *= 1.37) {
+    const Ticks ticks = axis_ticks(0.3 * span, 1.3 * span, 6);
+    EXPECT_GE(ticks.size(), 2u) << span;
+    EXPECT_LE(ticks.size(), 7u) << span;
+    EXPECT_GE(ticks.front(), 0.3 * span * (1 - 1e-5));
+    EXPECT_LE(ticks.back(), 1.3 * span * (1 + 1e-5));
+  }
+}
+
+TEST(CurvesSvg, File) {
+  testing::TempFolder folder;
+  write_learning_curves(folder / "curves.svg", "t", {{"x", table(3)}});
+  EXPECT_EQ(read_text_file(folder / "curves.svg"), learning_curves("t", {{"x", table(3)}}));
+  error_of(Fault::write, [] { write_learning_curves("/dev/full", "t", {}); });
+}
+
+}  // namespace
+}  // namespace retort

@@ -1,0 +1,210 @@
+#include "distill/run/progress.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+#include "distill/text/text_format.h"
+#include "tests/support/expect_error.h"
+
+namespace retort {
+namespace {
+
+using testing::expect_contains;
+
+// What was written to a pipe or a terminal.
+class Screen {
+ public:
+  // columns 0: a pipe.
+  explicit Screen(int columns) {
+    if (columns == 0) {
+      int ends[2];
+      if (::pipe(ends) != 0) throw std::runtime_error("no pipe");
+      reader_ = ends[0];
+      writer_ = ends[1];
+    } else {
+      reader_ = ::posix_openpt(O_RDWR | O_NOCTTY);
+      if (reader_ < 0 || ::grantpt(reader_) != 0 || ::unlockpt(reader_) != 0)
+        throw std::runtime_error("no terminal");
+      writer_ = ::open(::ptsname(reader_), O_RDWR | O_NOCTTY);
+      termios mode{};
+      ::tcgetattr(writer_, &mode);
+      mode.c_oflag &= ~tcflag_t(OPOST);
+      ::tcsetattr(writer_, TCSANOW, &mode);
+      winsize size{};
+      size.ws_col = static_cast<unsigned short>(columns);
+      size.ws_row = 24;
+      ::ioctl(writer_, TIOCSWINSZ, &size);
+    }
+    ::fcntl(reader_, F_SETFL, O_NONBLOCK);
+  }
+  ~Screen() {
+    ::close(reader_);
+    ::close(writer_);
+  }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  int descriptor() const { return writer_; }
+  std::string take() {
+    std::string content;
+    char buffer[4096];
+    for (ssize_t got; (got = ::read(reader_, buffer, sizeof buffer)) > 0;)
+      content.append(buffer, size_t(got));
+    return content;
+  }
+
+ private:
+  int reader_ = -1, writer_ = -1;
+};
+
+class ProgressTest : public ::testing::Test {
+ protected:
+  std::function<double()> clock() {
+    return [this] { return now_; };
+  }
+  static BatchProgress at(int epoch, int64_t batch) {
+    return {.epoch = epoch,
+            .epochs = 4,
+            .batch = batch,
+            .batches = 100,
+            .images = batch * 64,
+            .loss = 2.34567,
+            .top1 = 45.25,
+            .lr = 0.05};
+  }
+
+  double now_ = 1000;
+};
+
+const EpochMetrics epoch_1{1, 0.05, 3.25, 20.5, 3.5, 19.75, 45, 12.34, {}};
+
+TEST_F(ProgressTest, OneLinePerEpochWithoutATerminal) {
+  Screen screen(0);
+  {
+    Progress progress(screen.descriptor(), false, clock());
+    for (int64_t batch = 0; batch <= 100; ++batch, now_ += 0.1) progress.batch(at(1, batch));
+    progress.activity("testing", 1, 2);
+    EXPECT_EQ(screen.take(), "");
+    now_ = 1012;
+    progress.epoch(epoch_1, 4);
+    progress.note("saved");
+    progress.clear();
+  }
+  EXPECT_EQ(screen.take(),
+            "epoch 1/4  lr 0.05  train loss 3.2500  top-1 20.50 %  test loss 3.5000  top-1 19.75 %  "
+            "top-5 45.00 %  640 images/s  12.3 s  left 0:36\nsaved\n");
+}
+
+TEST_F(ProgressTest, TimeLeftOfASecondRunDoesNotCountTheFirst) {
+  Screen screen(0);
+  Progress progress(screen.descriptor(), false, clock());
+  for (int run = 0; run < 2; ++run, now_ += 10000) {
+    progress.begin_run();
+    progress.batch(at(1, 0));
+    now_ += 12;
+    progress.batch(at(1, 100));
+    progress.epoch(epoch_1, 4);
+    expect_contains(screen.take(), "left 0:36");
+  }
+}
+
+TEST_F(ProgressTest, UnknownNumbersAreLeftOut) {
+  Screen screen(0);
+  Progress progress(screen.descriptor(), false, clock());
+  EpochMetrics only_trained = epoch_1;
+  only_trained.test_loss = only_trained.test_acc = only_trained.test_acc_top5 = std::nan("");
+  progress.epoch(only_trained, 1);
+  EXPECT_EQ(screen.take(), "epoch 1/1  lr 0.05  train loss 3.2500  top-1 20.50 %  12.3 s\n");
+}
+
+TEST_F(ProgressTest, RedrawnAtMostTenTimesASecond) {
+  Screen screen(200);
+  Progress progress(screen.descriptor(), true, clock());
+  size_t draws = 0;
+  for (int i = 0; i < 100; ++i, now_ += 0.01) {
+    progress.batch(at(1, i));
+    draws += !screen.take().empty();
+  }
+  EXPECT_GE(draws, 9u);
+  EXPECT_LE(draws, 11u);
+}
+
+TEST_F(ProgressTest, TheLine) {
+  Screen screen(200);
+  std::optional<Progress> progress(std::in_place, screen.descriptor(), true, clock());
+  progress->batch(at(1, 50));
+  EXPECT_EQ(screen.take(), "\repoch 1/4  batch 50/100  loss 2.346  top-1 45.2 %  lr 0.05\x1b[K");
+  now_ += 10;
+  progress->batch(at(1, 75));  // 25 batches in 10 s, 325 left
+  EXPECT_EQ(screen.take(),
+            "\repoch 1/4  batch 75/100  160 images/s  loss 2.346  top-1 45.2 %  lr 0.05  left 2:10\x1b[K");
+  progress->epoch(epoch_1, 4);
+  EXPECT_EQ(screen.take(), "");
+  now_ += 10;
+  progress->activity("testing", 3, 10);
+  EXPECT_EQ(screen.take(), "\repoch 1  testing  3/10\x1b[K");
+  now_ += 10;
+  progress->batch(at(2, 0));
+  expect_contains(screen.take(), "top-1 45.2 %  test 19.75 %  lr 0.05");
+  progress->note("a note");
+  EXPECT_EQ(screen.take(), "\r\x1b[Ka note\n");
+  progress->note("another");
+  EXPECT_EQ(screen.take(), "another\n");
+  now_ += 1;
+  progress->batch(at(2, 1));
+  screen.take();
+  progress.reset();
+  EXPECT_EQ(screen.take(), "\r\x1b[K");
+}
+
+TEST_F(ProgressTest, FitsTheTerminal) {
+  for (int columns = 1; columns <= 120; ++columns) {
+    Screen screen(columns);
+    Progress progress(screen.descriptor(), true, clock());
+    progress.batch(at(1, 10));
+    now_ += 1;
+    screen.take();
+    progress.batch(at(1, 20));
+    std::string line = screen.take();
+    ASSERT_TRUE(line.starts_with("\r") && line.ends_with("\x1b[K"));
+    line = line.substr(1, line.size() - 4);
+    EXPECT_LT(display_width(line), size_t(columns));
+    if (columns == 40) {
+      EXPECT_EQ(line, "epoch 1/4  loss 2.346  left 0:38");
+    }
+  }
+}
+
+TEST_F(ProgressTest, WhereItMayRedraw) {
+  const auto with = [](const char* terminal, const char* no_color, int descriptor) {
+    terminal ? ::setenv("TERM", terminal, 1) : ::unsetenv("TERM");
+    no_color ? ::setenv("NO_COLOR", no_color, 1) : ::unsetenv("NO_COLOR");
+    return Progress::can_redraw(descriptor);
+  };
+  const char* term = std::getenv("TERM");
+  const std::string before = term ? term : "";
+  const Screen terminal(80), pipe(0);
+  EXPECT_TRUE(with("xterm", nullptr, terminal.descriptor()));
+  EXPECT_TRUE(with("xterm", "", terminal.descriptor()));
+  EXPECT_FALSE(with("xterm", "1", terminal.descriptor()));
+  EXPECT_FALSE(with("dumb", nullptr, terminal.descriptor()));
+  EXPECT_FALSE(with(nullptr, nullptr, terminal.descriptor()));
+  EXPECT_FALSE(with("xterm", nullptr, pipe.descriptor()));
+  with(before.empty() ? nullptr : before.c_str(), nullptr, 2);
+}
+
+TEST_F(ProgressTest, AClosedTerminalIsNoError) {
+  Progress progress(-1, true, clock());
+  progress.batch(at(1, 1));
+  progress.note("nobody reads this");
+}
+
+}  // namespace
+}  // namespace retort

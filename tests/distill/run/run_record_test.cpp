@@ -1,0 +1,93 @@
+#include "distill/run/run_record.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/atomic_file.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
+
+namespace retort {
+namespace {
+
+using nlohmann::json;
+using testing::error_of;
+using testing::expect_contains;
+using testing::TempFolder;
+
+TEST(RunRecord, EnvironmentOfARunAndItsResumes) {
+  TempFolder folder;
+  Environment environment = this_environment();
+  EXPECT_FALSE(environment.version.empty() || environment.compiler.empty() || environment.system.empty());
+  environment.arguments = {"retort", "train", "--out", "na\xefve \"x\""};  // not UTF-8
+  environment.libraries = {{"oneDNN", "2.6.3"}};
+  environment.devices = {"CPU"};
+  environment.seed = ~uint64_t{0};
+  write_environment(folder / "env.json", environment, false);
+  json read = json::parse(read_text_file(folder / "env.json"));
+  EXPECT_EQ(read["libraries"]["oneDNN"], "2.6.3");
+  EXPECT_EQ(read["arguments"].size(), 4u);
+  EXPECT_EQ(read["seed"].get<uint64_t>(), ~uint64_t{0});
+
+  environment.seed = 2;
+  write_environment(folder / "env.json", environment, true);
+  write_environment(folder / "env.json", environment, true);
+  read = json::parse(read_text_file(folder / "env.json"));
+  EXPECT_EQ(read["seed"].get<uint64_t>(), ~uint64_t{0});
+  ASSERT_EQ(read["resumed"].size(), 2u);
+  EXPECT_EQ(read["resumed"][1]["seed"], 2);
+
+  for (const char* broken : {"{", "[]", "{\"resumed\": 1}"}) {
+    write_file(folder / "env.json", broken);
+    expect_contains(
+        error_of(Fault::input, [&] { write_environment(folder / "env.json", environment, true); }),
+        "env.json");
+  }
+}
+
+TEST(RunRecord, SummaryRoundTrip) {
+  TempFolder folder;
+  Summary summary{.status = "running",
+                  .command = "distill",
+                  .model = "resnet8x4",
+                  .teacher = "resnet32x4",
+                  .method = "pcd",
+                  .data = "cifar100:\"d\"",
+                  .device = "onednn",
+                  .seed = 7,
+                  .epochs = 240,
+                  .epochs_done = 12,
+                  .seconds = 1234.5,
+                  .best_by = "test",
+                  .best = EpochResult{11, 76.54, 93.1, 0.9},
+                  .last = {},
+                  .weights_hash = "0123"};
+  write_summary(folder / "summary.json", summary);
+  Summary read = read_summary(folder / "summary.json");
+  EXPECT_EQ(read.method, "pcd");
+  EXPECT_EQ(read.data, summary.data);
+  EXPECT_EQ(read.seconds, 1234.5);
+  EXPECT_EQ(read.best->epoch, 11);
+  EXPECT_EQ(read.best->top1, 76.54);
+  EXPECT_FALSE(read.last);
+
+  summary.last = EpochResult{12, 1.0, 5.0, std::nan("")};
+  write_summary(folder / "summary.json", summary);
+  EXPECT_TRUE(std::isnan(read_summary(folder / "summary.json").last->loss));
+  EXPECT_TRUE(json::parse(read_text_file(folder / "summary.json"))["last"]["loss"].is_null());
+}
+
+TEST(RunRecord, BrokenSummaries) {
+  TempFolder folder;
+  for (const char* broken : {"", "{", "[]", "{}", "{\"status\": 1}", "null"}) {
+    write_file(folder / "summary.json", broken);
+    expect_contains(error_of(Fault::input, [&] { read_summary(folder / "summary.json"); }), "summary.json");
+  }
+  error_of(Fault::input, [&] { read_summary(folder / "absent.json"); });
+  error_of(Fault::write, [] { write_summary("/dev/full", Summary{}); });
+}
+
+}  // namespace
+}  // namespace retort

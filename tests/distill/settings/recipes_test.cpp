@@ -1,0 +1,264 @@
+// Every recipe loads and says what its paper's setting is; and a recipe of each method trains.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "distill/methods/registry.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/settings/toml_file.h"
+#include "models/model.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/paths.h"
+#include "tests/support/temp_folder.h"
+
+namespace retort {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::error_of;
+using testing::expect_contains;
+
+const fs::path recipes = fs::path(testing::recipes_folder()) / "cifar100";
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".toml") names.push_back(entry.path().stem());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::vector<std::string> pairs() {
+  return names_in(recipes);
+}
+std::vector<std::string> method_recipes() {
+  return names_in(recipes / "methods");
+}
+
+RunSettings recipe(const std::string& pair, const std::string& method) {
+  RunSettings settings = default_settings("distill");
+  read_settings(recipes / pair / (method + ".toml"), settings);
+  return settings;
+}
+
+bool is_mobile(const std::string& model) {
+  return model == "MobileNetV2" || model == "ShuffleV1" || model == "ShuffleV2";
+}
+
+TEST(Recipes, EveryPairWithEveryMethod) {
+  EXPECT_EQ(pairs().size(), 14u);
+  ASSERT_GE(method_recipes().size(), 20u);
+  for (const std::string& pair : pairs()) {
+    for (const std::string& method : method_recipes()) {
+      SCOPED_TRACE(pair + " " + method);
+      RunSettings settings = recipe(pair, method);
+      EXPECT_EQ(settings.teacher_model + "-" + settings.model, pair);
+      EXPECT_TRUE(method == settings.method.method().name ||
+                  method.starts_with(settings.method.method().name + "-"));
+      EXPECT_EQ(settings.batch, 64);
+      EXPECT_EQ(settings.optimizer.weight_decay, 5e-4);
+      EXPECT_EQ(method.ends_with("-ls"),
+                settings.method.has("standardize") && settings.method.flag("standardize"));
+      if (views_read(settings.method) == 1) {
+        EXPECT_EQ(settings.epochs, 240);
+        EXPECT_EQ(settings.optimizer.lr, is_mobile(settings.model) ? 0.01 : 0.05);
+      }
+      if (settings.method.method().reads.teacher) settings.teacher = "given on the command line";
+      const std::vector<std::string> notes = resolve(settings);
+      EXPECT_TRUE(notes.empty()) << notes.front();
+    }
+  }
+}
+
+TEST(Recipes, EveryMethodHasOne) {
+  const std::vector<std::string> names = method_recipes();
+  for (const MethodInfo& method : methods()) {
+    EXPECT_TRUE(std::count(names.begin(), names.end(), method.name)) << method.name;
+  }
+}
+
+TEST(Recipes, TeachersTrain) {
+  for (const std::string& name : names_in(recipes / "teachers")) {
+    RunSettings settings = default_settings("train");
+    read_settings(recipes / "teachers" / (name + ".toml"), settings);
+    EXPECT_EQ(settings.model, name);
+    EXPECT_TRUE(resolve(settings).empty());
+  }
+  for (const std::string& pair : pairs()) {
+    EXPECT_TRUE(fs::exists(recipes / "teachers" / (recipe(pair, "ce").teacher_model + ".toml"))) << pair;
+  }
+}
+
+// A misspelt [recipe.NAME] would be passed over in silence.
+TEST(Recipes, PairsSpeakOfRecipesThatExist) {
+  const std::vector<std::string> names = method_recipes();
+  for (const fs::path& folder : {recipes, recipes / "shared"}) {
+    for (const std::string& name : names_in(folder)) {
+      const TomlValue file = read_toml(folder / (name + ".toml"));
+      const TomlValue* own = file.find("recipe");
+      if (!own) continue;
+      for (const std::string& of : own->names) {
+        EXPECT_TRUE(std::count(names.begin(), names.end(), of)) << name << ": recipe." << of;
+      }
+    }
+  }
+}
+
+TEST(Recipes, PerPairValues) {
+  const auto number = [](const std::string& pair, const std::string& method, const std::string& key) {
+    return recipe(pair, method).method.number(key);
+  };
+  const std::string r20 = "resnet56-resnet20", r8x4 = "resnet32x4-resnet8x4", v8 = "vgg13-vgg8";
+  for (const std::string pair : {"resnet56-resnet20", "resnet110-resnet32", "resnet110-resnet20"}) {
+    EXPECT_EQ(number(pair, "dkd", "beta"), 2) << pair;
+    EXPECT_EQ(number(pair, "dkd-ls", "beta"), 18) << pair;
+  }
+  for (const std::string pair : {"vgg13-vgg8", "vgg13-MobileNetV2", "wrn_40_2-wrn_16_2", "wrn_40_2-wrn_40_1",
+                                 "wrn_40_2-MobileNetV2", "wrn_40_2-resnet8x4"}) {
+    EXPECT_EQ(number(pair, "dkd", "beta"), 6) << pair;
+    EXPECT_EQ(number(pair, "dkd-ls", "beta"), 54) << pair;
+  }
+  for (const std::string pair : {"resnet32x4-resnet8x4", "resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2",
+                                 "resnet32x4-wrn_40_2", "ResNet50-MobileNetV2"}) {
+    EXPECT_EQ(number(pair, "dkd", "beta"), 8) << pair;
+    EXPECT_EQ(number(pair, "dkd-ls", "beta"), 72) << pair;
+  }
+  EXPECT_EQ(number(r8x4, "dkd-ls", "alpha"), 9);
+  EXPECT_EQ(number(r20, "reviewkd", "alpha"), 0.6);
+  EXPECT_EQ(number("resnet110-resnet32", "reviewkd", "alpha"), 1);
+  EXPECT_EQ(number("resnet32x4-ShuffleV2", "reviewkd", "alpha"), 8);
+  EXPECT_EQ(number("ResNet50-MobileNetV2", "reviewkd", "alpha"), 30);
+  EXPECT_EQ(number(r8x4, "reviewkd", "alpha"), 5);
+  EXPECT_EQ(number(r20, "kd-ls", "temperature"), 2);
+  EXPECT_EQ(number(r20, "kd-ls", "alpha"), 9);
+  EXPECT_EQ(number(v8, "kd-ls", "temperature"), 3);
+  EXPECT_EQ(number("resnet110-resnet20", "kd-ls", "temperature"), 4);
+  EXPECT_EQ(number("resnet110-resnet20", "kd-ls", "alpha"), 12);
+  EXPECT_EQ(number("ResNet50-MobileNetV2", "kd-ls", "alpha"), 1);
+  EXPECT_EQ(number(v8, "kd", "temperature"), 4);
+  for (const std::string method : {"pcd", "pcd-ls", "pcd-released", "pcd-progressive"}) {
+    for (const std::string& pair : {r20, r8x4, v8, std::string("wrn_40_2-wrn_40_1")}) {
+      EXPECT_EQ(recipe(pair, method).method.integer("stages"), 3) << pair;
+    }
+    for (const std::string pair :
+         {"resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2", "resnet32x4-wrn_40_2", "ResNet50-MobileNetV2",
+          "vgg13-MobileNetV2", "wrn_40_2-MobileNetV2", "wrn_40_2-resnet8x4"}) {
+      EXPECT_EQ(recipe(pair, method).method.integer("stages"), 5) << pair;
+    }
+  }
+}
+
+TEST(Recipes, TwoViewsHaveAScheduleOfTheirOwn) {
+  for (const std::string& pair : pairs()) {
+    for (const std::string method : {"mlkd-two-views", "mlkd-two-views-ls"}) {
+      SCOPED_TRACE(pair + " " + method);
+      const RunSettings settings = recipe(pair, method);
+      EXPECT_EQ(views_read(settings.method), 2);
+      EXPECT_EQ(settings.epochs, settings.model == "ShuffleV2" ? 960 : 480);
+      EXPECT_EQ(settings.schedule.milestones, (std::vector<int>{150, 180, 210}));
+      double lr = is_mobile(settings.model) ? 0.01 : 0.025;
+      if (method == "mlkd-two-views-ls" && pair == "vgg13-vgg8") lr = 0.01;
+      if (method == "mlkd-two-views-ls" && pair == "wrn_40_2-MobileNetV2") lr = 0.005;
+      EXPECT_EQ(settings.optimizer.lr, lr);
+    }
+  }
+}
+
+TEST(Recipes, AreMadeOfAPairAndAMethod) {
+  const testing::TempFolder work;
+  work.write("pairs/root.toml", "epochs = 100\n[recipe.b.method]\nalpha = 3\ntemperature = 7\n");
+  work.write("pairs/p.toml", "inherit = \"root.toml\"\nmodel = \"resnet8\"\n[recipe.b.method]\nalpha = 4\n");
+  work.write("pairs/methods/a.toml", "epochs = 50\n[method]\nname = \"kd\"\nalpha = 2\n");
+  work.write("pairs/methods/b.toml", "inherit = \"a.toml\"\n[method]\nce_weight = 1\n");
+  const auto read = [&](const std::string& file) {
+    RunSettings settings = default_settings("distill");
+    read_settings(work / file, settings);
+    return settings;
+  };
+  const RunSettings a = read("pairs/p/a.toml"), b = read("pairs/p/b.toml");
+  EXPECT_EQ(a.model, "resnet8");
+  EXPECT_EQ(a.epochs, 50);
+  EXPECT_EQ(a.method.number("alpha"), 2);
+  EXPECT_EQ(b.method.number("alpha"), 4);
+  EXPECT_EQ(b.method.number("temperature"), 7);
+  EXPECT_EQ(b.method.number("ce_weight"), 1);
+  EXPECT_EQ(read("pairs/p.toml").epochs, 100);
+  expect_contains(error_of(Fault::input, [&] { read("pairs/p/bb.toml"); }), "did you mean 'b'");
+  expect_contains(error_of(Fault::input, [&] { read("pairs/q/a.toml"); }), "a.toml");
+  // A file that is there is read as it is.
+  work.write("pairs/p/a.toml", "epochs = 7\n");
+  EXPECT_EQ(read("pairs/p/a.toml").epochs, 7);
+}
+
+// One step at batch 4 of a recipe as the trainer takes it, on noise.
+void one_step(const std::string& pair, const std::string& method) {
+  SCOPED_TRACE(pair + " " + method);
+  const RunSettings settings = recipe(pair, method);
+  constexpr int64_t batch = 4, classes = 10;
+  const auto device = Device::open({.name = "auto", .threads = 2});
+  const auto student = make_model(settings.model, *device, {.classes = classes});
+  const auto teacher = make_model(settings.teacher_model, *device, {.classes = classes});
+  initialize(*student, *device, 1);
+  initialize(*teacher, *device, 2);
+  freeze(*teacher);
+  MethodContext context;
+  context.epochs = settings.epochs;
+  const bool features = settings.method.method().reads.features;
+  if (features) {
+    context.student = feature_shapes(*student, *device);
+    context.teacher = feature_shapes(*teacher, *device);
+  }
+  std::vector<int32_t> numbers;
+  for (int32_t i = 0; i < 40; ++i) numbers.push_back(i);
+  context.samples = numbers;
+  for (int32_t i = 0; i < 40; ++i) context.labels.push_back(i % int32_t(classes));
+  const auto distiller = make_distiller(settings.method, *device, context);
+  initialize(*distiller, *device, 3);
+  distiller->begin_epoch(1);
+  Sgd optimizer(*device, parameters_of(*student), {settings.optimizer.lr});
+  Tape tape(*device);
+  const Pass pass{*device, &tape, true};
+  const Var images = pass.make({batch, 32, 32, 3}, DType::f32), indices = pass.make({batch}, DType::i32);
+  std::vector<double> pixels;
+  for (int64_t i = 0; i < images.tensor().size(); ++i) pixels.push_back(std::sin(0.37 * double(i)));
+  write_values(*device, images, pixels);
+  device->backend().upload(indices, numbers.data());
+  DistillInputs inputs;
+  inputs.features.teacher = teacher->forward(images, Pass{*device}, features);
+  inputs.features.student = student->forward(images, pass, features);
+  inputs.logits = {inputs.features.student.logits, inputs.features.teacher.logits};
+  if (views_read(settings.method) == 2) {
+    inputs.strong = {(*student)(images, pass), inputs.logits.teacher};
+  }
+  inputs.labels = inputs.indices = indices;  // image i is of class i
+  const Var loss = total(distiller->terms(inputs, pass), pass);
+  tape.backward(loss);
+  optimizer.step();
+  EXPECT_TRUE(std::isfinite(read_values(*device, loss)[0]));
+}
+
+// Every method on the smallest pair; the other pairs' networks meet every kind of method once. The teachers
+// of full depth are what takes the time.
+TEST(Recipes, EveryMethodTakesAStep) {
+  for (const std::string& method : method_recipes()) one_step("wrn_40_2-wrn_40_1", method);
+}
+
+TEST(Recipes, EveryPairTakesAStep) {
+  const std::vector<std::string> some = {"pcd", "reviewkd", "at", "fitnet", "crd", "mlkd", "rkd"};
+  size_t next = 0;
+  for (const std::string& pair : pairs()) {
+    std::string method = some[next++ % some.size()];
+    if (pair == "wrn_40_2-MobileNetV2" && method == "reviewkd") method = "at";
+    one_step(pair, method);
+  }
+}
+
+TEST(Recipes, TheOnePairThatReviewKdRefuses) {
+  EXPECT_THROW(one_step("wrn_40_2-MobileNetV2", "reviewkd"), Error);
+}
+
+}  // namespace
+}  // namespace retort

@@ -1,0 +1,70 @@
+// A checkpoint holds what the method learns beside the model, and nobody mistakes it for the model's.
+#include "distill/train/checkpoint.h"
+
+#include <gtest/gtest.h>
+
+#include "distill/methods/registry.h"
+#include "models/weights.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
+
+namespace retort {
+namespace {
+
+struct Training {
+  std::unique_ptr<Device> device = Device::open({.name = "portable", .threads = 1});
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Distiller> distiller;
+  std::unique_ptr<Sgd> optimizer;
+
+  explicit Training(const std::string& method) {
+    model = make_model("resnet8", *device, {.classes = 10});
+    initialize(*model, *device, 1);
+    distiller = make_distiller(MethodSettings(method), *device);
+    optimizer = std::make_unique<Sgd>(*device, learned_parameters(*model, *distiller), SgdOptions{});
+  }
+  TrainingState state() { return {*model, *distiller, *optimizer, *device}; }
+  const Array& theta() { return parameters_of(*distiller).at(0).parameter->value; }
+};
+
+TEST(Checkpoint, KeepsWhatTheMethodLearns) {
+  const testing::TempFolder work;
+  Training run("ctkd");
+  write_values(*run.device, run.theta(), {1.75});
+  for (const auto& [name, momentum] : run.optimizer->momenta()) {
+    if (name == "distiller.theta") write_values(*run.device, momentum, {-0.5});
+  }
+  save_checkpoint(work / "c.safetensors", {}, run.state(), Counters{}, {});
+
+  Training later("ctkd");
+  load_checkpoint(work / "c.safetensors", later.state());
+  EXPECT_EQ(read_values(*later.device, later.theta())[0], 1.75);
+  const auto momenta = later.optimizer->momenta();
+  EXPECT_EQ(momenta.back().first, "distiller.theta");
+  EXPECT_EQ(read_values(*later.device, momenta.back().second)[0], -0.5);
+}
+
+TEST(Checkpoint, IsTheModelsWeightsForEverybodyElse) {
+  const testing::TempFolder work;
+  Training run("ctkd");
+  save_checkpoint(work / "c.safetensors", {}, run.state(), Counters{}, {});
+  const Weights weights = open_weights((work / "c.safetensors").string());
+  EXPECT_EQ(model_tensors(weights.file).size(), state_of(*run.model, *run.device).size());
+  EXPECT_NO_THROW(load_model(weights, "", *run.device));
+}
+
+TEST(Checkpoint, OfAnotherMethodIsRefused) {
+  const testing::TempFolder work;
+  Training kd("kd"), ctkd("ctkd");
+  save_checkpoint(work / "kd.safetensors", {}, kd.state(), Counters{}, {});
+  save_checkpoint(work / "ctkd.safetensors", {}, ctkd.state(), Counters{}, {});
+  for (const auto& [file, run] : {std::pair{"kd.safetensors", &ctkd}, std::pair{"ctkd.safetensors", &kd}}) {
+    const std::string message =
+        testing::error_of(Fault::input, [&, f = work / file, r = run] { load_checkpoint(f, r->state()); });
+    testing::expect_contains(message, "theta");
+    testing::expect_contains(message, "for this method");
+  }
+}
+
+}  // namespace
+}  // namespace retort

@@ -1,0 +1,214 @@
+// Plans for an H100 (and an A100), made from its description: no GPU is needed, but cuDNN is (skipped without
+// it). That every convolution of the models has an engine is how we know, on a machine without a GPU, that
+// graphs, types, layouts and filters are as cuDNN wants them.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "engine/cuda/cudnn/plan.h"
+#include "layers/module.h"
+#include "models/export/inference_graph.h"
+
+namespace retort {
+namespace {
+
+// As cuDNN 9 describes the device: the values are those of an H100 SXM and of an A100 SXM.
+constexpr const char* h100 =
+    R"({"deviceVer":900,"driverVer":13000,"cudaDeviceId":0,"deviceName":"NVIDIA H100 80GB HBM3",)"
+    R"("multiProcessorCount":132,"maxSharedMemoryPerBlockOptin":232448,"smClockRateKHz":1980000,)"
+    R"("memClockRateKHz":2619000,"l2CacheSize":52428800,)";
+constexpr const char* a100 =
+    R"({"deviceVer":800,"driverVer":13000,"cudaDeviceId":0,"deviceName":"NVIDIA A100-SXM4-80GB",)"
+    R"("multiProcessorCount":108,"maxSharedMemoryPerBlockOptin":166912,"smClockRateKHz":1410000,)"
+    R"("memClockRateKHz":1593000,"l2CacheSize":41943040,)";
+constexpr const char* of_both =
+    R"("maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64],"regsPerBlock":65536,)"
+    R"("warpSize":32,"maxSharedMemoryPerBlock":49152,"reservedSharedMemoryPerBlock":1024,)"
+    R"("maxRegistersPerSM":65536,"maxCtasPerSM":32,"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,)"
+    R"("pciDeviceId":0,"isTccDriver":0,"supportCoopLaunch":1,"totalGlobalMem":85017755648})";
+
+const CudnnOptions fp32{.math = CudnnMath::fp32}, tf32{.math = CudnnMath::tf32};
+
+class CudnnPlans : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      target_.emplace(CudnnTarget::described(text(h100, of_both)));
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    } catch (const CudnnRefusal& refusal) {
+      GTEST_SKIP() << "cuDNN " << CudnnLibrary::get().version()
+                   << " does not take the description of a device: " << refusal.why;
+    }
+  }
+
+  // The place of the first recipe that has a plan; -1 if none has.
+  int recipe_of(const CudnnProblem& request, const CudnnOptions& options) {
+    int place = 0;
+    for (const CudnnRecipe& recipe : recipes_for(request)) {
+      if (!make_cudnn_plans(recipe.problem, options, *target_, 1).empty()) return place;
+      ++place;
+    }
+    return -1;
+  }
+
+  std::optional<CudnnTarget> target_;
+};
+
+CudnnProblem convolution(CudnnOp op, int64_t side, int64_t channels, int64_t outputs, int kernel, int stride,
+                         int groups = 1) {
+  const int pad = kernel / 2;
+  const int64_t out = (side + 2 * pad - kernel) / stride + 1;
+  return conv_problem(op, Shape{64, side, side, channels}, Shape{outputs, kernel, kernel, channels / groups},
+                      Shape{64, out, out, outputs}, {.stride = stride, .pad = pad, .groups = groups},
+                      DType::f32, DType::f32);
+}
+
+CudnnProblem as(CudnnProblem problem, DType type) {
+  problem.type = problem.result = type;
+  return problem;
+}
+
+// The convolutions of a training step and of a teacher with folded batch norms, for batches of 64.
+std::set<CudnnProblem> convolutions_of(const std::vector<std::string>& models) {
+  std::set<CudnnProblem> problems;
+  const auto all_directions = [&](CudnnProblem p) {
+    p = plain(p);
+    for (const CudnnOp op : {CudnnOp::conv, CudnnOp::conv_input_gradient, CudnnOp::conv_weight_gradient}) {
+      p.op = op;
+      problems.insert(p);
+    }
+  };
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  for (const std::string& name : models) {
+    const auto model = make_model(name, *device, {});
+    initialize(*model, *device, 1);
+    const InferenceGraph graph = inference_graph(*model, *device);
+    for (const InferenceNode& node : graph.nodes) {
+      if (node.kind != NodeKind::conv) continue;
+      const Shape &x = graph.values[size_t(node.inputs[0])], &y = graph.values[size_t(node.output)];
+      CudnnProblem p =
+          conv_problem(CudnnOp::conv, Shape{64, x[0], x[1], x[2]}, graph.constants[size_t(node.weight)].shape,
+                       Shape{64, y[0], y[1], y[2]}, node.conv, DType::f32, DType::f32);
+      all_directions(p);
+      p.bias = node.bias >= 0;
+      p.add = node.add >= 0;
+      p.relu = node.relu;
+      problems.insert(p);
+    }
+  }
+  // Of the larger models, whose weights would take their time: VGG's, ResNet-50's, resnet32x4's.
+  for (const CudnnProblem& p :
+       {convolution(CudnnOp::conv, 32, 64, 64, 3, 1), convolution(CudnnOp::conv, 16, 256, 256, 3, 1),
+        convolution(CudnnOp::conv, 2, 512, 512, 3, 1), convolution(CudnnOp::conv, 16, 128, 256, 3, 2),
+        convolution(CudnnOp::conv, 32, 256, 512, 1, 2), convolution(CudnnOp::conv, 4, 2048, 512, 1, 1)}) {
+    all_directions(p);
+  }
+  return problems;
+}
+
+TEST_F(CudnnPlans, EveryConvolutionOfTheModelsHasAnEngineAsItIs) {
+  std::set<CudnnProblem> problems =
+      convolutions_of({"resnet20", "wrn_16_2", "MobileNetV2", "ShuffleV1", "ShuffleV2"});
+  ASSERT_GT(problems.size(), 100u);
+  int planned = 0;
+  for (const CudnnProblem& p : problems) {
+    const bool depthwise = p.groups > 1 && p.groups == p.channels;
+    EXPECT_EQ(recipe_of(p, fp32), 0) << p << " in fp32";
+    EXPECT_EQ(recipe_of(p, tf32), 0) << p << " in tf32";
+    planned += 2;
+    // Plans of depthwise weight gradients in 16 bit take a second each; one of them is below.
+    if (depthwise && p.op == CudnnOp::conv_weight_gradient) continue;
+    EXPECT_EQ(recipe_of(as(p, DType::bf16), tf32), 0) << as(p, DType::bf16);
+    if (p.channels % 8 != 0 || p.groups > 1) {
+      EXPECT_EQ(recipe_of(as(p, DType::f16), tf32), 0) << as(p, DType::f16);
+    }
+    ++planned;
+  }
+  RecordProperty("planned", planned);
+}
+
+TEST_F(CudnnPlans, GradientsThatAreAdded) {
+  for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+    for (const CudnnOp op : {CudnnOp::conv_input_gradient, CudnnOp::conv_weight_gradient}) {
+      for (CudnnProblem p : {convolution(op, 32, 3, 16, 3, 1), convolution(op, 32, 32, 32, 3, 1),
+                             convolution(op, 8, 64, 128, 1, 2), convolution(op, 16, 58, 58, 3, 1, 58)}) {
+        p.accumulate = true;
+        EXPECT_EQ(recipe_of(as(p, type), tf32), 0) << as(p, type);
+      }
+    }
+  }
+  // A master gradient in f32 of 16-bit operands has no engine: it is made in 16 bits and converted.
+  CudnnProblem p = as(convolution(CudnnOp::conv_weight_gradient, 32, 32, 32, 3, 1), DType::bf16);
+  p.result = DType::f32;
+  EXPECT_EQ(recipe_of(p, tf32), 1) << p;
+}
+
+TEST_F(CudnnPlans, EveryEpilogueIsFusedInEveryType) {
+  for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+    for (int steps = 1; steps < 8; ++steps) {
+      CudnnProblem p = as(convolution(CudnnOp::conv, 32, 32, 32, 3, 1), type);
+      p.bias = steps & 1;
+      p.add = steps & 2;
+      p.relu = steps & 4;
+      EXPECT_EQ(recipe_of(p, tf32), 0) << p;
+      if (type == DType::f32) {
+        EXPECT_EQ(recipe_of(p, fp32), 0) << p << " in fp32";
+      }
+    }
+  }
+}
+
+TEST_F(CudnnPlans, AnA100HasTheEnginesToo) {
+  target_.emplace(CudnnTarget::described(text(a100, of_both)));
+  for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+    for (const CudnnOp op : {CudnnOp::conv, CudnnOp::conv_input_gradient, CudnnOp::conv_weight_gradient}) {
+      for (CudnnProblem p : {convolution(op, 32, 3, 16, 3, 1), convolution(op, 32, 16, 32, 3, 2),
+                             convolution(op, 16, 58, 58, 1, 1), convolution(op, 16, 60, 240, 1, 1, 3)}) {
+        p = as(p, type);
+        p.bias = p.add = p.relu = op == CudnnOp::conv;
+        EXPECT_EQ(recipe_of(p, tf32), 0) << p;
+        EXPECT_EQ(recipe_of(p, fp32), 0) << p << " in fp32";
+      }
+    }
+  }
+}
+
+TEST_F(CudnnPlans, MathDecidesOnTheEngine) {
+  // The engines of f32 that round to TF32 are others than those that do not.
+  const CudnnProblem p = convolution(CudnnOp::conv, 32, 32, 32, 3, 1);
+  const auto exact = make_cudnn_plans(p, fp32, *target_, 1), rounded = make_cudnn_plans(p, tf32, *target_, 1);
+  ASSERT_EQ(exact.size(), 1u);
+  ASSERT_EQ(rounded.size(), 1u);
+  EXPECT_NE(exact[0].serialised(), rounded[0].serialised());
+  const auto several = make_cudnn_plans(p, tf32, *target_, 4);
+  ASSERT_EQ(several.size(), 4u);
+  EXPECT_EQ(several[0].serialised(), rounded[0].serialised());
+  EXPECT_NE(several[1].serialised(), rounded[0].serialised());
+}
+
+TEST_F(CudnnPlans, APlanIsReadFromWhatItWrote) {
+  const auto plans =
+      make_cudnn_plans(as(convolution(CudnnOp::conv, 32, 32, 32, 3, 1), DType::bf16), tf32, *target_, 1);
+  ASSERT_EQ(plans.size(), 1u);
+  const std::string written = plans[0].serialised();
+  const auto again = read_cudnn_plan(written, *target_);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->workspace(), plans[0].workspace());
+  EXPECT_EQ(again->serialised(), written);
+  EXPECT_FALSE(read_cudnn_plan("{}", *target_));
+  EXPECT_FALSE(read_cudnn_plan(written.substr(0, written.size() / 2), *target_));
+}
+
+TEST_F(CudnnPlans, WhatHasNoEngineIsRefusedAndWhatIsWrongIsAnError) {
+  // Batch norm's residual needs its ReLU.
+  CudnnProblem p = batch_norm_problem(CudnnOp::batch_norm_train, Shape{64, 32, 32, 32}, DType::bf16);
+  p.add = true;
+  EXPECT_TRUE(make_cudnn_plans(p, tf32, *target_, 1).empty());
+  CudnnProblem wrong = convolution(CudnnOp::conv, 32, 32, 32, 3, 1);
+  wrong.out_height = 31;
+  EXPECT_THROW(make_cudnn_plans(wrong, tf32, *target_, 1), Error);
+}
+
+}  // namespace
+}  // namespace retort

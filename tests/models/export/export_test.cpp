@@ -1,0 +1,179 @@
+// retort export: the C file compiles alone, without warnings, and gives the embeddable library's logits; the
+// command writes what it says and refuses what it cannot.
+#include <cmath>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "distill/evaluate/network_file.h"
+#include "models/export/c_code.h"
+#include "models/export/infer_file.h"
+#include "models/export/onnx_model.h"
+#include "models/weights.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/graph_interpreter.h"
+#include "tests/support/program.h"
+
+namespace retort::testing {
+namespace {
+
+constexpr const char* driver = R"(
+#include <stdio.h>
+#include "net.c"
+static float work[NET_WORK_FLOATS], image[NET_HEIGHT * NET_WIDTH * NET_CHANNELS], logits[NET_CLASSES];
+int main(void) {
+  FILE *in = fopen("images", "rb"), *out = fopen("logits", "wb");
+  if (!in || !out) return 1;
+  while (fread(image, sizeof image, 1, in) == 1) {
+    net_predict(image, logits, work);
+    fwrite(logits, sizeof logits, 1, out);
+  }
+  return fclose(out);
+}
+)";
+
+std::vector<std::string> c_compilers() {
+  std::vector<std::string> found = {RETORT_C_COMPILER};
+  for (const char* other : {"gcc", "clang"})
+    if (std::system(text("command -v ", other, " >/dev/null 2>&1").c_str()) == 0) found.push_back(other);
+  return found;
+}
+
+// The logits of the C file's network, compiled by `compiler`.
+std::vector<float> compile_and_run(const CCode& code, const std::vector<float>& images,
+                                   const std::string& compiler) {
+  const TempFolder folder;
+  folder.write("net.c", code.text);
+  folder.write("main.c", driver);
+  folder.write("images", {reinterpret_cast<const char*>(images.data()), images.size() * sizeof(float)});
+  const std::string command =
+      text("cd ", folder.path().string(), " && ", compiler,
+           " -std=c11 -Os -ffreestanding -Wall -Wextra -Wmissing-prototypes -Werror -c net.c && ", compiler,
+           " -std=c11 -O1 -Wall -Wextra -Werror main.c -o main && ./main");
+  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  const std::string written = content_of(folder / "logits");
+  std::vector<float> logits(written.size() / sizeof(float));
+  std::memcpy(logits.data(), written.data(), logits.size() * sizeof(float));
+  return logits;
+}
+
+std::vector<float> waves(int64_t count) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < count; ++i) values.push_back(float(std::sin(0.37 * double(i))));
+  return values;
+}
+
+void expect_near(const std::vector<float>& found, const std::vector<float>& expected, double tolerance) {
+  ASSERT_EQ(found.size(), expected.size());
+  float scale = 0;
+  for (const float e : expected) scale = std::max(scale, std::abs(e));
+  for (size_t i = 0; i < found.size(); ++i)
+    EXPECT_NEAR(found[i], expected[i], tolerance * double(scale)) << i;
+}
+
+TEST(ExportToC, EveryKindOfNodeGivesTheLibrarysLogits) {
+  const InferenceGraph graph = graph_of_all_kinds();
+  const std::vector<float> images = waves(3 * 8 * 8 * 3);
+  for (const WeightType type : {WeightType::f32, WeightType::int8}) {
+    const std::vector<float> expected = network_file_logits(infer_file(graph, {.weights = type}), images, 3);
+    for (const std::string& compiler : c_compilers())
+      expect_near(compile_and_run(c_code(graph, {.weights = type, .version = "1"}), images, compiler),
+                  expected, 1e-5);
+  }
+}
+
+TEST(ExportToC, AModelGivesItsLogits) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto model = make_model("resnet8", *device, {.classes = 24});
+  initialize(*model, *device, 1);
+  const InferenceGraph graph = inference_graph(*model, *device);
+  const std::vector<float> images = waves(2 * 32 * 32 * 3);
+  const CCode code = c_code(graph, {.weights = WeightType::int8, .version = "1"});
+  EXPECT_LT(code.flash, 90'000);   // 78,042 weights of 8 bits
+  EXPECT_LE(code.ram, 3 * 65536);  // of the widest values, 16 channels of 32x32, at most three at a time
+  expect_contains(code.text, text("#define NET_RAM_BYTES ", code.ram));
+  expect_near(compile_and_run(code, images, RETORT_C_COMPILER),
+              network_file_logits(infer_file(graph, {.weights = WeightType::int8}), images, 2), 1e-4);
+}
+
+TEST(ExportToC, RefusesWhatIsNoIdentifier) {
+  expect_fault(Fault::usage, "no C identifier",
+               [] { c_code(graph_of_all_kinds(), {.name = "2nd", .version = "1"}); });
+}
+
+// A file of a model's first weights, as a run would write it.
+std::filesystem::path write_weights(const TempFolder& folder) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto model = make_model("resnet8", *device, {.classes = 24});
+  initialize(*model, *device, 1);
+  auto metadata = weights_metadata(*model);
+  metadata["mean"] = "0.5 0.4 0.3";
+  metadata["std"] = "0.25 0.25 0.25";
+  std::vector<TensorView> views;
+  const std::vector<HostTensor> state = state_of(*model, *device);
+  for (const HostTensor& tensor : state) views.push_back(tensor.view());
+  write_safetensors(folder / "w.safetensors", metadata, views);
+  return folder / "w.safetensors";
+}
+
+TEST(ExportCommand, WritesVerifiesAndCompares) {
+  const TempFolder folder;
+  const std::string weights = write_weights(folder).string();
+  const Outcome infer = run({"export", weights, "--to", "infer", "--quantize", "int8", "-o", "net.retort",
+                             "--verify", "--data", "synthetic:train=1,test=40", "--json"},
+                            folder);
+  ASSERT_EQ(infer.code, 0) << infer.err;
+  const auto json = nlohmann::json::parse(infer.out);
+  EXPECT_EQ(json["bytes"], content_of(folder / "net.retort").size());
+  EXPECT_GT(json["largest_difference"], 0);
+  EXPECT_EQ(json["accuracy"]["n"], 40);
+  EXPECT_NEAR(json["accuracy"]["difference"],
+              json["accuracy"]["top1"].get<double>() - json["accuracy"]["top1_f32"].get<double>(), 1e-9);
+  const Outcome c = run({"export", weights, "--to", "c", "-o", "net.c", "--name", "tiny"}, folder);
+  ASSERT_EQ(c.code, 0) << c.err;
+  expect_contains(c.out, "RAM");
+  expect_contains(content_of(folder / "net.c"),
+                  "void tiny_predict(const float *image, float *logits, float *work)");
+  expect_contains(content_of(folder / "net.c"), "0.5f, 0.4f, 0.3f");
+}
+
+TEST(ExportCommand, WritesAndVerifiesOnnxAndSafetensors) {
+  const TempFolder folder;
+  const std::string weights = write_weights(folder).string();
+  const Outcome onnx =
+      run({"export", weights, "--to", "onnx", "-o", "net.onnx", "--verify", "--json"}, folder);
+  ASSERT_EQ(onnx.code, 0) << onnx.err;
+  const auto json = nlohmann::json::parse(onnx.out);
+  EXPECT_EQ(json["bytes"], content_of(folder / "net.onnx").size());
+  EXPECT_LT(json["largest_difference"], 1e-4);
+  const OnnxModel read = parse_onnx(content_of(folder / "net.onnx"), "net.onnx");
+  EXPECT_EQ(read.metadata.at("classes"), "24");
+  EXPECT_EQ(read.metadata.at("mean"), "0.5 0.4 0.3");
+  const Outcome plain = run({"export", weights, "--to", "safetensors", "-o", "s", "--verify"}, folder);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  expect_contains(plain.out, "verified");
+  const SafeTensors before = read_safetensors(weights), after = read_safetensors(folder / "s");
+  EXPECT_EQ(after.find("fc.weight")->data, before.find("fc.weight")->data);
+  expect_contains(failure(2, {"export", weights, "--to", "onnx", "--quantize", "int8", "-o", "x"}, folder),
+                  "f32 weights");
+}
+
+TEST(ExportCommand, RefusesWhatItCannot) {
+  const TempFolder folder;
+  const std::string weights = write_weights(folder).string();
+  expect_contains(failure(2, {"export", weights, "--to", "ifner", "-o", "x"}, folder),
+                  "did you mean 'infer'");
+  expect_contains(failure(2, {"export", weights, "--to", "infer"}, folder), "--out");
+  expect_contains(failure(2, {"export", weights, "-o", "x"}, folder), "--to");
+  expect_contains(failure(2, {"export", "--to", "c", "-o", "x"}, folder), "weights are named");
+  expect_contains(failure(2, {"export", weights, "--to", "c", "--quantize", "f16", "-o", "x"}, folder),
+                  "float16");
+  expect_contains(failure(2, {"export", weights, "--to", "c", "--quantize", "int4", "-o", "x"}, folder),
+                  "int8");
+  expect_contains(failure(3, {"export", "nothing", "--to", "c", "-o", "x"}, folder), "nothing");
+  expect_contains(failure(4, {"export", weights, "--to", "infer", "-o", "no/such/folder/x"}, folder),
+                  "no/such/folder");
+  EXPECT_FALSE(std::filesystem::exists(folder / "x"));
+}
+
+}  // namespace
+}  // namespace retort::testing

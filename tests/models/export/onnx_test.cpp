@@ -1,0 +1,119 @@
+// ONNX files: every model translated, read back, and computed by ONNX's definitions.
+#include <cmath>
+
+#include "engine/random.h"
+#include "models/export/onnx_model.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/fill_by_rule.h"
+
+namespace retort::testing {
+namespace {
+
+struct Exported {
+  std::unique_ptr<Device> device = Device::open({.name = "portable", .threads = 2});
+  std::unique_ptr<Model> model;
+  OnnxModel onnx;
+
+  explicit Exported(const std::string& name) : model(make_model(name, *device, {.classes = 100})) {
+    fill_by_rule(*model, *device);
+    onnx = onnx_model(inference_graph(*model, *device));
+    onnx.producer_version = "1.2";
+    onnx.metadata = {{"classes", "100"}, {"mean", "0.5 0.5 0.5"}};
+  }
+};
+
+// One of every family, and small: the plain loops are slow.
+class OnnxModels : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(, OnnxModels,
+                         ::testing::Values("resnet8", "resnet20a", "wrn_16_1", "MobileNetV2", "ShuffleV1",
+                                           "ShuffleV2"),
+                         [](const auto& tested) { return tested.param; });
+
+TEST_P(OnnxModels, AreReadAsWrittenAndGiveTheModelsLogits) {
+  Exported exported(GetParam());
+  EXPECT_EQ(parse_onnx(onnx_file(exported.onnx), "x"), exported.onnx);
+  Device& device = *exported.device;
+  const int64_t side = exported.model->side;
+  const Array images = device.persistent({1, side, side, 3}, DType::f32);
+  const std::vector<double> pixels = closed_values("images", images.tensor.size(), 2.0, 0.0, 22);
+  write_values(device, images, pixels);
+  const std::vector<double> expected = read_values(device, (*exported.model)(Var(images), Pass{device}));
+  std::vector<float> planar;
+  for (int64_t c = 0; c < 3; ++c)
+    for (int64_t i = 0; i < side * side; ++i) planar.push_back(float(pixels[size_t(i * 3 + c)]));
+  const std::vector<float> found = run_onnx(exported.onnx, planar, 1, "x");
+  ASSERT_EQ(found.size(), expected.size());
+  double largest = 0;
+  for (double v : expected) largest = std::max(largest, std::abs(v));
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(double(found[i]), expected[i], 1e-5 * largest) << i;
+}
+
+// The other families have an operator that those above lack, or weights in other places.
+TEST(OnnxFile, EveryModelHasATranslation) {
+  for (const std::string name : {"vgg8", "ResNet18"}) {
+    const Exported exported(name);
+    EXPECT_EQ(parse_onnx(onnx_file(exported.onnx), "x"), exported.onnx) << name;
+  }
+}
+
+OnnxModel small_model() {
+  OnnxModel model;
+  model.name = "small";
+  model.input = {"images", "", {3, 2, 2}};
+  model.output = {"logits", "", {3}};
+  model.initializers = {{"w", {3, 3}, std::vector<float>(9, 0.5f)},
+                        {"b", {3}, std::vector<float>(3, 1.0f)},
+                        {"shape", {2}, std::vector<int64_t>{0, 3}}};
+  model.nodes = {{"GlobalAveragePool", "pool", {"images"}, {"pooled"}, {}, {}},
+                 {"Reshape", "flat", {"pooled", "shape"}, {"flat"}, {}, {}},
+                 {"Gemm", "fc", {"flat", "w", "b"}, {"logits"}, {}, {{"transB", 1}}}};
+  return model;
+}
+
+TEST(OnnxFile, SmallExample) {
+  const OnnxModel model = parse_onnx(onnx_file(small_model()), "x");
+  EXPECT_EQ(model, small_model());
+  const std::vector<float> images = {1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 7};
+  EXPECT_EQ(run_onnx(model, images, 1, "x"), std::vector<float>(3, 4.5f));
+}
+
+TEST(OnnxFile, NegativeNumbersAndLargeOnes) {
+  OnnxModel model = small_model();
+  model.nodes[0].integers = {{"a", -1}, {"b", INT64_MAX}, {"c", INT64_MIN}};
+  model.nodes[0].lists = {{"d", {-300, 0, 300}}, {"e", {}}};
+  EXPECT_EQ(parse_onnx(onnx_file(model), "x"), model);
+}
+
+TEST(OnnxFile, WhatDoesNotHoldTogetherIsRefused) {
+  expect_fault(Fault::input, "no graph", [] { parse_onnx("", "x"); });
+  expect_fault(Fault::input, "x: ", [] { parse_onnx("no ONNX file at all", "x"); });
+  OnnxModel model = small_model();
+  model.nodes[2].inputs[0] = "nowhere";
+  expect_fault(Fault::input, "'nowhere'", [&] { run_onnx(model, std::vector<float>(12), 1, "x"); });
+  model = small_model();
+  model.nodes[0].op = "Sin";
+  expect_fault(Fault::input, "not known", [&] { run_onnx(model, std::vector<float>(12), 1, "x"); });
+}
+
+TEST(OnnxFile, MutationsAreRefusedOrRead) {
+  const std::string original = onnx_file(small_model());
+  int refused = 0;
+  for (uint32_t i = 0; i < 2000; ++i) {
+    const Random4 draw = random4(78, Purpose::weights, 0, i, 0);
+    std::string file = original;
+    const size_t at = draw.v[0] % file.size();
+    if (draw.v[1] % 3 == 0) file.resize(at);
+    if (draw.v[1] % 3 == 1) file[at] = char(draw.v[2]);
+    if (draw.v[1] % 3 == 2) file.insert(at, 1 + draw.v[3] % 5, char(draw.v[2]));
+    try {
+      parse_onnx(file, "x");
+    } catch (const Error& error) {
+      ASSERT_EQ(error.fault(), Fault::input) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 500);
+}
+
+}  // namespace
+}  // namespace retort::testing
