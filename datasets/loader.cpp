@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "datasets/augment/strong_view.h"
 #include "engine/base/check.h"

@@ -1,6 +1,7 @@
 // The page's sections that come from checkpoints: classes, and PCD at work.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
 
 #include "distill/report/figures.h"

@@ -1,5 +1,6 @@
 #include "distill/run/metrics_csv.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <string_view>

@@ -7,6 +7,7 @@
 // a hint: whatever it says, a row counts only if slot and checksum agree. So what a killed process or a full
 // disk left half written is not found, and processes need no more than a lock while one appends.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>

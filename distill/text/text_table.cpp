@@ -1,6 +1,7 @@
 #include "distill/text/text_table.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 
 #include "distill/text/text_format.h"

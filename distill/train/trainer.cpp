@@ -1,5 +1,6 @@
 #include "distill/train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>

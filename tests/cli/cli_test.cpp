@@ -1,6 +1,8 @@
 // The program from outside: exit codes, what goes to stdout and what to stderr, bad input.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "datasets/formats/npy.h"

@@ -2,6 +2,7 @@
 #include "datasets/fetch.h"
 
 #include <cstdlib>
+#include <iterator>
 
 #include "engine/base/process.h"
 #include "engine/random.h"

@@ -1,4 +1,5 @@
 // The embeddable library: its logits are the model's, in every option; what is no network file is refused.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>

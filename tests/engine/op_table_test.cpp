@@ -1,6 +1,7 @@
 // Everything that is promised of every op, over the table of op cases.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 

@@ -1,6 +1,7 @@
 #include "engine/cuda/cudnn/descriptor.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "engine/base/check.h"
 

@@ -1,5 +1,6 @@
 // A descriptor of cuDNN's graph API: an object with attributes, finalised once, destroyed with its owner.
 #pragma once
+#include <cstdint>
 #include <utility>
 #include <vector>
 

@@ -2,6 +2,7 @@
 // what is drawn for an image.
 #include "datasets/augment/strong_view.h"
 
+#include <cstdio>
 #include <map>
 #include <set>
 
@@ -61,7 +62,7 @@ TEST(StrongView, OperationsGiveTheLibrarysBytes) {
     else
       apply(op_named(op), c["magnitude"], picture);
     for (const auto& entry : c["entries"]) EXPECT_EQ(picture.bytes[entry[0]], int(entry[1])) << entry[0];
-    EXPECT_EQ(hash_of(picture.bytes), c["hash"]);
+    EXPECT_EQ(hash_of(picture.bytes), c["hash"].get<std::string>());
     seen.insert(op);
   }
   EXPECT_EQ(seen.size(), size_t(strong_op_count) + 1);

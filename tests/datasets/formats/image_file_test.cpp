@@ -2,8 +2,10 @@
 #include "datasets/formats/image_file.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <utility>
 
 #include "engine/base/file.h"
 #include "engine/random.h"

@@ -2,6 +2,7 @@
 #include "datasets/formats/npy.h"
 
 #include <cstring>
+#include <iterator>
 
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"

@@ -1,6 +1,7 @@
 // Every distillation loss against losses.json: values and gradients that PyTorch gave (see data/losses.py).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,7 @@
 // A whole training step: that it could be captured, what memory it takes, that it learns.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "distill/methods/registry.h"

@@ -1,5 +1,7 @@
 #include "engine/base/atomic_file.h"
 
+#include <iterator>
+
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>

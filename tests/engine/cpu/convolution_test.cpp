@@ -1,6 +1,7 @@
 // Convolutions and matrix products of the portable backend against plain loops in f64.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>

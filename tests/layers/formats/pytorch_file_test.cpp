@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <functional>
+#include <iterator>
+#include <tuple>
 
 #include "engine/random.h"
 #include "engine/half.h"

@@ -1,5 +1,6 @@
 // retort export: the C file compiles alone, without warnings, and gives the embeddable library's logits; the
 // command writes what it says and refuses what it cannot.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>

@@ -1,5 +1,6 @@
 // Weights of other programs, as the program takes them: import, and every place that reads weights.
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "datasets/formats/npy.h"

@@ -1,6 +1,7 @@
 // The list of nodes of every model, run node by node with Portable's kernels, gives the model's own logits.
 #include "models/export/inference_graph.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
