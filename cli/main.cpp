@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "distill/run/commit.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/device.h"
@@ -64,12 +65,14 @@ int dispatch(const std::vector<std::string>& arguments) {
     const bool json = arguments.size() > 1 && arguments[1] == "--json";
     if (json)
       print_json({{"version", RETORT_VERSION},
+                  {"commit", built_commit().hash},
+                  {"changed", built_commit().changed},
                   {"compiler", RETORT_COMPILER},
                   {"devices", available_devices()},
                   {"instruction_set", name_of(best_isa())},
                   {"network_format", infer::format_version}});
     else
-      print("retort " RETORT_VERSION "\n");
+      print("retort " RETORT_VERSION " (" + in_words(built_commit()) + ")\n");
     return 0;
   }
   std::vector<std::string> names;

@@ -30,6 +30,8 @@ target_include_directories(retort_infer PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURC
 install(TARGETS retort_infer EXPORT retort_infer ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT retort_infer NAMESPACE retort:: FILE retortInferTargets.cmake DESTINATION ${retort_cmake})
 install(FILES ${PROJECT_SOURCE_DIR}/engine/infer/retort.h DESTINATION ${retort_include})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CITATION.cff DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        COMPONENT program)
 # Again once it is known what the libraries need.
 function(retort_configure_package)
   configure_package_config_file(${PROJECT_SOURCE_DIR}/engine/retortConfig.cmake.in
@@ -56,7 +58,7 @@ function(retort_install_libraries)
   install(TARGETS retort_engine retort_layers retort_models retort_datasets retort_distill EXPORT retort
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT retort NAMESPACE retort:: FILE retortTargets.cmake DESTINATION ${retort_cmake})
-  install(TARGETS retort_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS retort_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
   install(DIRECTORY engine layers models datasets distill DESTINATION ${retort_include}
           FILES_MATCHING PATTERN "*.h" PATTERN "engine/infer" EXCLUDE)
 endfunction()

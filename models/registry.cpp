@@ -31,11 +31,11 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       all.push_back({text("resnet", depth, "x4"),
                      [=](Device& d, const ModelOptions& o) { return make_cifar_resnet(d, o, depth, true); }});
     }
-    for (const auto& [depth, width] : {std::pair{16, 1}, {16, 2}, {40, 1}, {40, 2}}) {
-      all.push_back(
-          {text("wrn_", depth, "_", width), [depth = depth, width = width](Device& d, const ModelOptions& o) {
-             return make_wrn(d, o, depth, width);
-           }});
+    for (int depth : {16, 40}) {
+      for (int width : {1, 2}) {
+        all.push_back({text("wrn_", depth, "_", width),
+                       [=](Device& d, const ModelOptions& o) { return make_wrn(d, o, depth, width); }});
+      }
     }
     for (int depth : {8, 11, 13, 16, 19}) {
       all.push_back(

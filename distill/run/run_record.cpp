@@ -20,12 +20,20 @@ std::string printed(const Json& json) {
 }
 
 Json json_of(const Environment& environment) {
-  return {{"version", environment.version},     {"compiler", environment.compiler},
-          {"system", environment.system},       {"host", environment.host},
-          {"started", environment.started},     {"device", environment.device},
-          {"devices", environment.devices},     {"libraries", environment.libraries},
-          {"arguments", environment.arguments}, {"seed", environment.seed},
-          {"data", environment.data},           {"data_hash", environment.data_hash}};
+  return {{"version", environment.version},
+          {"commit", environment.commit.hash},
+          {"changed", environment.commit.changed},
+          {"compiler", environment.compiler},
+          {"system", environment.system},
+          {"host", environment.host},
+          {"started", environment.started},
+          {"device", environment.device},
+          {"devices", environment.devices},
+          {"libraries", environment.libraries},
+          {"arguments", environment.arguments},
+          {"seed", environment.seed},
+          {"data", environment.data},
+          {"data_hash", environment.data_hash}};
 }
 
 Json json_of(const std::optional<EpochResult>& result) {
@@ -48,6 +56,7 @@ std::optional<EpochResult> result_of(const Json& json) {
 Environment this_environment() {
   Environment environment;
   environment.version = RETORT_VERSION;
+  environment.commit = built_commit();
   environment.compiler = RETORT_COMPILER;
   utsname system{};
   if (::uname(&system) == 0) {

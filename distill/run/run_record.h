@@ -7,10 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "distill/run/commit.h"
+
 namespace retort {
 
 struct Environment {
   std::string version;   // of retort
+  Commit commit;         // that it was built from
   std::string compiler;  // "GNU 12.2.0, Release"
   std::string system;    // "Linux 6.1.0 x86_64"
   std::string host;
@@ -24,7 +27,7 @@ struct Environment {
   std::string data_hash;  // of what was read
 };
 
-// With the first five filled in.
+// With the first six filled in.
 Environment this_environment();
 
 // Writes env.json; for a resumed run it keeps what is there and adds this one to the list "resumed".

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "distill/settings/recipe_files.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
@@ -33,7 +34,7 @@ std::vector<File> with_ancestors(const fs::path& file) {
       fail(Fault::usage, file.string(), ": inherits from itself: ", circle, here.filename().string());
     }
     seen.push_back(here);
-    chain.insert(chain.begin(), {next.string(), read_toml(next)});
+    chain.insert(chain.begin(), {next.string(), read_recipe(next)});
     const File& added = chain.front();
     const TomlValue* base = added.table.find(inherit_key);
     if (!base) return chain;
@@ -71,15 +72,12 @@ void lay_recipe(RunSettings& settings, const File& pair, const std::string& name
 void read_settings(const fs::path& file, RunSettings& settings) {
   const fs::path folder = file.parent_path();
   const fs::path pair = folder.parent_path() / (folder.filename().string() + ".toml");
-  if (fs::exists(file) || folder.filename().empty() || !fs::exists(pair)) {
+  if (recipe_exists(file) || folder.filename().empty() || !recipe_exists(pair)) {
     return lay(settings, with_ancestors(file));
   }
   const fs::path methods = pair.parent_path() / "methods", method = methods / file.filename();
-  if (!fs::exists(method)) {
-    std::vector<std::string> names;
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(methods, ignored))
-      names.push_back(entry.path().stem().string());
+  if (!recipe_exists(method)) {
+    const std::vector<std::string> names = recipes_in(methods);
     fail(Fault::input, file.string(), ": there is no such file, and no recipe ", method.string(),
          " to make it of",
          names.empty() ? "" : "; did you mean '" + nearest(file.stem().string(), names) + "'?");

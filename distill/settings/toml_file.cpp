@@ -81,11 +81,14 @@ const char* name_of(TomlValue::Kind kind) {
 
 TomlValue read_toml(const std::filesystem::path& file) {
   const std::vector<uint8_t> bytes = InputFile(file).read_all(largest_file);
+  return parse_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string());
+}
+
+TomlValue parse_toml(std::string_view text, const std::string& name) {
   try {
-    return converted(
-        toml::parse(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
+    return converted(toml::parse(text));
   } catch (const toml::parse_error& error) {
-    fail(Fault::usage, file.string(), ":", error.source().begin.line, ": ",
+    fail(Fault::usage, name, ":", error.source().begin.line, ": ",
          printable(std::string(error.description())));
   }
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace retort {
@@ -28,6 +29,9 @@ const char* name_of(TomlValue::Kind kind);
 // The file's top table. Fault::input if it is missing, unreadable or larger than 1 MiB, Fault::usage with
 // file and line if it is not TOML.
 TomlValue read_toml(const std::filesystem::path& file);
+
+// The same of text that is there already; `name` is the file in messages.
+TomlValue parse_toml(std::string_view text, const std::string& name);
 
 // text as a TOML string, quotes included.
 std::string toml_quoted(const std::string& text);

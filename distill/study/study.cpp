@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "distill/settings/recipe_files.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/toml_file.h"
 #include "engine/base/check.h"
@@ -106,7 +107,7 @@ struct VariantEntry {
 class StudyReader {
  public:
   StudyReader(const fs::path& path, const StudyOverrides& overrides)
-      : path_(path), file_(path.string()), overrides_(overrides), top_(read_toml(path)) {}
+      : path_(path), file_(path.string()), overrides_(overrides), top_(read_recipe(path)) {}
 
   Study read() {
     check_keys(
@@ -260,13 +261,6 @@ class StudyReader {
   fs::path recipes_;
 };
 
-fs::path recipes_folder() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path installed = program.parent_path().parent_path() / "share/retort/recipes";
-  return !error && fs::is_directory(installed, error) ? installed : fs::path(RETORT_SOURCE_RECIPES);
-}
-
 }  // namespace
 
 Study read_study(const fs::path& file, const StudyOverrides& overrides) {
@@ -275,18 +269,16 @@ Study read_study(const fs::path& file, const StudyOverrides& overrides) {
 
 fs::path find_study(const std::string& name) {
   std::error_code ignored;
-  if (fs::path(name).has_parent_path() || name.ends_with(".toml") || fs::is_regular_file(name, ignored))
-    return name;
-  const fs::path studies = recipes_folder() / "studies";
-  const fs::path file = studies / (name + ".toml");
-  if (fs::exists(file, ignored)) return file;
-  std::vector<std::string> known;
-  for (const auto& entry : fs::directory_iterator(studies, ignored)) known.push_back(entry.path().stem());
-  std::sort(known.begin(), known.end());
+  const auto is_file = [&](const fs::path& path) { return fs::is_regular_file(path, ignored); };
+  if (fs::path(name).has_parent_path() || name.ends_with(".toml") || is_file(name)) return name;
+  if (is_file(name + ".toml")) return name + ".toml";
+  const fs::path studies = fs::path(carried_root) / "studies", file = studies / (name + ".toml");
+  if (recipe_exists(file)) return file;
+  const std::vector<std::string> known = recipes_in(studies);
   std::string list;
   for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
-  fail(Fault::input, "there is no study '", name, "' and no such file",
-       known.empty() ? "" : "; did you mean '" + nearest(name, known) + "'? There are " + list);
+  fail(Fault::input, "there is no study '", name, "' and no such file; did you mean '", nearest(name, known),
+       "'? There are ", list);
 }
 
 }  // namespace retort

@@ -55,10 +55,9 @@ struct StudyOverrides {
 // Fault::usage with file and line for what is wrong in it.
 Study read_study(const std::filesystem::path& file, const StudyOverrides& overrides = {});
 
-// The file that the user means: a path, or the name of a study that comes with the program ("quick"), which
-// lies in studies/ of the first of these folders that exists: share/retort/recipes beside the folder of the
-// program (where an installation puts it), distill/recipes of the source tree it was built from. Fault::input
-// naming the nearest if there is none.
+// The file that the user means: a path; the name of a study ("quick") that lies as quick.toml in the working
+// folder; or of one that the program carries (distill/settings/recipe_files.h). Fault::input naming the
+// nearest if there is none.
 std::filesystem::path find_study(const std::string& name);
 
 }  // namespace retort

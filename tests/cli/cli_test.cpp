@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "datasets/formats/npy.h"
 #include "distill/run/run_folder.h"
@@ -86,7 +87,14 @@ TEST(Program, HelpIsACommandToo) {
 
 TEST(Program, Version) {
   TempFolder work;
-  EXPECT_TRUE(run({"--version"}, work).out.starts_with("retort 0."));
+  const std::string line = run({"--version"}, work).out;
+  const std::regex form("retort " RETORT_PROJECT_VERSION
+                        " \\((unknown|[0-9a-f]{40}|[0-9a-f]{40}, changed)\\)\n");
+  EXPECT_TRUE(std::regex_match(line, form)) << line;
+  const json object = json::parse(run({"--version", "--json"}, work).out);
+  EXPECT_EQ(object["version"], RETORT_PROJECT_VERSION);
+  expect_contains(
+      line, "(" + object["commit"].get<std::string>() + (object["changed"].get<bool>() ? ", changed)" : ")"));
 }
 
 TEST(Program, UnknownNamesNameTheNearest) {

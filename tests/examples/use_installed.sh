@@ -42,4 +42,9 @@ cmake -S "$sources" -B "$work/b" -DRETORT_SOURCE="$(cd "$sources/../.." && pwd)"
 cmake --build "$work/b" --target infer
 "$work/b/infer" "$networks/f16.retort" "$networks/f16.txt"
 
+echo "--- the program, in an empty folder"
+mkdir "$work/empty"
+cd "$work/empty"
 "$work/moved/bin/retort" --version --json
+"$work/moved/bin/retort" compare quick --epochs 1 --out quick
+test -s "$work"/moved/share/doc/retort/LICENSE

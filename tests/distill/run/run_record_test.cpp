@@ -28,6 +28,8 @@ TEST(RunRecord, EnvironmentOfARunAndItsResumes) {
   write_environment(folder / "env.json", environment, false);
   json read = json::parse(read_text_file(folder / "env.json"));
   EXPECT_EQ(read["libraries"]["oneDNN"], "2.6.3");
+  EXPECT_EQ(read["commit"], built_commit().hash);
+  EXPECT_EQ(read["changed"], built_commit().changed);
   EXPECT_EQ(read["arguments"].size(), 4u);
   EXPECT_EQ(read["seed"].get<uint64_t>(), ~uint64_t{0});
 

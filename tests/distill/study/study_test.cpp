@@ -134,7 +134,8 @@ TEST(Study, TheCommandLineComesLast) {
 
 TEST(Study, IsFoundByName) {
   EXPECT_EQ(find_study("some/where.toml"), "some/where.toml");
-  EXPECT_TRUE(std::filesystem::exists(find_study("quick")));
+  EXPECT_EQ(find_study("quick"), "recipes:/studies/quick.toml");
+  EXPECT_EQ(read_study(find_study("quick")).pairs.size(), 1u);
   expect_fault(Fault::input, "did you mean 'quick'", [] { find_study("quik"); });
 }
 
