@@ -5,11 +5,12 @@
 #include <cstring>
 #include <memory>
 
+#include "datasets/formats/picture_parts.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 
 #define STBI_NO_STDIO
-#include <stb_image.h>
+#include <retort_stb_image.h>
 
 namespace retort {
 namespace {
@@ -64,33 +65,57 @@ std::vector<uint8_t> resize_axis(const std::vector<uint8_t>& in, int64_t outer, 
   return out;
 }
 
-// stb_image 2.27 writes past its tables where a JPEG's Huffman table claims more than 256 symbols, so the
-// tables are looked at first. Up to the first scan the segments are followed as the decoder follows them;
-// after it, any DHT mark.
-void check_huffman_tables(std::span<const uint8_t> file, const std::string& name) {
-  constexpr uint8_t huffman = 0xc4, scan = 0xda;
-  const auto u16 = [&](size_t at) { return at + 1 < file.size() ? file[at] * 256 + file[at + 1] : 0; };
-  const auto check_segment = [&](size_t at) {  // of its length
-    int left = u16(at) - 2;
-    for (size_t table = at + 2; left > 0 && table + 17 <= file.size();) {
-      int symbols = 0;
-      for (size_t i = 1; i <= 16; ++i) symbols += file[table + i];
-      check(symbols <= 256, Fault::input, name, ": damaged JPEG file: a Huffman table of ", symbols,
-            " symbols at byte ", with_commas(int64_t(table)), ", expected at most 256");
-      table += 17 + size_t(symbols);
-      left -= 17 + symbols;
-    }
-  };
-  bool scanned = false;
-  for (size_t at = 2; at < file.size();) {
-    if (file[at++] != 0xff) continue;
-    while (at < file.size() && file[at] == 0xff) ++at;
-    if (at >= file.size()) return;
-    const uint8_t marker = file[at++];
-    if (marker == huffman) check_segment(at);
-    scanned = scanned || marker == scan;
-    if (!scanned) at += size_t(std::max(2, u16(at)));
-  }
+using StbBlock = std::unique_ptr<stbi_uc, void (*)(void*)>;
+
+// The reason is asked for when the value is known to be bad: as arguments of one call their order is open.
+[[noreturn]] void fail_damaged(const std::string& name, const char* kind) {
+  const char* reason = stbi_failure_reason();
+  fail(Fault::input, name, ": damaged ", kind, " file: ", reason ? reason : "no reason is known");
+}
+
+// `file`: what the format's own reader has found sound.
+Image decode(std::span<const uint8_t> file, const std::string& name, const char* kind) {
+  int width = 0, height = 0, channels = 0;
+  const int bytes = int(file.size());
+  StbBlock pixels(stbi_load_from_memory(file.data(), bytes, &width, &height, &channels, 3), stbi_image_free);
+  if (!pixels) fail_damaged(name, kind);
+  Image image{height, width, std::vector<uint8_t>(size_t(height) * size_t(width) * 3)};
+  std::memcpy(image.pixels.data(), pixels.get(), image.pixels.size());
+  return image;
+}
+
+void check_size(std::span<const uint8_t> file, const std::string& name, const char* kind) {
+  int width = 0, height = 0, channels = 0;
+  if (!stbi_info_from_memory(file.data(), int(file.size()), &width, &height, &channels))
+    fail_damaged(name, kind);
+  check(width >= 1 && height >= 1 && width <= max_side && height <= max_side &&
+            int64_t(width) * height <= max_pixels,
+        Fault::input, name, ": an image of ", width, " x ", height, " pixels, expected at most ", max_side,
+        " along a side and ", with_commas(max_pixels), " in all");
+}
+
+Image decode_jpeg(std::span<const uint8_t> file, const std::string& name) {
+  const JpegParts parts = jpeg_parts(file, name);
+  check_size(parts.stream, name, "JPEG");
+  Image image = decode(parts.stream, name, "JPEG");
+  image.orientation = parts.orientation;
+  return image;
+}
+
+Image decode_png(std::span<const uint8_t> file, const std::string& name) {
+  const PngParts parts = png_parts(file, name);
+  check_size(parts.picture, name, "PNG");
+  int unpacked_bytes = 0;
+  StbBlock unpacked(reinterpret_cast<stbi_uc*>(stbi_zlib_decode_malloc(
+                        reinterpret_cast<const char*>(parts.compressed.data()),
+                        int(parts.compressed.size()), &unpacked_bytes)),
+                    stbi_image_free);
+  if (!unpacked) fail_damaged(name, "PNG");
+  check_zlib_sum(parts.compressed, {unpacked.get(), size_t(unpacked_bytes)}, name);
+  unpacked.reset();
+  Image image = decode(parts.picture, name, "PNG");
+  image.orientation = parts.orientation;
+  return image;
 }
 
 // Half of what is too much; a half pixel goes to the even side, as in torchvision's centre crop.
@@ -105,24 +130,10 @@ Image decode_image(std::span<const uint8_t> file, const std::string& name) {
   const auto begins = [&](std::span<const uint8_t> mark) {
     return file.size() >= mark.size() && std::equal(mark.begin(), mark.end(), file.begin());
   };
-  check(begins(png) || begins(jpeg), Fault::input, name, ": neither a JPEG nor a PNG file");
+  check(begins(png) || begins(jpeg), Fault::input, name, ": ", other_kind(file));
   check(int64_t(file.size()) <= max_file, Fault::input, name, ": ", with_commas(int64_t(file.size())),
         " bytes, expected at most ", with_commas(max_file));
-  const char* kind = begins(png) ? "PNG" : "JPEG";
-  if (begins(jpeg)) check_huffman_tables(file, name);
-  int width = 0, height = 0, channels = 0;
-  check(stbi_info_from_memory(file.data(), int(file.size()), &width, &height, &channels) != 0, Fault::input,
-        name, ": damaged ", kind, " file: ", stbi_failure_reason());
-  check(width >= 1 && height >= 1 && width <= max_side && height <= max_side &&
-            int64_t(width) * height <= max_pixels,
-        Fault::input, name, ": an image of ", width, " x ", height, " pixels, expected at most ", max_side,
-        " along a side and ", with_commas(max_pixels), " in all");
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(file.data(), int(file.size()), &width, &height, &channels, 3), stbi_image_free);
-  check(pixels != nullptr, Fault::input, name, ": damaged ", kind, " file: ", stbi_failure_reason());
-  Image image{height, width, std::vector<uint8_t>(size_t(height) * size_t(width) * 3)};
-  std::memcpy(image.pixels.data(), pixels.get(), image.pixels.size());
-  return image;
+  return begins(png) ? decode_png(file, name) : decode_jpeg(file, name);
 }
 
 Image read_image(const std::filesystem::path& path) {
@@ -130,9 +141,29 @@ Image read_image(const std::filesystem::path& path) {
   return decode_image(file.read_all(max_file), file.name());
 }
 
+Image upright(const Image& image) {
+  const int noted = image.orientation;
+  if (noted <= 1 || noted > 8) return image;
+  // Orientations of 5 and more exchange rows and columns; which corner the first pixel belongs to follows.
+  const bool turned = noted >= 5;
+  const bool from_right = noted == 2 || noted == 3 || noted == 7 || noted == 8;
+  const bool from_below = noted == 3 || noted == 4 || noted == 6 || noted == 7;
+  Image out{turned ? image.width : image.height, turned ? image.height : image.width,
+            std::vector<uint8_t>(image.pixels.size())};
+  uint8_t* to = out.pixels.data();
+  for (int y = 0; y < out.height; ++y)
+    for (int x = 0; x < out.width; ++x, to += 3) {
+      int row = turned ? x : y, column = turned ? y : x;
+      if (from_below) row = image.height - 1 - row;
+      if (from_right) column = image.width - 1 - column;
+      std::memcpy(to, &image.pixels[(size_t(row) * size_t(image.width) + size_t(column)) * 3], 3);
+    }
+  return out;
+}
+
 Image resize_image(const Image& image, int height, int width) {
   check(height >= 1 && width >= 1, "image: resize to ", height, " x ", width);
-  Image out{height, width, image.pixels};
+  Image out{height, width, image.pixels, image.orientation};
   if (width != image.width) out.pixels = resize_axis(out.pixels, image.height, image.width, width, 3);
   if (height != image.height)
     out.pixels = resize_axis(out.pixels, 1, image.height, height, int64_t(width) * 3);

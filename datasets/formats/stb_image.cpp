@@ -6,8 +6,9 @@ namespace {
 // A small file can claim to unpack to gigabytes: no single block of a picture we accept is larger than this.
 constexpr size_t max_block = size_t(1) << 29;
 
+// Zeroed: what a damaged picture leaves out is the same in every run.
 void* limited_malloc(size_t bytes) {
-  return bytes <= max_block ? std::malloc(bytes) : nullptr;
+  return bytes <= max_block ? std::calloc(bytes, 1) : nullptr;
 }
 void* limited_realloc(void* block, size_t bytes) {
   return bytes <= max_block ? std::realloc(block, bytes) : nullptr;
@@ -23,4 +24,4 @@ void* limited_realloc(void* block, size_t bytes) {
 #define STBI_NO_STDIO
 #define STBI_MAX_DIMENSIONS 16384
 #define STB_IMAGE_IMPLEMENTATION
-#include <stb_image.h>
+#include <retort_stb_image.h>

@@ -33,7 +33,11 @@ PreparedImages prepare_pictures(const std::vector<std::string>& files, const Wei
 
   PreparedImages prepared{.count = int64_t(files.size()), .side = side, .names = files};
   for (const std::string& file : files) {
-    const Image read = read_image(file);
+    Image read = read_image(file);
+    if (read.orientation != 1) {
+      prepared.notes.push_back(text(file, ": turned upright (EXIF orientation ", read.orientation, ")"));
+      read = upright(read);
+    }
     const Fitted fitted = fit_image(read, int(side));
     if (fitted.resized) {
       prepared.notes.push_back(text(file, ": ", read.width, "x", read.height,

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "distill/mdistiller/methods.h"
+#include "distill/mdistiller/python_value.h"
 #include "distill/mdistiller/yaml_file.h"
 #include "distill/run/metrics_csv.h"
 #include "distill/settings/setting_keys.h"
@@ -55,20 +56,9 @@ bool parse(std::string_view text, double& number) {
   return error == std::errc() && stopped == text.data() + text.size() && std::isfinite(number);
 }
 
-bool same_value(const std::string& a, const std::string& b) {
-  double x = 0, y = 0;
-  return parse(a, x) && parse(b, y) ? x == y : upper(a) == upper(b);
-}
-
-// Numbers as our settings read them: "3.0" as 3, "True" as true; other text as it is.
-std::string normal(const std::string& value) {
-  double number = 0;
-  if (parse(value, number)) {
-    const bool whole = number == std::floor(number) && std::abs(number) < 1e15;
-    return whole ? std::to_string(int64_t(number)) : exact_decimal(number);
-  }
-  const std::string word = upper(value);
-  return word == "TRUE" ? "true" : word == "FALSE" ? "false" : value;
+// Of a value that stands in our tables as in a config.
+bool same_value(const std::string& ours, const YamlValue& theirs) {
+  return upper(python_value({.text = ours})) == upper(python_value(theirs));
 }
 
 std::string join(const std::vector<std::string>& words) {
@@ -191,7 +181,7 @@ class Translation {
     const Leaf* named = source ? source : factor;
     try {
       std::string value = source ? text_of(*source) : key.fallback;
-      if (factor) value = exact_decimal(number_of(value) * number_of(scalar(*factor)));
+      if (factor) value = exact_decimal(number_of(value) * number_of(text_of(*factor)));
       set_key(settings_, key.ours, value);
     } catch (const Error& error) {
       fail(error.fault(), named ? place(*named) + named->path + ": " : file_ + ": ", error.what());
@@ -209,14 +199,15 @@ class Translation {
   std::string text_of(const Leaf& leaf) const {
     if (leaf.value->kind == YamlValue::scalar) {
       std::string value = leaf.value->text;
-      if (value.starts_with('(') && value.ends_with(')'))
-        value = "[" + value.substr(1, value.size() - 2) + "]";
-      return normal(value);
+      if (!value.starts_with('(') || !value.ends_with(')')) return python_value(*leaf.value);
+      value = value.substr(1, value.size() - 2);
+      while (value.ends_with(' ') || value.ends_with(',')) value.pop_back();  // a tuple of one: (150,)
+      return "[" + value + "]";
     }
     std::vector<std::string> items;
     for (const YamlValue& item : leaf.value->items) {
       check(item.kind == YamlValue::scalar, Fault::usage, "a list in a list, expected numbers");
-      items.push_back(normal(item.text));
+      items.push_back(python_value(item));
     }
     return "[" + join(items) + "]";
   }
@@ -226,7 +217,7 @@ class Translation {
     if (!leaf) return;
     leaf->translated = leaf->value->kind == YamlValue::scalar &&
                        std::any_of(fixed.same.begin(), fixed.same.end(), [&](const std::string& same) {
-                         return same_value(same, leaf->value->text);
+                         return same_value(same, *leaf->value);
                        });
     leaf->reason = fixed.reason;
   }

@@ -10,6 +10,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/utf8.h"
 
 namespace retort {
 
@@ -46,7 +47,7 @@ class TreeBuilder : public YAML::EventHandler {
       open_.back().value.names.push_back(text);
       open_.back().key_line = line_of(mark);
     } else {
-      add({YamlValue::scalar, line_of(mark), text, {}, {}});
+      add({.kind = YamlValue::scalar, .line = line_of(mark), .text = text, .quoted = tag == "!"});
     }
   }
 
@@ -90,7 +91,7 @@ class TreeBuilder : public YAML::EventHandler {
     refuse_anchor_and_tag(mark, tag, anchor);
     if (!open_.empty() && open_.back().expects_key()) refuse(mark, "a key is no scalar");
     if (open_.size() == deepest) refuse(mark, "values are nested deeper than 8");
-    open_.push_back({{kind, line_of(mark), "", {}, {}}});
+    open_.push_back({{.kind = kind, .line = line_of(mark)}});
   }
 
   void close() {
@@ -119,6 +120,8 @@ class TreeBuilder : public YAML::EventHandler {
 
 YamlValue read_yaml(const std::filesystem::path& file) {
   const std::vector<uint8_t> bytes = InputFile(file).read_all(largest_file);
+  check_utf8({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string(),
+             Fault::input);
   std::istringstream in(std::string(bytes.begin(), bytes.end()));
   TreeBuilder builder(file.string());
   try {

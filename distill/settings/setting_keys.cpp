@@ -9,6 +9,7 @@
 #include "distill/run/metrics_csv.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/utf8.h"
 
 namespace retort {
 
@@ -388,6 +389,8 @@ const std::vector<SettingKey>& setting_keys() {
 }
 
 void set_key(RunSettings& settings, const std::string& key, const std::string& value) {
+  check(valid_utf8(value) == value.size(), Fault::usage, key, " is no UTF-8, and config.toml cannot hold it; "
+        "name the file otherwise");
   if (key == method_prefix + "name") {
     if (value != settings.method.method().name) settings.method = MethodSettings(value);
   } else if (is_method_key(key)) {

@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/utf8.h"
 
 namespace retort {
 
@@ -85,6 +86,7 @@ TomlValue read_toml(const std::filesystem::path& file) {
 }
 
 TomlValue parse_toml(std::string_view text, const std::string& name) {
+  check_utf8(text, name, Fault::usage);
   try {
     return converted(toml::parse(text));
   } catch (const toml::parse_error& error) {

@@ -25,7 +25,10 @@ struct FileActions {
 
 struct Pipe {
   int ends[2] = {-1, -1};
-  Pipe() { check(pipe2(ends, O_CLOEXEC) == 0, Fault::internal, "no pipe: ", std::strerror(errno)); }
+  Pipe() {
+    // Not in one call: which argument is evaluated first is open, and errno belongs behind the call.
+    if (pipe2(ends, O_CLOEXEC) != 0) fail(Fault::internal, "no pipe: ", std::strerror(errno));
+  }
   ~Pipe() {
     close_end(0);
     close_end(1);

@@ -282,5 +282,18 @@ TEST(Resolve, RefusesWhatCannotRun) {
   expect_contains(resolve(alone).at(0), "reads no teacher; 'runs/t' is not used");
 }
 
+// Three bytes that toml++ 3.3.0 takes for a place it cannot come to.
+TEST(Settings, FilesThatAreNoUtf8AreRefused) {
+  TempFolder work;
+  for (const std::string bad : {"\xff\xfe", "\xe0\x80\x80", "\xf0\x90", "\xed\xa0\x80"}) {
+    const auto file = work.write("a.toml", "epochs = 3\nmodel = \"" + bad + "\"\n");
+    RunSettings settings;
+    expect_fault(Fault::usage, "a.toml:2: byte", [&] { read_settings(file, settings); });
+    expect_fault(Fault::usage, "no UTF-8", [&] { read_settings(file, settings); });
+    // It would stand in config.toml.
+    expect_fault(Fault::usage, "no UTF-8", [&] { set_key(settings, "init", bad); });
+  }
+}
+
 }  // namespace
 }  // namespace retort
