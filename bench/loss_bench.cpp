@@ -42,7 +42,7 @@ const bool registered = [] {
         ("loss/" + method.name).c_str(),
         [name = method.name](benchmark::State& state) {
           Batch batch(state.range(0), state.range(1));
-          const auto distiller = make_distiller(MethodSettings(name), *batch.device);
+          const auto distiller = make_distiller(method_settings(name), *batch.device);
           time_loss(state, batch, [&](const Pass& pass, const Var& student) {
             const DistillInputs inputs{{student, Var(batch.teacher)}, Var(batch.labels)};
             return total(distiller->distillation_terms(inputs, pass), pass);

@@ -27,7 +27,7 @@ StepRunner::StepRunner(const StepOptions& options)
                             .precision = precision_named(options.precision),
                             .capture = !options.eager,
                             .profile = &profile_})) {
-  distiller_ = make_distiller(MethodSettings(options.method), *device_);
+  distiller_ = make_distiller(method_settings(options.method), *device_);
   distiller_->begin_epoch(1000);  // past any warm-up
   graph_ = std::make_unique<StepGraph>(*device_);
   labels_ = device_->persistent({options.batch}, DType::i32);

@@ -107,7 +107,7 @@ int run_loss(const Arguments& arguments) {
   options.flag("--json", "result as JSON: {loss, terms}", json);
   if (!options.parse(arguments)) return 0;
 
-  MethodSettings settings(method);
+  MethodSettings settings = method_settings(method);
   for (const std::string& set : sets) {
     const auto [key, value] = key_and_value(set);
     settings.set(key.starts_with("method.") ? key.substr(7) : key, value);

@@ -2,11 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 
 #include "cli/output.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -162,9 +162,8 @@ std::string Options::help() const {
 
 int64_t integer_of(const std::string& option, const std::string& text, int64_t minimum) {
   int64_t number = 0;
-  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  check(error == std::errc() && stopped == text.data() + text.size() && number >= minimum, Fault::usage,
-        option, " is '", text, "', expected an integer of at least ", minimum);
+  check(parse(text, number) && number >= minimum, Fault::usage, option, " is '", text,
+        "', expected an integer of at least ", minimum);
   return number;
 }
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <cmath>
 #include <thread>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 #include "engine/random.h"
 
 namespace retort {
@@ -343,10 +343,9 @@ SyntheticOptions SyntheticOptions::parse(const std::string& options) {
     const size_t equals = std::min(item.find('='), item.size());
     const std::string key = item.substr(0, equals), value = item.substr(std::min(equals + 1, item.size()));
     const auto number = [&](auto low, auto high, auto& to) {
-      const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), to);
-      check(error == std::errc{} && stop == value.data() + value.size() && to >= low && to <= high,
-            Fault::usage, "data set 'synthetic:", options, "': ", key, "=", value,
-            ": expected a number from ", low, " to ", high);
+      check(retort::parse(value, to) && to >= low && to <= high, Fault::usage,
+            "data set 'synthetic:", options, "': ", key, "=", value, ": expected a number from ", low, " to ",
+            high);
     };
     if (key == "train") {
       number(1, 1'000'000, result.train);

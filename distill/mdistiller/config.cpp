@@ -1,18 +1,17 @@
 #include "distill/mdistiller/config.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <map>
 
 #include "distill/mdistiller/methods.h"
 #include "distill/mdistiller/python_value.h"
 #include "distill/mdistiller/yaml_file.h"
-#include "distill/run/metrics_csv.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/toml_file.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 #include "models/model.h"
 
 namespace retort {
@@ -50,21 +49,15 @@ std::string upper(std::string text) {
   return text;
 }
 
-bool parse(std::string_view text, double& number) {
+// A finite number as YAML writes it.
+bool parse_number(std::string_view text, double& number) {
   if (text.starts_with('+')) text.remove_prefix(1);
-  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && stopped == text.data() + text.size() && std::isfinite(number);
+  return parse(text, number) && std::isfinite(number);
 }
 
 // Of a value that stands in our tables as in a config.
 bool same_value(const std::string& ours, const YamlValue& theirs) {
   return upper(python_value({.text = ours})) == upper(python_value(theirs));
-}
-
-std::string join(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
-  return all;
 }
 
 // For a comment of TOML, which must be UTF-8 without control characters.
@@ -163,7 +156,7 @@ class Translation {
     }
     check(method_, Fault::usage, place(*type), "DISTILLER.TYPE is '", scalar(*type),
           "', a method that is not here; supported: ", join(supported_types()));
-    settings_.method = MethodSettings(method_->ours);
+    settings_.method = method_settings(method_->ours);
     type_ = scalar(*type);
   }
 
@@ -191,7 +184,7 @@ class Translation {
 
   double number_of(const std::string& value) const {
     double number = 0;
-    check(parse(value, number), Fault::usage, "'", value, "' is no number");
+    check(parse_number(value, number), Fault::usage, "'", value, "' is no number");
     return number;
   }
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string_view>
 
-#include "distill/run/metrics_csv.h"
+#include "engine/base/text.h"
 
 namespace retort {
 namespace {

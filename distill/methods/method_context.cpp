@@ -15,21 +15,4 @@ FeatureShapes feature_shapes(Model& model, Device& device) {
   return shapes;
 }
 
-MethodContext method_context(const RunSettings& settings, Model& student, Model* teacher, Device& device,
-                             const ImageSet& images, const std::vector<int32_t>& samples) {
-  MethodContext context;
-  context.seed = settings.seed;
-  context.epochs = settings.epochs;
-  const MethodInfo::Reads& reads = settings.method.method().reads;
-  if (reads.features) {
-    context.student = feature_shapes(student, device);
-    context.teacher = feature_shapes(*teacher, device);
-  }
-  if (reads.indices) {
-    context.labels = images.labels;
-    context.samples = samples;
-  }
-  return context;
-}
-
 }  // namespace retort

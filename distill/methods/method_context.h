@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "datasets/image_set.h"
-#include "distill/settings/settings.h"
 #include "models/model.h"
 
 namespace retort {
@@ -29,9 +27,5 @@ struct MethodContext {
   std::vector<int32_t> labels;     // of the image set, by index
   std::vector<int32_t> samples;    // which of its images are trained on, ascending
 };
-
-// Of a run on the given images of a set; teacher may be null for a method that reads none.
-MethodContext method_context(const RunSettings& settings, Model& student, Model* teacher, Device& device,
-                             const ImageSet& images, const std::vector<int32_t>& samples);
 
 }  // namespace retort

@@ -1,12 +1,11 @@
 #include "distill/methods/method_settings.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
-#include "distill/methods/registry.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -17,20 +16,6 @@ const MethodKey* find_key(const MethodInfo& method, const std::string& name) {
     if (key.name == name) return &key;
   }
   return nullptr;
-}
-
-std::string join(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
-  return all;
-}
-
-// The whole text as a value of type T; false if it is none.
-template <class T>
-bool parse(const std::string& text, T& value) {
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stopped == end;
 }
 
 std::string expected(const MethodKey& key) {
@@ -84,14 +69,6 @@ int views_read(const MethodSettings& settings) {
   check(views <= 2, Fault::usage, "method ", settings.method().name, ": views is ", views,
         ", expected 1 or 2");
   return views;
-}
-
-MethodSettings::MethodSettings(const std::string& method) : method_(find_method(method)) {
-  if (method_) return;
-  std::vector<std::string> names;
-  for (const MethodInfo& known : methods()) names.push_back(known.name);
-  fail(Fault::usage, "method '", method, "' is unknown; did you mean '", nearest(method, names),
-       "'? Methods: ", join(names));
 }
 
 void MethodSettings::set(const std::string& key, const std::string& value) {

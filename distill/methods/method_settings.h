@@ -1,6 +1,6 @@
 // The settings of a distillation method: which one, and its keys with defaults, ranges and help.
 //
-// A method is described by a MethodInfo in its own file (kd.cpp, pcd.cpp, ...) and listed in methods.cpp.
+// A method is described by a MethodInfo in its own file (kd.cpp, pcd.cpp, ...) and listed in registry.cpp.
 // Settings are set as text, from a recipe's [method] table or from --set KEY=VALUE, and checked as they are
 // set.
 #pragma once
@@ -58,9 +58,8 @@ int views_read(const MethodSettings& settings);
 
 class MethodSettings {
  public:
-  // The method's defaults. Error(Fault::usage), naming the nearest method, if there is none of that name.
-  explicit MethodSettings(const std::string& method);
-  // Of a method that need not be in methods(): one from outside this library. It has to outlive the settings.
+  // The method's defaults. The method may be one from outside this library; it has to outlive the settings.
+  // For one of this library by its name: method_settings().
   explicit MethodSettings(const MethodInfo& method) : method_(&method) {}
 
   const MethodInfo& method() const { return *method_; }

@@ -16,6 +16,9 @@
 #include "distill/methods/rkd.h"
 #include "distill/methods/rld.h"
 #include "distill/methods/student_alone.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -44,6 +47,14 @@ const MethodInfo* find_method(const std::string& name) {
     if (method.name == name) return &method;
   }
   return nullptr;
+}
+
+MethodSettings method_settings(const std::string& name) {
+  if (const MethodInfo* method = find_method(name)) return MethodSettings(*method);
+  std::vector<std::string> names;
+  for (const MethodInfo& known : methods()) names.push_back(known.name);
+  fail(Fault::usage, "method '", name, "' is unknown; did you mean '", nearest(name, names),
+       "'? Methods: ", join(names));
 }
 
 std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device,

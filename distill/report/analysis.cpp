@@ -5,7 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "distill/report/html.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 

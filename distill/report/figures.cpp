@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
-#include <sstream>
 
-#include "distill/report/html.h"
 #include "distill/text/markup.h"
+#include "distill/text/svg.h"
 #include "distill/text/svg_plot.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
@@ -15,116 +13,6 @@
 namespace retort {
 
 namespace {
-
-// Of the coordinates: near the pixels that a figure gets, so that text keeps its size on any screen.
-constexpr double wide_figure = 440, narrow_figure = 330;
-
-struct Range {
-  double low = std::numeric_limits<double>::infinity(), high = -low;
-  void add(double value) {
-    if (!std::isfinite(value)) return;
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  void settle(double margin) {
-    if (low > high) low = 0, high = 1;
-    const double space = std::max(margin * (high - low), 1e-6 * std::max(1.0, std::abs(high)));
-    low -= space;
-    high += space;
-    if (high - low < 1e-3) low -= 0.5, high += 0.5;
-  }
-};
-
-std::string at(double coordinate) {
-  return fixed(coordinate, 1);
-}
-
-class Svg {
- public:
-  Svg(double height, const std::string& title, const std::string& description, double width = wide_figure) {
-    out_ << "<svg viewBox=\"0 0 " << at(width) << ' ' << at(height) << "\" role=\"img\" aria-label=\""
-         << escaped_markup(title + ". " + description) << "\">\n";
-  }
-
-  void label(double x, double y, const char* anchor, const std::string& content,
-             const std::string& kind = "") {
-    out_ << "<text x=\"" << at(x) << "\" y=\"" << at(y) << "\" text-anchor=\"" << anchor << '"'
-         << attribute("class", kind) << '>' << escaped_markup(content) << "</text>\n";
-  }
-  // Downwards from (x, y), for names below an axis.
-  void hanging(double x, double y, const std::string& content, const std::string& kind) {
-    out_ << "<text transform=\"translate(" << at(x) << ' ' << at(y) << ") rotate(-60)\" text-anchor=\"end\""
-         << attribute("class", kind) << '>' << escaped_markup(content) << "</text>\n";
-  }
-  void line(double x1, double y1, double x2, double y2, const std::string& kind) {
-    out_ << "<line x1=\"" << at(x1) << "\" y1=\"" << at(y1) << "\" x2=\"" << at(x2) << "\" y2=\"" << at(y2)
-         << '"' << attribute("class", kind) << "/>\n";
-  }
-  void path(const std::string& d, const std::string& kind) {
-    if (!d.empty()) out_ << "<path d=\"" << d << '"' << attribute("class", kind) << "/>\n";
-  }
-  void dot(double x, double y, double r, const std::string& kind, const std::string& tip = "") {
-    out_ << "<circle cx=\"" << at(x) << "\" cy=\"" << at(y) << "\" r=\"" << at(r) << '"'
-         << attribute("class", kind)
-         << (tip.empty() ? "/>" : "><title>" + escaped_markup(tip) + "</title></circle>") << '\n';
-  }
-  void box(double x, double y, double w, double h, const std::string& kind, double opacity,
-           const std::string& tip) {
-    out_ << "<rect x=\"" << at(x) << "\" y=\"" << at(y) << "\" width=\"" << at(w) << "\" height=\"" << at(h)
-         << "\" rx=\"2\"" << attribute("class", kind) << " fill-opacity=\"" << fixed(opacity, 2)
-         << "\"><title>" << escaped_markup(tip) << "</title></rect>\n";
-  }
-  void begin_group(const std::string& kind) { out_ << "<g" << attribute("class", kind) << ">\n"; }
-  void end_group() { out_ << "</g>\n"; }
-  std::string finish() { return out_.str() + "</svg>\n"; }
-
- private:
-  static std::string attribute(const std::string& name, const std::string& value) {
-    return value.empty() ? "" : " " + name + "=\"" + value + "\"";
-  }
-
-  std::ostringstream out_;
-};
-
-// A plot's frame: grid, ticks and the mapping of values to coordinates.
-struct Frame {
-  double left = 40, right = wide_figure - 12, top = 16, bottom = 250;
-  Range x, y;
-
-  double px(double value) const { return left + (value - x.low) / (x.high - x.low) * (right - left); }
-  double py(double value) const { return bottom - (value - y.low) / (y.high - y.low) * (bottom - top); }
-
-  static std::string tick_text(double value, const std::vector<double>& ticks, bool sign) {
-    const double step = ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
-    const int decimals = std::clamp(int(-std::floor(std::log10(step * 1.0001))), 0, 6);
-    const double shown = std::abs(value) < step / 2 ? 0 : value;
-    return sign || shown < 0 ? signed_number(shown, decimals) : fixed(shown, decimals);
-  }
-
-  void draw(Svg& svg, const std::string& x_label, const std::string& y_label, bool sign = false,
-            double least_x_step = 0) const {
-    const std::vector<double> ys = axis_ticks(y.low, y.high, 5);
-    for (const double tick : ys) {
-      svg.line(left, py(tick), right, py(tick), sign && std::abs(tick) < 1e-9 ? "zero" : "grid");
-      svg.label(left - 6, py(tick) + 4, "end", tick_text(tick, ys, sign), "tick");
-    }
-    const std::vector<double> xs = axis_ticks(x.low, x.high, 6, least_x_step);
-    for (const double tick : xs)
-      svg.label(px(tick), bottom + 16, "middle", tick_text(tick, xs, false), "tick");
-    svg.line(left, bottom, right, bottom, "axis");
-    svg.label(right, bottom + 33, "end", x_label, "tick");
-    svg.label(left, top - 5, "start", y_label, "tick");
-  }
-};
-
-std::string path_of(const Frame& frame, const std::vector<std::pair<double, double>>& points) {
-  std::string d;
-  for (const auto& [x, y] : points) {
-    if (!std::isfinite(y)) continue;
-    d += (d.empty() ? "M" : "L") + at(frame.px(x)) + " " + at(frame.py(y));
-  }
-  return d;
-}
 
 std::vector<std::pair<double, double>> test_points(const ReportRun& run) {
   std::vector<std::pair<double, double>> points;
@@ -147,8 +35,8 @@ std::vector<std::pair<double, double>> mean_points(const ReportRow& row) {
   return points;
 }
 
-Frame curves_frame(const ReportPair& pair) {
-  Frame frame;
+PlotFrame curves_frame(const ReportPair& pair) {
+  PlotFrame frame;
   for (const ReportRow& row : pair.rows) {
     for (const ReportRun& run : row.runs) {
       for (const auto& [epoch, accuracy] : test_points(run)) {
@@ -165,7 +53,7 @@ Frame curves_frame(const ReportPair& pair) {
   return frame;
 }
 
-void draw_lone(Svg& svg, const Frame& frame, const std::vector<std::pair<double, double>>& points,
+void draw_lone(Svg& svg, const PlotFrame& frame, const std::vector<std::pair<double, double>>& points,
                const std::string& kind) {
   if (points.size() == 1) svg.dot(frame.px(points[0].first), frame.py(points[0].second), 3, kind);
 }
@@ -212,7 +100,7 @@ std::string color_class(size_t row) {
 }
 
 std::string curves_figure(const ReportPair& pair) {
-  const Frame frame = curves_frame(pair);
+  const PlotFrame frame = curves_frame(pair);
   std::string description;
   for (const ReportRow& row : pair.rows) description += last_text(row) + "; ";
   Svg svg(290, "Top-1 on the test images over the epochs, mean of the seeds", description);
@@ -220,8 +108,8 @@ std::string curves_figure(const ReportPair& pair) {
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const ReportRow& row = pair.rows[r];
     svg.begin_group(text("series ", color_class(r), " row", r));
-    for (const ReportRun& run : row.runs) svg.path(path_of(frame, test_points(run)), "thin");
-    svg.path(path_of(frame, mean_points(row)), text("thick", r >= 5 ? " dashed" : ""));
+    for (const ReportRun& run : row.runs) svg.path(frame.path(test_points(run)), "thin");
+    svg.path(frame.path(mean_points(row)), text("thick", r >= 5 ? " dashed" : ""));
     draw_lone(svg, frame, mean_points(row), "mark");
     svg.end_group();
   }
@@ -231,7 +119,7 @@ std::string curves_figure(const ReportPair& pair) {
 std::string row_curves_figure(const ReportPair& pair, size_t index) {
   const ReportRow& row = pair.rows[index];
   const ReportRow* kd = pair.plain_kd();
-  Frame frame = curves_frame(pair);
+  PlotFrame frame = curves_frame(pair);
   frame.left = 32;
   frame.right = narrow_figure - 8;
   frame.bottom = 180;
@@ -239,15 +127,15 @@ std::string row_curves_figure(const ReportPair& pair, size_t index) {
   frame.draw(svg, "epoch", "top-1, %", false, 1);
   if (kd && kd != &row) {
     svg.begin_group("series c-ref");
-    svg.path(path_of(frame, mean_points(*kd)), "thick dashed");
+    svg.path(frame.path(mean_points(*kd)), "thick dashed");
     svg.end_group();
   }
   svg.begin_group("series " + color_class(index));
   for (const ReportRun& run : row.runs) {
-    svg.path(path_of(frame, test_points(run)), "thin strong");
+    svg.path(frame.path(test_points(run)), "thin strong");
     draw_lone(svg, frame, test_points(run), "mark");
   }
-  svg.path(path_of(frame, mean_points(row)), "thick");
+  svg.path(frame.path(mean_points(row)), "thick");
   svg.end_group();
   return svg.finish();
 }
@@ -258,7 +146,7 @@ std::string differences_figure(const ReportPair& pair) {
     AgainstKd difference;
   };
   std::vector<Entry> entries;
-  Frame frame;
+  PlotFrame frame;
   frame.left = 8;
   frame.x.add(0);
   for (size_t r = 0; r < pair.rows.size(); ++r) {
@@ -282,7 +170,7 @@ std::string differences_figure(const ReportPair& pair) {
   const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, 9);
   for (const double tick : xs) {
     svg.line(frame.px(tick), top, frame.px(tick), frame.bottom, std::abs(tick) < 1e-9 ? "zero" : "grid");
-    svg.label(frame.px(tick), frame.bottom + 16, "middle", Frame::tick_text(tick, xs, true), "tick");
+    svg.label(frame.px(tick), frame.bottom + 16, "middle", PlotFrame::tick_text(tick, xs, true), "tick");
   }
   svg.label(frame.px(0), top - 8, "middle", "plain KD", "tick");
   svg.label(frame.right, frame.bottom + 32, "end", "percentage points over KD", "tick");
@@ -308,7 +196,7 @@ std::string differences_figure(const ReportPair& pair) {
 
 std::string class_gain_figure(const std::string& title, const std::string& color,
                               const std::vector<ClassPoint>& points) {
-  Frame frame;
+  PlotFrame frame;
   frame.right = narrow_figure - 8;
   frame.bottom = 220;
   frame.y.add(0);
@@ -347,7 +235,7 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
   const auto classes = steps.order.size();
   const bool few = classes <= 30;
   const double step = few ? 26 : 8, wide = 52 + step * double(classes);
-  Frame frame;
+  PlotFrame frame;
   frame.left = 44;
   frame.right = wide - 8;
   frame.bottom = 190;
@@ -367,7 +255,7 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
   const std::vector<double> ys = axis_ticks(frame.y.low, frame.y.high, 5);
   for (const double tick : ys) {
     svg.line(frame.left, frame.py(tick), frame.right, frame.py(tick), "grid");
-    svg.label(frame.left - 6, frame.py(tick) + 4, "end", Frame::tick_text(tick, ys, false), "tick");
+    svg.label(frame.left - 6, frame.py(tick) + 4, "end", PlotFrame::tick_text(tick, ys, false), "tick");
   }
   svg.label(frame.left, frame.top - 5, "start", "logit", "tick");
   for (size_t r = 0; r < classes; ++r) {

@@ -8,7 +8,6 @@
 
 #include "distill/report/embedded.h"
 #include "distill/report/figures.h"
-#include "distill/report/html.h"
 #include "distill/report/published.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/markup.h"

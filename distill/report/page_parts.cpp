@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "distill/report/figures.h"
-#include "distill/report/html.h"
 #include "distill/report/page.h"
 #include "distill/text/markup.h"
 #include "distill/text/text_format.h"

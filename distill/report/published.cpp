@@ -4,8 +4,8 @@
 #include <sstream>
 
 #include "distill/report/embedded.h"
-#include "distill/run/metrics_csv.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace retort {
 

@@ -2,13 +2,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "distill/report/html.h"
 #include "distill/report/page.h"
 #include "distill/report/published.h"
-#include "distill/run/metrics_csv.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace retort {
 

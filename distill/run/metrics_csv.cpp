@@ -1,12 +1,12 @@
 #include "distill/run/metrics_csv.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <string_view>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace retort {
 namespace {
@@ -38,19 +38,7 @@ std::string line_of(const EpochMetrics& row) {
   return line + '\n';
 }
 
-template <class T>
-bool parse(std::string_view cell, T& value) {
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  return error == std::errc() && end == cell.data() + cell.size();
-}
-
 }  // namespace
-
-std::string exact_decimal(double value) {
-  if (std::isnan(value)) return "nan";  // whatever its sign
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
-}
 
 MetricsTable read_metrics(const std::filesystem::path& file) {
   const std::string content = read_text_file(file, uint64_t{1} << 28);

@@ -43,7 +43,4 @@ class MetricsCsv {
   MetricsTable table_;
 };
 
-// The shortest decimal that reads back as the same double; "nan", "inf", "-inf".
-std::string exact_decimal(double value);
-
 }  // namespace retort

@@ -1,14 +1,13 @@
 #include "distill/settings/setting_keys.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "datasets/augment/augment.h"
 #include "distill/methods/registry.h"
-#include "distill/run/metrics_csv.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 #include "engine/base/utf8.h"
 
 namespace retort {
@@ -24,19 +23,6 @@ struct Overloaded : Cases... {
 };
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
-
-std::string join(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
-  return all;
-}
-
-// The whole text as a T; false if it is none.
-template <class T>
-bool parse(std::string_view text, T& value) {
-  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && stopped == text.data() + text.size();
-}
 
 std::string without_blanks(const std::string& text) {
   std::string kept;
@@ -61,12 +47,6 @@ bool parse_list(const std::string& text, std::vector<int>& list) {
     if (comma == std::string::npos) return true;
     from = comma + 1;
   }
-}
-
-std::string list_text(const std::vector<int>& list) {
-  std::string all = "[";
-  for (const int item : list) all += (all.size() > 1 ? ", " : "") + std::to_string(item);
-  return all + "]";
 }
 
 SettingField field_of(const SettingKey& key) {
@@ -392,7 +372,7 @@ void set_key(RunSettings& settings, const std::string& key, const std::string& v
   check(valid_utf8(value) == value.size(), Fault::usage, key, " is no UTF-8, and config.toml cannot hold it; "
         "name the file otherwise");
   if (key == method_prefix + "name") {
-    if (value != settings.method.method().name) settings.method = MethodSettings(value);
+    if (value != settings.method.method().name) settings.method = method_settings(value);
   } else if (is_method_key(key)) {
     settings.method.set(key.substr(method_prefix.size()), value);
   } else if (const SettingKey* known = find_key(key)) {
@@ -409,7 +389,7 @@ std::string get_key(const RunSettings& settings, const SettingKey& key) {
                                [](bool* value) { return std::string(*value ? "true" : "false"); },
                                [](double* value) { return exact_decimal(*value); },
                                [](std::optional<std::vector<int>>* value) {
-                                 return *value ? list_text(**value) : std::string();
+                                 return *value ? "[" + join(**value) + "]" : std::string();
                                },
                                [](auto* value) { return std::to_string(*value); }},
                     key.field(copy));

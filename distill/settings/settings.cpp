@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "distill/run/metrics_csv.h"
-#include "distill/teacher/stored_teacher.h"
+#include "datasets/augment/augment.h"
+#include "datasets/loader.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 #include "models/model.h"
 
 namespace retort {
@@ -16,12 +17,6 @@ namespace {
 // The recipe of the distillation benchmarks on CIFAR-100.
 constexpr int recipe_epochs = 240;
 const std::vector<int> recipe_milestones = {150, 180, 210};
-
-std::string list_text(const std::vector<int>& list) {
-  std::string all;
-  for (const int item : list) all += (all.empty() ? "" : ", ") + std::to_string(item);
-  return all;
-}
 
 void check_model(const std::string& model, const char* key) {
   const std::vector<std::string> known = model_names();
@@ -62,8 +57,22 @@ std::vector<int> scaled_milestones(int epochs) {
 RunSettings default_settings(const std::string& command) {
   RunSettings settings;
   settings.command = command;
-  settings.method = MethodSettings(command == "distill" ? "pcd" : "ce");
+  settings.method = method_settings(command == "distill" ? "pcd" : "ce");
   return settings;
+}
+
+std::string table_refusal(const RunSettings& settings) {
+  const MethodInfo& method = settings.method.method();
+  if (!method.reads.teacher) return text("method ", method.name, " reads no teacher");
+  if (method.reads.features)
+    return text("method ", method.name, " reads the teacher's features; the table holds its logits");
+  if (views_read(settings.method) == 2)
+    return text("method ", method.name, " reads two views of an image; the table holds crops and flips only");
+  return "";
+}
+
+int views_of(const DataSettings& data) {
+  return augment_named(data.augment) == Augment::none ? 1 : data.views;
 }
 
 std::vector<std::string> resolve(RunSettings& settings) {
@@ -88,9 +97,9 @@ std::vector<std::string> resolve(RunSettings& settings) {
     const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;
     settings.schedule.milestones = milestones;
     if (shorter) {
-      notes.push_back(text("milestones ", list_text(recipe_milestones), " of ", recipe_epochs,
+      notes.push_back(text("milestones ", join(recipe_milestones), " of ", recipe_epochs,
                            " epochs scaled to ", settings.epochs, " epochs: ",
-                           milestones.empty() ? "none" : list_text(milestones), " (schedule.milestones)"));
+                           milestones.empty() ? "none" : join(milestones), " (schedule.milestones)"));
     }
   }
   if (settings.method.has("warmup") && !settings.method.is_set("warmup")) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "distill/methods/method_settings.h"
+#include "distill/methods/registry.h"
 
 namespace retort {
 
@@ -64,11 +64,17 @@ struct RunSettings {
   DataSettings data;
   OptimizerSettings optimizer;
   ScheduleSettings schedule;
-  MethodSettings method{"ce"};
+  MethodSettings method = method_settings("ce");
 };
 
 // The defaults of a command: train has method ce, distill has pcd.
 RunSettings default_settings(const std::string& command);
+
+// Why a run of these settings cannot take its teacher's logits from a table; empty if it can.
+std::string table_refusal(const RunSettings& settings);
+
+// Views that an image has under these settings: 1 to view_count.
+int views_of(const DataSettings& data);
 
 // Checks what spans several keys (a model of that name, a teacher where the method reads one), and fills in
 // what nobody set: where a run has fewer epochs than the recipe's 240, milestones and the method's warm-up

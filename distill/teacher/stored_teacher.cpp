@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "distill/methods/method_settings.h"
 #include "distill/text/text_format.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/hash.h"
@@ -27,20 +26,6 @@ std::string list_text(const std::array<float, 3>& values) {
 }
 
 }  // namespace
-
-std::string table_refusal(const RunSettings& settings) {
-  const MethodInfo& method = settings.method.method();
-  if (!method.reads.teacher) return text("method ", method.name, " reads no teacher");
-  if (method.reads.features)
-    return text("method ", method.name, " reads the teacher's features; the table holds its logits");
-  if (views_read(settings.method) == 2)
-    return text("method ", method.name, " reads two views of an image; the table holds crops and flips only");
-  return "";
-}
-
-int views_of(const DataSettings& data) {
-  return augment_named(data.augment) == Augment::none ? 1 : data.views;
-}
 
 double expected_reuse(int epochs, int views) {
   // An image meets views (1 - (1 - 1 / views)^epochs) different views. One epoch's rounding is not below 0.

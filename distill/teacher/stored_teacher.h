@@ -16,12 +16,6 @@
 
 namespace retort {
 
-// Why a run of these settings cannot take its teacher's logits from a table; empty if it can.
-std::string table_refusal(const RunSettings& settings);
-
-// Views that an image has under these settings: 1 to view_count.
-int views_of(const DataSettings& data);
-
 // Of `epochs` epochs with one of `views` views of every image drawn in each: the expected share of logits
 // that an earlier epoch has met already.
 double expected_reuse(int epochs, int views);

@@ -51,4 +51,18 @@ std::string escaped_markup(std::string_view raw) {
   return out;
 }
 
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t three = 0;
+    for (size_t k = 0; k < 3; ++k) three = three << 8 | (i + k < bytes.size() ? uint8_t(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k) {
+      const bool there = i + k <= bytes.size();  // a digit for each begun group of six bits
+      out += there ? digits[three >> (18 - 6 * k) & 63] : '=';
+    }
+  }
+  return out;
+}
+
 }  // namespace retort

@@ -9,4 +9,7 @@ namespace retort {
 // becomes U+FFFD.
 std::string escaped_markup(std::string_view raw);
 
+// Base64 of bytes, for data URIs.
+std::string base64(std::string_view bytes);
+
 }  // namespace retort

@@ -88,6 +88,13 @@ std::string fixed(double value, int decimals) {
   return printed(value, std::chars_format::fixed, decimals);
 }
 
+std::string signed_number(double value, int decimals) {
+  if (std::isnan(value)) return "–";
+  const std::string digits = fixed(std::abs(value), decimals);
+  const bool zero = digits.find_first_not_of("0.") == std::string::npos;
+  return (zero ? "" : value < 0 ? "−" : "+") + digits;
+}
+
 std::string mean_and_deviation(std::span<const double> values) {
   return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
 }

@@ -17,6 +17,9 @@ std::string cut_to_width(std::string_view text, size_t width);
 // 3.14159 with 2 decimals is "3.14"; NaN is "-".
 std::string fixed(double value, int decimals);
 
+// A number with its sign: "+0.42", "−1.30" (a minus, not a hyphen), "0.00"; NaN is "–".
+std::string signed_number(double value, int decimals);
+
 // "70.12 ± 0.31", without a deviation for one value; not for none.
 std::string mean_and_deviation(std::span<const double> values);
 

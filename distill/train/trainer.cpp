@@ -19,8 +19,10 @@
 #include "distill/teacher/stored_teacher.h"
 #include "distill/text/text_format.h"
 #include "distill/train/checkpoint.h"
+#include "distill/train/run_context.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/cache_folder.h"
+#include "engine/base/text.h"
 #include "engine/cpu/conv_tuning.h"
 #include "engine/step_graph.h"
 
@@ -29,10 +31,8 @@ namespace retort {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
 // Steps of --profile, and those before it.
 constexpr int64_t measured_steps = 20, warm_up_steps = 5;
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }

@@ -29,7 +29,7 @@ std::vector<double> trained(const std::string& device_name, const std::string& m
   initialize(*teacher, *device, 2);
   freeze(*teacher);
   fold_batch_norms(*teacher, *device);
-  const auto distiller = make_distiller(MethodSettings(method), *device);
+  const auto distiller = make_distiller(method_settings(method), *device);
   distiller->begin_epoch(5);
   Sgd optimizer(*device, parameters_of(*student), {});
   const Array images = device->persistent({batch, 32, 32, 3}, DType::f32),

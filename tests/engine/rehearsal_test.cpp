@@ -8,6 +8,7 @@
 #include "distill/evaluate/metric_totals.h"
 #include "distill/methods/registry.h"
 #include "distill/train/checkpoint.h"
+#include "distill/train/run_context.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/rehearsal_backend.h"
 
@@ -51,19 +52,19 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
   initialize(*teacher, device, 2);
   freeze(*teacher);
   fold_batch_norms(*teacher, device);
-  const MethodSettings method_settings(method);
+  const MethodSettings of_method = method_settings(method);
   RunSettings settings = default_settings("distill");
-  settings.method = method_settings;
+  settings.method = of_method;
   settings.epochs = 4;
   std::vector<int32_t> samples;
   for (int32_t i = 0; i < int32_t(set.size()); ++i) samples.push_back(i);
   const auto distiller = make_distiller(
-      method_settings, device, method_context(settings, *student, teacher.get(), device, set, samples));
+      of_method, device, method_context(settings, *student, teacher.get(), device, set, samples));
   initialize(*distiller, device, 1);
   Sgd optimizer(device, learned_parameters(*student, *distiller),
                 {.loss_scaling = precision == Precision::fp16});
-  const MethodInfo::Reads& reads = method_settings.method().reads;
-  const bool strong = views_read(method_settings) == 2;
+  const MethodInfo::Reads& reads = of_method.method().reads;
+  const bool strong = views_read(of_method) == 2;
   DeviceBatch device_batch(device, set, batch_size, strong);
   Loader loader(set, {.batch = batch_size, .workers = 0, .pixels = false, .strong = strong});
   MetricTotals totals(device);

@@ -1,7 +1,7 @@
 // Register blocks, the panels of packed weights that go with them, and what follows a convolution's sums. For
 // files compiled per instruction set.
 #pragma once
-#include "engine/cpu/conv/conv_kernels.h"
+#include "engine/cpu/conv/conv_work.h"
 #include "engine/cpu/simd.h"
 
 namespace retort {

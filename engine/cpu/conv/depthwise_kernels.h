@@ -1,5 +1,5 @@
 // Depthwise convolutions on the CPU, one kernel per channel, vectorised over the channels. The structs are
-// those of conv_kernels.h, read so: outputs = channels, and a run is columns x channels elements, the
+// those of conv_work.h, read so: outputs = channels, and a run is columns x channels elements, the
 // channels of one kernel column side by side. There are at least `lanes` channels.
 #pragma once
 #include "engine/cpu/conv/conv_kernels.h"

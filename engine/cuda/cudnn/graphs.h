@@ -23,21 +23,11 @@
 
 #include "engine/arena.h"
 #include "engine/backend.h"
+#include "engine/cuda/cudnn/options.h"
 
 struct CUstream_st;  // cudaStream_t is a pointer to it
 
 namespace retort {
-
-// fp32: f32 operands are multiplied in f32. tf32: engines may round f32 operands to 10 bits of mantissa for
-// the tensor cores. Without a meaning for f16 and bf16.
-enum class CudnnMath { fp32, tf32 };
-
-struct CudnnOptions {
-  bool deterministic = true;  // only engines that give the same bits in every run
-  bool tune = false;          // measure the best candidates of the heuristics at the first call
-  CudnnMath math = CudnnMath::tf32;
-  std::string plans = {};  // folder of plans, made if absent; empty: they are not kept on disk
-};
 
 class CudnnGraphs {
  public:

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/cuda/cudnn/graphs.h"
 #include "engine/cuda/cudnn/operations.h"
+#include "engine/cuda/cudnn/options.h"
 
 namespace retort {
 

@@ -37,7 +37,7 @@ OpCase method_case(const MethodInfo& method, bool standardised) {
   return loss_case(
       text("method ", method.name, standardised ? ", standardised" : ""),
       [name = method.name, standardised](const Pass& pass, const Var& student, const Var& teacher) {
-        MethodSettings settings(name);
+        MethodSettings settings = method_settings(name);
         if (standardised) settings.set("standardize", "true");
         const auto distiller = make_distiller(settings, pass.device, student.type());
         freeze(*distiller);  // it dies before the tape runs backward, which may not know its parameters

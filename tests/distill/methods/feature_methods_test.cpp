@@ -183,7 +183,7 @@ TEST_P(FeatureReference, WholeMethodsThatLearn) {
       context.teacher.pre_relu.push_back(one(t.shape()));
       inputs.features.teacher.pre_relu.push_back(t);
     }
-    const auto distiller = make_distiller(MethodSettings(method), *device_, context);
+    const auto distiller = make_distiller(method_settings(method), *device_, context);
     std::vector<HostTensor> state = state_of(*distiller, *device_);
     for (HostTensor& t : state) {
       if (t.name.ends_with("running_mean") || t.name.ends_with("running_var")) continue;
@@ -262,7 +262,7 @@ struct CrdRun {
     context.seed = 3;
     for (int32_t i = 0; i < 12; ++i) context.labels.push_back(i % 3);
     context.samples = {1, 2, 3, 4, 6, 8, 9, 10, 11};
-    MethodSettings settings("crd");
+    MethodSettings settings = method_settings("crd");
     settings.set("negatives", std::to_string(negatives));
     settings.set("width", std::to_string(width));
     distiller = make_distiller(settings, *device, context);
@@ -369,7 +369,7 @@ TEST(Crd, NeedsTwoClasses) {
   CrdRun run(2);
   run.context.labels.assign(12, 1);
   expect_contains(
-      error_of(Fault::usage, [&] { make_distiller(MethodSettings("crd"), *run.device, run.context); }),
+      error_of(Fault::usage, [&] { make_distiller(method_settings("crd"), *run.device, run.context); }),
       "all training images are of class 1");
 }
 
@@ -384,7 +384,7 @@ class FeatureRefusals : public ::testing::Test {
     MethodContext context;
     context.student = shapes(student);
     context.teacher = shapes(teacher);
-    MethodSettings settings(method);
+    MethodSettings settings = method_settings(method);
     if (!stage.empty()) settings.set("stage", stage);
     return error_of(Fault::usage, [&] { make_distiller(settings, *device_, context); });
   }
@@ -399,18 +399,18 @@ TEST_F(FeatureRefusals, NameWhatDoesNotFit) {
   context.student.stages = {{1, 32, 32, 3}, {1, 16, 16, 3}, {1, 4, 4, 3}};
   context.teacher.stages = {{1, 32, 32, 3}, {1, 32, 32, 3}, {1, 16, 16, 3}};
   expect_contains(
-      error_of(Fault::usage, [&] { make_distiller(MethodSettings("fitnet"), *device_, context); }),
+      error_of(Fault::usage, [&] { make_distiller(method_settings("fitnet"), *device_, context); }),
       "the student's map is 4 wide, the teacher's 16");
 }
 
 TEST_F(FeatureRefusals, LossOfLogitsIsNone) {
   ProbeInput input{.samples = 1, .classes = 2, .student = {0, 1}, .teacher = {0, 1}, .labels = {0}};
-  expect_contains(error_of(Fault::usage, [&] { probe_loss(MethodSettings("at"), *device_, input); }),
+  expect_contains(error_of(Fault::usage, [&] { probe_loss(method_settings("at"), *device_, input); }),
                   "method at compares features");
 }
 
 TEST_F(FeatureRefusals, AMissingFeatureIsNamed) {
-  const auto distiller = make_distiller(MethodSettings("at"), *device_);
+  const auto distiller = make_distiller(method_settings("at"), *device_);
   const Pass pass{*device_};
   const Var logits = pass.make({1, 2}, DType::f32);
   expect_contains(error_of(Fault::internal,

@@ -39,7 +39,7 @@ std::vector<double> matrix(const json& of, const char* key) {
 }
 
 MethodSettings settings_of(const json& c) {
-  MethodSettings settings{std::string(c["method"])};
+  MethodSettings settings = method_settings(std::string(c["method"]));
   for (const auto& [key, value] : c["settings"].items()) {
     settings.set(key, value.is_string() ? std::string(value) : value.dump());
   }

@@ -25,7 +25,7 @@ std::unique_ptr<Device> portable() {
 }
 
 MethodSettings settings_of(const std::string& method, const Keys& keys = {}) {
-  MethodSettings settings(method);
+  MethodSettings settings = method_settings(method);
   for (const auto& [key, value] : keys) settings.set(key, value);
   return settings;
 }
@@ -151,7 +151,7 @@ TEST(Methods, GradientsAgreeWithFiniteDifferences) {
 
 TEST(Methods, DefaultsAreThePapers) {
   const auto expect = [](const std::string& method, const std::vector<std::pair<std::string, double>>& keys) {
-    const MethodSettings settings(method);
+    const MethodSettings settings = method_settings(method);
     for (const auto& [key, value] : keys) EXPECT_EQ(settings.number(key), value) << method << " " << key;
   };
   expect("ce", {{"ce_weight", 1}});
@@ -174,18 +174,18 @@ TEST(Methods, DefaultsAreThePapers) {
   expect("rkd", {{"ce_weight", 1}, {"alpha", 25}, {"beta", 50}, {"warmup", 0}});
   expect("crd", {{"ce_weight", 1}, {"alpha", 0.8}, {"temperature", 0.07}, {"momentum", 0.5}, {"warmup", 0}});
   expect("reviewkd", {{"ce_weight", 1}, {"alpha", 5}, {"warmup", 20}});
-  EXPECT_EQ(MethodSettings("mlkd").integer("views"), 1);
-  EXPECT_EQ(MethodSettings("crd").integer("negatives"), 16384);
-  EXPECT_EQ(MethodSettings("crd").integer("width"), 128);
-  EXPECT_EQ(MethodSettings("fitnet").integer("stage"), 2);
-  EXPECT_EQ(MethodSettings("pcd").integer("stages"), 3);
-  EXPECT_EQ(MethodSettings("pcd").choice("ranking"), "difference");
-  EXPECT_FALSE(MethodSettings("pcd").flag("standardize"));
+  EXPECT_EQ(method_settings("mlkd").integer("views"), 1);
+  EXPECT_EQ(method_settings("crd").integer("negatives"), 16384);
+  EXPECT_EQ(method_settings("crd").integer("width"), 128);
+  EXPECT_EQ(method_settings("fitnet").integer("stage"), 2);
+  EXPECT_EQ(method_settings("pcd").integer("stages"), 3);
+  EXPECT_EQ(method_settings("pcd").choice("ranking"), "difference");
+  EXPECT_FALSE(method_settings("pcd").flag("standardize"));
 }
 
 TEST(Methods, DefaultsPassTheirOwnChecks) {
   for (const MethodInfo& method : methods()) {
-    MethodSettings settings(method.name);
+    MethodSettings settings = method_settings(method.name);
     for (const MethodKey& key : method.keys)
       EXPECT_NO_THROW(settings.set(key.name, key.fallback)) << method.name;
   }
@@ -195,7 +195,7 @@ TEST(Methods, WhatIsSetIsListedAndSetAgain) {
   MethodSettings settings = settings_of("pcd", {{"alpha", "2.5"}, {"weight", "none"}});
   EXPECT_TRUE(settings.is_set("alpha"));
   EXPECT_FALSE(settings.is_set("warmup"));
-  MethodSettings again("pcd");
+  MethodSettings again = method_settings("pcd");
   for (const MethodSettings::Value& value : settings.list()) again.set(value.key.name, value.text);
   EXPECT_EQ(again.number("alpha"), 2.5);
   EXPECT_EQ(again.choice("weight"), "none");
@@ -203,7 +203,7 @@ TEST(Methods, WhatIsSetIsListedAndSetAgain) {
 }
 
 TEST(Methods, WrongSettingsAreNamed) {
-  expect_contains(error_of(Fault::usage, [] { MethodSettings("pcd_released"); }),
+  expect_contains(error_of(Fault::usage, [] { method_settings("pcd_released"); }),
                   "did you mean 'pcd-released'");
   const auto error = [](const std::string& method, const std::string& key, const std::string& value) {
     return error_of(Fault::usage, [&] { settings_of(method, {{key, value}}); });
@@ -322,7 +322,7 @@ TEST(Methods, ProbeNamesWhatDoesNotFit) {
     return error_of(Fault::input, [&] {
       ProbeInput input = example();
       change(input);
-      probe_loss(MethodSettings(method), *device, input);
+      probe_loss(method_settings(method), *device, input);
     });
   };
   expect_contains(error("dkd", [](ProbeInput& in) { in.labels.clear(); }), "method dkd reads labels");
@@ -336,7 +336,7 @@ TEST(Methods, ProbeNamesWhatDoesNotFit) {
                   "method kd reads one view");
   expect_contains(error("mlkd", [](ProbeInput& in) { in.strong_student = in.student; }), "have 0 numbers");
   ProbeInput one{.samples = 1, .classes = 1, .student = {1}, .teacher = {2}, .labels = {0}};
-  expect_contains(error_of(Fault::usage, [&] { probe_loss(MethodSettings("dkd"), *device, one); }),
+  expect_contains(error_of(Fault::usage, [&] { probe_loss(method_settings("dkd"), *device, one); }),
                   "needs at least 2");
 }
 
@@ -346,13 +346,13 @@ TEST(Methods, OneSampleAndOneClassAreNoSpecialCase) {
     if (method.reads.features) continue;
     ProbeInput input{
         .samples = 1, .classes = 4, .student = {1, 2, 3, 4}, .teacher = {2, 2, 1, 0}, .labels = {3}};
-    const ProbeResult result = probe_loss(MethodSettings(method.name), *device, input);
+    const ProbeResult result = probe_loss(method_settings(method.name), *device, input);
     EXPECT_TRUE(std::isfinite(result.loss)) << method.name;
     for (const double g : result.gradient) EXPECT_TRUE(std::isfinite(g)) << method.name;
   }
   for (const std::string method : {"ce", "kd", "dist", "pcd-released"}) {
     ProbeInput input{.samples = 2, .classes = 1, .student = {1, 2}, .teacher = {2, 2}, .labels = {0, 0}};
-    const ProbeResult result = probe_loss(MethodSettings(method), *device, input);
+    const ProbeResult result = probe_loss(method_settings(method), *device, input);
     EXPECT_TRUE(std::isfinite(result.loss)) << method;
     EXPECT_EQ(result.gradient, (Values{0, 0})) << method;
   }

@@ -31,7 +31,7 @@ double loss_in(const std::string& method, int epoch) {
   const auto device = Device::open({.name = "portable", .threads = 1});
   MethodContext context(DType::f64);
   context.epochs = 6;
-  const auto distiller = make_distiller(MethodSettings(method), *device, context);
+  const auto distiller = make_distiller(method_settings(method), *device, context);
   distiller->begin_epoch(epoch);
   const Pass pass{*device};
   const Var student = pass.make({4, 12}, DType::f64), teacher = pass.make({4, 12}, DType::f64);

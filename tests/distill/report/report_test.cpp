@@ -9,11 +9,11 @@
 #include <nlohmann/json.hpp>
 
 #include "distill/report/analysis.h"
-#include "distill/report/html.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/report/published.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/markup.h"
+#include "distill/text/text_format.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
 
@@ -100,7 +100,7 @@ class FakeRuns {
     s.model = "resnet8";
     s.epochs = 2;
     s.data.spec = "cifar100:/nowhere";
-    s.method = MethodSettings(method);
+    s.method = method_settings(method);
     if (method != "ce") s.teacher = "elsewhere/teacher";
     if (method != "ce") s.teacher_model = "resnet20";
     resolve(s);
@@ -171,7 +171,7 @@ TEST(ReportPcd, StepsSumToTheLoss) {
   const std::vector<std::vector<double>> teacher = {{2, .5, -1, 0, 1, -.5}, {0, 3, -2, 1, -1, .5}},
                                          student = {{1, 1, -.5, .2, .3, -1}, {.5, 1.5, -1, 1.2, -.2, 0}};
   const auto loss = [&](const std::string& tau, const std::string& stages) {
-    MethodSettings method("pcd");
+    MethodSettings method = method_settings("pcd");
     method.set("temperature", tau);
     method.set("stages", stages);
     return (pcd_steps(method, teacher[0], student[0]).loss + pcd_steps(method, teacher[1], student[1]).loss) /
@@ -181,7 +181,7 @@ TEST(ReportPcd, StepsSumToTheLoss) {
   EXPECT_NEAR(loss("4", "3"), 0.0556365667, 1e-10);
   EXPECT_NEAR(loss("1", "5"), 0.1221285261, 1e-10);
   EXPECT_NEAR(loss("4", "1"), 0.0136412270, 1e-10);
-  const PcdSteps steps = pcd_steps(MethodSettings("pcd"), teacher[0], student[0]);
+  const PcdSteps steps = pcd_steps(method_settings("pcd"), teacher[0], student[0]);
   EXPECT_EQ(steps.order, (std::vector<int32_t>{0, 4, 1, 2, 5, 3}));  // ties: the lower class first
   ASSERT_EQ(steps.stages.size(), 3u);
   EXPECT_EQ(steps.stages[2][2].first, 4);
@@ -193,13 +193,13 @@ TEST(ReportPublished, OnlyTheSameRecipeIsComparable) {
   EXPECT_EQ(find_published("vgg13-vgg8", "mlkd")->epochs, 480);
   EXPECT_FALSE(find_published("resnet56-resnet20", "pcd"));
   EXPECT_EQ(published_results().size(), 109u);
-  MethodSettings method("pcd");
+  MethodSettings method = method_settings("pcd");
   EXPECT_EQ(published_name(method), "pcd");
   method.set("stages", "5");
   EXPECT_EQ(published_name(method), "pcd");
   method.set("ranking", "none");
   EXPECT_EQ(published_name(method), "");
-  MethodSettings kd("kd");
+  MethodSettings kd = method_settings("kd");
   kd.set("standardize", "true");
   EXPECT_EQ(published_name(kd), "kd+ls");
   kd.set("temperature", "2");  // values tuned per pair
@@ -285,10 +285,10 @@ TEST(Report, PublishedNumbersAreNeverMixedUp) {
   full.teacher_model = "resnet56";
   full.teacher = "elsewhere/teacher";
   full.data.spec = "cifar100:/nowhere";
-  full.method = MethodSettings("kd");
+  full.method = method_settings("kd");
   RunSettings brief = full;
   brief.epochs = 24;
-  brief.method = MethodSettings("dkd");
+  brief.method = method_settings("dkd");
   resolve(full);
   resolve(brief);
   runs.add("kd/seed-1", full, "finished", 71, 70.5);

@@ -182,7 +182,7 @@ TEST(Settings, WhatIsWrittenReadsBackTheSame) {
   settings.epochs = 7;
   settings.optimizer.lr = 0.1 + 0.2;
   settings.checkpoint_minutes = 0;
-  settings.method = MethodSettings("pcd");
+  settings.method = method_settings("pcd");
   settings.method.set("alpha", ".5");
   settings.method.set("direction", "fine-to-coarse");
   settings.method.set("standardize", "true");
@@ -272,10 +272,10 @@ TEST(Resolve, RefusesWhatCannotRun) {
   refused("use `retort distill`", [](RunSettings& s) { s.command = "train"; });
   refused("use `retort distill`", [](RunSettings& s) {
     s.command = "train";
-    s.method = MethodSettings("ce");
+    s.method = method_settings("ce");
   });
   RunSettings alone = distillation();
-  alone.method = MethodSettings("ce");
+  alone.method = method_settings("ce");
   alone.teacher.clear();
   EXPECT_NO_THROW(resolve(alone));
   alone.teacher = "runs/t";

@@ -20,7 +20,7 @@ struct Training {
   explicit Training(const std::string& method) {
     model = make_model("resnet8", *device, {.classes = 10});
     initialize(*model, *device, 1);
-    distiller = make_distiller(MethodSettings(method), *device);
+    distiller = make_distiller(method_settings(method), *device);
     optimizer = std::make_unique<Sgd>(*device, learned_parameters(*model, *distiller), SgdOptions{});
   }
   TrainingState state() { return {*model, *distiller, *optimizer, *device}; }

@@ -30,7 +30,7 @@ struct Step {
     initialize(*teacher, *device, 2);
     freeze(*teacher);
     fold_batch_norms(*teacher, *device);
-    MethodSettings settings(method);
+    MethodSettings settings = method_settings(method);
     if (method == "crd") settings.set("negatives", "40");
     MethodContext context;
     context.epochs = 20;

@@ -1,0 +1,16 @@
+// What a run tells its method.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "datasets/image_set.h"
+#include "distill/methods/method_context.h"
+#include "distill/settings/settings.h"
+
+namespace retort {
+
+// Of a run on the given images of a set; teacher may be null for a method that reads none.
+MethodContext method_context(const RunSettings& settings, Model& student, Model* teacher, Device& device,
+                             const ImageSet& images, const std::vector<int32_t>& samples);
+
+}  // namespace retort

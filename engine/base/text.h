@@ -1,0 +1,25 @@
+// Numbers and lists as text, and back. Independent of the locale.
+#pragma once
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace retort {
+
+// The shortest decimal that reads back as the same double; "nan", "inf", "-inf".
+std::string exact_decimal(double value);
+
+// "a, b, c"
+std::string join(const std::vector<std::string>& words, std::string_view between = ", ");
+std::string join(const std::vector<int>& numbers, std::string_view between = ", ");
+
+// The whole text as a number of type T, as "-12" or "1.5e-3", without blanks or a plus; false, and the value
+// is not to be used, if it is none.
+template <class T>
+bool parse(std::string_view text, T& value) {
+  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && stopped == text.data() + text.size();
+}
+
+}  // namespace retort
