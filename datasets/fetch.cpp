@@ -6,10 +6,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <iostream>
+#include <optional>
+#include <sstream>
 #include <thread>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/process.h"
@@ -145,10 +147,7 @@ void unpack(const Archive& archive, const fs::path& part, const fs::path& target
           "/", name, " in the archive");
     sums += md5_of(archive, unpacked / name) + "  " + name + "\n";
   }
-  std::ofstream list(unpacked / sums_file, std::ios::binary);
-  list << sums;
-  list.close();
-  check(bool(list), Fault::write, (unpacked / sums_file).string(), ": writing failed");
+  write_file(unpacked / sums_file, sums);
   std::error_code error;
   fs::rename(unpacked, target, error);
   check(!error, Fault::write, target.string(),
@@ -161,13 +160,14 @@ void verify(const Archive& archive, const fs::path& target) {
   for (const std::string& name : archive.files)
     check(fs::is_regular_file(target / name), Fault::verification, (target / name).string(), ": no such file",
           advice);
-  std::ifstream list(target / sums_file);
-  if (!list) {
+  const std::optional<std::string> sums = read_text_if_readable(target / sums_file);
+  if (!sums) {
     say(archive, target.string(), " is there already, without the ", sums_file,
         " of a download to compare it with");
     return;
   }
   size_t compared = 0;
+  std::istringstream list(*sums);
   for (std::string sum, name; list >> sum >> name; ++compared) {
     const std::string found = md5_of(archive, target / name);
     check(found == sum, Fault::verification, (target / name).string(), ": MD5 ", found, ", expected ", sum,

@@ -1,13 +1,14 @@
 #include "datasets/formats/npy.h"
 
 #include <bit>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <limits>
 #include <optional>
 #include <string_view>
 
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
 #include "engine/base/file.h"
 
 namespace retort {
@@ -217,17 +218,11 @@ void write_npy(const fs::path& path, DType type, const std::vector<int64_t>& sha
   const char prefix[] = {
       '\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, char(header.size() & 255), char(header.size() >> 8)};
 
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  check(file != nullptr, Fault::write, path.string(), ": cannot be written: ", std::strerror(errno));
-  bool ok = std::fwrite(prefix, 1, sizeof prefix, file) == sizeof prefix;
-  ok = ok && std::fwrite(header.data(), 1, header.size(), file) == header.size();
-  ok = ok && (data.empty() || std::fwrite(data.data(), 1, data.size(), file) == data.size());
-  int error = ok ? 0 : errno;
-  if (std::fclose(file) != 0 && ok) error = errno;
-  if (error == 0) return;
-  std::error_code ignored;
-  if (fs::is_regular_file(path, ignored)) fs::remove(path, ignored);
-  fail(Fault::write, path.string(), ": writing failed: ", std::strerror(error));
+  AtomicFile file(path);
+  file.write(std::string_view(prefix, sizeof prefix));
+  file.write(header);
+  file.write(data);
+  file.commit();
 }
 
 }  // namespace retort

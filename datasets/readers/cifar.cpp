@@ -1,7 +1,6 @@
 #include "datasets/readers/cifar.h"
 
 #include <algorithm>
-#include <fstream>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -84,14 +83,16 @@ void read_rows(const Layout& layout, const fs::path& path, int rows, ImageSet& s
   const int64_t row_bytes = layout.row_bytes(), expected = rows * row_bytes;
   check(file.size() == expected, Fault::input, file.name(), ": ", with_commas(file.size()),
         " bytes, expected ", with_commas(expected), " (", with_commas(rows), " rows of ", row_bytes, ")");
-  std::vector<uint8_t> row(static_cast<size_t>(row_bytes));
+  constexpr int64_t at_once = 100;
+  std::vector<uint8_t> some(static_cast<size_t>(at_once * row_bytes));
   for (int64_t i = 0; i < rows; ++i) {
-    file.read(row.data(), row_bytes);
+    if (i % at_once == 0) file.read(some.data(), std::min(at_once, rows - i) * row_bytes);
+    const uint8_t* row = some.data() + i % at_once * row_bytes;
     for (size_t l = 0; l < layout.label_classes.size(); ++l)
       check(row[l] < layout.label_classes[l], Fault::input, file.name(), ": label ", int(row[l]), " at byte ",
             with_commas(i * row_bytes + int64_t(l)), ", expected 0 to ", layout.label_classes[l] - 1);
     set.labels.push_back(row[layout.label_classes.size() - 1]);
-    const uint8_t* red = row.data() + layout.label_classes.size();
+    const uint8_t* red = row + layout.label_classes.size();
     const size_t start = set.images.size();
     set.images.resize(start + 3 * plane);
     uint8_t* out = set.images.data() + start;

@@ -8,8 +8,8 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
-#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace retort {
 

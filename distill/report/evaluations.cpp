@@ -13,6 +13,7 @@
 #include "distill/run/named_weights.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/step_graph.h"
 
 namespace retort {

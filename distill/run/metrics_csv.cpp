@@ -6,6 +6,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 
 namespace retort {

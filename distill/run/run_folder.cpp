@@ -1,10 +1,9 @@
 #include "distill/run/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -30,11 +29,11 @@ fs::path checkpoint(const fs::path& folder, const char* name) {
 }
 
 // The pid in the lock file's first line, 0 if it has none yet, -1 if this is no lock file of ours.
-long holder_of(int lock) {
+long holder_of(const Descriptor& lock) {
   char content[64] = {};
-  const ssize_t size = ::pread(lock, content, sizeof content - 1, 0);
-  const std::string_view found(content, size > 0 ? size_t(size) : 0);
-  if (!found.starts_with(mark)) return -1;
+  const int64_t size = std::min<int64_t>(lock.size(), sizeof content - 1);
+  if (size <= 0 || !lock.read_at(content, size_t(size), 0)) return -1;
+  if (!std::string_view(content, size_t(size)).starts_with(mark)) return -1;
   return std::strtol(content + mark.size(), nullptr, 10);
 }
 
@@ -45,11 +44,10 @@ long holder_of(int lock) {
 
 // Whether the folder has our lock file; if that is held, says who holds it.
 bool is_ours_and_free(const fs::path& folder) {
-  const int file = ::open((folder / lock_name).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file < 0) return false;
+  const Descriptor file(folder / lock_name, O_RDONLY | O_NONBLOCK);
+  if (!file.is_open()) return false;
   const long holder = holder_of(file);
-  const bool held = holder >= 0 && ::flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(file);
+  const bool held = holder >= 0 && file.try_lock(Descriptor::Lock::shared) == EWOULDBLOCK;
   if (held) fail_locked(folder, holder);
   return holder >= 0;
 }
@@ -121,24 +119,20 @@ RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
   sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
 }
 
-RunFolder::Lock::~Lock() {
-  if (file >= 0) ::close(file);
-}
-
 void RunFolder::lock() {
   const fs::path name = path_ / lock_name;
-  lock_.file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  check(lock_.file >= 0, Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
-  if (::flock(lock_.file, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) fail_locked(path_, holder_of(lock_.file));
-    fail(Fault::write, name.string(), ": cannot be locked: ", reason_of(errno));
+  lock_ = Descriptor(name, O_RDWR | O_CREAT | O_NOFOLLOW);
+  check(lock_.is_open(), Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
+  if (int error = lock_.try_lock(Descriptor::Lock::exclusive)) {
+    if (error == EWOULDBLOCK) fail_locked(path_, holder_of(lock_));
+    fail(Fault::write, name.string(), ": cannot be locked: ", reason_of(error));
   }
   // Always of one length, so that it is overwritten in place and never seen half written.
   char pid[16];
   std::snprintf(pid, sizeof pid, "%10ld\n", long(::getpid()));
   const std::string content = std::string(mark) + pid;
-  const bool written = ::pwrite(lock_.file, content.data(), content.size(), 0) == ssize_t(content.size());
-  check(written, Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
+  const int error = lock_.write_at(content.data(), content.size(), 0);
+  check(error == 0, Fault::write, name.string(), ": cannot be written: ", reason_of(error));
 }
 
 // Only files a run makes, by name: notes that lie beside them stay.

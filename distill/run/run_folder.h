@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/descriptor.h"
+
 namespace retort {
 
 // Held open, and so locked, for as long as the run writes.
@@ -43,19 +45,11 @@ class RunFolder {
   static std::filesystem::path best_of(const std::filesystem::path& folder);
 
  private:
-  struct Lock {
-    int file = -1;
-    Lock() = default;
-    ~Lock();
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
-  };
-
   void lock();
   void delete_run() const;
 
   std::filesystem::path path_;
-  Lock lock_;
+  Descriptor lock_;
 };
 
 // "2025-01-31T12:34:56Z", now.

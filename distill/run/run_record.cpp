@@ -8,6 +8,7 @@
 #include "distill/run/run_folder.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace retort {
 namespace {

@@ -1,6 +1,5 @@
 #include "distill/run/tensorboard.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,7 +8,6 @@
 #include <chrono>
 #include <cstring>
 
-#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -85,19 +83,15 @@ TensorBoard::TensorBoard(const std::filesystem::path& folder, int64_t first_step
   // TensorBoard reads the files of a folder in the order of their names: the time goes first.
   const std::string name =
       text("events.out.tfevents.", int64_t(seconds_now()), '.', host_name(), '.', ::getpid(), '.');
-  for (int count = 0; descriptor_ < 0; ++count) {
+  for (int count = 0; !descriptor_.is_open(); ++count) {
     file_ = folder / (name + std::to_string(count));
-    descriptor_ = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-    check(descriptor_ >= 0 || errno == EEXIST, Fault::write, file_.string(),
+    descriptor_ = Descriptor(file_, O_WRONLY | O_CREAT | O_EXCL | O_APPEND);
+    check(descriptor_.is_open() || errno == EEXIST, Fault::write, file_.string(),
           ": cannot be written: ", reason_of(errno));
   }
   // Event 3: file_version, then 7: session_log with status START, from whose step on earlier files are void.
   write_event(bytes_field(3, "brain.Event:2"));
   write_event(integer_field(2, first_step) + bytes_field(7, integer_field(1, 1)));
-}
-
-TensorBoard::~TensorBoard() {
-  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 void TensorBoard::add(int64_t step, std::initializer_list<std::pair<std::string_view, double>> scalars) {
@@ -114,9 +108,8 @@ void TensorBoard::write_event(const std::string& fields) {
   const std::string record =
       length + little_endian(masked_crc(length)) + event + little_endian(masked_crc(event));
   // One write, so that a kill leaves whole records only.
-  const ssize_t written = ::write(descriptor_, record.data(), record.size());
-  if (written == ssize_t(record.size())) return;
-  fail(Fault::write, file_.string(), ": cannot be appended to: ", reason_of(written < 0 ? errno : ENOSPC));
+  const int error = descriptor_.write(record.data(), record.size());
+  check(error == 0, Fault::write, file_.string(), ": cannot be appended to: ", reason_of(error));
 }
 
 }  // namespace retort

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/base/descriptor.h"
+
 namespace retort {
 
 class TensorBoard {
@@ -17,7 +19,6 @@ class TensorBoard {
   // Makes a new events.out.tfevents.* in `folder`, beside those of earlier starts of the run; from
   // `first_step` on they no longer count. Failures are Fault::write.
   TensorBoard(const std::filesystem::path& folder, int64_t first_step);
-  ~TensorBoard();
   TensorBoard(const TensorBoard&) = delete;
   TensorBoard& operator=(const TensorBoard&) = delete;
 
@@ -30,7 +31,7 @@ class TensorBoard {
   void write_event(const std::string& fields);
 
   std::filesystem::path file_;
-  int descriptor_ = -1;
+  Descriptor descriptor_;
 };
 
 // CRC-32C (Castagnoli), RFC 3720 appendix B.4.

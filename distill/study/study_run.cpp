@@ -1,9 +1,5 @@
 #include "distill/study/study_run.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <map>
@@ -34,20 +30,15 @@ class FolderLock {
  public:
   explicit FolderLock(const fs::path& folder) {
     const fs::path name = folder / "study.lock";
-    file_ = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    check(file_ >= 0, Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
-    if (::flock(file_, LOCK_EX | LOCK_NB) == 0) return;
-    const bool held = errno == EWOULDBLOCK;
-    ::close(file_);
-    fail(held ? Fault::usage : Fault::write, folder.string(),
-         held ? ": another retort compare works in this folder" : ": cannot be locked");
+    file_ = Descriptor(name, O_RDWR | O_CREAT);
+    check(file_.is_open(), Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
+    const int error = file_.try_lock(Descriptor::Lock::exclusive);
+    check(error != EWOULDBLOCK, Fault::usage, folder.string(), ": another retort compare works in this folder");
+    check(error == 0, Fault::write, folder.string(), ": cannot be locked: ", reason_of(error));
   }
-  ~FolderLock() { ::close(file_); }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
 
  private:
-  int file_;
+  Descriptor file_;
 };
 
 struct Job {

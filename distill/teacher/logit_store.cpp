@@ -1,9 +1,6 @@
 #include "distill/teacher/logit_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +9,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/half.h"
 
 #define XXH_INLINE_ALL
@@ -35,91 +33,44 @@ uint64_t table_bytes(const fs::path& folder) {
   return allocated_bytes(folder / "rows") + allocated_bytes(folder / "index");
 }
 
-// All of it, or errno.
-int write_at(int file, const void* data, size_t bytes, off_t at) {
-  const char* from = static_cast<const char*>(data);
-  while (bytes > 0) {
-    const ssize_t written = ::pwrite(file, from, bytes, at);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return written < 0 ? errno : ENOSPC;
-    from += written;
-    at += written;
-    bytes -= size_t(written);
-  }
-  return 0;
-}
-
-bool read_at(int file, void* data, size_t bytes, off_t at) {
-  char* to = static_cast<char*>(data);
-  while (bytes > 0) {
-    const ssize_t got = ::pread(file, to, bytes, at);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    to += got;
-    at += got;
-    bytes -= size_t(got);
-  }
-  return true;
-}
-
-class FileLock {
- public:
-  explicit FileLock(int file) : file_(file) {
-    while ((failed_ = ::flock(file, LOCK_EX) != 0) && errno == EINTR) continue;
-  }
-  ~FileLock() { ::flock(file_, LOCK_UN); }
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
-  bool failed() const { return failed_; }
-
- private:
-  int file_;
-  bool failed_ = false;
-};
-
-// The lock file, locked: shared by who uses the table, exclusive for who removes it. -1 and errno otherwise.
-int lock_table(const fs::path& folder, int operation) {
+// The lock file, locked: shared by who uses the table, exclusive, at once or not at all, for who removes it.
+// Not open where that failed, and errno says why.
+Descriptor lock_table(const fs::path& folder, Descriptor::Lock kind) {
+  const bool uses = kind == Descriptor::Lock::shared;
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::error_code ignored;
-    if (operation == LOCK_SH) fs::create_directories(folder, ignored);
-    const int file = ::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (file < 0) {
-      if (errno == ENOENT && operation == LOCK_SH) continue;  // removed in between
-      return -1;
+    if (uses) fs::create_directories(folder, ignored);
+    Descriptor file(folder / "lock", O_RDWR | O_CREAT, 0644);
+    if (!file.is_open()) {
+      if (errno == ENOENT && uses) continue;  // removed in between
+      return {};
     }
-    struct stat held {
-    }, there{};
-    if (::flock(file, operation) != 0) {
-      const int error = errno;
-      ::close(file);
+    if (const int error = uses ? file.lock(kind) : file.try_lock(kind)) {
+      file.close();
       errno = error;
-      return -1;
+      return {};
     }
     // Removed before it was locked: nobody sees that file any more.
-    const bool same = ::fstat(file, &held) == 0 && ::stat((folder / "lock").c_str(), &there) == 0 &&
+    struct stat held {
+    }, there{};
+    const bool same = ::fstat(file.number(), &held) == 0 && ::stat((folder / "lock").c_str(), &there) == 0 &&
                       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
     if (same) return file;
-    ::close(file);
   }
   errno = EAGAIN;
-  return -1;
+  return {};
 }
 
 bool remove_unused(const fs::path& folder) {
-  const int lock = lock_table(folder, LOCK_EX | LOCK_NB);
-  if (lock < 0) return false;
+  const Descriptor lock = lock_table(folder, Descriptor::Lock::exclusive);
+  if (!lock.is_open()) return false;
   std::error_code error;
   fs::remove_all(folder, error);
-  ::close(lock);
   return !error;
 }
 
 bool same_identity(const fs::path& folder, const std::string& identity) {
-  try {
-    return read_text_file(folder / "identity.txt", 1 << 16) == identity;
-  } catch (const Error&) {
-    return false;
-  }
+  return read_text_if_readable(folder / "identity.txt", 1 << 16) == identity;
 }
 
 }  // namespace
@@ -136,32 +87,21 @@ TeacherTable::TeacherTable(const fs::path& folder, const std::string& identity, 
       row_(size_t(shape.row_bytes())) {
   check(shape.slots() < int64_t{1} << 32, Fault::usage, "a table of logits of ", shape.images,
         " images: expected fewer than ", (int64_t{1} << 32) / view_count);
-  const auto refuse = [&](const char* action) {
-    const int error = errno;
-    for (const int file : {index_, rows_, lock_}) {
-      if (file >= 0) ::close(file);
-    }
-    fail(Fault::write, folder.string(), ": ", action, ": ", reason_of(error));
+  const auto check_opened = [&](bool opened, const char* action) {
+    check(opened, Fault::write, folder.string(), ": ", action, ": ", reason_of(errno));
   };
-  lock_ = lock_table(folder, LOCK_SH);
-  if (lock_ < 0) refuse("cannot be made or locked");
-  rows_ = ::open((folder / "rows").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (rows_ < 0) refuse("rows cannot be opened");
-  index_ = ::open((folder / "index").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (index_ < 0 || ::ftruncate(index_, off_t(4 * shape.slots())) != 0) refuse("index cannot be opened");
-  if (!same_identity(folder, identity)) {
-    try {
-      write_file(folder / "identity.txt", identity);
-    } catch (const Error&) {
-      refuse("identity.txt cannot be written");
-    }
-  }
-  ::futimens(lock_, nullptr);  // used now, see make_room
+  lock_ = lock_table(folder, Descriptor::Lock::shared);
+  check_opened(lock_.is_open(), "cannot be made or locked");
+  rows_ = Descriptor(folder / "rows", O_RDWR | O_CREAT, 0644);
+  check_opened(rows_.is_open(), "rows cannot be opened");
+  index_ = Descriptor(folder / "index", O_RDWR | O_CREAT, 0644);
+  check_opened(index_.is_open() && index_.truncate(4 * shape.slots()) == 0, "index cannot be opened");
+  if (!same_identity(folder, identity)) write_file(folder / "identity.txt", identity);
+  ::futimens(lock_.number(), nullptr);  // used now, see make_room
 }
 
 TeacherTable::~TeacherTable() {
-  ::futimens(lock_, nullptr);
-  for (const int file : {index_, rows_, lock_}) ::close(file);
+  ::futimens(lock_.number(), nullptr);
 }
 
 bool TeacherTable::holds_rows(const fs::path& folder, const std::string& identity) {
@@ -171,16 +111,14 @@ bool TeacherTable::holds_rows(const fs::path& folder, const std::string& identit
 }
 
 int64_t TeacherTable::rows() const {
-  struct stat status {};
-  return ::fstat(rows_, &status) == 0 ? int64_t(status.st_size) / shape_.row_bytes() : 0;
+  return std::max<int64_t>(rows_.size(), 0) / shape_.row_bytes();
 }
 
 bool TeacherTable::find(int64_t image, int view, float* to) const {
   const int64_t wanted = slot(image, view);
   uint32_t number = 0;
-  if (!read_at(index_, &number, sizeof number, off_t(4 * wanted)) || number == 0) return false;
-  if (!read_at(rows_, row_.data(), row_.size(), off_t(int64_t(number - 1) * shape_.row_bytes())))
-    return false;
+  if (!index_.read_at(&number, sizeof number, 4 * wanted) || number == 0) return false;
+  if (!rows_.read_at(row_.data(), row_.size(), int64_t(number - 1) * shape_.row_bytes())) return false;
   uint64_t checksum = 0;
   uint32_t found = 0;
   std::memcpy(&checksum, row_.data(), sizeof checksum);
@@ -225,25 +163,28 @@ bool TeacherTable::append(std::span<const int64_t> slots, const float* logits) {
 
   int64_t first = 0;
   {
-    const FileLock lock(rows_);
-    if (lock.failed()) return give_up("locking", errno);
-    struct stat status {};
-    if (::fstat(rows_, &status) != 0) return give_up("looking at rows", errno);
+    if (const int error = rows_.lock(Descriptor::Lock::exclusive)) return give_up("locking", error);
+    struct Unlock {
+      const Descriptor& file;
+      ~Unlock() { file.unlock(); }
+    } unlock{rows_};
+    const int64_t size = rows_.size();
+    if (size < 0) return give_up("looking at rows", errno);
     // Behind a row that was cut off, if the last writer was killed.
-    first = (int64_t(status.st_size) + row_bytes - 1) / row_bytes;
+    first = (size + row_bytes - 1) / row_bytes;
     if (uint64_t(first * row_bytes) + block.size() > limit_) {
       error_ = text("the table may take no more than ", limit_ >> 20, " MiB (teacher_table.limit_gib)");
       return false;
     }
-    if (const int error = write_at(rows_, block.data(), block.size(), off_t(first * row_bytes))) {
-      const bool shortened = ::ftruncate(rows_, status.st_size) == 0;
+    if (const int error = rows_.write_at(block.data(), block.size(), first * row_bytes)) {
+      const bool shortened = rows_.truncate(size) == 0;
       return give_up(shortened ? "writing rows" : "writing and shortening rows", error);
     }
   }
   // Only now: the index points to rows that are there.
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto number = uint32_t(first + int64_t(i) + 1);
-    if (const int error = write_at(index_, &number, sizeof number, off_t(4 * slots[i])))
+    if (const int error = index_.write_at(&number, sizeof number, 4 * slots[i]))
       return give_up("writing the index", error);
   }
   return true;

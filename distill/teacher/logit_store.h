@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "datasets/augment/augment.h"
+#include "engine/base/descriptor.h"
 
 namespace retort {
 
@@ -63,7 +64,7 @@ class TeacherTable {
   uint64_t seed_ = 0;  // of the checksums: rows of another table are not sound here
   uint64_t limit_ = UINT64_MAX;
   std::string error_;
-  int lock_ = -1, rows_ = -1, index_ = -1;
+  Descriptor lock_, rows_, index_;
   mutable std::vector<std::byte> row_;
 };
 

@@ -22,6 +22,7 @@
 #include "distill/train/run_context.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/cache_folder.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "engine/cpu/conv_tuning.h"
 #include "engine/step_graph.h"

@@ -1,12 +1,12 @@
 #include "engine/base/atomic_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <system_error>
+#include <vector>
 
 #include "engine/base/check.h"
 
@@ -27,51 +27,7 @@ fs::path temporary_name(const fs::path& folder) {
   return folder / text(temporary_prefix, ::getpid(), "-", count++, temporary_suffix);
 }
 
-struct Descriptor {
-  int file;
-  explicit Descriptor(int opened) : file(opened) {}
-  ~Descriptor() {
-    if (file >= 0) ::close(file);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-};
-
-template <class Bytes>
-Bytes read_whole(const fs::path& path, uint64_t limit) {
-  Descriptor in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status {};
-  if (in.file < 0 || ::fstat(in.file, &status) != 0)
-    fail(Fault::input, path.string(), ": cannot be opened: ", reason_of(errno));
-  check(!S_ISDIR(status.st_mode), Fault::input, path.string(), ": is a folder, expected a file");
-  check(S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode), Fault::input, path.string(),
-        ": is neither a file nor a pipe");
-  const auto too_long = [&](uint64_t found) {
-    fail(Fault::input, path.string(), ": has ", found, " bytes or more, expected at most ", limit);
-  };
-  if (uint64_t(status.st_size) > limit) too_long(uint64_t(status.st_size));
-
-  // One byte more than the size, so that the read that finds the end needs no larger buffer.
-  Bytes data(S_ISREG(status.st_mode) ? size_t(status.st_size) + 1 : size_t{1} << 16, {});
-  size_t used = 0;
-  for (;;) {
-    if (used == data.size()) data.resize(2 * data.size());
-    ssize_t got = ::read(in.file, data.data() + used, data.size() - used);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(Fault::input, path.string(), ": byte ", used, " cannot be read: ", reason_of(errno));
-    if (got == 0) break;
-    used += size_t(got);
-    if (used > limit) too_long(used);
-  }
-  data.resize(used);
-  return data;
-}
-
 }  // namespace
-
-std::string reason_of(int error) {
-  return std::generic_category().message(error);
-}
 
 AtomicFile::AtomicFile(const fs::path& path, const fs::path& keep) : path_(path), keep_(keep) {
   std::error_code ignored;
@@ -84,21 +40,20 @@ AtomicFile::AtomicFile(const fs::path& path, const fs::path& keep) : path_(path)
   const bool exists = ::stat(path_.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) fail_with(EISDIR, "cannot be written");
   if (exists && !S_ISREG(status.st_mode)) {
-    file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    if (file_ < 0) fail_with(errno, "cannot be written");
+    file_ = Descriptor(path_, O_WRONLY | O_NOCTTY);
+    if (!file_.is_open()) fail_with(errno, "cannot be written");
     return;
   }
   do {
     temporary_ = temporary_name(folder_of(path_));
-    file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  } while (file_ < 0 && errno == EEXIST);
-  if (file_ < 0) fail_with(errno, "cannot be written, no file can be made in its folder");
+    file_ = Descriptor(temporary_, O_WRONLY | O_CREAT | O_EXCL);
+  } while (!file_.is_open() && errno == EEXIST);
+  if (!file_.is_open()) fail_with(errno, "cannot be written, no file can be made in its folder");
   // A user's choice of who may read the file outlives its replacement; where it cannot, the default holds.
-  if (exists && ::fchmod(file_, status.st_mode & 07777) != 0) errno = 0;
+  if (exists && ::fchmod(file_.number(), status.st_mode & 07777) != 0) errno = 0;
 }
 
 AtomicFile::~AtomicFile() {
-  if (file_ >= 0) ::close(file_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
@@ -107,14 +62,9 @@ void AtomicFile::fail_with(int error, std::string_view action) const {
 }
 
 void AtomicFile::write(std::span<const std::byte> data) {
-  check(file_ >= 0, "AtomicFile: ", path_.string(), " is written to after commit()");
-  while (!data.empty()) {
-    ssize_t done = ::write(file_, data.data(), data.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) fail_with(errno, text("writing stopped at byte ", written_));
-    written_ += uint64_t(done);
-    data = data.subspan(size_t(done));
-  }
+  check(file_.is_open(), "AtomicFile: ", path_.string(), " is written to after commit()");
+  if (const int error = file_.write(data.data(), data.size(), &written_))
+    fail_with(error, text("writing stopped at byte ", written_));
 }
 
 void AtomicFile::write(std::string_view data) {
@@ -122,12 +72,10 @@ void AtomicFile::write(std::string_view data) {
 }
 
 void AtomicFile::commit() {
-  check(file_ >= 0, "AtomicFile: ", path_.string(), " is committed twice");
+  check(file_.is_open(), "AtomicFile: ", path_.string(), " is committed twice");
   const bool direct = temporary_.empty();
-  if (!direct && ::fsync(file_) != 0) fail_with(errno, "cannot be made durable");
-  const int file = file_;
-  file_ = -1;  // closed whatever close() says
-  if (::close(file) != 0 && errno != EINTR) fail_with(errno, "writing failed");
+  if (const int error = direct ? 0 : file_.sync()) fail_with(error, "cannot be made durable");
+  if (const int error = file_.close()) fail_with(error, "writing failed");
   if (direct) return;
   if (!keep_.empty()) keep_the_one_before();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_with(errno, "cannot be replaced");
@@ -158,25 +106,25 @@ void write_file(const fs::path& path, std::string_view data) {
 // Some file systems cannot sync folders and need not; a folder one may write to but not list cannot be
 // opened.
 void sync_folder(const fs::path& folder) {
-  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.file >= 0 ? ::fsync(opened.file) == 0 : errno == EACCES) return;
-  if (errno == EINVAL || errno == ENOTSUP || errno == EROFS) return;
-  fail(Fault::write, folder.string(), ": the folder cannot be made durable: ", reason_of(errno));
+  const Descriptor opened(folder, O_RDONLY | O_DIRECTORY);
+  const int error = opened.is_open() ? opened.sync() : errno;
+  if (error == 0 || (error == EACCES && !opened.is_open())) return;
+  if (error == EINVAL || error == ENOTSUP || error == EROFS) return;
+  fail(Fault::write, folder.string(), ": the folder cannot be made durable: ", reason_of(error));
 }
 
 void append_to_file(const fs::path& path, std::string_view data) {
-  const Descriptor out(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
+  const Descriptor out(path, O_WRONLY | O_APPEND | O_CREAT);
   struct stat before {};
-  bool ok = out.file >= 0 && ::fstat(out.file, &before) == 0;
-  while (ok && !data.empty()) {
-    const ssize_t done = ::write(out.file, data.data(), data.size());
-    if (done >= 0) data.remove_prefix(size_t(done));
-    ok = done >= 0 || errno == EINTR;
+  int error = out.is_open() && ::fstat(out.number(), &before) == 0 ? 0 : errno;
+  if (error == 0) {
+    error = out.write(data.data(), data.size());
+    if (error == 0) {
+      error = out.sync();
+      if (error == 0 || error == EINVAL) return;  // a pipe or device cannot be synced
+    }
+    if (S_ISREG(before.st_mode)) out.truncate(before.st_size);
   }
-  if (ok && ::fsync(out.file) == 0) return;
-  const int error = errno;
-  if (ok && error == EINVAL) return;  // a pipe or device, which cannot be synced
-  if (S_ISREG(before.st_mode) && ::ftruncate(out.file, before.st_size) != 0) errno = error;
   fail(Fault::write, path.string(), ": cannot be appended to: ", reason_of(error));
 }
 
@@ -189,14 +137,6 @@ void remove_abandoned_files(const fs::path& folder) {
       abandoned.push_back(at->path());
   }
   for (const fs::path& path : abandoned) fs::remove(path, error);
-}
-
-std::vector<std::byte> read_file(const fs::path& path, uint64_t limit) {
-  return read_whole<std::vector<std::byte>>(path, limit);
-}
-
-std::string read_text_file(const fs::path& path, uint64_t limit) {
-  return read_whole<std::string>(path, limit);
 }
 
 }  // namespace retort

@@ -6,7 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "engine/base/descriptor.h"
 
 namespace retort {
 
@@ -33,7 +34,7 @@ class AtomicFile {
 
   std::filesystem::path path_, keep_, temporary_;  // temporary_ is empty when written to directly
   uint64_t written_ = 0;
-  int file_ = -1;
+  Descriptor file_;
 };
 
 void write_file(const std::filesystem::path& path, std::string_view data);
@@ -48,13 +49,5 @@ void append_to_file(const std::filesystem::path& path, std::string_view data);
 // Removes what killed writers left in `folder`. Only for who holds the folder's lock: a living writer's
 // temporary file would go as well.
 void remove_abandoned_files(const std::filesystem::path& folder);
-
-// The whole of a regular file or a pipe. Fault::input, naming path and reason, if it is missing, unreadable,
-// a folder, or longer than `limit` bytes.
-std::vector<std::byte> read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 40);
-std::string read_text_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
-
-// What errno means, "No space left on device".
-std::string reason_of(int error);
 
 }  // namespace retort

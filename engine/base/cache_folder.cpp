@@ -1,13 +1,10 @@
 #include "engine/base/cache_folder.h"
 
-#include <unistd.h>
-
-#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -32,18 +29,10 @@ std::string digest_of(std::string_view bytes) {
 }
 
 void write_cached(const std::filesystem::path& file, const std::string& bytes) {
-  static std::atomic<int> count{0};  // threads may write the same file
-  const std::string temporary = text(file.string(), '.', getpid(), '.', ++count);
-  bool written = false;
-  {
-    std::ofstream out(temporary, std::ios::binary);
-    out << bytes;
-    out.close();
-    written = bool(out);
+  try {
+    write_file(file, bytes);
+  } catch (const Error&) {  // the next run works it out again
   }
-  std::error_code error;
-  if (written) std::filesystem::rename(temporary, file, error);
-  if (!written || error) std::filesystem::remove(temporary, error);
 }
 
 }  // namespace retort

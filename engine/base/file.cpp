@@ -1,12 +1,47 @@
 #include "engine/base/file.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "engine/base/check.h"
 
 namespace retort {
 namespace fs = std::filesystem;
+
+namespace {
+
+template <class Bytes>
+Bytes read_whole(const fs::path& path, uint64_t limit) {
+  const Descriptor in(path, O_RDONLY);
+  struct stat status {};
+  if (!in.is_open() || ::fstat(in.number(), &status) != 0)
+    fail(Fault::input, path.string(), ": cannot be opened: ", reason_of(errno));
+  check(!S_ISDIR(status.st_mode), Fault::input, path.string(), ": is a folder, expected a file");
+  check(S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode), Fault::input, path.string(),
+        ": is neither a file nor a pipe");
+  const auto too_long = [&](uint64_t found) {
+    fail(Fault::input, path.string(), ": has ", found, " bytes or more, expected at most ", limit);
+  };
+  if (uint64_t(status.st_size) > limit) too_long(uint64_t(status.st_size));
+
+  // One byte more than the size, so that the read that finds the end needs no larger buffer.
+  Bytes data(S_ISREG(status.st_mode) ? size_t(status.st_size) + 1 : size_t{1} << 16, {});
+  size_t used = 0;
+  for (;;) {
+    if (used == data.size()) data.resize(2 * data.size());
+    const int64_t got = in.read(data.data() + used, data.size() - used);
+    if (got < 0) fail(Fault::input, path.string(), ": byte ", used, " cannot be read: ", reason_of(errno));
+    if (got == 0) break;
+    used += size_t(got);
+    if (used > limit) too_long(used);
+  }
+  data.resize(used);
+  return data;
+}
+
+}  // namespace
 
 InputFile::InputFile(const fs::path& path) : name_(path.string()) {
   std::error_code error;
@@ -14,20 +49,22 @@ InputFile::InputFile(const fs::path& path) : name_(path.string()) {
   check(fs::exists(status), Fault::input, name_, ": no such file");
   check(fs::is_regular_file(status), Fault::input, name_, ": not a regular file",
         fs::is_directory(status) ? " but a folder" : "");
-  file_.reset(std::fopen(name_.c_str(), "rb"));
-  check(file_ != nullptr, Fault::input, name_, ": cannot be opened: ", std::strerror(errno));
+  file_ = Descriptor(path, O_RDONLY);
+  check(file_.is_open(), Fault::input, name_, ": cannot be opened: ", reason_of(errno));
   const auto size = fs::file_size(path, error);
   check(!error, Fault::input, name_, ": its size cannot be read: ", error.message());
   size_ = int64_t(size);
 }
 
 void InputFile::read(void* to, int64_t bytes) {
-  if (bytes == 0) return;
+  char* next = static_cast<char*>(to);
+  int64_t found = 0;
   errno = 0;
-  const auto got = int64_t(std::fread(to, 1, size_t(bytes), file_.get()));
-  check(got == bytes, Fault::input, name_, ": found ", with_commas(got), " bytes at byte ",
+  for (int64_t got = 1; got > 0 && found < bytes; found += std::max<int64_t>(got, 0))
+    got = file_.read(next + found, size_t(bytes - found));
+  check(found == bytes, Fault::input, name_, ": found ", with_commas(found), " bytes at byte ",
         with_commas(position_), ", expected ", with_commas(bytes), errno ? ": " : "",
-        errno ? std::strerror(errno) : "");
+        errno ? reason_of(errno) : "");
   position_ += bytes;
 }
 
@@ -37,6 +74,22 @@ std::vector<uint8_t> InputFile::read_all(int64_t limit) {
   std::vector<uint8_t> bytes(static_cast<size_t>(size_));
   read(bytes.data(), size_);
   return bytes;
+}
+
+std::vector<std::byte> read_file(const fs::path& path, uint64_t limit) {
+  return read_whole<std::vector<std::byte>>(path, limit);
+}
+
+std::string read_text_file(const fs::path& path, uint64_t limit) {
+  return read_whole<std::string>(path, limit);
+}
+
+std::optional<std::string> read_text_if_readable(const fs::path& path, uint64_t limit) {
+  try {
+    return read_text_file(path, limit);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 std::string with_commas(int64_t number) {

@@ -1,12 +1,13 @@
-// Reading input files whose size is checked before anything is believed.
+// Reading files, whose size is checked before anything is believed.
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "engine/base/descriptor.h"
 
 namespace retort {
 
@@ -17,21 +18,26 @@ class InputFile {
 
   const std::string& name() const { return name_; }
   int64_t size() const { return size_; }
-  // Reads exactly `bytes` more bytes.
+  // Reads exactly `bytes` more bytes, in one call to the system: not for reading byte by byte.
   void read(void* to, int64_t bytes);
   // The whole of it; a file larger than `limit` bytes is refused.
   std::vector<uint8_t> read_all(int64_t limit);
 
  private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-
   std::string name_;
-  std::unique_ptr<std::FILE, Close> file_;
+  Descriptor file_;
   int64_t size_ = 0;
   int64_t position_ = 0;
 };
+
+// The whole of a regular file or a pipe. Fault::input, naming path and reason, if it is missing, unreadable,
+// a folder, or longer than `limit` bytes.
+std::vector<std::byte> read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 40);
+std::string read_text_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
+
+// The same, or nothing: for what a program can do without, as a cache or what a system says of itself.
+std::optional<std::string> read_text_if_readable(const std::filesystem::path& path,
+                                                 uint64_t limit = uint64_t{1} << 30);
 
 // 153700000 as "153,700,000".
 std::string with_commas(int64_t number);

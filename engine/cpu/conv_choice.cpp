@@ -1,8 +1,9 @@
 // How a CPU backend chooses the algorithm of a convolution: from a static table, or by measuring.
 #include <algorithm>
 #include <chrono>
-#include <fstream>
+#include <sstream>
 
+#include "engine/base/file.h"
 #include "engine/cpu/conv/winograd.h"
 #include "engine/cpu/conv_tuning.h"
 #include "engine/cpu/portable.h"
@@ -34,7 +35,7 @@ int64_t winograd_outputs(const ConvProblem& p) {
 
 // "AMD EPYC 9R14 Processor"; empty where the system does not say.
 std::string processor_name() {
-  std::ifstream info("/proc/cpuinfo");
+  std::istringstream info(read_text_if_readable("/proc/cpuinfo").value_or(""));
   for (std::string line; std::getline(info, line);) {
     const size_t colon = line.find(": ");
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);

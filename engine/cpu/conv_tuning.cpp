@@ -1,12 +1,11 @@
 #include "engine/cpu/conv_tuning.h"
 
-#include <fstream>
 #include <initializer_list>
-#include <iterator>
 #include <sstream>
 
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace retort {
 
@@ -96,9 +95,7 @@ void ConvTuning::continue_with(const std::string& record, const std::string& nam
 void ConvTuning::open(const std::string& context) {
   context_ = context;
   if (folder_.empty()) return;
-  std::ifstream in(file(), std::ios::binary);
-  const std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  kept_ = choices_in(content, &context_).value_or(Choices{});
+  kept_ = choices_in(read_text_if_readable(file()).value_or(""), &context_).value_or(Choices{});
 }
 
 std::optional<ConvAlgorithm> ConvTuning::find(const ConvProblem& problem) {

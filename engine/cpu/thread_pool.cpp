@@ -3,8 +3,10 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 #include <string>
+
+#include "engine/base/file.h"
 
 namespace retort {
 
@@ -25,12 +27,16 @@ void pause_briefly() {
 double cgroup_cpus() {
   std::string quota;
   double period = 0;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
+  const auto content_of = [](const char* file) {
+    return std::istringstream(read_text_if_readable(file).value_or(""));
+  };
+  if (auto v2 = content_of("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
     if (quota == "max" || period <= 0) return 0;
     return std::stod(quota) / period;
   }
   double limit = 0;
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  auto v1_quota = content_of("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  auto v1_period = content_of("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   if (v1_quota >> limit && v1_period >> period && limit > 0 && period > 0) return limit / period;
   return 0;
 }

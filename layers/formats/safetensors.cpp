@@ -9,6 +9,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/byte_reader.h"
+#include "engine/base/file.h"
 #include "engine/base/hash.h"
 
 namespace retort {

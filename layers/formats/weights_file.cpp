@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/base/atomic_file.h"
 #include "engine/base/byte_reader.h"
+#include "engine/base/file.h"
 #include "engine/base/nearest.h"
 #include "layers/formats/pytorch_file.h"
 

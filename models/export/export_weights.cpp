@@ -1,6 +1,7 @@
 #include "models/export/export_weights.h"
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "models/export/logit_check.h"
 #include "models/export/onnx_model.h"
 

@@ -1,4 +1,5 @@
 // The house rules, held against every file: what may include what (rooms.txt), no circle of units, how long a
+#include "engine/base/file.h"
 // room may be, whose headers are named where, and that files are read and written by engine/base alone.
 #include <gtest/gtest.h>
 
@@ -8,8 +9,6 @@
 #include <regex>
 #include <set>
 #include <sstream>
-
-#include "engine/base/atomic_file.h"
 
 namespace retort {
 namespace {
@@ -234,6 +233,24 @@ TEST(House, VendorHeadersStayInTheirRooms) {
                                      [&](const auto& one) { return include.name.starts_with(one.first); });
       if (home != homes.end() && !within(file.path, home->second))
         ADD_FAILURE() << place(file, include.line) << "<" << include.name << "> belongs to " << home->second;
+    }
+  }
+}
+
+// Files are opened, read, written and locked by engine/base alone; the embeddable library, which depends on
+// nothing of ours, opens its own.
+TEST(House, FilesGoThroughOneDoor) {
+  const std::set<std::string> doors = {"fstream", "fcntl.h", "sys/file.h"};
+  for (const File& file : tree()) {
+    if (within(file.path, "engine/base") || within(file.path, "engine/infer")) continue;
+    for (const Include& include : file.includes) {
+      if (doors.count(include.name))
+        ADD_FAILURE() << place(file, include.line) << "<" << include.name
+                      << ">: files are the business of engine/base";
+    }
+    for (size_t i = 0; i < file.lines.size(); ++i) {
+      if (file.lines[i].find("fopen(") != std::string::npos)
+        ADD_FAILURE() << place(file, int(i) + 1) << "fopen: files are the business of engine/base";
     }
   }
 }

@@ -1,11 +1,10 @@
 #include "engine/cuda/cudnn/plan_files.h"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace retort {
 
@@ -28,11 +27,10 @@ std::string CudnnPlanFiles::path_of(const std::string& problem) const {
 
 std::optional<std::string> CudnnPlanFiles::read(const std::string& problem) const {
   if (folder_.empty()) return std::nullopt;
-  std::ifstream file(path_of(problem), std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::string bytes = read_text_if_readable(path_of(problem)).value_or("");
   const std::string head = head_of(problem);
   const size_t hash_end = head.size() + 16;
-  if (!file || bytes.size() < hash_end + 2 || bytes.compare(0, head.size(), head) != 0) return std::nullopt;
+  if (bytes.size() < hash_end + 2 || bytes.compare(0, head.size(), head) != 0) return std::nullopt;
   const std::string plan = bytes.substr(hash_end + 1);
   if (bytes[hash_end] != '\n' || bytes.compare(head.size(), 16, digest_of(plan)) != 0) return std::nullopt;
   return plan;

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "distill/text/svg_plot.h"
-#include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"

@@ -11,6 +11,7 @@
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 

@@ -1,11 +1,11 @@
 #include "distill/run/tensorboard.h"
+#include "engine/base/file.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "engine/base/atomic_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "engine/base/hash.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
