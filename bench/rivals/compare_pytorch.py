@@ -8,10 +8,11 @@ Run: python3 bench/rivals/compare_pytorch.py                            (all sec
 Sections: steps (training, distillation with the live teacher and with its logits from the table, evaluation),
 loss (pcd and pcd-released alone), data (loader), start (start-up time), memory (peak of a process).
 
-In every round each program runs for --seconds, ours first in one round and PyTorch first in the next, so
-that a machine that slows down slows both. Tables hold the median over rounds of each program's median step,
+PyTorch is ready before the first round: imported, its nets built, compiled and warm, so that nothing of that
+works beside ours. In every round each program runs for --seconds, ours first in one round and PyTorch first in
+the next, so that a machine that slows down slows both. Tables hold the median over rounds of each program's median step,
 the lowest and highest round, and the median of the rounds' ratios: above 1 this engine is faster. PyTorch is
-the faster one of eager and torch.compile, found in the first round; it stays alive between rounds, idle, so
+the faster one of eager and torch.compile, found in its first round; it stays alive between rounds, idle, so
 that it compiles once. How busy the machine was before the first round is measured and printed: beside other
 work the numbers mean little. Build first: cmake --build build/release --target retort_bench_step retort_cli.
 """
@@ -27,7 +28,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
+ROOT = os.path.dirname(os.path.dirname(HERE))
 SECTIONS = ("steps", "loss", "data", "start", "memory")
 PAIRS = ("resnet20:resnet56", "resnet8x4:resnet32x4", "wrn_16_2:wrn_40_2", "MobileNetV2:vgg13")
 METHODS = ("kd", "pcd")
@@ -142,16 +143,17 @@ class Comparison:
         return json.loads(run(command)[0])
 
     def alternate(self, key, ours, rival):
-        """ours() and rival(variants) in turns; ours gives an object with median_ms."""
+        """ours() and rival(variants, seconds) in turns; ours gives an object with median_ms."""
         rounds, variants = {"retort": [], "pytorch": []}, ["eager", "compile"]
         details, first = None, None
+        rival(variants, 0)  # what it does only once is over
         for i in range(self.options.rounds):
             for who in ("retort", "pytorch") if i % 2 == 0 else ("pytorch", "retort"):
                 if who == "retort":
                     details = ours()
                     rounds[who].append(details["median_ms"])
                 else:
-                    answer = rival(variants)
+                    answer = rival(variants, self.options.seconds)
                     first = first or answer
                     variants = [answer["variant"]]
                     rounds[who].append(answer["variants"][answer["variant"]])
@@ -162,7 +164,7 @@ class Comparison:
     # --- sections ---------------------------------------------------------------------------------------
 
     def steps(self):
-        methods, batch, seconds = self.options.methods, self.options.batch, self.options.seconds
+        methods, batch = self.options.methods, self.options.batch
         for threads in self.options.threads:
             for pair in self.options.pairs:
                 student, _, teacher = pair.partition(":")
@@ -189,12 +191,12 @@ class Comparison:
                     self.alternate(
                         key,
                         lambda a=arguments: self.ours([*a, "--batch", str(batch), "--floor"], threads),
-                        lambda v, w=what: rival.ask(what=w, seconds=seconds, variants=v),
+                        lambda v, t, w=what: rival.ask(what=w, seconds=t, variants=v),
                     )
                 rival.close()
 
     def loss(self):
-        rival, seconds = None, self.options.seconds
+        rival = None
         for method in LOSSES:
             for batch in (64, 1024):
                 for classes in (100, 1000):
@@ -208,7 +210,7 @@ class Comparison:
                     self.alternate(
                         key,
                         lambda a=arguments: self.ours(a, 1),
-                        lambda v, s=shape: rival.ask(what="loss", seconds=seconds, variants=v, **s),
+                        lambda v, t, s=shape: rival.ask(what="loss", seconds=t, variants=v, **s),
                     )
         if rival:
             rival.close()
@@ -220,7 +222,7 @@ class Comparison:
                 continue
             rival = Rival(self.options, workers)
             self.results["torch"] = rival.version
-            batch, seconds = self.options.batch, self.options.seconds
+            batch = self.options.batch
 
             def ours(workers=workers):
                 result = self.ours(["--data", "--workers", str(workers), "--batch", str(batch)], workers)
@@ -229,7 +231,7 @@ class Comparison:
             self.alternate(
                 key,
                 ours,
-                lambda v, w=workers: rival.ask(what="data", seconds=seconds, batch=batch, workers=w),
+                lambda v, t, w=workers: rival.ask(what="data", seconds=t, batch=batch, workers=w),
             )
             rival.close()
 
@@ -244,7 +246,7 @@ class Comparison:
         self.alternate(
             key,
             lambda: {"median_ms": 1e3 * run([program, "info", "resnet20"])[1]},
-            lambda v: {
+            lambda v, t: {
                 "variant": "eager",
                 "variants": {"eager": 1e3 * run([self.options.python, "-c", build], env=environment)[1]},
             },

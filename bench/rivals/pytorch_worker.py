@@ -188,8 +188,8 @@ def main():
         pytorch_step.check_loss(method)
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     about = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-    print(json.dumps(about), file=answers, flush=True)
     worker = Worker(options)
+    print(json.dumps(about), file=answers, flush=True)  # who started this may begin
     for line in sys.stdin:
         print(json.dumps(worker.answer(json.loads(line))), file=answers, flush=True)
 
