@@ -219,6 +219,20 @@ TEST(House, RoomsKeepTheirBudgets) {
   }
 }
 
+// A room of more than five units begins with a page: what lives here, what may not, where to start.
+TEST(House, LargeRoomsHaveAReadme) {
+  std::map<std::string, std::set<std::string>> units;
+  for (const File& file : tree()) units[fs::path(file.path).parent_path().generic_string()].insert(file.unit());
+  for (const auto& [folder, all] : units) {
+    if (all.size() <= 5) continue;
+    const fs::path page = source / folder / "README.md";
+    ASSERT_TRUE(fs::exists(page)) << folder << " has " << all.size() << " units and no README.md";
+    const std::string content = read_text_file(page);
+    const bool design = folder == "engine";
+    EXPECT_LE(std::count(content.begin(), content.end(), '\n'), design ? 150 : 40) << page;
+  }
+}
+
 // Vendors' headers, by the rooms that may name them.
 TEST(House, VendorHeadersStayInTheirRooms) {
   const std::vector<std::pair<std::string, std::string>> homes = {{"dnnl", "engine/cpu/onednn"},
