@@ -1,6 +1,5 @@
 // AT: Zagoruyko, Komodakis, "Paying More Attention to Attention", arXiv:1612.03928.
 #pragma once
-#include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -9,7 +8,5 @@ namespace retort {
 // places as a vector of length 1 (equation 2 and the attention map F_sum^2 of section 3.1). Maps N,H,W,C of
 // any widths; the one of larger side is first average-pooled to the smaller side. -> [1]
 Var attention_loss(const Pass& pass, const Var& student, const Var& teacher);
-
-MethodInfo at_method();
 
 }  // namespace retort

@@ -1,6 +1,5 @@
 // CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", arXiv:1910.10699.
 #pragma once
-#include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -21,7 +20,5 @@ Var contrast_loss(const Pass& pass, const Var& v, const Tensor& memory, const Te
 
 // memory[index_b0] <- unit(keep memory[index_b0] + (1 - keep) v_b)
 void remember(Backend& backend, const Tensor& memory, const Tensor& index, const Tensor& v, double keep);
-
-MethodInfo crd_method();
 
 }  // namespace retort

@@ -1,7 +1,6 @@
 // CTKD: Li, Li, Yang, Zhao, Song, Luo, Li, Yang, "Curriculum Temperature for Knowledge Distillation",
 // arXiv:2211.16231. The global variant: one learned temperature.
 #pragma once
-#include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -11,7 +10,5 @@ namespace retort {
 // type -> [1].
 Var learned_temperature_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Var& theta,
                            const Scalar& reversal, double weight = 1);
-
-MethodInfo ctkd_method();
 
 }  // namespace retort

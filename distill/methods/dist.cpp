@@ -1,5 +1,4 @@
-#include "distill/methods/dist.h"
-
+// DIST: Huang, You, Wang, Qian, Xu, "Knowledge Distillation from A Stronger Teacher", arXiv:2205.10536.
 #include "distill/methods/distiller.h"
 
 namespace retort {

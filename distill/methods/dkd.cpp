@@ -1,5 +1,4 @@
-#include "distill/methods/dkd.h"
-
+// DKD: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation", arXiv:2203.08679.
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 

@@ -1,5 +1,5 @@
-#include "distill/methods/fitnet.h"
-
+// FitNets: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, "FitNets: Hints for Thin Deep Nets",
+// arXiv:1412.6550, as mdistiller trains it: the hint in the loss from the first epoch on.
 #include "distill/methods/distiller.h"
 #include "layers/layers.h"
 

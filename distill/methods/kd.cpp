@@ -1,5 +1,4 @@
-#include "distill/methods/kd.h"
-
+// KD: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531.
 #include "distill/methods/distiller.h"
 
 namespace retort {

@@ -1,5 +1,4 @@
-#include "distill/methods/mlkd.h"
-
+// MLKD: Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
 #include "distill/methods/distiller.h"
 #include "distill/methods/median_share_row.h"
 #include "engine/types.h"

@@ -1,5 +1,5 @@
-#include "distill/methods/nkd.h"
-
+// NKD: Yang, Zeng, Li, Zhang, Yuan, Li, "From Knowledge Distillation to Self-Knowledge Distillation: A
+// Unified Approach with Normalized Loss and Customized Soft Labels", arXiv:2303.13005.
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 

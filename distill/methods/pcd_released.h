@@ -2,7 +2,6 @@
 // which is not the loss of the paper (pcd.h). There is no ranking in it, and its blocks are always all
 // classes or none.
 #pragma once
-#include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -12,7 +11,5 @@ namespace retort {
 // B,C -> [1].
 Var pcd_released_loss(const Pass& pass, const Var& student, const Tensor& teacher, double temperature,
                       int stages, double weight = 1);
-
-MethodInfo pcd_released_method();
 
 }  // namespace retort

@@ -1,6 +1,5 @@
 // ReviewKD: Chen, Liu, Zhao, Jia, "Distilling Knowledge via Knowledge Review", arXiv:2104.09044.
 #pragma once
-#include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -9,7 +8,5 @@ namespace retort {
 // of the maps and of both pooled to k x k, k = 4, 2, 1, for the k less than their side; averaged with weights
 // 1, 1/2, 1/4, 1/8. -> [1]
 Var hierarchical_context_loss(const Pass& pass, const Var& student, const Var& teacher);
-
-MethodInfo reviewkd_method();
 
 }  // namespace retort

@@ -1,6 +1,5 @@
 // RKD: Park, Kim, Lu, Cho, "Relational Knowledge Distillation", arXiv:1904.05068.
 #pragma once
-#include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -11,7 +10,5 @@ namespace retort {
 Var relational_distance_loss(const Pass& pass, const Var& student, const Var& teacher);
 // Equations 7 and 8: mean over triples of h(c^s - c^t), c_ijk the cosine of the angle at i between j and k.
 Var relational_angle_loss(const Pass& pass, const Var& student, const Var& teacher);
-
-MethodInfo rkd_method();
 
 }  // namespace retort

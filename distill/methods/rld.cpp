@@ -1,5 +1,4 @@
-#include "distill/methods/rld.h"
-
+// RLD: Sun, Chen, Lyu, Chen, Chen, Wang, "Knowledge Distillation with Refined Logits", arXiv:2408.07703.
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 

@@ -1,5 +1,4 @@
-#include "distill/methods/student_alone.h"
-
+// ce: the student alone, trained with the labels only; what distillation is compared with.
 #include "distill/methods/distiller.h"
 
 namespace retort {
