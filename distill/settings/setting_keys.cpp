@@ -285,13 +285,14 @@ const std::vector<SettingKey>& setting_keys() {
        "fp32 to fp16",
        [](S& s) -> F { return &s.precision; },
        {.choices = {"auto", "fp32", "tf32", "bf16", "fp16"}}},
-      {"eager", "--eager", "no captured steps", [](S& s) -> F { return &s.eager; }},
+      {"eager", "--eager", "no captured steps", [](S& s) -> F { return &s.eager; }, {}, false},
       {"tune", "--tune", "measure convolutions", [](S& s) -> F { return &s.tune; }},
       {"threads",
        "--threads N",
        "CPU threads, 0: all",
        [](S& s) -> F { return &s.threads; },
-       {.maximum = 1024}},
+       {.maximum = 1024},
+       false},
       // TOML integers end at 2^63.
       {"seed",
        "--seed N",
@@ -308,8 +309,12 @@ const std::vector<SettingKey>& setting_keys() {
        "images per step",
        [](S& s) -> F { return &s.batch; },
        {.minimum = 1, .maximum = 1 << 20}},
-      {"checkpoint_minutes", "", "between checkpoints inside an epoch",
-       [](S& s) -> F { return &s.checkpoint_minutes; }},
+      {"checkpoint_minutes",
+       "",
+       "between checkpoints inside an epoch",
+       [](S& s) -> F { return &s.checkpoint_minutes; },
+       {},
+       false},
       {"teacher_table.precision",
        "",
        "of the stored logits; f16 rounds them",
@@ -319,11 +324,20 @@ const std::vector<SettingKey>& setting_keys() {
        "",
        "as rows are needed, or all before the first step; auto: ahead on cuda",
        [](S& s) -> F { return &s.teacher_table.fill; },
-       {.choices = {"auto", "lazy", "ahead"}}},
-      {"teacher_table.folder", "", "of all tables (unset: RETORT_CACHE or ~/.cache/retort)",
-       [](S& s) -> F { return &s.teacher_table.folder; }},
-      {"teacher_table.limit_gib", "", "of all tables together; unused ones are removed beyond it",
-       [](S& s) -> F { return &s.teacher_table.limit_gib; }},
+       {.choices = {"auto", "lazy", "ahead"}},
+       false},
+      {"teacher_table.folder",
+       "",
+       "of all tables (unset: RETORT_CACHE or ~/.cache/retort)",
+       [](S& s) -> F { return &s.teacher_table.folder; },
+       {},
+       false},
+      {"teacher_table.limit_gib",
+       "",
+       "of all tables together; unused ones are removed beyond it",
+       [](S& s) -> F { return &s.teacher_table.limit_gib; },
+       {},
+       false},
       {"data.spec", "--data SPEC", "synthetic, cifar100:DIR, cifar10:DIR",
        [](S& s) -> F { return &s.data.spec; }},
       {"data.augment",
@@ -343,7 +357,8 @@ const std::vector<SettingKey>& setting_keys() {
        "--workers N",
        "loader threads",
        [](S& s) -> F { return &s.data.workers; },
-       {.maximum = 256}},
+       {.maximum = 256},
+       false},
       {"optimizer.lr",
        "--lr X",
        "learning rate",
@@ -410,31 +425,6 @@ void set_from_table(RunSettings& settings, const TomlValue& table, const std::st
       fail(error.fault(), file, ":", entry.value->line, ": ", error.what());
     }
   }
-}
-
-std::string settings_toml(const RunSettings& settings) {
-  std::string all, table;
-  for (const SettingKey& key : setting_keys()) {
-    const size_t dot = key.name.find('.');
-    const std::string its_table = dot == std::string::npos ? "" : key.name.substr(0, dot);
-    const std::string value = get_key(settings, key);
-    const SettingField field = field_of(key);
-    if (std::holds_alternative<std::optional<std::vector<int>>*>(field) && value.empty()) continue;
-    if (its_table != table) all += "\n[" + its_table + "]\n";
-    table = its_table;
-    all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
-           (std::holds_alternative<std::string*>(field) ? toml_quoted(value) : value) + "\n";
-  }
-  all += "\n[method]\nname = " + toml_quoted(settings.method.method().name) + "\n";
-  for (const auto& [key, value] : settings.method.list()) {
-    // Numbers as TOML writes them: ".5" and "1." are none there.
-    all += key.name + " = " +
-           (key.kind == MethodKey::choice   ? toml_quoted(value)
-            : key.kind == MethodKey::number ? exact_decimal(settings.method.number(key.name))
-                                            : value) +
-           "\n";
-  }
-  return all;
 }
 
 std::string describe_keys() {

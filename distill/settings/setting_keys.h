@@ -29,6 +29,7 @@ struct SettingKey {
   std::string help;
   SettingField (*field)(RunSettings& settings);
   SettingLimits limits = {};
+  bool decides = true;  // changes the result; false: another value gives the same bits
 };
 
 // In the order in which config.toml holds them. The keys of the method come besides them: "method.name" and
@@ -57,6 +58,9 @@ void read_settings(const std::filesystem::path& file, RunSettings& settings);
 
 // The settings as a file that gives the same settings when it is read.
 std::string settings_toml(const RunSettings& settings);
+
+// The same with what changes no result at its default: equal texts, equal results.
+std::string deciding_settings(RunSettings settings);
 
 // Every key with its type, default and meaning, those of each method included: for `--keys`.
 std::string describe_keys();

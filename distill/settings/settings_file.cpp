@@ -1,4 +1,4 @@
-// Reading settings from files: inheritance, and recipes that are put together from a pair's file and a
+// Settings as files: written; and read, with inheritance, and recipes that are put together from a pair's file and a
 // method's.
 #include <algorithm>
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -86,6 +87,42 @@ void read_settings(const fs::path& file, RunSettings& settings) {
   lay(settings, files);
   lay(settings, with_ancestors(method));
   for (const File& each : files) lay_recipe(settings, each, file.stem().string());
+}
+
+std::string settings_toml(const RunSettings& settings) {
+  RunSettings any;  // for the types of its fields
+  std::string all, table;
+  for (const SettingKey& key : setting_keys()) {
+    const size_t dot = key.name.find('.');
+    const std::string its_table = dot == std::string::npos ? "" : key.name.substr(0, dot);
+    const std::string value = get_key(settings, key);
+    const SettingField field = key.field(any);
+    if (std::holds_alternative<std::optional<std::vector<int>>*>(field) && value.empty()) continue;
+    if (its_table != table) all += "\n[" + its_table + "]\n";
+    table = its_table;
+    all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
+           (std::holds_alternative<std::string*>(field) ? toml_quoted(value) : value) + "\n";
+  }
+  all += "\n[method]\nname = " + toml_quoted(settings.method.method().name) + "\n";
+  for (const auto& [key, value] : settings.method.list()) {
+    // Numbers as TOML writes them: ".5" and "1." are none there.
+    all += key.name + " = " +
+           (key.kind == MethodKey::choice   ? toml_quoted(value)
+            : key.kind == MethodKey::number ? exact_decimal(settings.method.number(key.name))
+                                            : value) +
+           "\n";
+  }
+  return all;
+}
+
+std::string deciding_settings(RunSettings settings) {
+  // Stored or asked in every step, the teacher's logits have the same bits, but for rounded ones and a GPU's.
+  if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
+    settings.teacher_source = "live";
+  for (const SettingKey& key : setting_keys()) {
+    if (!key.decides) set_key(settings, key.name, get_key(RunSettings{}, key));
+  }
+  return settings_toml(settings);
 }
 
 }  // namespace retort

@@ -61,21 +61,6 @@ std::pair<std::string, std::string> first_difference(const std::string& a, const
   }
 }
 
-// The settings that decide the result, as text.
-std::string deciding(RunSettings settings) {
-  settings.threads = 0;
-  settings.data.workers = 0;
-  settings.checkpoint_minutes = 0;
-  settings.eager = false;
-  // The same bits either way.
-  if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
-    settings.teacher_source = "live";
-  const std::string precision = settings.teacher_table.precision;
-  settings.teacher_table = {};
-  settings.teacher_table.precision = precision;
-  return settings_toml(settings);
-}
-
 fs::path seed_folder(const fs::path& folder, uint64_t seed) {
   return folder / text("seed-", seed);
 }
@@ -177,7 +162,7 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder) {
   if (now.precision == "auto") now.precision = there.precision;
   if (now.teacher_source == "auto") now.teacher_source = there.teacher_source;
   resolve(now);
-  const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
+  const auto [old_line, new_line] = first_difference(deciding_settings(there), deciding_settings(now));
   check(old_line == new_line, Fault::usage, folder.string(),
         ": holds a run with other settings (there: ", old_line.empty() ? "nothing" : old_line,
         "; now: ", new_line.empty() ? "nothing" : new_line,
