@@ -39,6 +39,8 @@ Json json_of(const Summary& summary, const std::string& folder) {
   json["method"] = summary.method;
   json["seed"] = summary.seed;
   json["weights_hash"] = summary.weights_hash;
+  json["schema"] = 1;
+  json["metrics"] = Json::parse(metrics_json(summary));
   return json;
 }
 

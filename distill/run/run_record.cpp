@@ -52,7 +52,34 @@ std::optional<EpochResult> result_of(const Json& json) {
                      number_of(json.at("loss"))};
 }
 
+Json metrics_of(const Summary& summary) {
+  Json all = Json::object();
+  for (const Metric& metric : classification_metrics()) {
+    const auto value = [&](const std::optional<EpochResult>& result) {
+      return result ? Json(result->value_of(metric)) : Json(nullptr);
+    };
+    all[metric.name] = {{"unit", metric.unit},
+                        {"better", metric.higher_is_better ? "higher" : "lower"},
+                        {"best", value(summary.best)},
+                        {"last", value(summary.last)}};
+  }
+  return all;
+}
+
 }  // namespace
+
+const std::vector<Metric>& classification_metrics() {
+  static const std::vector<Metric> all = {{"top1", "%", true}, {"top5", "%", true}, {"loss", "", false}};
+  return all;
+}
+
+double EpochResult::value_of(const Metric& metric) const {
+  return metric.name == "top1" ? top1 : metric.name == "top5" ? top5 : loss;
+}
+
+std::string metrics_json(const Summary& summary) {
+  return metrics_of(summary).dump();
+}
 
 Environment this_environment() {
   Environment environment;
@@ -88,7 +115,8 @@ std::string recorded_data_hash(const std::filesystem::path& file) {
 }
 
 void write_summary(const std::filesystem::path& file, const Summary& summary) {
-  const Json json = {{"status", summary.status},
+  const Json json = {{"schema", 1},
+                     {"status", summary.status},
                      {"command", summary.command},
                      {"model", summary.model},
                      {"teacher", summary.teacher},
@@ -103,6 +131,7 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
                      {"best_by", summary.best_by},
                      {"best", json_of(summary.best)},
                      {"last", json_of(summary.last)},
+                     {"metrics", metrics_of(summary)},
                      {"weights_hash", summary.weights_hash}};
   write_file(file, printed(json));
 }

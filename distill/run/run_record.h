@@ -36,10 +36,21 @@ void write_environment(const std::filesystem::path& file, const Environment& env
 // The data_hash that an env.json holds, empty if the file is not there or has none.
 std::string recorded_data_hash(const std::filesystem::path& file);
 
+// What a network is judged by.
+struct Metric {
+  std::string name, unit;
+  bool higher_is_better;
+};
+
+// Of classifiers: top1, top5, loss. The first chooses the best epoch.
+const std::vector<Metric>& classification_metrics();
+
 // One epoch's result on held-out images; accuracies in percent.
 struct EpochResult {
   int epoch = 0;
   double top1 = 0, top5 = 0, loss = 0;
+
+  double value_of(const Metric& metric) const;
 };
 
 struct Summary {
@@ -54,6 +65,9 @@ struct Summary {
   std::optional<EpochResult> best, last;
   std::string weights_hash;  // of the last weights
 };
+
+// JSON of every metric, {name: {unit, better: "higher" or "lower", best, last}}; null where there is no epoch yet.
+std::string metrics_json(const Summary& summary);
 
 // Atomically. A number that is not finite becomes null, and NaN on reading.
 void write_summary(const std::filesystem::path& file, const Summary& summary);

@@ -79,7 +79,16 @@ TEST(RunRecord, SummaryRoundTrip) {
   summary.last = EpochResult{12, 1.0, 5.0, std::nan("")};
   write_summary(folder / "summary.json", summary);
   EXPECT_TRUE(std::isnan(read_summary(folder / "summary.json").last->loss));
-  EXPECT_TRUE(json::parse(read_text_file(folder / "summary.json"))["last"]["loss"].is_null());
+  const json written = json::parse(read_text_file(folder / "summary.json"));
+  EXPECT_TRUE(written["last"]["loss"].is_null());
+  EXPECT_EQ(written["schema"], 1);
+  EXPECT_EQ(written["metrics"]["top1"]["best"], 76.54);
+  EXPECT_EQ(written["metrics"]["top1"]["last"], 1.0);
+  EXPECT_EQ(written["metrics"]["top5"]["last"], 5.0);
+  EXPECT_EQ(written["metrics"]["top1"]["better"], "higher");
+  EXPECT_EQ(written["metrics"]["loss"]["better"], "lower");
+  EXPECT_EQ(written["metrics"]["loss"]["best"], 0.9);
+  EXPECT_TRUE(written["metrics"]["loss"]["last"].is_null());
 }
 
 TEST(RunRecord, BrokenSummaries) {
