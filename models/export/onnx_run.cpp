@@ -16,9 +16,17 @@ struct Value {
   std::vector<float> data;
 };
 
+// More than any value of a network has, and than any window.
+constexpr int64_t most_elements = int64_t{1} << 28;
+constexpr int64_t most_window = 64;  // an axis of a kernel
+
+// -1 where an extent is below 1, or there are more elements than that.
 int64_t size_of_shape(const Ints& shape) {
   int64_t size = 1;
-  for (int64_t extent : shape) size *= extent;
+  for (int64_t extent : shape) {
+    if (extent < 1 || extent > most_elements / size) return -1;
+    size *= extent;
+  }
   return size;
 }
 
@@ -43,7 +51,10 @@ class Machine {
       require(!node.inputs.empty() && node.outputs.size() == 1, "one output expected");
       values_[node.outputs[0]] = result(node);
     }
-    return values_.at(model_.output.name).data;
+    node_ = nullptr;
+    const auto found = values_.find(model_.output.name);
+    require(found != values_.end(), "no node writes its output ", in_quotes(model_.output.name));
+    return found->second.data;
   }
 
  private:
@@ -52,15 +63,22 @@ class Machine {
     check(ok, Fault::input, file_, ": ", node_ ? node_->op + " " + in_quotes(node_->name) + ": " : "",
           parts...);
   }
+  // What is read has as many elements as its shape says, and at least one.
   const Value& input(size_t i) const {
     require(i < node_->inputs.size(), "too few inputs");
     const auto found = values_.find(node_->inputs[i]);
     require(found != values_.end(), "reads ", in_quotes(node_->inputs[i]), " before it is there");
+    require(size_of_shape(found->second.shape) == int64_t(found->second.data.size()), in_quotes(found->first),
+            " is empty or too large");
     return found->second;
   }
   const Ints& integers(size_t i) const {
     require(i < node_->inputs.size() && integers_.contains(node_->inputs[i]), "no list of integers");
     return integers_.at(node_->inputs[i]);
+  }
+  int64_t first_integer(size_t i) const {
+    require(!integers(i).empty(), "an empty list of integers");
+    return integers(i)[0];
   }
   int64_t integer(const char* name, int64_t otherwise) const {
     const auto found = node_->integers.find(name);
@@ -85,10 +103,13 @@ class Machine {
     if (node.op == "MaxPool") return pool(x, false);
     if (node.op == "AveragePool") return pool(x, true);
     if (node.op == "GlobalAveragePool") return global_average(x);
-    if (node.op == "Flatten") return {{x.shape[0], size_of_shape(x.shape) / x.shape[0]}, x.data};
+    if (node.op == "Flatten") {
+      require(!x.shape.empty(), "shapes do not fit");
+      return {{x.shape[0], size_of_shape(x.shape) / x.shape[0]}, x.data};
+    }
     if (node.op == "Reshape") return reshape(x);
     if (node.op == "Transpose") return transpose(x);
-    if (node.op == "Slice") return channels(x, integers(1)[0], integers(2)[0] - integers(1)[0], 0, 0);
+    if (node.op == "Slice") return channels(x, first_integer(1), first_integer(2), 0, 0);
     if (node.op == "Pad") return pad(x);
     if (node.op == "Concat") return concat();
     require(false, "an operator that is not known");
@@ -111,16 +132,31 @@ class Machine {
     return x;
   }
 
+  // How many windows an axis has.
+  int64_t windows(int64_t extent, int64_t kernel, int64_t stride, int64_t pad) const {
+    require(kernel >= 1 && kernel <= most_window && stride >= 1 && pad >= 0 && pad <= kernel &&
+                kernel <= extent + 2 * pad,
+            "a window that does not fit");
+    return (extent + 2 * pad - kernel) / stride + 1;
+  }
+
+  // Before a value is filled.
+  size_t elements_of(const Value& y) const {
+    const int64_t size = size_of_shape(y.shape);
+    require(size > 0, "its value is empty or too large");
+    return size_t(size);
+  }
+
   Value conv(const Value& x, const Value& w, const Value* bias) const {
     const int64_t groups = integer("group", 1), stride = both("strides"), pad = both("pads");
-    require(x.shape.size() == 4 && w.shape.size() == 4 && groups >= 1 && w.shape[1] * groups == x.shape[1] &&
-                w.shape[0] % groups == 0 && stride >= 1 && pad >= 0 && both("dilations") == 1,
+    require(x.shape.size() == 4 && w.shape.size() == 4 && groups >= 1 && groups <= x.shape[1] &&
+                w.shape[1] * groups == x.shape[1] && w.shape[0] % groups == 0 && w.shape[2] == w.shape[3] &&
+                both("dilations") == 1 && (!bias || int64_t(bias->data.size()) == w.shape[0]),
             "shapes do not fit");
     const int64_t height = x.shape[2], width = x.shape[3], kernel = w.shape[2], in = w.shape[1];
-    const int64_t rows = (height + 2 * pad - kernel) / stride + 1,
-                  columns = (width + 2 * pad - kernel) / stride + 1;
+    const int64_t rows = windows(height, kernel, stride, pad), columns = windows(width, kernel, stride, pad);
     Value y{{x.shape[0], w.shape[0], rows, columns}, {}};
-    y.data.reserve(size_t(size_of_shape(y.shape)));
+    y.data.reserve(elements_of(y));
     for (int64_t n = 0; n < x.shape[0]; ++n) {
       for (int64_t k = 0; k < w.shape[0]; ++k) {
         const int64_t first = k / (w.shape[0] / groups) * in;
@@ -164,13 +200,12 @@ class Machine {
 
   Value pool(const Value& x, bool average) const {
     const int64_t kernel = both("kernel_shape"), stride = both("strides"), pad = both("pads");
-    require(x.shape.size() == 4 && kernel >= 1 && stride >= 1 &&
-                (!average || integer("count_include_pad", 0) == 1),
-            "shapes do not fit");
+    require(x.shape.size() == 4 && (!average || integer("count_include_pad", 0) == 1), "shapes do not fit");
     const int64_t height = x.shape[2], width = x.shape[3];
-    Value y{{x.shape[0], x.shape[1], (height + 2 * pad - kernel) / stride + 1,
-             (width + 2 * pad - kernel) / stride + 1},
-            {}};
+    Value y{
+        {x.shape[0], x.shape[1], windows(height, kernel, stride, pad), windows(width, kernel, stride, pad)},
+        {}};
+    y.data.reserve(elements_of(y));
     for (int64_t plane = 0; plane < x.shape[0] * x.shape[1]; ++plane) {
       for (int64_t i = 0; i < y.shape[2]; ++i) {
         for (int64_t j = 0; j < y.shape[3]; ++j) {
@@ -230,14 +265,15 @@ class Machine {
     return y;
   }
 
-  // Channels [first, first + count) with so many of zeros before and behind.
-  Value channels(const Value& x, int64_t first, int64_t count, int64_t before, int64_t behind) const {
-    require(x.shape.size() >= 2 && first >= 0 && count >= 0 && first + count <= x.shape[1] && before >= 0 &&
-                behind >= 0,
+  // Channels [first, end) with so many of zeros before and behind.
+  Value channels(const Value& x, int64_t first, int64_t end, int64_t before, int64_t behind) const {
+    require(x.shape.size() >= 2 && first >= 0 && first <= end && end <= x.shape[1] && before >= 0 &&
+                before <= most_elements && behind >= 0 && behind <= most_elements,
             "channels that are not there");
-    const int64_t run = size_of_shape(x.shape) / (x.shape[0] * x.shape[1]);
+    const int64_t run = size_of_shape(x.shape) / (x.shape[0] * x.shape[1]), count = end - first;
     Value y{x.shape, {}};
     y.shape[1] = before + count + behind;
+    y.data.reserve(elements_of(y));
     for (int64_t n = 0; n < x.shape[0]; ++n) {
       y.data.insert(y.data.end(), size_t(before * run), 0.0f);
       const auto from = x.data.begin() + (n * x.shape[1] + first) * run;
@@ -249,7 +285,7 @@ class Machine {
 
   Value pad(const Value& x) const {
     const Ints& pads = integers(1);
-    require(pads.size() == 2 * x.shape.size(), "pads do not fit");
+    require(x.shape.size() >= 2 && pads.size() == 2 * x.shape.size(), "pads do not fit");
     for (size_t i = 0; i < pads.size(); ++i)
       require(pads[i] == 0 || i % x.shape.size() == 1, "pads another axis than that of the channels");
     return channels(x, 0, x.shape[1], pads[1], pads[x.shape.size() + 1]);
@@ -258,8 +294,16 @@ class Machine {
   Value concat() const {
     require(integer("axis", 0) == 1, "along another axis than that of the channels");
     Value y{input(0).shape, {}};
+    require(y.shape.size() >= 2, "shapes do not fit");
     y.shape[1] = 0;
-    for (size_t p = 0; p < node_->inputs.size(); ++p) y.shape[1] += input(p).shape.at(1);
+    for (size_t p = 0; p < node_->inputs.size(); ++p) {
+      const Ints& shape = input(p).shape;
+      require(shape.size() == y.shape.size(), "shapes do not fit");
+      require(shape[0] == y.shape[0] && std::equal(shape.begin() + 2, shape.end(), y.shape.begin() + 2),
+              "shapes do not fit");
+      y.shape[1] += shape[1];
+    }
+    y.data.reserve(elements_of(y));
     for (int64_t n = 0; n < y.shape[0]; ++n) {
       for (size_t p = 0; p < node_->inputs.size(); ++p) {
         const Value& part = input(p);
@@ -267,7 +311,6 @@ class Machine {
         y.data.insert(y.data.end(), part.data.begin() + n * run, part.data.begin() + (n + 1) * run);
       }
     }
-    require(int64_t(y.data.size()) == size_of_shape(y.shape), "shapes do not fit");
     return y;
   }
 

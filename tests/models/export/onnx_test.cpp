@@ -95,6 +95,52 @@ TEST(OnnxFile, WhatDoesNotHoldTogetherIsRefused) {
   expect_fault(Fault::input, "not known", [&] { run_onnx(model, std::vector<float>(12), 1, "x"); });
 }
 
+// Found by fuzzing: shapes, windows and lists that no network has, each where an operator believed them.
+TEST(OnnxFile, OperatorsRefuseWhatDoesNotFit) {
+  using Ints = std::vector<int64_t>;
+  const auto refused = [](OnnxNode node, Ints list) {
+    OnnxModel model = small_model();
+    model.initializers.push_back({"list", {int64_t(list.size())}, list});
+    model.initializers.push_back({"zero", {1}, Ints{0}});
+    model.initializers.push_back({"wide", {1, 3, 1, 2}, std::vector<float>(6)});
+    model.initializers.push_back({"kernel", {1, 3, 3, 3}, std::vector<float>(27)});
+    model.initializers.push_back({"two", {2}, std::vector<float>(2)});
+    model.initializers.push_back({"none", {1, 0, 2, 2}, std::vector<float>()});
+    model.initializers.push_back({"scalar", {}, std::vector<float>(1)});
+    model.nodes = {std::move(node)};
+    model.output.name = "y";
+    SCOPED_TRACE(model.nodes[0].op + " " + model.nodes[0].inputs[0] + " " + std::to_string(list.size()));
+    expect_fault(Fault::input, "x: " + model.nodes[0].op,
+                 [&] { run_onnx(model, std::vector<float>(12), 1, "x"); });
+  };
+  const auto window = [](int64_t kernel, int64_t stride, int64_t pad) {
+    return std::map<std::string, Ints>{{"kernel_shape", {kernel, kernel}},
+                                       {"strides", {stride, stride}},
+                                       {"pads", {pad, pad, pad, pad}},
+                                       {"dilations", {1, 1}}};
+  };
+  const std::map<std::string, int64_t> group = {{"group", 1}};
+  refused({"Conv", "c", {"images", "wide"}, {"y"}, window(1, 1, 0), group}, {});    // no square
+  refused({"Conv", "c", {"images", "kernel"}, {"y"}, window(3, 1, 0), group}, {});  // larger than the image
+  refused({"Conv", "c", {"images", "kernel", "two"}, {"y"}, window(3, 1, 1), group}, {});  // bias
+  refused({"Conv", "c", {"images", "kernel"}, {"y"}, window(3, 1, 1), {{"group", INT64_MAX}}}, {});
+  refused({"MaxPool", "p", {"images"}, {"y"}, window(3, 1, INT64_MAX / 2), {}}, {});
+  refused({"MaxPool", "p", {"images"}, {"y"}, window(INT64_MAX, 1, 1), {}}, {});
+  refused({"Flatten", "f", {"scalar"}, {"y"}, {}, {}}, {});
+  refused({"Relu", "r", {"none"}, {"y"}, {}, {}}, {});
+  refused({"Slice", "s", {"images", "list", "list"}, {"y"}, {}, {}}, {});  // an empty list
+  refused({"Slice", "s", {"images", "zero", "list"}, {"y"}, {}, {}}, {INT64_MIN});
+  refused({"Pad", "p", {"images", "list"}, {"y"}, {}, {}}, {0, INT64_MAX, 0, 0, 0, INT64_MAX, 0, 0});
+  refused({"Pad", "p", {"scalar", "list"}, {"y"}, {}, {}}, {});
+  refused({"Concat", "c", {"images", "w"}, {"y"}, {}, {{"axis", 1}}}, {});  // of other ranks
+  refused({"Concat", "c", {"scalar", "scalar"}, {"y"}, {}, {{"axis", 1}}}, {});
+  refused({"Reshape", "r", {"images", "list"}, {"y"}, {}, {}}, {INT64_MAX, 2, 2});
+
+  OnnxModel model = small_model();
+  model.output.name = "nowhere";
+  expect_fault(Fault::input, "'nowhere'", [&] { run_onnx(model, std::vector<float>(12), 1, "x"); });
+}
+
 TEST(OnnxFile, MutationsAreRefusedOrRead) {
   const std::string original = onnx_file(small_model());
   int refused = 0;
