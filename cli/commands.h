@@ -16,6 +16,7 @@ int run_loss(const Arguments& arguments);
 int run_info(const Arguments& arguments);
 int run_compare(const Arguments& arguments);
 int run_report(const Arguments& arguments);
+int run_check(const Arguments& arguments);
 int run_data(const Arguments& arguments);
 int run_import(const Arguments& arguments);
 int run_export(const Arguments& arguments);

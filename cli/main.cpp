@@ -1,6 +1,7 @@
 // retort COMMAND: finds the command, and turns failures into one line on stderr and an exit code.
 #include <csignal>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
 
@@ -27,6 +28,7 @@ const std::vector<Command>& commands() {
       {"info", "layers, parameters and multiply-adds of a network", run_info},
       {"import", "weights of PyTorch and others as a file of ours", run_import},
       {"export", "a trained network in a form that other programs run", run_export},
+      {"check", "hashes of a run, a study, a file, and what is missing", run_check},
       {"data", "download a data set, translate a config of mdistiller", run_data},
   };
   return all;
@@ -99,6 +101,9 @@ int main(int count, char** arguments) {
   } catch (const std::bad_alloc&) {
     retort::print_error("out of memory");
     return int(retort::Fault::memory);
+  } catch (const std::filesystem::filesystem_error& error) {  // a name too long, a circle of links
+    retort::print_error(retort::text(error.path1().string(), ": ", error.code().message()));
+    return int(retort::Fault::input);
   } catch (const std::exception& error) {
     retort::print_error(retort::text("internal error: ", error.what()));
     return int(retort::Fault::internal);

@@ -28,7 +28,8 @@ std::vector<File> with_ancestors(const fs::path& file) {
   std::vector<File> chain;
   std::vector<fs::path> seen;
   for (fs::path next = file;;) {
-    const fs::path here = fs::weakly_canonical(next);
+    std::error_code none;  // a pipe has no such path
+    const fs::path real = fs::weakly_canonical(next, none), here = none ? next : real;
     if (std::find(seen.begin(), seen.end(), here) != seen.end()) {
       std::string circle;
       for (const fs::path& step : seen) circle += step.filename().string() + " inherits ";

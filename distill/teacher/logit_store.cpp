@@ -6,11 +6,14 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/half.h"
+#include "engine/base/file.h"
+#include "engine/base/hash.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -108,6 +111,33 @@ bool TeacherTable::holds_rows(const fs::path& folder, const std::string& identit
   std::error_code error;
   const auto size = fs::file_size(folder / "rows", error);
   return !error && size > 0 && same_identity(folder, identity);
+}
+
+TeacherTable::Soundness TeacherTable::inspect(const fs::path& folder) {
+  const std::string identity = read_text_file(folder / "identity.txt", 1 << 16);
+  check(folder.filename() == prefix + hash_of(std::as_bytes(std::span(identity))), Fault::input,
+        (folder / "identity.txt").string(), ": is not what the name of its folder is a hash of");
+  // Of a table, only these two decide how long a row is.
+  Shape shape;
+  std::istringstream lines(identity);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("classes ")) shape.classes = std::strtol(line.c_str() + 8, nullptr, 10);
+    if (line == "precision f16") shape.precision = TablePrecision::f16;
+  }
+  check(shape.classes > 0 && shape.classes <= 1 << 24, Fault::input, (folder / "identity.txt").string(),
+        ": says no number of classes");
+  const uint64_t seed = XXH3_64bits(identity.data(), identity.size());
+  const auto row_bytes = size_t(shape.row_bytes());
+  InputFile file(folder / "rows");
+  Soundness found{(file.size() + int64_t(row_bytes) - 1) / int64_t(row_bytes), 0};
+  std::vector<std::byte> row(row_bytes);
+  for (int64_t i = 0; i < file.size() / int64_t(row_bytes); ++i) {
+    file.read(row.data(), int64_t(row_bytes));
+    uint64_t checksum = 0;
+    std::memcpy(&checksum, row.data(), sizeof checksum);
+    found.sound += checksum == XXH3_64bits_withSeed(row.data() + 8, row_bytes - 8, seed);
+  }
+  return found;
 }
 
 int64_t TeacherTable::rows() const {

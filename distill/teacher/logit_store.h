@@ -42,6 +42,13 @@ class TeacherTable {
   // Whether the folder holds rows of this identity.
   static bool holds_rows(const std::filesystem::path& folder, const std::string& identity);
 
+  // What lies in a folder, whether a run may use it or not. Rows that are not sound are never read: a kill or a
+  // full disk may have left them. Fault::input if the folder has another identity than its name says.
+  struct Soundness {
+    int64_t rows = 0, sound = 0;
+  };
+  static Soundness inspect(const std::filesystem::path& folder);
+
   // The row of an image's view; false if it is not there or not sound. `to`: classes floats.
   bool find(int64_t image, int view, float* to) const;
 

@@ -1,0 +1,67 @@
+// Paths that the system refuses, and files that have none.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+
+namespace retort {
+namespace {
+
+using testing::expect_contains;
+using testing::Outcome;
+using testing::run;
+using testing::TempFolder;
+
+const std::string tiny = "synthetic:train=96,test=48";
+
+// Names that the system itself refuses are what is wrong with an input, not with the program.
+TEST(BadInput, NamesTooLongAndLinksInACircle) {
+  TempFolder work;
+  std::filesystem::create_symlink("a", work / "b");
+  std::filesystem::create_symlink("b", work / "a");
+  for (const std::string& name : {std::string(300, 'n'), std::string("a"), std::string("a/x")}) {
+    for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+             {"info", name},
+             {"train", "--model", "resnet8", "--config", name},
+             {"train", "--model", "resnet8", "--data", tiny, "--out", name},
+             {"train", "--model", "resnet8", "--data", tiny, "--seeds", "2", "--out", name},
+             {"train", "--resume", name},
+             {"compare", name},
+             {"report", name},
+             {"eval", "--weights", name},
+             {"eval", "--weights", name + ":best"},
+             {"loss", "--method", "kd", "--student", name, "--teacher", name},
+             {"data", "recipe", name}}) {
+      const Outcome outcome = run(command, work);
+      EXPECT_TRUE(outcome.code >= 2 && outcome.code <= 4)
+          << command[0] << ' ' << name << ": " << outcome.code << ' ' << outcome.err;
+    }
+  }
+}
+
+// As the shell's <(...) names one: no file has that name, and its real path cannot be told.
+TEST(BadInput, SettingsInAPipe) {
+  TempFolder work;
+  const std::filesystem::path pipe = work / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(pipe) << "epochs = 0\n"; });
+  const int file = ::open(pipe.c_str(), O_RDONLY);
+  const Outcome outcome =
+      run({"train", "--config", "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(file)}, work);
+  writer.join();
+  ::close(file);
+  EXPECT_EQ(outcome.code, 3) << outcome.err;
+  expect_contains(outcome.err, "not a regular file");
+}
+
+}  // namespace
+}  // namespace retort

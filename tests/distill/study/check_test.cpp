@@ -1,0 +1,173 @@
+// What `retort check` says of sound, damaged and incomplete files.
+#include "distill/study/check.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "layers/formats/safetensors.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+
+namespace retort {
+namespace {
+
+namespace fs = std::filesystem;
+using Status = CheckedFile::Status;
+using testing::content_of;
+using testing::expect_contains;
+using testing::expect_fault;
+using testing::Outcome;
+using testing::run;
+using testing::TempFolder;
+
+std::vector<std::string> training(const std::string& out, std::vector<std::string> more = {}) {
+  std::vector<std::string> all = {"train",    "--model", "resnet8", "--data", "synthetic:train=32,test=16",
+                                  "--epochs", "2",       "--batch", "16",     "--out",
+                                  out};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+class Check : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const Outcome outcome = run(training("run"), work_);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+
+  CheckedFile found(const std::string& name) const {
+    const CheckResult result = check_path(work_ / "run");
+    for (const CheckedFile& file : result.files)
+      if (file.path == work_ / ("run/" + name)) return file;
+    ADD_FAILURE() << name << " is not looked at";
+    return {};
+  }
+
+  void damage(const std::string& name, size_t at) const {
+    std::string content = content_of(work_ / ("run/" + name));
+    ASSERT_LT(at, content.size());
+    content[at] ^= 1;
+    work_.write("run/" + name, content);
+  }
+
+  TempFolder work_;
+};
+
+TEST_F(Check, AFinishedRunHolds) {
+  const CheckResult result = check_path(work_ / "run");
+  EXPECT_EQ(result.kind, "run");
+  EXPECT_TRUE(result.ok());
+  for (const std::string name : {"last", "previous", "best"})
+    EXPECT_EQ(found("checkpoints/" + name + ".safetensors").status, Status::ok) << name;
+  const Outcome outcome = run({"check", "run", "--json"}, work_);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json.at("kind"), "run");
+  EXPECT_EQ(json.at("ok"), true);
+  EXPECT_EQ(json.at("files").size(), result.files.size());
+  EXPECT_EQ(json["files"][0].at("path"), "run/config.toml");
+}
+
+TEST_F(Check, ADamagedCheckpointIsNamedWithTheCommandThatHelps) {
+  damage("checkpoints/last.safetensors", 400'000);
+  const CheckedFile file = found("checkpoints/last.safetensors");
+  EXPECT_EQ(file.status, Status::damaged);
+  expect_contains(file.reason, "hash");
+  expect_contains(file.remedy, "retort train --resume ");
+  const Outcome outcome = run({"check", "run"}, work_);
+  EXPECT_EQ(outcome.code, 8);
+  expect_contains(outcome.out, "damaged  run/checkpoints/last.safetensors: ");
+  expect_contains(outcome.out, "retort train --resume run\n");
+}
+
+TEST_F(Check, WhatContradictsTheCheckpointIsDamaged) {
+  std::string summary = content_of(work_ / "run/summary.json");
+  const size_t at = summary.find("\"weights_hash\": \"") + 17;
+  summary[at] = summary[at] == 'a' ? 'b' : 'a';
+  work_.write("run/summary.json", summary);
+  EXPECT_FALSE(check_path(work_ / "run").ok());
+}
+
+TEST_F(Check, WhatIsMissingIsNamed) {
+  fs::remove(work_ / "run/metrics.csv");
+  EXPECT_EQ(found("metrics.csv").status, Status::missing);
+  fs::remove(work_ / "run/checkpoints/best.safetensors");
+  EXPECT_EQ(found("checkpoints/best.safetensors").status, Status::missing);
+  fs::remove(work_ / "run/summary.json");
+  EXPECT_EQ(found("summary.json").status, Status::missing);
+}
+
+TEST_F(Check, AnEpochThatIsMissingInTheMetrics) {
+  std::string metrics = content_of(work_ / "run/metrics.csv");
+  const size_t first = metrics.find('\n') + 1;
+  metrics.erase(first, metrics.find('\n', first) + 1 - first);
+  work_.write("run/metrics.csv", metrics);
+  EXPECT_EQ(found("metrics.csv").status, Status::damaged);
+}
+
+TEST_F(Check, FoldersOfRunsAndSeeds) {
+  EXPECT_EQ(check_path(work_.path()).kind, "runs");
+  ASSERT_EQ(run(training("two", {"--seeds", "2"}), work_).code, 0);
+  EXPECT_EQ(check_path(work_ / "two").kind, "seeds");
+  EXPECT_TRUE(check_path(work_ / "two").ok());
+  const std::string name = "two/seed-2/checkpoints/last.safetensors";
+  work_.write(name, content_of(work_ / name).substr(0, 1000));
+  EXPECT_EQ(run({"check", "two"}, work_).code, 8);
+}
+
+TEST_F(Check, Files) {
+  ASSERT_EQ(run({"export", "run", "--to", "safetensors", "-o", "w.safetensors"}, work_).code, 0);
+  ASSERT_EQ(run({"export", "run", "--to", "infer", "-o", "n.retort"}, work_).code, 0);
+  EXPECT_EQ(check_path(work_ / "w.safetensors").files.at(0).status, Status::ok);
+  EXPECT_EQ(check_path(work_ / "n.retort").kind, "network");
+  EXPECT_TRUE(check_path(work_ / "n.retort").ok());
+  for (const std::string name : {"w.safetensors", "n.retort"}) {
+    std::string content = content_of(work_ / name);
+    content[content.size() / 2] ^= 4;
+    work_.write(name, content);
+    EXPECT_EQ(check_path(work_ / name).files.at(0).status, Status::damaged) << name;
+    EXPECT_EQ(run({"check", name}, work_).code, 8) << name;
+  }
+  const std::string header = R"({"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}})";
+  std::string plain(8, '\0');
+  plain[0] = char(header.size());
+  work_.write("plain.safetensors", plain + header + std::string(8, '\1'));
+  EXPECT_EQ(check_path(work_ / "plain.safetensors").files.at(0).status, Status::unbound);
+  EXPECT_EQ(run({"check", "plain.safetensors"}, work_).code, 0);
+}
+
+TEST_F(Check, WhatIsNothingOfThese) {
+  fs::create_directory(work_ / "empty");
+  work_.write("text", "no weights");
+  for (const std::string name : {"nowhere", "empty", "text"})
+    EXPECT_EQ(run({"check", name}, work_).code, 3) << name;
+  EXPECT_EQ(run({"check"}, work_).code, 2);
+  EXPECT_EQ(run({"check", "run", "run"}, work_).code, 2);
+}
+
+TEST_F(Check, TheCache) {
+  const fs::path cache = work_ / "cache";
+  ASSERT_EQ(run({"distill", "--teacher", "run", "--student", "resnet8", "--method", "kd", "--epochs", "1",
+                 "--batch", "16", "--teacher-source", "table", "--set", "teacher_table.folder=cache", "--out",
+                 "student"},
+                work_)
+                .code,
+            0);
+  CheckResult result = check_cache(cache);
+  ASSERT_EQ(result.files.size(), 1u);
+  EXPECT_TRUE(result.ok());
+  const fs::path rows = result.files[0].path;
+  std::string content = content_of(rows);
+  content[content.size() / 2] ^= 1;
+  std::ofstream(rows, std::ios::binary) << content;
+  result = check_cache(cache);
+  EXPECT_EQ(result.files.at(0).status, Status::damaged);
+  expect_contains(result.files[0].remedy, "rm -r ");
+  EXPECT_EQ(run({"check", "--cache", "cache"}, work_).code, 8);
+  expect_fault(Fault::input, "no cache folder", [&] { check_cache(work_ / "nowhere"); });
+}
+
+}  // namespace
+}  // namespace retort
