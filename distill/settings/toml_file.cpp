@@ -51,6 +51,18 @@ std::string printable(std::string message) {
   return message;
 }
 
+// TOML allows tabs and line ends alone; toml++ 3.3 asserts that others never stand where a key begins.
+void check_no_controls(std::string_view content, const std::string& name) {
+  int64_t line = 1;
+  for (const char c : content) {
+    line += c == '\n';
+    const bool control =
+        (static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+    check(!control, Fault::usage, name, ":", line, ": the control character ", int(c),
+          ", which TOML does not have");
+  }
+}
+
 }  // namespace
 
 const TomlValue* TomlValue::find(const std::string& name) const {
@@ -87,6 +99,7 @@ TomlValue read_toml(const std::filesystem::path& file) {
 
 TomlValue parse_toml(std::string_view text, const std::string& name) {
   check_utf8(text, name, Fault::usage);
+  check_no_controls(text, name);
   try {
     return converted(toml::parse(text));
   } catch (const toml::parse_error& error) {

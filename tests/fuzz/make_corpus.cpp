@@ -1,0 +1,253 @@
+// Writes the corpus that fuzzing begins with: small files by our own writers. retort_fuzz_corpus FOLDER DATA,
+// FOLDER being tests/fuzz/corpus and DATA tests/data.
+#include <cstdio>
+#include <fstream>
+
+#include "datasets/formats/npy.h"
+#include "distill/run/metrics_csv.h"
+#include "distill/run/run_record.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/settings/settings.h"
+#include "engine/base/atomic_file.h"
+#include "engine/cpu/conv_tuning.h"
+#include "layers/formats/safetensors.h"
+#include "models/export/onnx_model.h"
+#include "tests/fuzz/target.h"
+#include "tests/support/pytorch_writer.h"
+
+namespace retort::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::little;
+
+fs::path corpus, data, scratch;
+
+void add(const std::string& target, const std::string& name, const std::string& content) {
+  fs::create_directories(corpus / target);
+  std::ofstream(corpus / target / name, std::ios::binary) << content;
+}
+
+// A file that `write` makes at the path it is given, behind `before`.
+template <class Write>
+void add_written(const std::string& target, const std::string& name, const std::string& before, Write write) {
+  const fs::path file = scratch / "written";
+  fs::remove(file);
+  write(file);
+  add(target, name, before + read_text_file(file));
+}
+
+HostTensor tensor(const std::string& name, std::vector<int64_t> shape, size_t values) {
+  std::vector<float> numbers(values);
+  for (size_t i = 0; i < values; ++i) numbers[i] = float(i) / 4;
+  const auto bytes = std::as_bytes(std::span(numbers));
+  return {name, DType::f32, std::move(shape), {bytes.begin(), bytes.end()}};
+}
+
+void weights() {
+  const std::vector<HostTensor> tensors = {tensor("conv.weight", {2, 3, 1, 1}, 6), tensor("fc.bias", {4}, 4),
+                                           tensor("empty", {0, 3}, 0)};
+  std::vector<TensorView> views;
+  for (const HostTensor& t : tensors) views.push_back(t.view());
+  add_written("safetensors", "three", "", [&](const fs::path& file) {
+    write_safetensors(file, {{"architecture", "resnet8"}}, views);
+  });
+  add_written("safetensors", "none", "", [&](const fs::path& file) { write_safetensors(file, {}, {}); });
+  const std::string plain = R"({"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}})";
+  add("safetensors", "without_hashes", little(uint64_t(plain.size())) + plain + std::string(8, '\1'));
+
+  add("pickle_stream", "three", testing::checkpoint_of({tensors[0], tensors[1]}, true));
+  const std::string zip = testing::checkpoint_of({tensors[0], tensors[1]}, false);
+  add("zip", "archive", '\0' + zip);
+  add("zip", "archive64", '\0' + testing::checkpoint_zip("N", {{"0", "1234"}}, "little", true));
+  namespace p = testing::pickle;
+  const std::string one =
+      p::tensor(p::storage("FloatStorage", "0", p::integer(24)), 0, {2, 3, 4}, {12, 4, 1});
+  const std::string other = p::tensor(p::storage("DoubleStorage", "1", p::integer(4)), 1, {2}, {2});
+  add("zip", "pickle",
+      '\1' + p::whole(p::dict({{"state_dict", p::dict({{"module.a", one}, {"b", other}})},
+                               {"epoch", p::integer(3)},
+                               {"none", "N"}})));
+  for (const auto& entry : fs::directory_iterator(data / "pytorch")) {
+    const std::string name = entry.path().filename().string(), content = read_text_file(entry.path());
+    name.find("zip") != name.npos ? add("zip", name, '\0' + content) : add("pickle_stream", name, content);
+  }
+  for (const auto& entry : fs::directory_iterator(data / "networks"))
+    if (entry.path().extension() == ".retort")
+      add("c_library", entry.path().filename().string(), read_text_file(entry.path()));
+}
+
+void pictures() {
+  for (const auto& entry : fs::directory_iterator(data / "images")) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".jpg")) add("jpeg", name, read_text_file(entry.path()));
+    if (name.ends_with(".png")) add("png", name, '\0' + read_text_file(entry.path()));
+  }
+  // Rows of every colour type: grey, RGB, palette, grey and RGB with alpha; 8 bits, and 1 and 16.
+  for (const auto& [name, bits, type, row] : {std::tuple{"grey", 8, 0, 4},
+                                              {"rgb", 8, 2, 12},
+                                              {"grey_alpha", 8, 4, 8},
+                                              {"rgba", 8, 6, 16},
+                                              {"bits", 1, 0, 1},
+                                              {"deep", 16, 2, 24}}) {
+    std::string file = std::string("\1\0\0\0\4\0\0\0\3", 9) + char(bits) + char(type) + std::string(3, '\0');
+    for (int filter = 0; filter < 3; ++filter) file += char(filter) + std::string(size_t(row), '\7');
+    add("png", std::string("rows_") + name, file);
+  }
+}
+
+void arrays() {
+  const std::vector<float> f(6, 1.5f);
+  const std::vector<int64_t> i(3, 7);
+  const std::vector<uint8_t> u(16, 3);
+  add_written("npy", "f4", "", [&](const fs::path& file) { write_npy<float>(file, {2, 3}, f); });
+  add_written("npy", "i8", "", [&](const fs::path& file) { write_npy<int64_t>(file, {3}, i); });
+  add_written("npy", "u1", "", [&](const fs::path& file) { write_npy<uint8_t>(file, {2, 2, 2, 2}, u); });
+  std::string names;
+  for (int c = 0; c < 100; ++c) names += "class " + std::to_string(c) + '\n';
+  add("cifar", "one_row", little(uint16_t{3074}) + '\1' + '\2' + std::string(3072, '\5') + names);
+  add("cifar", "bad_label", little(uint16_t{2}) + "\x7f\x7f" + names);
+}
+
+void texts() {
+  for (const char* method : {"pcd", "kd", "crd", "ce"}) {
+    RunSettings settings;
+    settings.command = "distill";
+    settings.model = "resnet8";
+    settings.method = MethodSettings(method);
+    settings.schedule.milestones = std::vector<int>{2, 5};
+    add("toml", std::string("settings_") + method, '\0' + settings_toml(settings));
+  }
+  add("toml", "study",
+      "\1title = \"T\"\nseeds = 2\n[settings]\nepochs = 2\n[settings.data]\nspec = \"synthetic\"\n"
+      "[teacher]\nmodel = \"resnet14\"\n[student]\nmodel = \"resnet8\"\n[[methods]]\nname = \"kd\"\n"
+      "[[methods]]\nname = \"pcd\"\nlabel = \"pcd 2\"\nstages = 2\n");
+  add("toml", "grid",
+      "\1title = \"T\"\n[[pairs]]\nteacher = \"resnet14\"\nstudent = \"resnet8\"\nname = \"a\"\n"
+      "settings = {optimizer.lr = 0.1}\n[[variants]]\nlabel = \"v\"\nepochs = 3\n"
+      "[[methods]]\nname = \"ce\"\n");
+  add("toml", "kinds",
+      std::string("\0a = 1979-05-27T07:32:00Z\nb = [1, 2.5, 0x1f, inf]\nc = '''x\ny'''\n", 62));
+  add("yaml", "kd",
+      "EXPERIMENT:\n  NAME: \"\"\n  TAG: \"kd,res56,res20\"\n  PROJECT: \"cifar100_baselines\"\nDISTILLER:\n"
+      "  TYPE: \"KD\"\n  TEACHER: \"resnet56\"\n  STUDENT: \"resnet20\"\nSOLVER:\n  BATCH_SIZE: 64\n  "
+      "EPOCHS: 240\n"
+      "  LR: 0.05\n  LR_DECAY_STAGES: [150, 180, 210]\n  LR_DECAY_RATE: 0.1\n  WEIGHT_DECAY: 0.0005\n"
+      "  MOMENTUM: 0.9\n  TYPE: \"SGD\"\nKD:\n  TEMPERATURE: 4\n  LOSS:\n    CE_WEIGHT: 0.1\n    KD_WEIGHT: "
+      "0.9\n");
+  add("yaml", "crd",
+      "DISTILLER: {TYPE: CRD, TEACHER: resnet32x4, STUDENT: resnet8x4}\nCRD:\n  MODE: exact\n  FEAT:\n    "
+      "DIM: 128\n"
+      "    STUDENT_DIM: 256\n  NCE:\n    K: 16384\n    TEMPERATURE: 0.07\n");
+}
+
+void records() {
+  add_written("records", "metrics", std::string(1, '\0'), [](const fs::path& file) {
+    MetricsCsv csv(file, {"ce", "kd"}, 1);
+    csv.append({1, .05, 3.1, 10, 3.2, 9, 40, 1.5, {1.1, 2}});
+    csv.append({2, .005, 2.9, 12, 3.0, 11, 42, 1.5, {1.0, 1.9}});
+  });
+  add_written("records", "summary", "\1", [](const fs::path& file) {
+    Summary s;
+    s.status = "finished";
+    s.command = "train";
+    s.model = "resnet8";
+    s.method = "ce";
+    s.data = "synthetic";
+    s.best = s.last = EpochResult{2, 11, 42, 3};
+    s.epochs = s.epochs_done = 2;
+    s.best_by = "test";
+    s.weights_hash = "0123456789abcdef";
+    write_summary(file, s);
+  });
+  add_written("records", "environment", "\2", [](const fs::path& file) {
+    Environment e = this_environment();
+    e.compiler = e.system = e.host = e.started = "x";
+    e.data_hash = "0123456789abcdef";
+    write_environment(file, e, false);
+  });
+  for (const char kind : {'\0', '\1', '\2', '\3'})
+    add("lock", "kind_" + std::to_string(int(kind)), kind + std::string("retort run, pid       4711\n"));
+
+  const std::string header(8, '\0');
+  std::string rows;
+  for (const uint32_t slot : {5u, 161u, 200u})
+    rows += header + little(slot) + std::string(4, '\0') + std::string(12, '\2') + std::string(4, '\0');
+  std::string index;
+  for (const uint16_t slot : {5, 161, 200, 7}) index += little(slot) + little(uint32_t(1 + index.size() / 6));
+  add("store_index", "three", '\4' + index + rows);
+
+  ConvTuning tuning;
+  ConvProblem problem{};
+  problem.images = 2;
+  problem.channels = problem.outputs = 8;
+  tuning.open("AVX2, 2 threads");
+  tuning.add(problem, ConvAlgorithm::winograd, "1.5 ms, direct 2 ms");
+  problem.stride = 2;
+  problem.pass = ConvPass::weight_gradient;
+  tuning.add(problem, ConvAlgorithm::direct, "1 ms");
+  add("tuning_record", "two", tuning.record());
+}
+
+// A network of one kind of node behind another, from 3 x 4 x 4 to anything.
+void onnx(const std::string& name, std::vector<OnnxNode> nodes) {
+  OnnxModel model;
+  model.name = name;
+  model.input = {"images", "", {3, 4, 4}};
+  model.output = {nodes.back().outputs[0], "", {3}};
+  model.initializers = {{"conv", {2, 3, 3, 3}, std::vector<float>(54, .5f)},
+                        {"two", {2}, std::vector<float>(2, 1.f)},
+                        {"channel", {3, 1, 1}, std::vector<float>(3, 2.f)},
+                        {"w", {3, 3}, std::vector<float>(9, .5f)},
+                        {"b", {3}, std::vector<float>(3, 1.f)},
+                        {"flat", {2}, std::vector<int64_t>{0, 3}},
+                        {"groups", {5}, std::vector<int64_t>{0, 3, 1, 4, 4}},
+                        {"start", {1}, std::vector<int64_t>{1}},
+                        {"end", {1}, std::vector<int64_t>{3}},
+                        {"pads", {8}, std::vector<int64_t>{0, 1, 0, 0, 0, 2, 0, 0}}};
+  model.nodes = std::move(nodes);
+  add("onnx", name, onnx_file(model));
+}
+
+void networks() {
+  using Ints = std::vector<int64_t>;
+  const std::map<std::string, Ints> window = {
+      {"kernel_shape", {3, 3}}, {"strides", {2, 2}}, {"pads", {1, 1, 1, 1}}, {"dilations", {1, 1}}};
+  onnx("conv", {{"Conv", "c", {"images", "conv", "two"}, {"y"}, window, {{"group", 1}}},
+                {"Relu", "r", {"y"}, {"z"}, {}, {}}});
+  onnx("max", {{"MaxPool", "p", {"images"}, {"y"}, window, {}}});
+  onnx("average", {{"AveragePool", "p", {"images"}, {"y"}, window, {{"count_include_pad", 1}}}});
+  onnx("linear", {{"GlobalAveragePool", "pool", {"images"}, {"a"}, {}, {}},
+                  {"Reshape", "flat", {"a", "flat"}, {"f"}, {}, {}},
+                  {"Gemm", "fc", {"f", "w", "b"}, {"logits"}, {}, {{"transB", 1}}}});
+  onnx("flatten", {{"Add", "a", {"images", "channel"}, {"x"}, {}, {}},
+                   {"Mul", "m", {"x", "channel"}, {"y"}, {}, {}},
+                   {"Flatten", "f", {"y"}, {"z"}, {}, {{"axis", 1}}}});
+  onnx("shuffle", {{"Reshape", "r", {"images", "groups"}, {"x"}, {}, {}},
+                   {"Transpose", "t", {"x"}, {"y"}, {{"perm", {0, 2, 1, 3, 4}}}, {}}});
+  onnx("slice", {{"Slice", "s", {"images", "start", "end", "start"}, {"x"}, {}, {}},
+                 {"Pad", "p", {"x", "pads"}, {"y"}, {}, {}},
+                 {"Concat", "c", {"images", "y"}, {"z"}, {}, {{"axis", 1}}}});
+}
+
+}  // namespace
+}  // namespace retort::fuzz
+
+int main(int count, char** arguments) {
+  using namespace retort::fuzz;
+  if (count != 3) {
+    std::fputs("retort_fuzz_corpus FOLDER DATA\n", stderr);
+    return 2;
+  }
+  corpus = arguments[1];
+  data = arguments[2];
+  const ScratchFolder folder;
+  scratch = folder.path();
+  weights();
+  pictures();
+  arrays();
+  texts();
+  records();
+  networks();
+  return 0;
+}

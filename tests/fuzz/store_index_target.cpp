@@ -1,0 +1,49 @@
+// A teacher's stored logits: an index of any numbers, rows with right checksums. What is found there is what
+// the row says; what is added is found.
+#include <stdexcept>
+
+#include "distill/teacher/logit_store.h"
+#include "tests/fuzz/target.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace retort::fuzz {
+
+void read_store_index(Bytes bytes) {
+  static ScratchFolder folder;
+  static const std::string identity = "fuzz";
+  constexpr int64_t images = 4, classes = 3;
+  const TeacherTable::Shape shape{images, classes, TablePrecision::f32};
+  const uint64_t seed = XXH3_64bits(identity.data(), identity.size());
+  const auto row_bytes = size_t(shape.row_bytes());
+
+  // The index as pairs of a slot and a number, as many as the first byte says; the rest are rows.
+  std::string index(size_t(4 * shape.slots()), '\0'), rows;
+  for (int pairs = take<uint8_t>(bytes); pairs > 0 && !bytes.empty(); --pairs) {
+    const size_t slot = take<uint16_t>(bytes) % size_t(shape.slots());
+    const auto number = take<uint32_t>(bytes);
+    std::memcpy(index.data() + 4 * slot, &number, 4);
+  }
+  rows = text_of(bytes);
+  for (size_t at = 0; at + row_bytes <= rows.size(); at += row_bytes) {
+    const uint64_t checksum = XXH3_64bits_withSeed(rows.data() + at + 8, row_bytes - 8, seed);
+    std::memcpy(rows.data() + at, &checksum, 8);
+  }
+  folder.write("index", bytes_of(index));
+  folder.write("rows", bytes_of(rows));
+  folder.write("identity.txt", bytes_of(identity));
+
+  TeacherTable table(folder.path(), identity, shape);
+  float row[classes];
+  for (int64_t image = 0; image < images; ++image)
+    for (int view = 0; view < view_count; ++view) table.find(image, view, row);
+  const int64_t slot = TeacherTable::slot(1, 5);
+  const float added[classes] = {1, 2, 3};
+  table.set_limit(uint64_t{1} << 20);
+  if (!table.append({&slot, 1}, added)) return;
+  if (!table.find(1, 5, row) || row[0] != 1 || row[2] != 3)
+    throw std::logic_error("what was added is not found");
+}
+
+}  // namespace retort::fuzz
