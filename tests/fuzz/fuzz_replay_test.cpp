@@ -1,7 +1,7 @@
 // Every input that ever was a finding, and the corpus that fuzzing begins with, in every build.
 #include <gtest/gtest.h>
 
-#include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "tests/fuzz/target.h"
 #include "tests/support/paths.h"
 

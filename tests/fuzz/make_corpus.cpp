@@ -4,11 +4,12 @@
 #include <fstream>
 
 #include "datasets/formats/npy.h"
+#include "distill/methods/registry.h"
 #include "distill/run/metrics_csv.h"
 #include "distill/run/run_record.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/settings.h"
-#include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
 #include "engine/cpu/conv_tuning.h"
 #include "layers/formats/safetensors.h"
 #include "models/export/onnx_model.h"
@@ -114,7 +115,7 @@ void texts() {
     RunSettings settings;
     settings.command = "distill";
     settings.model = "resnet8";
-    settings.method = MethodSettings(method);
+    settings.method = method_settings(method);
     settings.schedule.milestones = std::vector<int>{2, 5};
     add("toml", std::string("settings_") + method, '\0' + settings_toml(settings));
   }
