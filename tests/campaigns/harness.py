@@ -15,6 +15,12 @@ HERE = Path(__file__).resolve().parent
 DOCUMENTED = {0, 2, 3, 4, 5, 6, 7, 8, 9, 129, 130, 138, 143}
 
 
+def patience():
+    """What time limits are multiplied with on a busy machine: many processes a core, and this one giving way to them."""
+    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return busy * (8 if os.nice(0) >= 10 and busy > 1.5 else 1)
+
+
 class Result:
     def __init__(self, argv, code, out, err, seconds):
         self.argv, self.code, self.out, self.err, self.seconds = argv, code, out, err, seconds
@@ -80,14 +86,15 @@ class Space:
         return env
 
     def run(self, arguments, cache, extra=None, cwd=None, seconds=60, before=None):
-        """retort with these arguments. Result.code is None if it had to be ended after `seconds`."""
+        """retort with these arguments. Result.code is None if it had to be ended after `seconds`,
+        more on a busy machine."""
         argv = [self.retort, *map(str, arguments)]
         started = time.monotonic()
         process = subprocess.Popen(argv, env=self.environment(cache, extra), cwd=cwd or self.folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    start_new_session=True, preexec_fn=before)
         try:
-            out, err = process.communicate(timeout=seconds * self.slow)
+            out, err = process.communicate(timeout=seconds * self.slow * patience())
             code = process.returncode
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
