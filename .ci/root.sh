@@ -33,7 +33,7 @@ isolate() {
   RETORT_ISOLATED=$work setsid setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation private \
     bash "$0" "$@" </dev/null &
   child=$!
-  trap 'kill -KILL $child 2>/dev/null; wait $child 2>/dev/null; rm -rf "$work" "$work.lock"; exit 143' HUP INT TERM
+  trap 'kill -KILL $child || true; wait $child || true; rm -rf "$work" "$work.lock"; exit 143' HUP INT TERM
   wait $child || status=$?
   if [ -n "${RETORT_KEEP:-}" ] || [[ " $* " == *" --keep "* ]]; then
     rm "$work.lock"  # with it the next run would clear it away
