@@ -1,17 +1,20 @@
 #include <nlohmann/json.hpp>
 
+#include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/open.h"
 #include "distill/evaluate/evaluate.h"
+#include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/progress.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
+#include "engine/base/file.h"
 
 namespace retort {
 
@@ -62,6 +65,16 @@ std::string data_of(const Weights& weights) {
   return *name;
 }
 
+// "resnet8 (runs/t, epoch 3) on synthetic: 2,400 test images of 24 classes, by the weights' mean ..., std
+// ..."
+std::string what_is_evaluated(const Weights& weights, const Model& model, const std::string& spec,
+                              const ImageSet& images) {
+  const std::string* epoch = weights.metadata("epoch");
+  return text(model.name, " (", weights.source, epoch ? ", epoch " + *epoch : "", ") on ", spec, ": ",
+              with_commas(images.size()), " test images of ", images.classes, " classes, by ",
+              weights.metadata("mean") ? "the weights' " : "the data's ", text_of(seen_by(weights, images)));
+}
+
 }  // namespace
 
 int run_eval(const Arguments& arguments) {
@@ -78,17 +91,17 @@ int run_eval(const Arguments& arguments) {
   options.text("--data", "SPEC", "synthetic, cifar100:DIR, cifar10:DIR (the run's)", data_spec);
   options.flag("--per-class", "also every class's", per_class);
   options.integer("--batch", "images per step", batch, 1);
+  const ChannelOptions channels(options);
   const DeviceChoice device_choice(options);
   options.flag("--json", "result as JSON: {top1, top5, loss, n}", json);
   if (!options.parse(arguments)) return 0;
   check(!weights_spec.empty(), Fault::usage, "eval: no weights are named; give them with --weights");
 
   const DeviceOptions device_options = device_choice.options();
-  const Weights weights = read_weights(weights_spec);
-  DataSet data = open_dataset(data_spec.empty() ? data_of(weights) : data_spec, Parts::test);
-  // The network saw its images so, whichever set these are from.
-  if (const auto mean = channel_numbers(weights, "mean")) data.test.mean = *mean;
-  if (const auto stddev = channel_numbers(weights, "std")) data.test.stddev = *stddev;
+  Weights weights = read_weights(weights_spec);
+  channels.apply(weights);
+  const std::string spec = data_spec.empty() ? data_of(weights) : data_spec;
+  const DataSet data = open_dataset(spec, Parts::test);
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));
@@ -98,6 +111,9 @@ int run_eval(const Arguments& arguments) {
   evaluate_options.batch = batch;
   evaluate_options.threads = device_options.threads;
   evaluate_options.per_class = per_class;
+  // The network saw its images so, whichever set these are from.
+  evaluate_options.normalize = seen_by(weights, data.test);
+  print_error(what_is_evaluated(weights, *model, spec, data.test));
   Evaluator evaluator(*model, *device, data.test, evaluate_options);
   Progress progress;
   const Evaluation result =

@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -13,6 +14,7 @@
 #include "distill/text/text_format.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/nearest.h"
+#include "models/channel_numbers.h"
 #include "models/export/c_code.h"
 #include "models/export/export_weights.h"
 #include "models/export/infer_file.h"
@@ -141,6 +143,7 @@ int run_export(const Arguments& arguments) {
   options.text("--quantize", "TYPE", "weights of convolutions: f32, f16 (infer), int8", request.quantize);
   options.text("--data", "SPEC", "compare the accuracy with that of f32 on these test images", request.data);
   options.text("--name", "NAME", "c: prefix of what the file defines", request.name);
+  const ChannelOptions channels(options);
   options.flag("--verify", "compare the logits with the model's", request.verify);
   options.integer("--threads", "CPU threads, 0: one", request.threads, 0);
   options.flag("--json", "result as JSON", json);
@@ -154,7 +157,8 @@ int run_export(const Arguments& arguments) {
         request.format, "' is unknown; did you mean '", nearest(request.format, formats), "'?");
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
-  const Weights weights = read_weights(sources[0]);
+  Weights weights = read_weights(sources[0]);
+  channels.apply(weights);
   check_not_read("--out", request.out, weights.path);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
   const auto model = load_model(weights, architecture, *device);

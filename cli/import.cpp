@@ -1,8 +1,6 @@
-#include <cmath>
-#include <locale>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -27,18 +25,6 @@ void print_list(const char* title, const std::vector<std::string>& names) {
   print_error(line);
 }
 
-// "R G B", each finite and, of a deviation, more than 0: pictures are divided by it.
-void check_channels(const std::string& option, const std::string& given, bool positive) {
-  std::istringstream in(given);
-  in.imbue(std::locale::classic());
-  bool fits = true;
-  float number = 0;
-  for (int channel = 0; channel < 3; ++channel)
-    fits = fits && in >> number && std::isfinite(number) && (!positive || number > 0);
-  check(fits && (in >> std::ws).eof(), Fault::usage, option, " is '", given, "', expected three numbers",
-        positive ? " more than 0" : "", ", as \"0.5071 0.4867 0.4408\"");
-}
-
 }  // namespace
 
 int run_import(const Arguments& arguments) {
@@ -46,7 +32,7 @@ int run_import(const Arguments& arguments) {
                   {"retort import resnet56.pth --model resnet56 --out resnet56.safetensors",
                    "retort import c.th --model resnet20a --rename fc=linear --out w.safetensors"});
   std::vector<std::string> files;
-  std::string out, strict = "yes", mean, deviation;
+  std::string out, strict = "yes";
   ImportOptions importing;
   bool json = false;
   options.positional("FILE", "told apart by content; nothing in it is executed", files);
@@ -67,18 +53,13 @@ int run_import(const Arguments& arguments) {
       },
       strict);
   options.text("--entry", "PATH", "which state dict of several: a/b is entry b of a", importing.read.entry);
-  options.text("--mean", "\"R G B\"", "its images' normalisation, which predict needs", mean);
-  options.text("--std", "\"R G B\"", "in units of 1 = white, as \"0.5071 0.4867 0.4408\"", deviation);
+  const ChannelOptions channels(options);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(files.size() == 1, Fault::usage, "import: ", files.size(), " files are named, expected one FILE");
   check(!out.empty(), Fault::usage, "import: no file to write is named; give it with --out");
-  check(mean.empty() == deviation.empty(), Fault::usage, "import: --mean and --std go together");
-  if (!mean.empty()) {
-    check_channels("--mean", mean, false);
-    check_channels("--std", deviation, true);
-    importing.metadata = {{"mean", mean}, {"std", deviation}};
-  }
+  importing.mean = channels.mean;
+  importing.deviation = channels.deviation;
   check_not_read("--out", out, files[0]);
 
   const Imported result = import_weights(weights_path(files[0]).string(), out, importing);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
@@ -48,6 +49,7 @@ int run_predict(const Arguments& arguments) {
   options.text("--data", "SPEC", "data set whose class names are shown", data);
   options.text("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
   options.integer("--top", "classes shown", top, 1);
+  const ChannelOptions channels(options);
   const DeviceChoice device_choice(options);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
@@ -61,7 +63,8 @@ int run_predict(const Arguments& arguments) {
   for (const std::string& input : inputs) check_not_read("--logits", logits_file, input);
 
   const DeviceOptions device_options = device_choice.options();
-  const Weights weights = read_weights(weights_spec);
+  Weights weights = read_weights(weights_spec);
+  channels.apply(weights);
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
   const PreparedImages images =

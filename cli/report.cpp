@@ -22,6 +22,8 @@ int run_report(const Arguments& arguments) {
   options.flag("--no-eval", "leave out what needs checkpoints: classes, PCD at work", no_eval);
   options.flag("--images", "show test images also of data that is not drawn by the program",
                reporting.pictures);
+  options.text("--mean", "\"R G B\"", "normalisation of teachers whose files do not say", reporting.mean);
+  options.text("--std", "\"R G B\"", "and whose runs do not", reporting.deviation);
   options.integer("--threads", "CPU threads, 0: all", threads, 0);
   options.flag("--json", "print report.json instead of the table", json);
   if (!options.parse(arguments)) return 0;

@@ -24,6 +24,8 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
   for (const SettingKey& key : setting_keys()) {
     if (key.flag.empty()) continue;
     if (key.name.starts_with("teacher") && !distill) continue;
+    // --mean and --std are those of the weights that the command reads.
+    if (distill && (key.name == "data.mean" || key.name == "data.std")) continue;
     const size_t space = key.flag.find(' ');
     if (space == std::string::npos) {  // a switch
       options.flag(key.flag, key.help, switches_[key.name]);

@@ -122,7 +122,7 @@ int run_training(Options options, const Arguments& arguments) {
   options.integer("--seeds", "runs, one per seed", seeds, 1);
   options.integer("--parallel", "seeds at once", parallel, 1);
   options.flag("--json", "result as JSON", json);
-  options.text("--out", "DIR", "run's folder (runs/MODEL-METHOD-seedN)", out);
+  options.text("--out", "DIR", "run's folder (runs/...)", out);
   options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
   options.text("--resume", "DIR", "go on with a run", resume);

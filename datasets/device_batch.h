@@ -1,5 +1,7 @@
 // The loader's batches in device memory, at fixed addresses per batch size.
 #pragma once
+#include <optional>
+
 #include "datasets/loader.h"
 #include "engine/device.h"
 
@@ -12,7 +14,16 @@ struct Batch {
   Tensor indices;  // N, i32: which image of the set each one is
   Tensor views;    // N, i32: which view of it, see index_of(View)
   Tensor strong;   // N,H,W,C: the second views; empty without
+  // The same pictures as a second network sees them: images and strong themselves, unless it has numbers of
+  // its own (see DeviceBatchOptions::other).
+  Tensor other_images, other_strong;
   int64_t size() const { return labels.size(); }
+};
+
+struct DeviceBatchOptions {
+  bool strong = false;                      // there are second views, which the host makes for every device
+  std::optional<Normalize> normalize = {};  // as LoaderOptions has them
+  std::optional<Normalize> other = {};
 };
 
 class DeviceBatch {
@@ -21,11 +32,11 @@ class DeviceBatch {
   // host gives numbers only, and needs no pixels (LoaderOptions::pixels).
   static bool renders(Device& device) { return !device.backend().host_addressable(); }
 
-  // For batches of up to `largest` images of the set, which must outlive it. strong: there are second views,
-  // which the host makes for every device.
-  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, bool strong = false)
-      : DeviceBatch(device, set, largest, strong, renders(device)) {}
-  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, bool strong, bool rendering);
+  // For batches of up to `largest` images of the set, which must outlive it.
+  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, const DeviceBatchOptions& options = {})
+      : DeviceBatch(device, set, largest, options, renders(device)) {}
+  DeviceBatch(Device& device, const ImageSet& set, int64_t largest, const DeviceBatchOptions& options,
+              bool rendering);
 
   // Labels, indices and views, second views if there are any, and the images if the device does not render
   // them.
@@ -40,7 +51,9 @@ class DeviceBatch {
   const int64_t largest_;
   Shape image_shape_;
   Normalize normalize_;
-  Array images_, strong_, numbers_, set_;  // numbers: labels, indices, views, `largest` each
+  std::optional<Normalize> other_;
+  Array images_, strong_, other_images_, other_strong_;
+  Array numbers_, set_;  // numbers: labels, indices, views, `largest` each
   std::vector<int32_t> host_numbers_;
 };
 

@@ -65,7 +65,7 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
     : set_(set),
       samples_(std::move(samples)),
       options_(options),
-      normalize_(normalize_of(set)),
+      normalize_(options.normalize.value_or(normalize_of(set))),
       slots_(size_t(Prefetch::slots(std::clamp(options.workers, 0, 1024)))),
       prefetch_(std::clamp(options.workers, 0, 1024),
                 [this](int64_t batch, int slot) { fill(batch, slots_[size_t(slot)]); }) {
@@ -79,13 +79,17 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
         " bytes of images, expected ", set.size() * set.image_bytes());
   for (int32_t sample : samples_)
     check(sample >= 0 && sample < set.size(), "loader: sample ", sample, " of a set of ", set.size());
+  if (options.other) other_.emplace(*options.other);
   const auto places = size_t(std::min(options.batch, int64_t(samples_.size())));
   for (Slot& slot : slots_) {
-    if (options.pixels) slot.images.resize(places * size_t(set.image_bytes()));
+    const size_t pixels = places * size_t(set.image_bytes());
+    if (options.pixels) slot.images.resize(pixels);
+    if (options.pixels && other_) slot.other_images.resize(pixels);
     slot.labels.resize(places);
     slot.indices.resize(places);
     slot.views.resize(places);
-    if (options.strong) slot.strong.resize(slot.images.size());
+    if (options.strong) slot.strong.resize(pixels);
+    if (options.strong && other_) slot.other_strong.resize(pixels);
   }
 }
 
@@ -109,25 +113,33 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   for (int64_t i = 0; i < size; ++i) {
     const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
     const View shown = view(sample);
-    if (options_.pixels) {
-      augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize_, 0, 1,
-                    slot.images.data() + i * set_.image_bytes());
-    }
+    const int64_t at = i * set_.image_bytes();
+    const auto draw = [&](const NormalizeTable& normalize, std::vector<float>& to) {
+      augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize, 0, 1,
+                    to.data() + at);
+    };
+    if (options_.pixels) draw(normalize_, slot.images);
+    if (options_.pixels && other_) draw(*other_, slot.other_images);
     if (options_.strong) {
-      strong_image(set_.image(sample), set_.height, set_.width,
-                   strong_view_of(options_.seed, uint32_t(epoch_), uint32_t(sample), set_.height, set_.width),
-                   normalize_, slot.strong.data() + i * set_.image_bytes());
+      const Picture strong = strong_picture(
+          set_.image(sample), set_.height, set_.width,
+          strong_view_of(options_.seed, uint32_t(epoch_), uint32_t(sample), set_.height, set_.width));
+      normalize_picture(strong, normalize_, slot.strong.data() + at);
+      if (other_) normalize_picture(strong, *other_, slot.other_strong.data() + at);
     }
     slot.labels[size_t(i)] = set_.labels[size_t(sample)];
     slot.indices[size_t(i)] = sample;
     slot.views[size_t(i)] = index_of(shown);
   }
-  slot.batch = {size,
-                options_.pixels ? slot.images.data() : nullptr,
-                slot.labels.data(),
-                slot.indices.data(),
-                slot.views.data(),
-                options_.strong ? slot.strong.data() : nullptr};
+  const auto made = [](const std::vector<float>& pixels) { return pixels.empty() ? nullptr : pixels.data(); };
+  slot.batch = {.size = size,
+                .images = made(slot.images),
+                .labels = slot.labels.data(),
+                .indices = slot.indices.data(),
+                .views = slot.views.data(),
+                .strong = made(slot.strong),
+                .other_images = made(slot.other_images),
+                .other_strong = made(slot.other_strong)};
 }
 
 View Loader::view(int32_t sample) const {

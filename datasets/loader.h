@@ -1,6 +1,7 @@
 // Batches of a data set: shuffled, augmented and normalised in the background.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct HostBatch {
   const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
   const int32_t* views = nullptr;    // size: which view of it, see index_of(View)
   const float* strong = nullptr;     // size,H,W,C: the second views, null without
+  // The same pictures by LoaderOptions::other; null without.
+  const float* other_images = nullptr;
+  const float* other_strong = nullptr;
 };
 
 struct LoaderOptions {
@@ -29,6 +33,10 @@ struct LoaderOptions {
   int workers = 2;         // background threads; 0: the caller's thread does the work
   bool pixels = true;      // false: only labels, indices and views, for a device that has the images
   bool strong = false;     // also a second, strongly augmented view of each image, see strong_view.h
+  // What images are normalised with, if not with the set's own numbers.
+  std::optional<Normalize> normalize = {};
+  // The pictures once more, for a second network that was trained with other numbers.
+  std::optional<Normalize> other = {};
 
   // For evaluation: every image once, in the order of the samples, as it is.
   static LoaderOptions evaluation(int64_t batch, int workers = 2) {
@@ -41,7 +49,7 @@ struct LoaderOptions {
   }
 };
 
-// What a loader of the set normalises with.
+// The set's own numbers.
 Normalize normalize_of(const ImageSet& set);
 
 // "none" or "crop-flip"; anything else is a Fault::usage.
@@ -79,7 +87,7 @@ class Loader {
 
  private:
   struct Slot {
-    std::vector<float> images, strong;
+    std::vector<float> images, strong, other_images, other_strong;
     std::vector<int32_t> labels, indices, views;
     HostBatch batch;
   };
@@ -91,6 +99,7 @@ class Loader {
   std::vector<int32_t> samples_;
   LoaderOptions options_;
   NormalizeTable normalize_;
+  std::optional<NormalizeTable> other_;
   std::vector<int32_t> order_;  // positions in samples_, of this epoch
   int epoch_ = 0;
   std::vector<Slot> slots_;

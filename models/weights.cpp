@@ -1,8 +1,6 @@
 #include "models/weights.h"
 
 #include <algorithm>
-#include <sstream>
-#include <string_view>
 
 #include "engine/base/hash.h"
 #include "layers/formats/weights_file.h"
@@ -91,20 +89,6 @@ std::map<std::string, std::string> carried_metadata(const Weights& weights, cons
     if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
   }
   return metadata;
-}
-
-std::optional<std::array<float, 3>> channel_numbers(const Weights& weights, const char* key) {
-  const std::string* entry = weights.metadata(key);
-  if (!entry) return std::nullopt;
-  std::istringstream in(*entry);
-  in.imbue(std::locale::classic());
-  std::array<float, 3> numbers{};
-  for (float& number : numbers) in >> number;
-  const bool deviation = std::string_view(key) == "std";
-  check(bool(in) && (!deviation || *std::min_element(numbers.begin(), numbers.end()) > 0), Fault::input,
-        weights.path.string(), ": '", key, "' is '", *entry, "', expected three numbers",
-        deviation ? " more than 0" : "");
-  return numbers;
 }
 
 }  // namespace retort

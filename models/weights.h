@@ -2,11 +2,9 @@
 // model's tensors under their PyTorch names, "optimizer.NAME" and "distiller.NAME" beside them, counters in
 // the metadata.
 #pragma once
-#include <array>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,10 +56,6 @@ std::map<std::string, std::string> weights_metadata(const Model& model);
 
 // The same for weights that are written again, with what their file said of data and training.
 std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model);
-
-// "mean" or "std" of the pixels, per channel, as the metadata has them: "0.5 0.4 0.3"; nothing if they do not
-// say. Fault::input if it is something else; a deviation is more than 0.
-std::optional<std::array<float, 3>> channel_numbers(const Weights& weights, const char* key);
 
 // XXH3 of all parameters and buffers, 16 digits: two models of equal hash compute the same.
 std::string weights_hash(const std::vector<HostTensor>& state);

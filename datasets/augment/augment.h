@@ -65,6 +65,8 @@ RETORT_HD View view_of(uint64_t seed, uint32_t epoch, uint32_t sample, int views
 struct Normalize {
   float mean[3], stddev[3];
 
+  bool operator==(const Normalize&) const = default;
+
   RETORT_HD float operator()(uint8_t byte, int channel) const {
     return (float(byte) / 255.0f - mean[channel]) / stddev[channel];
   }

@@ -238,14 +238,17 @@ void apply(const StrongView::Cutout& cutout, Picture& picture) {
   }
 }
 
-void strong_image(const uint8_t* image, int height, int width, const StrongView& view,
-                  const NormalizeTable& normalize, float* out) {
+Picture strong_picture(const uint8_t* image, int height, int width, const StrongView& view) {
   Picture picture{height, width, std::vector<uint8_t>(size_t(height) * size_t(width) * channels)};
   augment_image(
       image, height, width, channels, view.crop, [](uint8_t byte, int) { return byte; }, 0, 1,
       picture.bytes.data());
   for (const StrongView::Step& step : view.steps) apply(step.op, step.magnitude, picture);
   apply(view.cutout, picture);
+  return picture;
+}
+
+void normalize_picture(const Picture& picture, const NormalizeTable& normalize, float* out) {
   for (size_t i = 0; i < picture.bytes.size(); ++i) out[i] = normalize(picture.bytes[i], int(i % channels));
 }
 

@@ -52,8 +52,8 @@ void apply(StrongOp op, double magnitude, Picture& picture);
 // Fills the square of the given side about (x, y) with the training images' mean color.
 void apply(const StrongView::Cutout& cutout, Picture& picture);
 
-// Writes the view of an image (H,W,3 bytes), normalised, to out (H,W,3 floats).
-void strong_image(const uint8_t* image, int height, int width, const StrongView& view,
-                  const NormalizeTable& normalize, float* out);
+// The view of an image (H,W,3 bytes), and its bytes normalised, to out (H,W,3 floats).
+Picture strong_picture(const uint8_t* image, int height, int width, const StrongView& view);
+void normalize_picture(const Picture& picture, const NormalizeTable& normalize, float* out);
 
 }  // namespace retort

@@ -9,6 +9,7 @@ namespace {
 Loader loader_of(const ImageSet& images, const EvaluateOptions& options, Device& device) {
   LoaderOptions loading = LoaderOptions::evaluation(options.batch, options.workers);
   loading.pixels = !DeviceBatch::renders(device);
+  loading.normalize = options.normalize;
   return options.samples.empty() ? Loader(images, loading) : Loader(images, options.samples, loading);
 }
 
@@ -20,7 +21,7 @@ Evaluator::Evaluator(Model& model, Device& device, const ImageSet& images, Evalu
       images_(images),
       options_(std::move(options)),
       loader_(loader_of(images, options_, device)),
-      batch_(device, images, options_.batch),
+      batch_(device, images, options_.batch, {.normalize = options_.normalize}),
       totals_(device),
       graph_(device),
       forward_(model, device, images_per_slice(model, device, options_.threads)) {

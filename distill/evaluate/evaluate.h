@@ -1,6 +1,7 @@
 // Accuracy and loss of a model on images.
 #pragma once
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "datasets/device_batch.h"
@@ -26,7 +27,8 @@ struct EvaluateOptions {
   int workers = 1;
   int threads = 0;  // of the device, see images_per_slice()
   bool per_class = false;
-  std::vector<int32_t> samples = {};  // empty: all images
+  std::vector<int32_t> samples = {};        // empty: all images
+  std::optional<Normalize> normalize = {};  // how the model sees them, if not by the set's own numbers
 };
 
 // Kept between evaluations of one model: its loader, memory and captured steps are set up once.

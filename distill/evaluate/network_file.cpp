@@ -55,7 +55,12 @@ NetworkAccuracy network_file_accuracy(std::span<const std::byte> file, const Ima
             images.channels == int(net.info.channels) && images.classes <= int(net.info.classes),
         Fault::input, "the images are ", images.height, "x", images.width, " of ", images.classes,
         " classes, the network is for ", net.info.height, "x", net.info.width, " of ", net.info.classes);
-  const NormalizeTable normalize(normalize_of(images));
+  Normalize numbers = normalize_of(images);
+  if (net.info.std[0] > 0) {  // otherwise whoever wrote the file did not know
+    std::copy_n(net.info.mean, 3, numbers.mean);
+    std::copy_n(net.info.std, 3, numbers.stddev);
+  }
+  const NormalizeTable normalize(numbers);
   constexpr int64_t batch = 100;
   std::vector<float> pixels(size_t(batch * images.image_bytes())), logits(size_t(batch) * net.info.classes);
   NetworkAccuracy result;

@@ -19,7 +19,8 @@ struct NetworkAccuracy {
   std::vector<uint32_t> answers;
 };
 
-// Of the test images, by the embeddable library; progress(done, total) in images. Fault::input if the images
+// Of the test images, by the embeddable library and normalised with the numbers in the file, or the set's own
+// where it has none; progress(done, total) in images. Fault::input if the images
 // have another size or more classes than the network.
 NetworkAccuracy network_file_accuracy(std::span<const std::byte> file, const ImageSet& images, int threads,
                                       const std::function<void(int64_t done, int64_t total)>& progress = {});

@@ -7,6 +7,7 @@
 #include "datasets/formats/image_file.h"
 #include "datasets/formats/npy.h"
 #include "engine/types.h"
+#include "models/channel_numbers.h"
 
 namespace retort {
 
@@ -15,10 +16,12 @@ namespace {
 constexpr int64_t largest_batch = 100;
 
 // What images have to be normalised with.
-std::array<float, 3> needed_numbers(const Weights& weights, const char* key) {
-  const std::optional<std::array<float, 3>> numbers = channel_numbers(weights, key);
+ChannelNumbers needed_numbers(const Weights& weights, const char* key) {
+  const std::optional<ChannelNumbers> numbers = channel_numbers(weights, key);
   check(numbers.has_value(), Fault::input, weights.path.string(), ": the file does not hold the '", key,
-        "' that its images were normalised with; give the images as a normalised .npy instead");
+        "' that its images were normalised with; give --mean and --std here, or once to `retort import`, or "
+        "the "
+        "images as a normalised .npy");
   return *numbers;
 }
 
@@ -26,7 +29,7 @@ std::array<float, 3> needed_numbers(const Weights& weights, const char* key) {
 
 PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side) {
   Normalize constants{};
-  const std::array<float, 3> mean = needed_numbers(weights, "mean"), stddev = needed_numbers(weights, "std");
+  const ChannelNumbers mean = needed_numbers(weights, "mean"), stddev = needed_numbers(weights, "std");
   std::copy(mean.begin(), mean.end(), constants.mean);
   std::copy(stddev.begin(), stddev.end(), constants.stddev);
   const NormalizeTable normalize(constants);

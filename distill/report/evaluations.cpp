@@ -9,6 +9,7 @@
 #include "datasets/device_batch.h"
 #include "datasets/loader.h"
 #include "datasets/open.h"
+#include "distill/evaluate/seen_by.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/run/named_weights.h"
 #include "engine/base/atomic_file.h"
@@ -23,16 +24,23 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-constexpr const char* cache_format = "retort report cache 1";
+constexpr const char* cache_format = "retort report cache 2";
+
+// Weights as a run or a pair names them, and what is known of them where their file does not say.
+struct Network {
+  std::string spec, model = {}, mean = {}, deviation = {};
+};
 
 // A model on all images, in their order: N x classes.
-std::vector<float> logits_of(Model& model, Device& device, const ImageSet& images) {
+std::vector<float> logits_of(Model& model, Device& device, const ImageSet& images, const Normalize& numbers) {
   constexpr int64_t batch_size = 200;
   check(images.classes <= model.classes && images.height == model.side && images.width == model.side,
         Fault::input, model.name, ": does not fit the images");
   fold_batch_norms(model, device);
-  Loader loader(images, LoaderOptions::evaluation(batch_size, 1));
-  DeviceBatch batches(device, images, batch_size);
+  LoaderOptions loading = LoaderOptions::evaluation(batch_size, 1);
+  loading.normalize = numbers;
+  Loader loader(images, loading);
+  DeviceBatch batches(device, images, batch_size, {.normalize = numbers});
   Array kept = device.persistent({batch_size, model.classes}, DType::f32);
   StepGraph graph(device);
   std::vector<float> logits;
@@ -105,16 +113,38 @@ class Evaluating {
   }
 
   // Kept: the images to show are chosen with logits that the tables were made of.
-  const std::vector<float>& computed(const std::string& spec) {
-    const auto [at, is_new] = logits_.try_emplace(spec);
+  const std::vector<float>& computed(const Network& network) {
+    const auto [at, is_new] = logits_.try_emplace(network.spec);
     if (!is_new && !at->second.empty()) return at->second;
-    const Weights weights = read_weights(spec);
-    const std::unique_ptr<Model> model = load_model(weights, "", device());
+    const Weights weights = weights_of(network);
+    const std::unique_ptr<Model> model = load_model(weights, network.model, device());
     const ImageSet& set = images();
-    check(model->classes == set.classes, Fault::input, spec, ": tells ", model->classes,
+    check(model->classes == set.classes, Fault::input, network.spec, ": tells ", model->classes,
           " classes apart, the images have ", set.classes);
-    progress_.note("evaluating " + spec);
-    return at->second = logits_of(*model, device(), set);
+    progress_.note("evaluating " + network.spec);
+    return at->second = logits_of(*model, device(), set, seen_by(weights, set));
+  }
+
+  Weights weights_of(const Network& network) const {
+    Weights weights = read_weights(network.spec);
+    if (!network.mean.empty())
+      set_channel_numbers(weights, network.mean, network.deviation);
+    else if (!weights.metadata("mean"))
+      set_channel_numbers(weights, options_.mean, options_.deviation);
+    return weights;
+  }
+
+  // With what its students' runs say of it.
+  static Network teacher_of(const ReportPair& pair) {
+    Network teacher{.spec = pair.teacher_weights};
+    for (const ReportRow& row : pair.rows) {
+      if (!row.settings || row.settings->teacher.empty()) continue;
+      if (teacher.model.empty()) teacher.model = row.settings->teacher_model;
+      if (!teacher.mean.empty()) continue;
+      teacher.mean = row.settings->teacher_mean;
+      teacher.deviation = row.settings->teacher_std;
+    }
+    return teacher;
   }
 
   static ClassAccuracy accuracy_of(const Json& json) {
@@ -125,7 +155,7 @@ class Evaluating {
   ClassAccuracy student(const ReportRun& run) {
     const std::string key = "student " + run.summary.weights_hash;
     if (!run.summary.weights_hash.empty() && cache_.contains(key)) return accuracy_of(cache_[key]);
-    const std::vector<float>& logits = computed(run.folder.string());
+    const std::vector<float>& logits = computed({.spec = run.folder.string()});
     const ImageSet& set = images();
     const size_t classes = size_t(set.classes);
     ClassAccuracy accuracy{std::vector<int64_t>(classes), std::vector<int64_t>(classes)};
@@ -139,10 +169,10 @@ class Evaluating {
     return accuracy;
   }
 
-  std::vector<double> confidence(const std::string& spec) {
-    const std::string key = "teacher " + hash_of(spec);
+  std::vector<double> confidence(const Network& teacher) {
+    const std::string key = "teacher " + hash_of(teacher);
     if (cache_.contains(key)) return cache_[key].get<std::vector<double>>();
-    const std::vector<float>& logits = computed(spec);
+    const std::vector<float>& logits = computed(teacher);
     const ImageSet& set = images();
     const size_t classes = size_t(set.classes);
     std::vector<double> sums(classes), counts(classes);
@@ -157,8 +187,12 @@ class Evaluating {
     return sums;
   }
 
-  static std::string hash_of(const std::string& spec) {
-    return weights_hash(model_tensors(read_weights(spec).file));
+  // Of all that decides its answers.
+  std::string hash_of(const Network& network) const {
+    const Weights weights = weights_of(network);
+    const std::string *mean = weights.metadata("mean"), *deviation = weights.metadata("std");
+    return weights_hash(model_tensors(weights.file)) + (mean ? " " + *mean : "") +
+           (deviation ? " " + *deviation : "");
   }
 
   void evaluate(const ReportPair& pair) {
@@ -172,7 +206,7 @@ class Evaluating {
       evaluation.students.push_back(std::move(accuracies));
     }
     if (!pair.teacher_weights.empty()) {
-      attempt([&] { evaluation.confidence = confidence(pair.teacher_weights); });
+      attempt([&] { evaluation.confidence = confidence(teacher_of(pair)); });
       attempt([&] { choose(pair, evaluation); });
     }
     result_.pairs.push_back(std::move(evaluation));
@@ -212,12 +246,12 @@ class Evaluating {
     if (!run) return;
     evaluation.chosen_seed = run->seed;
     const MethodSettings& method = pair.rows[evaluation.chosen_row].settings->method;
-    const std::string key = "chosen " + run->summary.weights_hash + " " + hash_of(pair.teacher_weights);
+    const std::string key = "chosen " + run->summary.weights_hash + " " + hash_of(teacher_of(pair));
     if (!cache_.contains(key)) {
       const ReportRow* kd = pair.plain_kd();
       const ReportRun* other = kd ? first_finished(*kd) : nullptr;
-      cache_[key] = chosen_json(method, computed(pair.teacher_weights), computed(run->folder.string()),
-                                other ? computed(other->folder.string()) : std::vector<float>());
+      cache_[key] = chosen_json(method, computed(teacher_of(pair)), computed({.spec = run->folder.string()}),
+                                other ? computed({.spec = other->folder.string()}) : std::vector<float>());
       changed_ = true;
     }
     for (const Json& json : cache_[key]) {

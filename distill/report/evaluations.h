@@ -45,6 +45,7 @@ struct Evaluations {
 struct EvaluationOptions {
   std::filesystem::path cache;  // the file; read if it is there, written if something was computed
   std::string data;             // instead of the runs' own, where the images lie elsewhere now
+  std::string mean, deviation;  // how networks see images of which neither file nor run says it
   bool pictures = false;        // pixels of the chosen images
   int threads = 0;
 };

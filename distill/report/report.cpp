@@ -38,6 +38,8 @@ Report write_report(const std::filesystem::path& folder, const ReportOptions& op
   if (options.evaluate) {
     const EvaluationOptions evaluating{.cache = out / "report-cache.json",
                                        .data = options.data,
+                                       .mean = options.mean,
+                                       .deviation = options.deviation,
                                        .pictures = options.pictures || report.data.is_synthetic(),
                                        .threads = options.threads};
     report.evaluations = evaluate_report(report.data, evaluating, progress);

@@ -34,7 +34,8 @@ Json json_of(const Environment& environment) {
           {"arguments", environment.arguments},
           {"seed", environment.seed},
           {"data", environment.data},
-          {"data_hash", environment.data_hash}};
+          {"data_hash", environment.data_hash},
+          {"normalization", environment.normalization}};
 }
 
 Json json_of(const std::optional<EpochResult>& result) {

@@ -25,6 +25,8 @@ struct Environment {
   uint64_t seed = 0;
   std::string data;       // as given to --data
   std::string data_hash;  // of what was read
+  // How "student" and "teacher" see images: "mean ..., std ...".
+  std::map<std::string, std::string> normalization;
 };
 
 // With the first six filled in.

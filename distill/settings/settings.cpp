@@ -8,6 +8,7 @@
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/base/text.h"
+#include "models/channel_numbers.h"
 #include "models/model.h"
 
 namespace retort {
@@ -24,6 +25,15 @@ void check_model(const std::string& model, const char* key) {
         "', which is no known network; did you mean '", nearest(model, known), "'? `retort info` lists all");
 }
 
+void check_channels(const std::string& whose, const std::string& mean, const std::string& deviation) {
+  check(mean.empty() == deviation.empty(), Fault::usage, "of the ", whose,
+        "'s mean and std only one is given, ", mean.empty() ? deviation : mean,
+        "; they go together (--mean, --std)");
+  if (mean.empty()) return;
+  channels_from("mean", mean, false, Fault::usage);
+  channels_from("std", deviation, true, Fault::usage);
+}
+
 void validate(const RunSettings& settings) {
   const MethodInfo& method = settings.method.method();
   const bool distill = settings.command == "distill";
@@ -31,6 +41,8 @@ void validate(const RunSettings& settings) {
         distill ? "--student" : "--model", ", such as resnet20");
   check_model(settings.model, "model");
   if (!settings.teacher_model.empty()) check_model(settings.teacher_model, "teacher_model");
+  check_channels("data", settings.data.mean, settings.data.std);
+  check_channels("teacher", settings.teacher_mean, settings.teacher_std);
   if (distill) {
     check(!method.reads.teacher || !settings.teacher.empty(), Fault::usage, "method ", method.name,
           " needs a teacher; give a run's folder or a weights file with --teacher");

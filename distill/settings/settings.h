@@ -12,6 +12,9 @@ namespace retort {
 struct DataSettings {
   std::string spec = "synthetic";     // see open_dataset
   std::string augment = "crop-flip";  // none | crop-flip
+  // How the network that is trained sees images, (byte / 255 - mean) / std per channel: "R G B". Empty: as
+  // the weights it starts from say, else the data's own numbers.
+  std::string mean, std;
   int views = 162;  // of an image under crop-flip; fewer than all: so many fixed ones, the same in all runs
   bool shuffle = true;
   int64_t limit = 0;       // the first N training images, 0: all
@@ -46,6 +49,8 @@ struct RunSettings {
   bool double_batch_norm = false;  // of the network, see ModelOptions
   std::string teacher;             // a run folder, RUN:best, or a weights file
   std::string teacher_model;       // its architecture, where the file does not name it
+  // How the teacher sees images, as data.mean and data.std. Empty: as its file says, else the data's own.
+  std::string teacher_mean, teacher_std;
   // live: computed in every step. table: kept on disk and shared between runs. auto: a table where the run is
   // one of a study's, or where there is one already.
   std::string teacher_source = "auto";

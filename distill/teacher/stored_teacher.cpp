@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "distill/evaluate/seen_by.h"
 #include "distill/text/text_format.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/hash.h"
@@ -21,10 +22,6 @@ std::string hash_of_floats(const float* values, int64_t count) {
   return hash_of(std::as_bytes(std::span(values, size_t(count))));
 }
 
-std::string list_text(const std::array<float, 3>& values) {
-  return text(values[0], " ", values[1], " ", values[2]);
-}
-
 }  // namespace
 
 double expected_reuse(int epochs, int views) {
@@ -32,11 +29,13 @@ double expected_reuse(int epochs, int views) {
   return std::max(0.0, 1 - views * (1 - std::pow(1 - 1.0 / views, epochs)) / epochs);
 }
 
-TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& images, int64_t samples,
-                           const RunSettings& settings, Note note)
+TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
+                           int64_t samples, const RunSettings& settings, Note note)
     : teacher_(teacher),
       device_(device),
       images_(images),
+      numbers_(numbers),
+      normalize_(numbers),
       settings_(settings),
       note_(std::move(note)),
       classes_(teacher.classes),
@@ -59,11 +58,10 @@ TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& image
 // bits: backend, instruction set, versions of libraries and of this program.
 void TableTeacher::probe() {
   std::vector<float> pixels(size_t(largest_ * images_.image_bytes()));
-  const NormalizeTable normalize(normalize_of(images_));
   const int64_t image = images_.image_bytes();
   for (int64_t i = 0; i < largest_; ++i) {
     augment_image(images_.image(i % images_.size()), images_.height, images_.width, images_.channels, View{},
-                  normalize, 0, 1, pixels.data() + i * image);
+                  normalize_, 0, 1, pixels.data() + i * image);
   }
   run(largest_, pixels.data());
   const std::vector<float> whole = computed_;
@@ -97,7 +95,7 @@ void TableTeacher::probe() {
   identity_ =
       text("teacher ", teacher_.name, " ", weights_hash(state_of(teacher_, device_)), "\nimages ",
            images_.size(), " ", images_.height, "x", images_.width, " ", text(std::hex, images_.hash()),
-           "\nmean ", list_text(images_.mean), "\nstd ", list_text(images_.stddev), "\nclasses ", classes_,
+           "\nmean ", mean_text(numbers_), "\nstd ", deviation_text(numbers_), "\nclasses ", classes_,
            "\nprecision ", settings_.teacher_table.precision, "\ndevice ", device_.backend().name(),
            "\nprobe ", shown, " ", hash_of_floats(whole.data(), shown * classes_), "\n");
 }
@@ -185,30 +183,22 @@ void TableTeacher::look_up(const HostBatch& batch) {
   if (!missing_.empty()) compute_missing(batch);
 }
 
-const float* TableTeacher::render(const HostBatch& batch) {
-  const NormalizeTable normalize(normalize_of(images_));
-  rendered_.resize(size_t(batch.size * images_.image_bytes()));
-  for (int64_t i = 0; i < batch.size; ++i) {
-    augment_image(images_.image(batch.indices[i]), images_.height, images_.width, images_.channels,
-                  view_at(batch.views[i]), normalize, 0, 1, rendered_.data() + i * images_.image_bytes());
-  }
-  return rendered_.data();
+// From the set's bytes: the loader's pixels may be by the student's numbers, or on the device.
+void TableTeacher::render(const HostBatch& batch, int64_t place, float* to) const {
+  augment_image(images_.image(batch.indices[place]), images_.height, images_.width, images_.channels,
+                view_at(batch.views[place]), normalize_, 0, 1, to);
 }
 
 void TableTeacher::compute_missing(const HostBatch& batch) {
   const auto count = int64_t(missing_.size()), image = images_.image_bytes();
-  const float* const pixels = batch.images ? batch.images : render(batch);
   const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
   const bool gathers = usable(batch.size) && fits != sizes_.end() && *fits < batch.size;
-  if (gathers) {
-    for (int64_t i = 0; i < *fits; ++i) {  // filled up with the first one
-      const float* from = pixels + missing_[size_t(i < count ? i : 0)] * image;
-      std::copy_n(from, image, gathered_.begin() + i * image);
-    }
-    run(*fits, gathered_.data());
-  } else {
-    run(batch.size, pixels);
+  const int64_t size = gathers ? *fits : batch.size;
+  for (int64_t i = 0; i < size; ++i) {  // gathered ones are filled up with the first
+    const int64_t place = gathers ? missing_[size_t(i < count ? i : 0)] : i;
+    render(batch, place, gathered_.data() + i * image);
   }
+  run(size, gathered_.data());
   std::vector<int64_t> slots;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t place = missing_[size_t(i)];

@@ -24,11 +24,12 @@ class TableTeacher {
  public:
   using Note = std::function<void(const std::string&)>;
 
-  // teacher: frozen, its batch norms folded; images: what the run trains on, `samples` of them. All must
-  // outlive it. Runs the teacher on a few batches to learn which batch sizes give a sample the same bits:
-  // convolutions choose their algorithm by the size of the problem. note: receives messages for the user.
-  TableTeacher(Model& teacher, Device& device, const ImageSet& images, int64_t samples,
-               const RunSettings& settings, Note note);
+  // teacher: frozen, its batch norms folded; images: what the run trains on, `samples` of them; numbers: how
+  // the teacher sees them. All must outlive it. Runs the teacher on a few batches to learn which batch sizes
+  // give a sample the same bits: convolutions choose their algorithm by the size of the problem. note:
+  // receives messages for the user.
+  TableTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
+               int64_t samples, const RunSettings& settings, Note note);
 
   // A table of these logits is there.
   bool exists() const;
@@ -53,14 +54,16 @@ class TableTeacher {
   // The teacher on `size` images at `images`; its logits in computed_.
   void run(int64_t size, const float* images);
   void look_up(const HostBatch& batch);
-  // The batch's pixels, for a loader that left them to the device.
-  const float* render(const HostBatch& batch);
+  // The picture at a place of the batch, as the teacher sees it.
+  void render(const HostBatch& batch, int64_t place, float* to) const;
   void compute_missing(const HostBatch& batch);
   bool usable(int64_t size) const;
 
   Model& teacher_;
   Device& device_;
   const ImageSet& images_;
+  const Normalize numbers_;
+  const NormalizeTable normalize_;
   const RunSettings settings_;
   Note note_;
   int64_t classes_, largest_, last_;  // last_: size of an epoch's last batch
@@ -71,7 +74,7 @@ class TableTeacher {
 
   StepGraph graph_;
   Array input_, logits_;
-  std::vector<float> rows_, computed_, gathered_, rendered_;
+  std::vector<float> rows_, computed_, gathered_;
   std::vector<int64_t> missing_;  // places in the batch
   std::unique_ptr<TeacherTable> table_;
   bool told_ = false;  // that nothing is stored any more

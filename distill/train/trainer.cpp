@@ -9,6 +9,7 @@
 #include "datasets/loader.h"
 #include "distill/evaluate/evaluate.h"
 #include "distill/evaluate/metric_totals.h"
+#include "distill/evaluate/seen_by.h"
 #include "distill/methods/registry.h"
 #include "distill/run/curves_svg.h"
 #include "distill/run/metrics_csv.h"
@@ -16,7 +17,7 @@
 #include "distill/run/profile_report.h"
 #include "distill/run/tensorboard.h"
 #include "distill/settings/setting_keys.h"
-#include "distill/teacher/stored_teacher.h"
+#include "distill/teacher/teacher.h"
 #include "distill/text/text_format.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
@@ -52,13 +53,10 @@ class Trainer {
  private:
   // To the user and the log.
   void tell(const std::string& line);
-  void prepare_teacher();
-  void choose_teacher_source();
   void load_last_checkpoint();
   void open_records(bool resume, const std::vector<std::string>& arguments);
   // False if a signal came.
   bool train_epoch();
-  bool fill_table();
   void step(const Batch& batch, const Tensor& teacher_logits);
   void prepare_tuning();
   void profiled_step();
@@ -80,14 +78,15 @@ class Trainer {
   std::unique_ptr<Profile> profile_;
   int64_t profiled_steps_ = 0;  // and those to warm up
   std::unique_ptr<Device> device_;
-  std::unique_ptr<Model> student_, teacher_;
+  std::unique_ptr<Model> student_;
+  Normalize student_sees_;
+  std::unique_ptr<Teacher> teacher_;  // where the method reads one
   std::unique_ptr<Distiller> distiller_;
   MultiStepSchedule schedule_;
   std::unique_ptr<Sgd> optimizer_;
   Split split_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<DeviceBatch> batch_;
-  std::unique_ptr<TableTeacher> table_;  // where the teacher's logits come from one
   std::unique_ptr<MetricTotals> totals_;
   std::unique_ptr<StepGraph> graph_;
   std::unique_ptr<Evaluator> test_, validation_;
@@ -103,7 +102,12 @@ class Trainer {
 
 Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFolder& folder,
                  Progress& progress, const StopSignal& stop, bool profile)
-    : settings_(settings), data_(data), folder_(folder), progress_(progress), stop_(stop) {
+    : settings_(settings),
+      data_(data),
+      folder_(folder),
+      progress_(progress),
+      stop_(stop),
+      student_sees_(normalize_of(data.train)) {
   if (profile) profile_ = std::make_unique<Profile>();
   if (settings.tune) prepare_tuning();
   settings_.device = resolved_device(settings.device);
@@ -120,16 +124,23 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
   student_ = make_model(settings.model, *device_,
                         {.classes = data.train.classes, .double_batch_norm = settings.double_batch_norm});
   initialize(*student_, *device_, settings.seed);
+  Weights init;
   if (!settings.init.empty()) {
-    const Weights weights = read_weights(settings.init);
-    load_state(*student_, *device_, model_tensors(weights.file),
-               weights.path.string() + " as " + settings.model);
+    init = read_weights(settings.init);
+    load_state(*student_, *device_, model_tensors(init.file), init.path.string() + " as " + settings.model);
   }
-  if (settings.method.method().reads.teacher) prepare_teacher();
+  const auto to_tell = [this](const std::string& line) { tell(line); };
+  student_sees_ = settled_numbers(init, settings_.data.mean, settings_.data.std, data.train, to_tell);
+  if (settings.method.method().reads.teacher) {
+    teacher_ = std::make_unique<Teacher>(settings_, data, *device_, progress, to_tell);
+    if (!(teacher_->sees() == student_sees_))
+      tell(text("the teacher sees images by ", text_of(teacher_->sees()), ", the student by ",
+                text_of(student_sees_)));
+  }
   split_ = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
-  distiller_ =
-      make_distiller(settings.method, *device_,
-                     method_context(settings, *student_, teacher_.get(), *device_, data.train, split_.train));
+  distiller_ = make_distiller(settings.method, *device_,
+                              method_context(settings, *student_, teacher_ ? &teacher_->model() : nullptr,
+                                             *device_, data.train, split_.train));
   initialize(*distiller_, *device_, settings.seed);
 
   schedule_ = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
@@ -139,6 +150,10 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                             SgdOptions{settings.optimizer.lr, settings.optimizer.momentum,
                                        settings.optimizer.weight_decay, precision == Precision::fp16});
 
+  if (teacher_) {
+    const std::string line = teacher_->choose_source(int64_t(split_.train.size()));
+    if (!line.empty()) folder_.log(line);
+  }
   // Room for as many images as a batch can have.
   const int64_t largest_batch = std::min(settings.batch, int64_t(split_.train.size()));
   const LoaderOptions loading{.batch = largest_batch,
@@ -148,18 +163,23 @@ Trainer::Trainer(const RunSettings& settings, const DataSet& data, const RunFold
                               .views = settings.data.views,
                               .workers = settings.data.workers,
                               .pixels = !DeviceBatch::renders(*device_),
-                              .strong = views_read(settings.method) == 2};
+                              .strong = views_read(settings.method) == 2,
+                              .normalize = student_sees_,
+                              .other = teacher_ ? teacher_->images_besides(student_sees_) : std::nullopt};
   loader_ = std::make_unique<Loader>(data.train, split_.train, loading);
-  batch_ = std::make_unique<DeviceBatch>(*device_, data.train, largest_batch, loading.strong);
-  if (teacher_) choose_teacher_source();
+  batch_ = std::make_unique<DeviceBatch>(
+      *device_, data.train, largest_batch,
+      DeviceBatchOptions{.strong = loading.strong, .normalize = loading.normalize, .other = loading.other});
   totals_ = std::make_unique<MetricTotals>(*device_);
   graph_ = std::make_unique<StepGraph>(*device_);
-  test_ = std::make_unique<Evaluator>(*student_, *device_, data.test,
-                                      EvaluateOptions{.threads = settings.threads});
+  test_ =
+      std::make_unique<Evaluator>(*student_, *device_, data.test,
+                                  EvaluateOptions{.threads = settings.threads, .normalize = student_sees_});
   if (settings.data.validation > 0) {
     validation_ = std::make_unique<Evaluator>(
         *student_, *device_, data.train,
-        EvaluateOptions{.threads = settings.threads, .samples = split_.validation});
+        EvaluateOptions{
+            .threads = settings.threads, .samples = split_.validation, .normalize = student_sees_});
   }
 }
 
@@ -178,45 +198,6 @@ void Trainer::tell(const std::string& line) {
   folder_.log(line);
 }
 
-void Trainer::prepare_teacher() {
-  check(!settings_.teacher.empty(), Fault::usage, "method ", settings_.method.method().name,
-        " needs a teacher: --teacher RUN or FILE");
-  teacher_ = load_model(read_weights(settings_.teacher), settings_.teacher_model, *device_);
-  check(teacher_->classes == data_.train.classes, Fault::input, settings_.teacher, ": the teacher tells ",
-        teacher_->classes, " classes apart, the data has ", data_.train.classes);
-  freeze(*teacher_);
-  // Its accuracy before hours are spent; a teacher near chance is most likely the wrong file.
-  Evaluator evaluator(*teacher_, *device_, data_.test, {.threads = settings_.threads});
-  const Evaluation e = evaluator.run(
-      [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
-  tell(text("teacher ", teacher_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
-            fixed(e.top5, 2), " % on ", e.n, " test images"));
-}
-
-void Trainer::choose_teacher_source() {
-  if (settings_.teacher_source != "live") {
-    table_ = std::make_unique<TableTeacher>(*teacher_, *device_, data_.train, loader_->samples(), settings_,
-                                            [this](const std::string& line) { tell(line); });
-    if (settings_.teacher_source == "auto") settings_.teacher_source = table_->exists() ? "table" : "live";
-  }
-  if (settings_.teacher_source == "table") return tell(table_->open());
-  table_.reset();
-  if (!table_refusal(settings_).empty()) return;
-  folder_.log(text("teacher: asked in every step; --teacher-source table would save ",
-                   fixed(100 * expected_reuse(settings_.epochs, views_of(settings_.data)), 0),
-                   " % of its work in this run, and all of it in later ones with the same seed"));
-}
-
-// False if a signal came.
-bool Trainer::fill_table() {
-  const std::string& fill = settings_.teacher_table.fill;
-  if (!table_ || fill == "lazy" || (fill == "auto" && settings_.device != "cuda")) return true;
-  return table_->fill(split_.train, [&](int64_t done, int64_t total) {
-    progress_.activity("filling the teacher table", done, total);
-    return !stop_.received();
-  });
-}
-
 void Trainer::open_records(bool resume, const std::vector<std::string>& arguments) {
   Environment environment = this_environment();
   environment.device = settings_.device;
@@ -225,6 +206,8 @@ void Trainer::open_records(bool resume, const std::vector<std::string>& argument
   environment.seed = settings_.seed;
   environment.data = settings_.data.spec;
   environment.data_hash = text(std::hex, data_.hash());
+  environment.normalization["student"] = text_of(student_sees_);
+  if (teacher_) environment.normalization["teacher"] = text_of(teacher_->sees());
   write_environment(folder_.environment(), environment, resume);
   if (!resume) write_file(folder_.config(), settings_toml(settings_));
 }
@@ -235,7 +218,7 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
   progress_.begin_run();
   started_ = Clock::now();
   write_summary_now("running");
-  const bool filled = fill_table();
+  const bool filled = !teacher_ || teacher_->fill(split_.train, [&] { return !stop_.received(); });
   for (; counters_.epoch <= settings_.epochs; ++counters_.epoch) {
     if (!filled || stop_.received() || !train_epoch()) {
       save(false);
@@ -246,9 +229,9 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
     finish_epoch();
   }
   write_summary_now("finished");
-  if (table_ && table_->asked() > 0) {
-    folder_.log(text("teacher table: had ", table_->found(), " of ", table_->asked(), " logits, ",
-                     fixed(100 * double(table_->found()) / double(table_->asked()), 1), " %"));
+  if (const TableTeacher* stored = teacher_ ? teacher_->stored() : nullptr; stored && stored->asked() > 0) {
+    folder_.log(text("teacher table: had ", stored->found(), " of ", stored->asked(), " logits, ",
+                     fixed(100 * double(stored->found()) / double(stored->asked()), 1), " %"));
   }
   if (profile_ && profiled_steps_ < warm_up_steps + measured_steps)
     progress_.note(text("no profile: the run had ", profiled_steps_, " steps, ",
@@ -289,13 +272,13 @@ void Trainer::step(const Batch& batch, const Tensor& teacher_logits) {
     if (teacher_logits)
       taught.logits = Var(teacher_logits);
     else if (with_teacher)
-      taught = teacher_->run(images, Pass{*device_}, features);
+      taught = teacher_->model().run(Var(batch.other_images), Pass{*device_}, features);
     const Outputs own = student_->run(images, pass, features);
     DistillInputs inputs;
     inputs.logits = {own.logits, taught.logits};
     if (batch.strong) {  // after the first view: the running statistics move twice
       const Var strong(batch.strong);
-      inputs.strong = {(*student_)(strong, pass), (*teacher_)(strong, Pass{*device_})};
+      inputs.strong = {(*student_)(strong, pass), teacher_->model()(Var(batch.other_strong), Pass{*device_})};
     }
     inputs.labels = Var(batch.labels);
     inputs.indices = Var(batch.indices);
@@ -360,8 +343,9 @@ bool Trainer::train_epoch() {
   if (counters_.batch == 0) totals_->clear();
   loader_->begin_epoch(counters_.epoch, counters_.batch);
   show(counters_.batch);
+  TableTeacher* const stored = teacher_ ? teacher_->stored() : nullptr;
   while (const HostBatch* host = loader_->next()) {
-    const Tensor teacher_logits = table_ ? table_->logits(*host) : Tensor{};
+    const Tensor teacher_logits = stored ? stored->logits(*host) : Tensor{};
     step(batch_->upload(*host), teacher_logits);
     if (profile_) profiled_step();
     if (++counters_.batch == loader_->batches()) break;  // the epoch is finished before anything else is done
@@ -435,10 +419,8 @@ void Trainer::save(bool best) {
   c.seconds = seconds();
   if (c.batch > 0) c.epoch_seconds += seconds_since(epoch_started_);
   std::map<std::string, std::string> metadata;
-  const auto& mean = data_.train.mean;
-  const auto& deviation = data_.train.stddev;
-  metadata["mean"] = text(mean[0], " ", mean[1], " ", mean[2]);
-  metadata["std"] = text(deviation[0], " ", deviation[1], " ", deviation[2]);
+  metadata["mean"] = mean_text(student_sees_);
+  metadata["std"] = deviation_text(student_sees_);
   metadata["data"] = data_.name;
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata["top1"] = exact_decimal(c.last->top1);

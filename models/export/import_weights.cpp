@@ -1,5 +1,7 @@
 #include "models/export/import_weights.h"
 
+#include "models/channel_numbers.h"
+
 namespace retort {
 
 namespace {
@@ -10,7 +12,8 @@ constexpr uint64_t seed_of_the_rest = 1;
 
 Imported import_weights(const std::string& source, const std::filesystem::path& target,
                         const ImportOptions& options) {
-  const Weights weights = open_weights(source, options.read);
+  Weights weights = open_weights(source, options.read);
+  set_channel_numbers(weights, options.mean, options.deviation);
   const auto device = Device::open({.name = "portable", .threads = 1});
   check_classes(weights);
   const auto model =
@@ -26,8 +29,7 @@ Imported import_weights(const std::string& source, const std::filesystem::path& 
   }
   const std::vector<HostTensor> state = state_of(*model, *device);
 
-  std::map<std::string, std::string> metadata = carried_metadata(weights, *model);
-  for (const auto& [key, value] : options.metadata) metadata[key] = value;
+  const std::map<std::string, std::string> metadata = carried_metadata(weights, *model);
   std::vector<TensorView> views;
   for (const HostTensor& t : state) views.push_back(t.view());
   write_safetensors(target, metadata, std::move(views));

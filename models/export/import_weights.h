@@ -1,9 +1,6 @@
 // Weights of other programs as a file of ours.
 #pragma once
-#include <array>
 #include <filesystem>
-#include <map>
-#include <optional>
 #include <string>
 
 #include "models/weights.h"
@@ -14,7 +11,7 @@ struct ImportOptions {
   std::string model;
   ReadWeights read;
   bool strict = true;  // false: what fits is taken, the rest starts as initialize() makes it
-  std::map<std::string, std::string> metadata;  // to add: data, mean, std
+  std::string mean, deviation;  // how the network sees images, see set_channel_numbers()
 };
 
 struct Imported {

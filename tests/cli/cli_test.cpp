@@ -448,7 +448,7 @@ TEST(Eval, AgreesWithTheRun) {
   const json summary = json::parse(content_of(work / "t/summary.json"));
   const Outcome outcome = run({"eval", "--weights", "t", "--json", "--per-class"}, work);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
   const json result = json::parse(outcome.out);
   EXPECT_EQ(result["top1"], summary["last"]["top1"]);
   EXPECT_EQ(result["top5"], summary["last"]["top5"]);

@@ -21,7 +21,7 @@ TEST(DeviceBatch, RendersWhatTheLoaderMakes) {
       Loader with_pixels(data.train, options);
       options.pixels = false;
       Loader without(data.train, options);
-      DeviceBatch uploaded(*device, data.train, 40, false, false), rendered(*device, data.train, 40, false, true);
+      DeviceBatch uploaded(*device, data.train, 40, {}, false), rendered(*device, data.train, 40, {}, true);
       for (int epoch : {1, 2}) {
         with_pixels.begin_epoch(epoch);
         without.begin_epoch(epoch);
@@ -50,15 +50,53 @@ TEST(DeviceBatch, RendersWhatTheLoaderMakes) {
   }
 }
 
+// A second network sees the same pictures by its own numbers, both views of them, whoever makes them.
+TEST(DeviceBatch, RendersForTwoNetworks) {
+  const DataSet data = open_dataset("synthetic:train=40,test=24");
+  const Normalize own{{.1f, .2f, .3f}, {.4f, .5f, .6f}}, other{{.5f, .4f, .3f}, {.2f, .3f, .4f}};
+  for (const std::string& name : available_devices()) {
+    const auto device = Device::open({.name = name, .threads = 2});
+    const auto pictures = [&](const Normalize& normalize, std::optional<Normalize> second, bool rendering) {
+      Loader loader(data.train, {.batch = 24,
+                                 .seed = 5,
+                                 .workers = 0,
+                                 .pixels = !rendering,
+                                 .strong = true,
+                                 .normalize = normalize,
+                                 .other = second});
+      DeviceBatch batches(*device, data.train, 24, {.strong = true, .normalize = normalize, .other = second},
+                          rendering);
+      std::vector<std::vector<double>> all;
+      loader.begin_epoch(1);
+      while (const HostBatch* host = loader.next()) {
+        const Batch batch = batches.upload(*host);
+        batches.render(batch);
+        for (const Tensor& t : {batch.images, batch.strong, batch.other_images, batch.other_strong})
+          all.push_back(read_values(*device, t));
+      }
+      EXPECT_EQ(all.size(), 8u);
+      return all;
+    };
+    const auto alone = pictures(own, {}, false), taught = pictures(other, {}, false);
+    for (const bool rendering : {false, true}) {
+      SCOPED_TRACE(text(name, ", rendering ", rendering));
+      EXPECT_EQ(pictures(own, {}, rendering), alone);
+      const auto both = pictures(own, other, rendering);
+      for (size_t i = 0; i < both.size(); ++i)
+        EXPECT_EQ(both[i], i % 4 < 2 ? alone[i] : taught[i - 2]) << "tensor " << i;
+    }
+  }
+}
+
 TEST(DeviceBatch, RefusesABatchWithoutPixelsThatItCannotRender) {
   const DataSet data = open_dataset("synthetic:train=24,test=24");
   const auto device = Device::open({.name = "portable", .threads = 1});
   Loader loader(data.train, {.batch = 8, .workers = 0, .pixels = false});
   loader.begin_epoch(1);
-  DeviceBatch batch(*device, data.train, 8, false, false);
+  DeviceBatch batch(*device, data.train, 8, {}, false);
   const HostBatch* host = loader.next();
   expect_fault(Fault::internal, "no pixels", [&] { batch.upload(*host); });
-  DeviceBatch small(*device, data.train, 4, false, true);
+  DeviceBatch small(*device, data.train, 4, {}, true);
   expect_fault(Fault::internal, "at most 4", [&] { small.upload(*host); });
 }
 

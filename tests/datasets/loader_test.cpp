@@ -258,7 +258,8 @@ TEST(Loader, SecondViewsAreThoseOfTheirSamples) {
       ++batches;
       for (int64_t i = 0; i < b->size; ++i) {
         const StrongView view = strong_view_of(5, 2, uint32_t(b->indices[i]), 32, 32);
-        strong_image(images().image(b->indices[i]), 32, 32, view, normalize, expected.data());
+        normalize_picture(strong_picture(images().image(b->indices[i]), 32, 32, view), normalize,
+                          expected.data());
         ASSERT_TRUE(std::equal(expected.begin(), expected.end(), b->strong + i * images().image_bytes()));
       }
     }

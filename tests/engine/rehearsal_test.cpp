@@ -40,8 +40,9 @@ const DataSet& images() {
 }
 
 // Two epochs of batches of 4, 4 and 2: each size runs eagerly first, then is captured, then replayed.
+// other: how the teacher sees images, if not as the student.
 void rehearse(const std::string& model, const std::string& teacher_model, const std::string& method,
-              Precision precision) {
+              Precision precision, const std::optional<Normalize>& other = {}) {
   SCOPED_TRACE(text(model, " from ", teacher_model, ", ", method, ", ", name_of(precision)));
   Rehearsal rehearsal(precision);
   Device& device = rehearsal.device();
@@ -65,8 +66,8 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
                 {.loss_scaling = precision == Precision::fp16});
   const MethodInfo::Reads& reads = of_method.method().reads;
   const bool strong = views_read(of_method) == 2;
-  DeviceBatch device_batch(device, set, batch_size, strong);
-  Loader loader(set, {.batch = batch_size, .workers = 0, .pixels = false, .strong = strong});
+  DeviceBatch device_batch(device, set, batch_size, {.strong = strong, .other = other});
+  Loader loader(set, {.batch = batch_size, .workers = 0, .pixels = false, .strong = strong, .other = other});
   MetricTotals totals(device);
   StepGraph graph(device);
   std::map<int64_t, std::vector<uint64_t>> traces;  // of the steps that ran, by batch size
@@ -81,13 +82,13 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
         Tape tape(device);
         const Pass pass{device, &tape, true};
         const Var x(batch.images);
-        const Outputs taught = teacher->run(x, Pass{device}, reads.features),
+        const Outputs taught = teacher->run(Var(batch.other_images), Pass{device}, reads.features),
                       own = student->run(x, pass, reads.features);
         DistillInputs inputs;
         inputs.logits = {own.logits, reads.teacher ? taught.logits : Var()};
         if (strong) {
           const Var second(batch.strong);
-          inputs.strong = {(*student)(second, pass), (*teacher)(second, Pass{device})};
+          inputs.strong = {(*student)(second, pass), (*teacher)(Var(batch.other_strong), Pass{device})};
         }
         inputs.labels = Var(batch.labels);
         inputs.indices = Var(batch.indices);
@@ -124,6 +125,11 @@ TEST(CudaRehearsal, EveryMethodTrainsInEveryPrecision) {
     for (const Precision precision : {Precision::tf32, Precision::bf16, Precision::fp16})
       rehearse("resnet8", "resnet14", method.name, precision);
   }
+}
+
+TEST(CudaRehearsal, ATeacherWithOwnNumbersIsShownItsOwnImages) {
+  for (const char* method : {"kd", "mlkd", "reviewkd"})
+    rehearse("resnet8", "resnet14", method, Precision::tf32, Normalize{{.5f, .4f, .3f}, {.2f, .3f, .4f}});
 }
 
 TEST(CudaRehearsal, AnEvaluationIsCapturedOncePerBatchSize) {

@@ -73,7 +73,8 @@ TEST(StrongView, IsAFunctionOfSeedEpochAndSample) {
     Picture image = picture_of("square", {{"height", 32}, {"width", 32}, {"low", 0}, {"high", 240}});
     const NormalizeTable plain({{0, 0, 0}, {1, 1, 1}});
     std::vector<float> out(image.bytes.size());
-    strong_image(image.bytes.data(), 32, 32, strong_view_of(seed, epoch, sample, 32, 32), plain, out.data());
+    normalize_picture(strong_picture(image.bytes.data(), 32, 32, strong_view_of(seed, epoch, sample, 32, 32)),
+                      plain, out.data());
     return out;
   };
   EXPECT_EQ(bytes(1, 2, 3), bytes(1, 2, 3));

@@ -292,7 +292,7 @@ struct Scene {
     settings.teacher_table.folder = work.path().string();
   }
   TableTeacher table() {
-    return TableTeacher(*teacher, *device, images, images.size(), settings,
+    return TableTeacher(*teacher, *device, images, normalize_of(images), images.size(), settings,
                         [this](const std::string& note) { notes.push_back(note); });
   }
   // The live teacher's logits.

@@ -1,0 +1,74 @@
+#include "distill/teacher/teacher.h"
+
+#include "distill/evaluate/evaluate.h"
+#include "distill/evaluate/seen_by.h"
+#include "distill/run/named_weights.h"
+#include "distill/text/text_format.h"
+
+namespace retort {
+
+Normalize settled_numbers(Weights& weights, std::string& mean, std::string& deviation, const ImageSet& images,
+                          const Teacher::Tell& tell) {
+  set_channel_numbers(weights, mean, deviation);
+  for (const std::string& note : weights.notes) tell(note);
+  const Normalize numbers = seen_by(weights, images);
+  mean = mean_text(numbers);
+  deviation = deviation_text(numbers);
+  return numbers;
+}
+
+Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell)
+    : settings_(settings), data_(data), device_(device), progress_(progress), tell_(std::move(tell)) {
+  check(!settings.teacher.empty(), Fault::usage, "method ", settings.method.method().name,
+        " needs a teacher: --teacher RUN or FILE");
+  Weights weights = read_weights(settings.teacher);
+  model_ = load_model(weights, settings.teacher_model, device);
+  check(model_->classes == data.train.classes, Fault::input, settings.teacher, ": the teacher tells ",
+        model_->classes, " classes apart, the data has ", data.train.classes);
+  freeze(*model_);
+  const bool says = weights.metadata("mean") || !settings.teacher_mean.empty();
+  sees_ = settled_numbers(weights, settings.teacher_mean, settings.teacher_std, data.train, tell_);
+  if (!says)
+    tell_(text(settings.teacher,
+               ": the file does not say how its images were normalised; it is shown them by the ",
+               "data's own numbers, ", text_of(sees_), " (--mean, --std)"));
+  if (const std::string* trained_on = weights.metadata("data"); trained_on && *trained_on != data.name)
+    tell_(text("the teacher was trained on ", *trained_on, ", this is ", data.name));
+  Evaluator evaluator(*model_, device, data.test, {.threads = settings.threads, .normalize = sees_});
+  const Evaluation e = evaluator.run(
+      [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
+  tell_(text("teacher ", model_->name, " (", settings.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
+             fixed(e.top5, 2), " % on ", e.n, " test images"));
+}
+
+std::string Teacher::choose_source(int64_t samples) {
+  if (settings_.teacher_source != "live") {
+    stored_ = std::make_unique<TableTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
+    if (settings_.teacher_source == "auto") settings_.teacher_source = stored_->exists() ? "table" : "live";
+  }
+  if (settings_.teacher_source == "table") {
+    tell_(stored_->open());
+    return "";
+  }
+  stored_.reset();
+  if (!table_refusal(settings_).empty()) return "";
+  return text("teacher: asked in every step; --teacher-source table would save ",
+              fixed(100 * expected_reuse(settings_.epochs, views_of(settings_.data)), 0),
+              " % of its work in this run, and all of it in later ones with the same seed");
+}
+
+std::optional<Normalize> Teacher::images_besides(const Normalize& student) const {
+  if (stored_ || sees_ == student) return std::nullopt;
+  return sees_;
+}
+
+bool Teacher::fill(const std::vector<int32_t>& samples, const std::function<bool()>& go_on) {
+  const std::string& fill = settings_.teacher_table.fill;
+  if (!stored_ || fill == "lazy" || (fill == "auto" && settings_.device != "cuda")) return true;
+  return stored_->fill(samples, [&](int64_t done, int64_t total) {
+    progress_.activity("filling the teacher table", done, total);
+    return go_on();
+  });
+}
+
+}  // namespace retort

@@ -1,0 +1,57 @@
+// A run's teacher: read, tested, and asked live or through stored logits.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datasets/image_set.h"
+#include "distill/run/progress.h"
+#include "distill/settings/settings.h"
+#include "distill/teacher/stored_teacher.h"
+#include "models/model.h"
+#include "models/weights.h"
+
+namespace retort {
+
+class Teacher {
+ public:
+  using Tell = std::function<void(const std::string& line)>;
+
+  // Reads settings.teacher and tests it on data.test before hours are spent: one near chance is most likely
+  // the wrong file. How it sees images is written into the settings. tell: to the user and the log. All must
+  // outlive it. Fault::input if it tells another number of classes apart than the data has.
+  Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell);
+
+  // Live or stored, for the samples of data.train that the run trains on; written into the settings. Returns
+  // a line for the log alone, or an empty one.
+  std::string choose_source(int64_t samples);
+
+  Model& model() { return *model_; }
+  const Normalize& sees() const { return sees_; }
+  // Where its logits come from stored ones; nullptr if it is asked in every step.
+  TableTeacher* stored() { return stored_.get(); }
+  // What it needs in every step besides a student's images; nothing if it sees them so, or is not asked.
+  std::optional<Normalize> images_besides(const Normalize& student) const;
+
+  // Computes what is stored ahead of the first step, where the settings want it. False if go_on() says so.
+  bool fill(const std::vector<int32_t>& samples, const std::function<bool()>& go_on);
+
+ private:
+  RunSettings& settings_;
+  const DataSet& data_;
+  Device& device_;
+  Progress& progress_;
+  const Tell tell_;
+  std::unique_ptr<Model> model_;
+  Normalize sees_{};
+  std::unique_ptr<TableTeacher> stored_;
+};
+
+// How the network of these weights sees the images: by `mean` and `deviation` if they are set, else as its
+// file says, else by the set's own numbers. Written into both texts; what was replaced is told.
+Normalize settled_numbers(Weights& weights, std::string& mean, std::string& deviation, const ImageSet& images,
+                          const Teacher::Tell& tell);
+
+}  // namespace retort
