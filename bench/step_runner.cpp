@@ -89,7 +89,7 @@ void StepRunner::prepare_table() {
   RunSettings settings = default_settings("distill");
   settings.batch = n;
   settings.teacher_table.folder = folder_.string();
-  table_ = std::make_unique<TableTeacher>(*teacher_, *device_, set_, normalize_of(set_), n, settings,
+  table_ = std::make_unique<StoredTeacher>(*teacher_, *device_, set_, normalize_of(set_), n, settings,
                                           [](const std::string&) {});
   table_->open();
 }

@@ -66,7 +66,7 @@ class StepRunner {
   ImageSet set_;
   std::vector<float> host_images_;
   std::vector<int32_t> host_labels_, indices_, views_;
-  std::unique_ptr<TableTeacher> table_;
+  std::unique_ptr<StoredTeacher> table_;
 };
 
 }  // namespace retort

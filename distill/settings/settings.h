@@ -35,7 +35,7 @@ struct ScheduleSettings {
   double factor = 0.1;
 };
 
-// How the teacher's logits are kept where they come from a table, see TableTeacher.
+// How the teacher's logits are kept where they come from a table, see StoredTeacher.
 struct TeacherTableSettings {
   std::string precision = "f32";  // f32 | f16
   std::string fill = "auto";      // lazy: as they are met; ahead: before the first step; auto: ahead on cuda

@@ -275,7 +275,7 @@ CheckResult check_cache(const fs::path& cache) {
   for (const fs::path& entry : entries) {
     if (!entry.filename().string().starts_with("logits-")) continue;
     result.files.push_back(checked(entry / "rows", "rm -r " + quoted(entry), [&] {
-      const TeacherTable::Soundness found = TeacherTable::inspect(entry);
+      const LogitStore::Soundness found = LogitStore::inspect(entry);
       check(found.sound == found.rows, Fault::input, (entry / "rows").string(), ": ",
             found.rows - found.sound, " of ", found.rows,
             " rows are not sound; they are computed again when they are asked for");

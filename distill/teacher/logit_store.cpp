@@ -78,12 +78,12 @@ bool same_identity(const fs::path& folder, const std::string& identity) {
 
 }  // namespace
 
-int64_t TeacherTable::Shape::row_bytes() const {
-  const int64_t values = classes * (precision == TablePrecision::f32 ? 4 : 2);
+int64_t LogitStore::Shape::row_bytes() const {
+  const int64_t values = classes * (precision == LogitPrecision::f32 ? 4 : 2);
   return header_bytes + (values + 7) / 8 * 8;
 }
 
-TeacherTable::TeacherTable(const fs::path& folder, const std::string& identity, const Shape& shape)
+LogitStore::LogitStore(const fs::path& folder, const std::string& identity, const Shape& shape)
     : folder_(folder),
       shape_(shape),
       seed_(XXH3_64bits(identity.data(), identity.size())),
@@ -103,17 +103,17 @@ TeacherTable::TeacherTable(const fs::path& folder, const std::string& identity, 
   ::futimens(lock_.number(), nullptr);  // used now, see make_room
 }
 
-TeacherTable::~TeacherTable() {
+LogitStore::~LogitStore() {
   ::futimens(lock_.number(), nullptr);
 }
 
-bool TeacherTable::holds_rows(const fs::path& folder, const std::string& identity) {
+bool LogitStore::holds_rows(const fs::path& folder, const std::string& identity) {
   std::error_code error;
   const auto size = fs::file_size(folder / "rows", error);
   return !error && size > 0 && same_identity(folder, identity);
 }
 
-TeacherTable::Soundness TeacherTable::inspect(const fs::path& folder) {
+LogitStore::Soundness LogitStore::inspect(const fs::path& folder) {
   const std::string identity = read_text_file(folder / "identity.txt", 1 << 16);
   check(folder.filename() == prefix + hash_of(std::as_bytes(std::span(identity))), Fault::input,
         (folder / "identity.txt").string(), ": is not what the name of its folder is a hash of");
@@ -122,7 +122,7 @@ TeacherTable::Soundness TeacherTable::inspect(const fs::path& folder) {
   std::istringstream lines(identity);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("classes ")) shape.classes = std::strtol(line.c_str() + 8, nullptr, 10);
-    if (line == "precision f16") shape.precision = TablePrecision::f16;
+    if (line == "precision f16") shape.precision = LogitPrecision::f16;
   }
   check(shape.classes > 0 && shape.classes <= 1 << 24, Fault::input, (folder / "identity.txt").string(),
         ": says no number of classes");
@@ -140,11 +140,11 @@ TeacherTable::Soundness TeacherTable::inspect(const fs::path& folder) {
   return found;
 }
 
-int64_t TeacherTable::rows() const {
+int64_t LogitStore::rows() const {
   return std::max<int64_t>(rows_.size(), 0) / shape_.row_bytes();
 }
 
-bool TeacherTable::find(int64_t image, int view, float* to) const {
+bool LogitStore::find(int64_t image, int view, float* to) const {
   const int64_t wanted = slot(image, view);
   uint32_t number = 0;
   if (!index_.read_at(&number, sizeof number, 4 * wanted) || number == 0) return false;
@@ -158,7 +158,7 @@ bool TeacherTable::find(int64_t image, int view, float* to) const {
     return false;
   }
   const std::byte* values = row_.data() + header_bytes;
-  if (shape_.precision == TablePrecision::f32) {
+  if (shape_.precision == LogitPrecision::f32) {
     std::memcpy(to, values, size_t(shape_.classes) * sizeof(float));
   } else {
     for (int64_t c = 0; c < shape_.classes; ++c) {
@@ -170,7 +170,7 @@ bool TeacherTable::find(int64_t image, int view, float* to) const {
   return true;
 }
 
-bool TeacherTable::append(std::span<const int64_t> slots, const float* logits) {
+bool LogitStore::append(std::span<const int64_t> slots, const float* logits) {
   if (!error_.empty()) return false;
   const int64_t row_bytes = shape_.row_bytes();
   std::vector<std::byte> block(slots.size() * size_t(row_bytes));
@@ -179,7 +179,7 @@ bool TeacherTable::append(std::span<const int64_t> slots, const float* logits) {
     const auto slot = uint32_t(slots[i]);
     std::memcpy(row + 8, &slot, sizeof slot);
     const float* from = logits + int64_t(i) * shape_.classes;
-    if (shape_.precision == TablePrecision::f32) {
+    if (shape_.precision == LogitPrecision::f32) {
       std::memcpy(row + header_bytes, from, size_t(shape_.classes) * sizeof(float));
     } else {
       for (int64_t c = 0; c < shape_.classes; ++c) {
@@ -220,13 +220,13 @@ bool TeacherTable::append(std::span<const int64_t> slots, const float* logits) {
   return true;
 }
 
-bool TeacherTable::give_up(const char* action, int error) {
+bool LogitStore::give_up(const char* action, int error) {
   error_ = text(folder_.string(), ": ", action, ": ", reason_of(error));
   return false;
 }
 
-float stored_value(float x, TablePrecision precision) {
-  return precision == TablePrecision::f32 ? x : float_of(half_of(x));
+float stored_value(float x, LogitPrecision precision) {
+  return precision == LogitPrecision::f32 ? x : float_of(half_of(x));
 }
 
 uint64_t make_room(const fs::path& cache, const fs::path& keep, uint64_t wanted, uint64_t limit) {

@@ -19,13 +19,13 @@
 
 namespace retort {
 
-enum class TablePrecision { f32, f16 };
+enum class LogitPrecision { f32, f16 };
 
-class TeacherTable {
+class LogitStore {
  public:
   struct Shape {
     int64_t images = 0, classes = 0;
-    TablePrecision precision = TablePrecision::f32;
+    LogitPrecision precision = LogitPrecision::f32;
     int64_t slots() const { return images * view_count; }
     int64_t row_bytes() const;
     // Of a table that holds `rows` rows.
@@ -34,10 +34,10 @@ class TeacherTable {
 
   // Opens folder's table, or makes an empty one. It stays locked against removal while it is open.
   // Fault::write if it can be neither opened nor made.
-  TeacherTable(const std::filesystem::path& folder, const std::string& identity, const Shape& shape);
-  ~TeacherTable();
-  TeacherTable(const TeacherTable&) = delete;
-  TeacherTable& operator=(const TeacherTable&) = delete;
+  LogitStore(const std::filesystem::path& folder, const std::string& identity, const Shape& shape);
+  ~LogitStore();
+  LogitStore(const LogitStore&) = delete;
+  LogitStore& operator=(const LogitStore&) = delete;
 
   // Whether the folder holds rows of this identity.
   static bool holds_rows(const std::filesystem::path& folder, const std::string& identity);
@@ -76,7 +76,7 @@ class TeacherTable {
 };
 
 // What a value becomes by being stored.
-float stored_value(float x, TablePrecision precision);
+float stored_value(float x, LogitPrecision precision);
 
 // Removes tables in `cache` that are not open, the longest unused first, until all that are left there take
 // at most `limit` bytes with `wanted` more; `keep` stays. Returns what is left for `keep`'s rows.

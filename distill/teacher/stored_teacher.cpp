@@ -14,8 +14,8 @@ namespace retort {
 
 namespace {
 
-TablePrecision precision_of(const RunSettings& settings) {
-  return settings.teacher_table.precision == "f16" ? TablePrecision::f16 : TablePrecision::f32;
+LogitPrecision precision_of(const RunSettings& settings) {
+  return settings.teacher_table.precision == "f16" ? LogitPrecision::f16 : LogitPrecision::f32;
 }
 
 std::string hash_of_floats(const float* values, int64_t count) {
@@ -29,7 +29,7 @@ double expected_reuse(int epochs, int views) {
   return std::max(0.0, 1 - views * (1 - std::pow(1 - 1.0 / views, epochs)) / epochs);
 }
 
-TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
+StoredTeacher::StoredTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
                            int64_t samples, const RunSettings& settings, Note note)
     : teacher_(teacher),
       device_(device),
@@ -56,7 +56,7 @@ TableTeacher::TableTeacher(Model& teacher, Device& device, const ImageSet& image
 
 // Also writes down what the table is of. The logits of some images in it stand for everything that decides
 // bits: backend, instruction set, versions of libraries and of this program.
-void TableTeacher::probe() {
+void StoredTeacher::probe() {
   std::vector<float> pixels(size_t(largest_ * images_.image_bytes()));
   const int64_t image = images_.image_bytes();
   for (int64_t i = 0; i < largest_; ++i) {
@@ -100,16 +100,16 @@ void TableTeacher::probe() {
            "\nprobe ", shown, " ", hash_of_floats(whole.data(), shown * classes_), "\n");
 }
 
-bool TableTeacher::usable(int64_t size) const {
+bool StoredTeacher::usable(int64_t size) const {
   return std::find(sizes_.begin(), sizes_.end(), size) != sizes_.end();
 }
 
-bool TableTeacher::exists() const {
-  return !cache_.empty() && TeacherTable::holds_rows(folder_, identity_);
+bool StoredTeacher::exists() const {
+  return !cache_.empty() && LogitStore::holds_rows(folder_, identity_);
 }
 
-std::string TableTeacher::open() {
-  const TeacherTable::Shape shape{images_.size(), classes_, precision_};
+std::string StoredTeacher::open() {
+  const LogitStore::Shape shape{images_.size(), classes_, precision_};
   const auto without = [&](const std::string& why) {
     return text("teacher table: ", why, "; the teacher is asked instead, with the same results");
   };
@@ -121,7 +121,7 @@ std::string TableTeacher::open() {
     const int64_t whole = images_.size() * views;
     const auto limit = uint64_t(settings_.teacher_table.limit_gib * double(1 << 30));
     const uint64_t room = make_room(cache_, folder_, shape.bytes(whole), limit);
-    table_ = std::make_unique<TeacherTable>(folder_, identity_, shape);
+    table_ = std::make_unique<LogitStore>(folder_, identity_, shape);
     const auto index = uint64_t(4 * shape.slots());
     table_->set_limit(room > index ? room - index : 0);
     return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ", ",
@@ -134,14 +134,14 @@ std::string TableTeacher::open() {
   }
 }
 
-Tensor TableTeacher::logits(const HostBatch& batch) {
+Tensor StoredTeacher::logits(const HostBatch& batch) {
   look_up(batch);
   const Tensor to{logits_.tensor.data, {batch.size, classes_}, DType::f32};
   device_.backend().upload(to, rows_.data());
   return to;
 }
 
-bool TableTeacher::fill(const std::vector<int32_t>& samples,
+bool StoredTeacher::fill(const std::vector<int32_t>& samples,
                         const std::function<bool(int64_t done, int64_t total)>& go_on) {
   const int views = views_of(settings_.data);
   if (!table_ || table_->rows() >= int64_t(samples.size()) * views) return true;
@@ -163,7 +163,7 @@ bool TableTeacher::fill(const std::vector<int32_t>& samples,
   return true;
 }
 
-void TableTeacher::run(int64_t size, const float* images) {
+void StoredTeacher::run(int64_t size, const float* images) {
   const Tensor input{input_.tensor.data, {size, images_.height, images_.width, images_.channels}, DType::f32};
   const Tensor output{logits_.tensor.data, {size, classes_}, DType::f32};
   device_.backend().upload(input, images);
@@ -171,7 +171,7 @@ void TableTeacher::run(int64_t size, const float* images) {
   device_.backend().download(computed_.data(), output);
 }
 
-void TableTeacher::look_up(const HostBatch& batch) {
+void StoredTeacher::look_up(const HostBatch& batch) {
   const bool known = table_ && usable(batch.size);
   missing_.clear();
   for (int64_t i = 0; i < batch.size; ++i) {
@@ -184,12 +184,12 @@ void TableTeacher::look_up(const HostBatch& batch) {
 }
 
 // From the set's bytes: the loader's pixels may be by the student's numbers, or on the device.
-void TableTeacher::render(const HostBatch& batch, int64_t place, float* to) const {
+void StoredTeacher::render(const HostBatch& batch, int64_t place, float* to) const {
   augment_image(images_.image(batch.indices[place]), images_.height, images_.width, images_.channels,
                 view_at(batch.views[place]), normalize_, 0, 1, to);
 }
 
-void TableTeacher::compute_missing(const HostBatch& batch) {
+void StoredTeacher::compute_missing(const HostBatch& batch) {
   const auto count = int64_t(missing_.size()), image = images_.image_bytes();
   const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
   const bool gathers = usable(batch.size) && fits != sizes_.end() && *fits < batch.size;
@@ -211,7 +211,7 @@ void TableTeacher::compute_missing(const HostBatch& batch) {
       to[c] = value;
     }
     std::copy_n(to, classes_, rows_.begin() + place * classes_);
-    slots.push_back(TeacherTable::slot(batch.indices[place], batch.views[place]));
+    slots.push_back(LogitStore::slot(batch.indices[place], batch.views[place]));
   }
   if (!table_ || !usable(batch.size)) return;
   if (!table_->append(slots, computed_.data()) && !told_) {

@@ -1,5 +1,5 @@
 // The teacher's logits of training batches through a table: rows that are there are read, the others computed
-// and stored. What a batch gets is the same bits as from the live teacher (TablePrecision::f32), whatever the
+// and stored. What a batch gets is the same bits as from the live teacher (LogitPrecision::f32), whatever the
 // table held before.
 #pragma once
 #include <functional>
@@ -20,7 +20,7 @@ namespace retort {
 // that an earlier epoch has met already.
 double expected_reuse(int epochs, int views);
 
-class TableTeacher {
+class StoredTeacher {
  public:
   using Note = std::function<void(const std::string&)>;
 
@@ -28,7 +28,7 @@ class TableTeacher {
   // the teacher sees them. All must outlive it. Runs the teacher on a few batches to learn which batch sizes
   // give a sample the same bits: convolutions choose their algorithm by the size of the problem. note:
   // receives messages for the user.
-  TableTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
+  StoredTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
                int64_t samples, const RunSettings& settings, Note note);
 
   // A table of these logits is there.
@@ -67,7 +67,7 @@ class TableTeacher {
   const RunSettings settings_;
   Note note_;
   int64_t classes_, largest_, last_;  // last_: size of an epoch's last batch
-  TablePrecision precision_;
+  LogitPrecision precision_;
   std::vector<int64_t> sizes_;  // ascending; of batches that give a sample the same bits as the largest
   std::string identity_;
   std::filesystem::path cache_, folder_;
@@ -76,7 +76,7 @@ class TableTeacher {
   Array input_, logits_;
   std::vector<float> rows_, computed_, gathered_;
   std::vector<int64_t> missing_;  // places in the batch
-  std::unique_ptr<TeacherTable> table_;
+  std::unique_ptr<LogitStore> table_;
   bool told_ = false;  // that nothing is stored any more
   int64_t asked_ = 0, found_ = 0;
 };

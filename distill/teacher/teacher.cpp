@@ -43,7 +43,7 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
 
 std::string Teacher::choose_source(int64_t samples) {
   if (settings_.teacher_source != "live") {
-    stored_ = std::make_unique<TableTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
+    stored_ = std::make_unique<StoredTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
     if (settings_.teacher_source == "auto") settings_.teacher_source = stored_->exists() ? "table" : "live";
   }
   if (settings_.teacher_source == "table") {

@@ -31,7 +31,7 @@ class Teacher {
   Model& model() { return *model_; }
   const Normalize& sees() const { return sees_; }
   // Where its logits come from stored ones; nullptr if it is asked in every step.
-  TableTeacher* stored() { return stored_.get(); }
+  StoredTeacher* stored() { return stored_.get(); }
   // What it needs in every step besides a student's images; nothing if it sees them so, or is not asked.
   std::optional<Normalize> images_besides(const Normalize& student) const;
 
@@ -46,7 +46,7 @@ class Teacher {
   const Tell tell_;
   std::unique_ptr<Model> model_;
   Normalize sees_{};
-  std::unique_ptr<TableTeacher> stored_;
+  std::unique_ptr<StoredTeacher> stored_;
 };
 
 // How the network of these weights sees the images: by `mean` and `deviation` if they are set, else as its

@@ -229,7 +229,7 @@ Summary Trainer::run(bool resume, const std::vector<std::string>& arguments) {
     finish_epoch();
   }
   write_summary_now("finished");
-  if (const TableTeacher* stored = teacher_ ? teacher_->stored() : nullptr; stored && stored->asked() > 0) {
+  if (const StoredTeacher* stored = teacher_ ? teacher_->stored() : nullptr; stored && stored->asked() > 0) {
     folder_.log(text("teacher table: had ", stored->found(), " of ", stored->asked(), " logits, ",
                      fixed(100 * double(stored->found()) / double(stored->asked()), 1), " %"));
   }
@@ -343,7 +343,7 @@ bool Trainer::train_epoch() {
   if (counters_.batch == 0) totals_->clear();
   loader_->begin_epoch(counters_.epoch, counters_.batch);
   show(counters_.batch);
-  TableTeacher* const stored = teacher_ ? teacher_->stored() : nullptr;
+  StoredTeacher* const stored = teacher_ ? teacher_->stored() : nullptr;
   while (const HostBatch* host = loader_->next()) {
     const Tensor teacher_logits = stored ? stored->logits(*host) : Tensor{};
     step(batch_->upload(*host), teacher_logits);

@@ -35,7 +35,7 @@ using testing::run;
 using testing::TempFolder;
 
 constexpr int64_t classes = 7;
-const TeacherTable::Shape shape{40, classes, TablePrecision::f32};
+const LogitStore::Shape shape{40, classes, LogitPrecision::f32};
 
 std::vector<float> row_of(int64_t slot) {
   std::vector<float> row;
@@ -43,7 +43,7 @@ std::vector<float> row_of(int64_t slot) {
   return row;
 }
 
-bool append(TeacherTable& table, const std::vector<int64_t>& slots) {
+bool append(LogitStore& table, const std::vector<int64_t>& slots) {
   std::vector<float> rows;
   for (const int64_t slot : slots) {
     const std::vector<float> row = row_of(slot);
@@ -53,7 +53,7 @@ bool append(TeacherTable& table, const std::vector<int64_t>& slots) {
 }
 
 // Found with the right values, or not found; anything else is a failure.
-bool holds(const TeacherTable& table, int64_t slot) {
+bool holds(const LogitStore& table, int64_t slot) {
   std::vector<float> row(classes);
   if (!table.find(slot / view_count, int(slot % view_count), row.data())) return false;
   EXPECT_EQ(row, row_of(slot));
@@ -69,27 +69,27 @@ void overwrite(const fs::path& file, int64_t at, const std::string& bytes) {
 TEST(TeacherTable, KeepsWhatIsAppended) {
   TempFolder work;
   {
-    TeacherTable table(work / "logits-a", "a", shape);
-    EXPECT_FALSE(TeacherTable::holds_rows(work / "logits-a", "a"));
+    LogitStore table(work / "logits-a", "a", shape);
+    EXPECT_FALSE(LogitStore::holds_rows(work / "logits-a", "a"));
     EXPECT_TRUE(append(table, {0, 5, shape.slots() - 1}));
     EXPECT_TRUE(holds(table, 5));
     EXPECT_FALSE(holds(table, 6));
   }
-  TeacherTable table(work / "logits-a", "a", shape);
+  LogitStore table(work / "logits-a", "a", shape);
   for (const int64_t slot : {int64_t{0}, int64_t{5}, shape.slots() - 1}) EXPECT_TRUE(holds(table, slot));
   EXPECT_FALSE(holds(table, 1));
   EXPECT_EQ(table.rows(), 3);
-  EXPECT_TRUE(TeacherTable::holds_rows(work / "logits-a", "a"));
-  EXPECT_FALSE(TeacherTable::holds_rows(work / "logits-a", "b"));
-  TeacherTable other(work / "logits-a", "b", shape);  // a name that two identities share
+  EXPECT_TRUE(LogitStore::holds_rows(work / "logits-a", "a"));
+  EXPECT_FALSE(LogitStore::holds_rows(work / "logits-a", "b"));
+  LogitStore other(work / "logits-a", "b", shape);  // a name that two identities share
   EXPECT_FALSE(holds(other, 5));
-  expect_fault(Fault::write, "logits-f", [&] { TeacherTable(work.write("logits-f", ""), "a", shape); });
+  expect_fault(Fault::write, "logits-f", [&] { LogitStore(work.write("logits-f", ""), "a", shape); });
 }
 
 TEST(TeacherTable, DamagedRowsAreNotFound) {
   TempFolder work;
   const fs::path rows = work / "logits-a" / "rows", index = work / "logits-a" / "index";
-  TeacherTable table(work / "logits-a", "a", shape);
+  LogitStore table(work / "logits-a", "a", shape);
   ASSERT_TRUE(append(table, {0, 1, 2, 3}));
   for (const int64_t offset : {int64_t{0}, int64_t{9}, int64_t{20}, shape.row_bytes() - 1}) {
     const std::string before = content_of(rows);
@@ -112,7 +112,7 @@ TEST(TeacherTable, DamagedRowsAreNotFound) {
 TEST(TeacherTable, ARowThatWasCutOffIsPassedOver) {
   TempFolder work;
   const fs::path rows = work / "logits-a" / "rows";
-  TeacherTable table(work / "logits-a", "a", shape);
+  LogitStore table(work / "logits-a", "a", shape);
   // The last 4 bytes are zeros: without them a row is as good as whole.
   for (int64_t cut = 6; cut < shape.row_bytes(); cut += 5) {
     ASSERT_TRUE(append(table, {cut, 100 + cut}));
@@ -133,7 +133,7 @@ TEST(TeacherTable, KilledWritersLeaveASoundTable) {
     for (int w = 0; w < 3; ++w) {
       writers[w] = ::fork();
       if (writers[w] == 0) {
-        TeacherTable table(work / "logits-a", "a", shape);
+        LogitStore table(work / "logits-a", "a", shape);
         std::mt19937 random(unsigned(10 * round + w));
         for (;;) {
           std::vector<int64_t> some;
@@ -147,7 +147,7 @@ TEST(TeacherTable, KilledWritersLeaveASoundTable) {
       ::kill(writer, SIGKILL);
       ::waitpid(writer, nullptr, 0);
     }
-    const TeacherTable table(work / "logits-a", "a", shape);
+    const LogitStore table(work / "logits-a", "a", shape);
     int64_t found = 0;
     for (int64_t slot = 0; slot < slots; ++slot) found += holds(table, slot);
     EXPECT_GT(found, 0);
@@ -156,10 +156,10 @@ TEST(TeacherTable, KilledWritersLeaveASoundTable) {
 
 TEST(TeacherTable, ProcessesSeeEachOthersRows) {
   TempFolder work;
-  TeacherTable mine(work / "logits-a", "a", shape);
+  LogitStore mine(work / "logits-a", "a", shape);
   const pid_t other = ::fork();
   if (other == 0) {
-    TeacherTable table(work / "logits-a", "a", shape);
+    LogitStore table(work / "logits-a", "a", shape);
     for (int64_t slot = 0; slot < 1000; slot += 2) append(table, {slot});
     ::_exit(table.error().empty() ? 0 : 1);
   }
@@ -173,7 +173,7 @@ TEST(TeacherTable, ProcessesSeeEachOthersRows) {
 
 TEST(TeacherTable, AFullDiskEndsStoringAndNothingElse) {
   TempFolder work;
-  TeacherTable table(work / "logits-a", "a", shape);
+  LogitStore table(work / "logits-a", "a", shape);
   ASSERT_TRUE(append(table, {1}));
   rlimit before{};
   ::getrlimit(RLIMIT_FSIZE, &before);
@@ -197,7 +197,7 @@ TEST(TeacherTable, AFullDiskEndsStoringAndNothingElse) {
 
 TEST(TeacherTable, TheLimitIsKept) {
   TempFolder work;
-  TeacherTable table(work / "logits-a", "a", shape);
+  LogitStore table(work / "logits-a", "a", shape);
   table.set_limit(uint64_t(2 * shape.row_bytes() + 5));
   EXPECT_TRUE(append(table, {1, 2}));
   EXPECT_FALSE(append(table, {3}));
@@ -210,14 +210,14 @@ TEST(TeacherTable, RoomIsMadeOfTheLongestUnusedTables) {
   std::vector<int64_t> all(size_t(shape.slots()));
   for (size_t i = 0; i < all.size(); ++i) all[i] = int64_t(i);
   for (const char* name : {"logits-old", "logits-open", "logits-new"}) {
-    TeacherTable table(work / name, name, shape);
+    LogitStore table(work / name, name, shape);
     ASSERT_TRUE(append(table, all));
   }
   work.write("other/rows", "of somebody else");
   const auto day = std::chrono::hours(24);
   const auto now = fs::file_time_type::clock::now();
   fs::last_write_time(work / "logits-old" / "lock", now - 3 * day);
-  const TeacherTable open(work / "logits-open", "logits-open", shape);
+  const LogitStore open(work / "logits-open", "logits-open", shape);
   fs::last_write_time(work / "logits-open" / "lock", now - 5 * day);
 
   const uint64_t one = shape.bytes(shape.slots());
@@ -259,14 +259,14 @@ TEST(Half, RoundsToNearestEven) {
 
 TEST(TeacherTable, HalfPrecisionIsWithinHalfAUnit) {
   TempFolder work;
-  TeacherTable table(work / "logits-a", "a", {40, classes, TablePrecision::f16});
+  LogitStore table(work / "logits-a", "a", {40, classes, LogitPrecision::f16});
   const std::vector<float> row = {0.1f, -17.3f, 3e-6f, 0, 1e-9f, 123.456f, -1};
   const std::vector<int64_t> slots = {33};
   ASSERT_TRUE(table.append(slots, row.data()));
   std::vector<float> found(classes);
   ASSERT_TRUE(table.find(0, 33, found.data()));
   for (size_t c = 0; c < row.size(); ++c) {
-    EXPECT_EQ(found[c], stored_value(row[c], TablePrecision::f16));
+    EXPECT_EQ(found[c], stored_value(row[c], LogitPrecision::f16));
     EXPECT_LE(std::abs(found[c] - row[c]), std::abs(row[c]) * 0x1p-11f + 0x1p-25f);
   }
 }
@@ -291,8 +291,8 @@ struct Scene {
     settings.batch = batch;
     settings.teacher_table.folder = work.path().string();
   }
-  TableTeacher table() {
-    return TableTeacher(*teacher, *device, images, normalize_of(images), images.size(), settings,
+  StoredTeacher table() {
+    return StoredTeacher(*teacher, *device, images, normalize_of(images), images.size(), settings,
                         [this](const std::string& note) { notes.push_back(note); });
   }
   // The live teacher's logits.
@@ -310,7 +310,7 @@ class TableTeacherOn : public ::testing::TestWithParam<std::string> {};
 
 // Epochs of two seeds, so that batches are found whole, in part and not at all.
 void expect_live_bits(Scene& s) {
-  TableTeacher table = s.table();
+  StoredTeacher table = s.table();
   expect_contains(table.open(), s.work.path().string());
   DeviceBatch batches(*s.device, s.images, s.settings.batch);
   for (const uint64_t seed : {1, 2}) {
@@ -345,7 +345,7 @@ TEST_P(TableTeacherOn, FilledAheadNothingIsMissing) {
   s.settings.data.views = 3;
   s.settings.batch = 24;
   {
-    TableTeacher table = s.table();
+    StoredTeacher table = s.table();
     EXPECT_FALSE(table.exists());
     table.open();
     std::vector<int32_t> all;
@@ -357,7 +357,7 @@ TEST_P(TableTeacherOn, FilledAheadNothingIsMissing) {
     }));
     EXPECT_TRUE(table.fill(all, [](int64_t, int64_t) { return true; }));
   }
-  TableTeacher table = s.table();
+  StoredTeacher table = s.table();
   EXPECT_TRUE(table.exists());
   expect_contains(table.open(), "216 of 216 rows");
   Loader loader(s.images, {.batch = 24, .seed = 8, .views = 3});
@@ -371,11 +371,11 @@ TEST_P(TableTeacherOn, FilledAheadNothingIsMissing) {
 INSTANTIATE_TEST_SUITE_P(Devices, TableTeacherOn, ::testing::ValuesIn(available_devices()),
                          [](const auto& given) { return given.param; });
 
-TEST(TableTeacher, OtherTeachersImagesAndPrecisionsHaveOtherTables) {
+TEST(StoredTeacher, OtherTeachersImagesAndPrecisionsHaveOtherTables) {
   Scene s("portable");
   s.settings.batch = 16;
   {
-    TableTeacher table = s.table();
+    StoredTeacher table = s.table();
     table.open();
     Loader loader(s.images, {.batch = 16});
     loader.begin_epoch(1);
@@ -397,10 +397,10 @@ TEST(TableTeacher, OtherTeachersImagesAndPrecisionsHaveOtherTables) {
   EXPECT_FALSE(s.table().exists());
 }
 
-TEST(TableTeacher, WithoutAFolderTheTeacherIsAsked) {
+TEST(StoredTeacher, WithoutAFolderTheTeacherIsAsked) {
   Scene s("portable");
   s.settings.teacher_table.folder = (s.work.write("file", "") / "in").string();
-  TableTeacher table = s.table();
+  StoredTeacher table = s.table();
   expect_contains(table.open(), "the teacher is asked instead");
   DeviceBatch batches(*s.device, s.images, s.settings.batch);
   Loader loader(s.images, {.batch = 32});
@@ -411,10 +411,10 @@ TEST(TableTeacher, WithoutAFolderTheTeacherIsAsked) {
   EXPECT_EQ(values, s.live(*host, batches));
 }
 
-TEST(TableTeacher, AFullTableIsToldOnceAndTheRunGoesOn) {
+TEST(StoredTeacher, AFullTableIsToldOnceAndTheRunGoesOn) {
   Scene s("portable");
   s.settings.teacher_table.limit_gib = 50e3 / double(1 << 30);  // the index and a few rows
-  TableTeacher table = s.table();
+  StoredTeacher table = s.table();
   table.open();
   DeviceBatch batches(*s.device, s.images, s.settings.batch);
   Loader loader(s.images, {.batch = 32});
@@ -431,7 +431,7 @@ TEST(TableTeacher, AFullTableIsToldOnceAndTheRunGoesOn) {
   expect_contains(s.notes[0], "computed and not stored");
 }
 
-TEST(TableTeacher, HowMuchARunFinds) {
+TEST(StoredTeacher, HowMuchARunFinds) {
   EXPECT_NEAR(expected_reuse(1, view_count), 0, 1e-12);
   EXPECT_FALSE(std::signbit(expected_reuse(1, view_count)));  // printed as -0 %
   EXPECT_NEAR(expected_reuse(240, view_count), 0.478, 1e-3);
