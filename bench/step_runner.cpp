@@ -68,6 +68,13 @@ void StepRunner::prepare_nets() {
     evaluate_ = std::make_unique<SlicedForward>(
         *student_, *device_, options_.whole ? 0 : images_per_slice(*student_, *device_, options_.threads));
   }
+  if (!options_.eval) {
+    step_ = std::make_unique<TrainingStep>(StepParts{.device = *device_,
+                                                     .student = *student_,
+                                                     .distiller = *distiller_,
+                                                     .optimizer = *optimizer_,
+                                                     .teacher = teacher_.get()});
+  }
   images_ = device_->persistent({options_.batch, student_->side, student_->side, 3}, DType::f32);
   write_values(*device_, images_, uniform_values(3, images_.tensor.size(), 1));
 }
@@ -100,25 +107,22 @@ void StepRunner::run() {
     from_table = table_->logits(
         {options_.batch, host_images_.data(), host_labels_.data(), indices_.data(), views_.data()});
   }
-  graph_->run(options_.batch, [&] {
-    const Var images(images_.tensor);
-    if (options_.eval) {
-      (*evaluate_)(images);
-      return;
-    }
-    Tape tape(*device_);
-    const Pass pass{*device_, &tape, true};
-    if (options_.loss) {
+  const Var images(images_.tensor);
+  if (step_) {
+    Batch batch;
+    batch.images = batch.other_images = images_.tensor;
+    batch.labels = labels_.tensor;
+    step_->run(batch, from_table);
+  } else if (options_.eval) {
+    graph_->run(options_.batch, [&] { (*evaluate_)(images); });
+  } else {
+    graph_->run(options_.batch, [&] {
+      Tape tape(*device_);
+      const Pass pass{*device_, &tape, true};
       const DistillInputs inputs{{tape.leaf(student_logits_), Var(teacher_logits_)}, Var(labels_)};
       tape.backward(total(distiller_->distillation_terms(inputs, pass), pass));
-      return;
-    }
-    const Var teacher = table_ ? Var(from_table) : teacher_ ? (*teacher_)(images, Pass{*device_}) : Var();
-    const Var logits = (*student_)(images, pass);
-    tape.backward(total(distiller_->terms({{logits, teacher}, Var(labels_)}, pass), pass),
-                  optimizer_->loss_scale());
-    optimizer_->step();
-  });
+    });
+  }
   device_->backend().synchronise();
 }
 

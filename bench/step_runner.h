@@ -7,6 +7,7 @@
 
 #include "distill/methods/registry.h"
 #include "distill/teacher/stored_teacher.h"
+#include "distill/train/step.h"
 #include "engine/cpu/peak.h"
 #include "engine/step_graph.h"
 #include "models/sliced_forward.h"
@@ -59,7 +60,8 @@ class StepRunner {
   std::unique_ptr<SlicedForward> evaluate_;
   std::unique_ptr<Distiller> distiller_;
   std::unique_ptr<Sgd> optimizer_;
-  std::unique_ptr<StepGraph> graph_;
+  std::unique_ptr<TrainingStep> step_;  // as the trainer runs it
+  std::unique_ptr<StepGraph> graph_;    // of what is no training step: evaluation, a loss alone
   Array images_, labels_, student_logits_, teacher_logits_;
 
   std::filesystem::path folder_;  // of the table

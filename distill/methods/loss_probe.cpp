@@ -91,4 +91,14 @@ ProbeResult probe_loss(const MethodSettings& settings, Device& device, const Pro
   return result;
 }
 
+// On one sample of nothing: what does not fit is found here, not in the first step.
+void check_method(const MethodSettings& method, int64_t classes) {
+  if (method.method().reads.features) return;
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const std::vector<double> zeros(size_t(classes), 0.0);
+  ProbeInput input{.samples = 1, .classes = classes, .student = zeros, .teacher = zeros, .labels = {0}};
+  if (views_read(method) == 2) input.strong_student = input.strong_teacher = zeros;
+  probe_loss(method, *device, input);
+}
+
 }  // namespace retort

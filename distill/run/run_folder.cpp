@@ -83,23 +83,30 @@ bool RunFolder::is_run(const fs::path& folder) {
   return fs::exists(folder / "config.toml", error);
 }
 
+void RunFolder::check_free(const fs::path& path, Mode mode) {
+  const std::string shown = path.string();
+  std::error_code error;
+  const fs::path folder = path.has_filename() ? path : path.parent_path();  // "runs/1/"
+  if (mode == Mode::resume || !fs::exists(fs::symlink_status(folder, error))) return;
+  check(fs::is_directory(folder, error), Fault::usage, shown,
+        ": is not a folder, expected a new run's folder");
+  const bool ours = is_ours_and_free(folder);
+  check(mode == Mode::force, Fault::usage, shown,
+        ": the folder exists; --resume goes on with its run, --force replaces it");
+  check(ours || fs::is_empty(folder, error), Fault::usage, shown,
+        ": is not empty and no run's folder, so --force deletes nothing; name another folder");
+}
+
 RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
   const std::string shown = path.string();
   std::error_code error;
   if (!path_.has_filename()) path_ = path_.parent_path();  // "runs/1/"
   const bool exists = fs::exists(fs::symlink_status(path_, error));
+  check_free(path, mode);
   if (mode == Mode::resume) {
     check(exists, Fault::input, shown, ": there is no such folder to resume");
     check(is_run(path_), Fault::input, shown, ": is no run to resume: there is no config.toml in it");
-  } else if (exists) {
-    check(fs::is_directory(path_, error), Fault::usage, shown,
-          ": is not a folder, expected a new run's folder");
-    const bool ours = is_ours_and_free(path_);
-    check(mode == Mode::force, Fault::usage, shown,
-          ": the folder exists; --resume goes on with its run, --force replaces it");
-    check(ours || fs::is_empty(path_, error), Fault::usage, shown,
-          ": is not empty and no run's folder, so --force deletes nothing; name another folder");
-  } else {
+  } else if (!exists) {
     if (path_.has_parent_path()) make_folder(path_.parent_path());
     // Of two processes that get here, one makes the folder.
     if (::mkdir(path_.c_str(), 0777) != 0) {

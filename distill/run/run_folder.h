@@ -20,6 +20,8 @@ class RunFolder {
   // Makes missing parents. Fault::usage: it exists (create), is not ours (force), or another process is
   // running in it (its pid is named). Fault::input: nothing to resume. Fault::write: it cannot be made.
   RunFolder(const std::filesystem::path& path, Mode mode);
+  // The same refusals of a new run, before anything is made.
+  static void check_free(const std::filesystem::path& path, Mode mode);
 
   // Appends a line to log.txt, with the time (UTC) before it. Line ends inside become spaces.
   void log(std::string_view message) const;

@@ -7,17 +7,14 @@
 #include <sstream>
 #include <thread>
 
-#include "datasets/loader.h"
 #include "datasets/open.h"
-#include "distill/methods/loss_probe.h"
-#include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/study_progress.h"
-#include "distill/train/run_context.h"
 #include "distill/train/trainer.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/cpu/thread_pool.h"
 
 namespace retort {
@@ -80,60 +77,21 @@ const DataSet& Session::data(const std::string& spec) {
   return *data_;
 }
 
-// On one sample of nothing: what does not fit is found here, not in the first step.
-void check_method(const MethodSettings& method, int64_t classes) {
-  if (method.method().reads.features) return;
-  const auto device = Device::open({.name = "portable", .threads = 1});
-  const std::vector<double> zeros(size_t(classes), 0.0);
-  ProbeInput input{.samples = 1, .classes = classes, .student = zeros, .teacher = zeros, .labels = {0}};
-  if (views_read(method) == 2) input.strong_student = input.strong_teacher = zeros;
-  probe_loss(method, *device, input);
-}
-
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
   std::vector<std::string> notes = resolve(settings);
-  if (settings.precision != "auto")
-    check_precision(resolved_device(settings.device), precision_named(settings.precision));
-  const int64_t classes = session.data(settings.data.spec).train.classes;
-  const auto device = Device::open({.name = "portable", .threads = 1});
-  const MethodInfo::Reads& reads = settings.method.method().reads;
-  std::unique_ptr<Model> teacher;
-  if (reads.teacher) {
-    teacher = load_model(read_weights(settings.teacher), settings.teacher_model, *device);
-    check(teacher->classes == classes, Fault::input, settings.teacher, ": the teacher tells ",
-          teacher->classes, " classes apart, ", settings.data.spec, " has ", classes);
-  }
-  check_method(settings.method, classes);
-  if (reads.features) {
-    const auto student = make_model(settings.model, *device, {.classes = classes});
-    const ImageSet& images = session.data(settings.data.spec).train;
-    const Split split =
-        split_samples(images.size(), settings.data.limit, settings.data.validation, settings.seed);
-    make_distiller(settings.method, *device,
-                   method_context(settings, *student, teacher.get(), *device, images, split.train));
-  }
-  if (!settings.init.empty()) {
-    const Weights weights = read_weights(settings.init);
-    const auto student = make_model(settings.model, *device, {.classes = classes});
-    load_state(*student, *device, model_tensors(weights.file),
-               weights.path.string() + " as " + settings.model);
-  }
+  const Assembly assembled(settings, session.data(settings.data.spec), session.progress,
+                           {.check_only = true});
   return notes;
 }
 
 Summary start_run(RunSettings settings, const fs::path& path, bool force, Session& session) {
-  const std::vector<std::string> notes = prepare_run(settings, session);
-  const RunFolder folder(path, force ? RunFolder::Mode::force : RunFolder::Mode::create);
-  for (const std::string& note : notes) session.progress.note(note);
-  try {
-    return train(settings, session.data(settings.data.spec), folder, false, session.progress, session.stop,
-                 session.arguments, session.profile);
-  } catch (...) {
-    // Nothing but empty folders so far: the next try needs no --force.
-    std::error_code ignored;
-    if (!force && !RunFolder::is_run(path)) fs::remove_all(path, ignored);
-    throw;
-  }
+  const std::vector<std::string> notes = resolve(settings);
+  const RunFolder::Mode mode = force ? RunFolder::Mode::force : RunFolder::Mode::create;
+  RunFolder::check_free(path, mode);  // the assembling takes a while
+  Assembly run(settings, session.data(settings.data.spec), session.progress,
+               {.profile = session.profile, .notes = notes});
+  const RunFolder folder(path, mode);
+  return train(run, folder, false, session.progress, session.stop, session.arguments);
 }
 
 Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& session) {
@@ -151,8 +109,10 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   check(recorded.empty() || recorded == now, Fault::input, settings.data.spec, ": is not the data that ",
         path.string(), " was trained on (its hash was ", recorded, ", now it is ", now,
         "); the run cannot go on with other images");
-  return train(settings, data, folder, true, session.progress, session.stop, session.arguments,
-               session.profile);
+  AssemblyOptions assembling{.profile = session.profile, .record_name = folder.convolutions().string()};
+  if (fs::exists(folder.convolutions())) assembling.convolutions = read_text_file(folder.convolutions());
+  Assembly run(settings, data, session.progress, assembling);
+  return train(run, folder, true, session.progress, session.stop, session.arguments);
 }
 
 void check_same_run(const RunSettings& wanted, const fs::path& folder) {

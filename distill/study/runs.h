@@ -46,9 +46,6 @@ struct ResumeOptions {
   std::optional<int> threads, workers;
 };
 
-// Fault::usage if the method cannot work on that many classes: more stages than classes, and the like.
-void check_method(const MethodSettings& method, int64_t classes);
-
 // Resolves the settings and looks at all they name, data, weights, whether the method fits the classes,
 // before anything is made or deleted. Returns what resolve() said was scaled.
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session);

@@ -7,6 +7,7 @@
 #include <new>
 #include <thread>
 
+#include "distill/methods/loss_probe.h"
 #include "distill/run/curves_svg.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"

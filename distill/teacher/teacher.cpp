@@ -34,10 +34,13 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
                "data's own numbers, ", text_of(sees_), " (--mean, --std)"));
   if (const std::string* trained_on = weights.metadata("data"); trained_on && *trained_on != data.name)
     tell_(text("the teacher was trained on ", *trained_on, ", this is ", data.name));
-  Evaluator evaluator(*model_, device, data.test, {.threads = settings.threads, .normalize = sees_});
+}
+
+void Teacher::test() {
+  Evaluator evaluator(*model_, device_, data_.test, {.threads = settings_.threads, .normalize = sees_});
   const Evaluation e = evaluator.run(
       [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
-  tell_(text("teacher ", model_->name, " (", settings.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
+  tell_(text("teacher ", model_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",
              fixed(e.top5, 2), " % on ", e.n, " test images"));
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "distill/methods/registry.h"
-#include "engine/step_graph.h"
+#include "distill/train/step.h"
 #include "models/model.h"
 
 namespace retort {
@@ -34,7 +34,12 @@ std::vector<double> trained(const std::string& device_name, const std::string& m
   Sgd optimizer(*device, parameters_of(*student), {});
   const Array images = device->persistent({batch, 32, 32, 3}, DType::f32),
               labels = device->persistent({batch}, DType::i32);
-  StepGraph graph(*device, capture);
+  TrainingStep training({.device = *device,
+                         .student = *student,
+                         .distiller = *distiller,
+                         .optimizer = optimizer,
+                         .teacher = teacher.get(),
+                         .capture = capture});
   for (int step = 0; step < 9; ++step) {
     const int64_t size = step % 3 == 2 ? batch / 2 : batch;
     std::vector<float> pixels;
@@ -45,16 +50,12 @@ std::vector<double> trained(const std::string& device_name, const std::string& m
     device->backend().upload(images, pixels.data());
     device->backend().upload(labels, label.data());
     optimizer.set_learning_rate(0.05 / (1 + step));
-    const Var x(Tensor{images.tensor.data, {size, 32, 32, 3}, DType::f32});
+    const Tensor x{images.tensor.data, {size, 32, 32, 3}, DType::f32};
     const Tensor y{labels.tensor.data, {size}, DType::i32};
-    graph.run(size, [&] {
-      Tape tape(*device);
-      const Pass pass{*device, &tape, true};
-      const Var taught = (*teacher)(x, Pass{*device});
-      const Var logits = (*student)(x, pass);
-      tape.backward(total(distiller->terms({{logits, taught}, Var(y)}, pass), pass));
-      optimizer.step();
-    });
+    Batch of_images;
+    of_images.images = of_images.other_images = x;
+    of_images.labels = y;
+    training.run(of_images);
   }
   return read_values(*device, optimizer.values());
 }

@@ -9,6 +9,7 @@
 #include "distill/methods/registry.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
+#include "distill/train/step.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/rehearsal_backend.h"
 
@@ -68,40 +69,25 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
   const bool strong = views_read(of_method) == 2;
   DeviceBatch device_batch(device, set, batch_size, {.strong = strong, .other = other});
   Loader loader(set, {.batch = batch_size, .workers = 0, .pixels = false, .strong = strong, .other = other});
-  MetricTotals totals(device);
-  StepGraph graph(device);
   std::map<int64_t, std::vector<uint64_t>> traces;  // of the steps that ran, by batch size
+  int64_t in_progress = 0;                          // size of the batch
+  TrainingStep step({.device = device,
+                     .student = *student,
+                     .distiller = *distiller,
+                     .optimizer = optimizer,
+                     .teacher = reads.teacher ? teacher.get() : nullptr,
+                     .renderer = &device_batch,
+                     .end = [&] { traces[in_progress].push_back(device.step_arena().trace()); }});
   for (int epoch = 1; epoch <= 4; ++epoch) {
     distiller->begin_epoch(epoch);
     optimizer.set_learning_rate(0.1 / epoch);
     loader.begin_epoch(epoch);
     while (const HostBatch* host = loader.next()) {
       const Batch batch = device_batch.upload(*host);
-      graph.run(batch.size(), [&] {
-        device_batch.render(batch);
-        Tape tape(device);
-        const Pass pass{device, &tape, true};
-        const Var x(batch.images);
-        const Outputs taught = teacher->run(Var(batch.other_images), Pass{device}, reads.features),
-                      own = student->run(x, pass, reads.features);
-        DistillInputs inputs;
-        inputs.logits = {own.logits, reads.teacher ? taught.logits : Var()};
-        if (strong) {
-          const Var second(batch.strong);
-          inputs.strong = {(*student)(second, pass), (*teacher)(Var(batch.other_strong), Pass{device})};
-        }
-        inputs.labels = Var(batch.labels);
-        inputs.indices = Var(batch.indices);
-        inputs.features = {own, taught};
-        const std::vector<LossTerm> terms = distiller->terms(inputs, pass);
-        const Var loss = total(terms, pass);
-        totals.add(loss, terms, own.logits, batch.labels, pass);
-        tape.backward(loss, optimizer.loss_scale());
-        optimizer.step();
-        traces[batch.size()].push_back(device.step_arena().trace());
-      });
+      in_progress = batch.size();
+      step.run(batch);
     }
-    totals.read();
+    step.totals().read();
   }
   EXPECT_EQ(rehearsal.backend().captures, 2);
   EXPECT_GE(rehearsal.backend().replays, 4);

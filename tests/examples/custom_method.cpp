@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "distill/methods/distiller.h"
+#include "distill/train/step.h"
 #include "models/model.h"
 
 using namespace retort;
@@ -47,24 +47,26 @@ int main() {
 
   constexpr int64_t batch = 8;
   const Array images = device->persistent({batch, 32, 32, 3}, DType::f32),
-              labels = device->persistent({batch}, DType::i32);
+              labels = device->persistent({batch}, DType::i32, 0);
   std::vector<double> pixels;
   for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(std::sin(0.1 * double(i % 7919)));
   write_values(*device, images, pixels);
 
+  Batch images_and_labels;
+  images_and_labels.images = images_and_labels.other_images = images.tensor;
+  images_and_labels.labels = labels.tensor;
+
   method.begin_epoch(1);
+  TrainingStep step({.device = *device,
+                     .student = *student,
+                     .distiller = method,
+                     .optimizer = sgd,
+                     .teacher = teacher.get()});
   double first = 0, last = 0;
-  for (int step = 0; step < 30; ++step) {
-    device->step_arena().rewind();
-    const Var logits = (*teacher)(Var(images), Pass{*device});
-    Tape tape(*device);
-    const Pass pass{*device, &tape, true};
-    const Var answer = (*student)(Var(images), pass);
-    const std::vector<LossTerm> terms =
-        method.distillation_terms({.logits = {answer, logits}, .labels = Var(labels)}, pass);
-    tape.backward(terms.at(0).value);
-    sgd.step();
-    (step == 0 ? first : last) = read_values(*device, terms[0].value)[0];
+  for (int i = 0; i < 30; ++i) {
+    step.totals().clear();
+    step.run(images_and_labels);
+    (i == 0 ? first : last) = step.totals().read().terms.at(0) / batch;
   }
   std::printf("match: %.4f, then %.4f\n", first, last);
   return last < 0.5 * first ? 0 : 1;

@@ -6,7 +6,7 @@
 
 #include "distill/methods/registry.h"
 #include "distill/train/checkpoint.h"
-#include "engine/step_graph.h"
+#include "distill/train/step.h"
 #include "models/model.h"
 
 namespace retort {
@@ -19,6 +19,7 @@ struct Step {
   std::unique_ptr<Model> student, teacher;
   std::unique_ptr<Distiller> distiller;
   std::unique_ptr<Sgd> optimizer;
+  std::unique_ptr<retort::TrainingStep> step;
   Array images, labels, indices;
 
   Step(const std::string& device_name, const std::string& method, int threads = 2,
@@ -56,23 +57,22 @@ struct Step {
     std::vector<int32_t> label(batch);
     for (int64_t i = 0; i < batch; ++i) label[size_t(i)] = int32_t(i % classes);
     device->backend().upload(labels, label.data());
+    step = std::make_unique<retort::TrainingStep>(StepParts{.device = *device,
+                                                            .student = *student,
+                                                            .distiller = *distiller,
+                                                            .optimizer = *optimizer,
+                                                            .teacher = teacher.get()});
   }
 
+  // One step; its loss.
   double run() {
-    device->step_arena().rewind();
-    Tape tape(*device);
-    const Pass pass{*device, &tape, true};
-    DistillInputs inputs;
-    const bool features = distiller->settings().method().reads.features;
-    inputs.features.teacher = teacher->forward(Var(images.tensor), Pass{*device}, features);
-    inputs.features.student = student->forward(Var(images.tensor), pass, features);
-    inputs.logits = {inputs.features.student.logits, inputs.features.teacher.logits};
-    inputs.labels = Var(labels);
-    inputs.indices = Var(indices);
-    const Var loss = total(distiller->terms(inputs, pass), pass);
-    tape.backward(loss);
-    optimizer->step();
-    return read_values(*device, loss)[0];
+    step->totals().clear();
+    Batch of_images;
+    of_images.images = of_images.other_images = images.tensor;
+    of_images.labels = labels.tensor;
+    of_images.indices = indices.tensor;
+    step->run(of_images);
+    return step->totals().read().loss / double(batch);
   }
 };
 

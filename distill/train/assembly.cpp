@@ -1,0 +1,118 @@
+#include "distill/train/assembly.h"
+
+#include <algorithm>
+
+#include "distill/evaluate/seen_by.h"
+#include "distill/methods/loss_probe.h"
+#include "distill/run/named_weights.h"
+#include "distill/train/checkpoint.h"
+#include "distill/train/run_context.h"
+#include "engine/base/cache_folder.h"
+#include "engine/base/check.h"
+
+namespace retort {
+
+Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress& progress,
+                   const AssemblyOptions& options)
+    : settings(resolved), data(images) {
+  check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
+  check_method(settings.method, data.train.classes);
+  open_device(options);
+  make_networks(progress, options.check_only);
+  make_method();
+  if (!options.check_only) {  // what could be wrong with the settings has been found by now
+    for (const std::string& note : options.notes) progress.note(note);
+    if (teacher) teacher->test();
+  }
+  make_batches(options.check_only);
+}
+
+void Assembly::open_device(const AssemblyOptions& options) {
+  if (options.profile) profile = std::make_unique<Profile>();
+  if (settings.tune) {
+    const std::filesystem::path cache = cache_folder();
+    tuning = std::make_unique<ConvTuning>(cache.empty() ? cache : cache / "convolutions");
+    // A run that goes on computes its convolutions as it did.
+    if (!options.convolutions.empty()) tuning->continue_with(options.convolutions, options.record_name);
+  }
+  settings.device = resolved_device(settings.device);
+  if (settings.precision == "auto") settings.precision = name_of(default_precision(settings.device));
+  device = Device::open({.name = settings.device,
+                         .threads = settings.threads,
+                         .precision = precision_named(settings.precision),
+                         .capture = !settings.eager,
+                         .tuning = tuning.get(),
+                         .profile = profile.get()});
+}
+
+void Assembly::make_networks(Progress& progress, bool check_only) {
+  student = make_model(settings.model, *device,
+                       {.classes = data.train.classes, .double_batch_norm = settings.double_batch_norm});
+  initialize(*student, *device, settings.seed);
+  Weights init;
+  if (!settings.init.empty()) {
+    init = read_weights(settings.init);
+    load_state(*student, *device, model_tensors(init.file), init.path.string() + " as " + settings.model);
+  }
+  const auto tell = [this, &progress, check_only](const std::string& line) {
+    if (check_only) return;
+    progress.note(line);
+    logger ? logger(line) : log.push_back(line);
+  };
+  student_sees = settled_numbers(init, settings.data.mean, settings.data.std, data.train, tell);
+  if (!settings.method.method().reads.teacher) return;
+  teacher = std::make_unique<Teacher>(settings, data, *device, progress, tell);
+  if (!(teacher->sees() == student_sees))
+    tell(text("the teacher sees images by ", text_of(teacher->sees()), ", the student by ",
+              text_of(student_sees)));
+}
+
+void Assembly::make_method() {
+  split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
+  distiller = make_distiller(settings.method, *device,
+                             method_context(settings, *student, teacher ? &teacher->model() : nullptr,
+                                            *device, data.train, split.train));
+  initialize(*distiller, *device, settings.seed);
+  schedule = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
+              settings.schedule.factor};
+  const bool scaled = precision_named(settings.precision) == Precision::fp16;
+  optimizer = std::make_unique<Sgd>(*device, learned_parameters(*student, *distiller),
+                                    SgdOptions{settings.optimizer.lr, settings.optimizer.momentum,
+                                               settings.optimizer.weight_decay, scaled});
+}
+
+void Assembly::make_batches(bool check_only) {
+  if (teacher && !check_only) {
+    const std::string line = teacher->choose_source(int64_t(split.train.size()));
+    if (!line.empty()) log.push_back(line);
+  }
+  // Room for as many images as a batch can have.
+  const int64_t largest = std::min(settings.batch, int64_t(split.train.size()));
+  const LoaderOptions loading{.batch = largest,
+                              .seed = settings.seed,
+                              .shuffle = settings.data.shuffle,
+                              .augment = augment_named(settings.data.augment),
+                              .views = settings.data.views,
+                              .workers = settings.data.workers,
+                              .pixels = !DeviceBatch::renders(*device),
+                              .strong = views_read(settings.method) == 2,
+                              .normalize = student_sees,
+                              .other = teacher ? teacher->images_besides(student_sees) : std::nullopt};
+  loader = std::make_unique<Loader>(data.train, split.train, loading);
+  batch = std::make_unique<DeviceBatch>(
+      *device, data.train, largest,
+      DeviceBatchOptions{.strong = loading.strong, .normalize = loading.normalize, .other = loading.other});
+  step = std::make_unique<TrainingStep>(StepParts{.device = *device,
+                                                  .student = *student,
+                                                  .distiller = *distiller,
+                                                  .optimizer = *optimizer,
+                                                  .teacher = teacher ? &teacher->model() : nullptr,
+                                                  .renderer = batch.get()});
+  EvaluateOptions evaluation{.threads = settings.threads, .normalize = student_sees};
+  test = std::make_unique<Evaluator>(*student, *device, data.test, evaluation);
+  if (settings.data.validation == 0) return;
+  evaluation.samples = split.validation;
+  validation = std::make_unique<Evaluator>(*student, *device, data.train, evaluation);
+}
+
+}  // namespace retort

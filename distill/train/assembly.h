@@ -1,0 +1,64 @@
+// Assembly: everything a run works with, made of its settings once. It is made before the run's folder, so it
+// is the check as well: what does not fit together is found here, and nothing is left behind.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datasets/device_batch.h"
+#include "datasets/loader.h"
+#include "distill/evaluate/evaluate.h"
+#include "distill/run/progress.h"
+#include "distill/settings/settings.h"
+#include "distill/teacher/teacher.h"
+#include "distill/train/step.h"
+#include "engine/cpu/conv_tuning.h"
+#include "engine/profile.h"
+
+namespace retort {
+
+struct AssemblyOptions {
+  bool profile = false;           // every kernel passes through `profile`
+  bool check_only = false;        // the teacher is neither tested nor are its stored logits opened
+  std::string convolutions = {};  // the record of a run that goes on, see ConvTuning
+  std::string record_name = {};   // where it was read, for messages
+  std::vector<std::string> notes = {};  // of resolve(), for the user: said once the settings are known to fit
+};
+
+struct Assembly {
+  // settings are resolved (see resolve()); data is what settings.data.spec names, and outlives this.
+  Assembly(const RunSettings& settings, const DataSet& data, Progress& progress,
+           const AssemblyOptions& options);
+  Assembly(const Assembly&) = delete;
+  Assembly& operator=(const Assembly&) = delete;
+
+  RunSettings settings;  // device, precision, the teacher's source and the images' numbers decided
+  const DataSet& data;
+  // Where lines for the run's log go; until there is one, they wait in `log`.
+  std::function<void(const std::string&)> logger;
+  std::vector<std::string> log;
+
+  std::unique_ptr<ConvTuning> tuning;  // with the profile before the device, which uses both to its end
+  std::unique_ptr<Profile> profile;
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Model> student;
+  Normalize student_sees{};
+  std::unique_ptr<Teacher> teacher;  // where the method reads one
+  Split split;
+  std::unique_ptr<Distiller> distiller;
+  MultiStepSchedule schedule;
+  std::unique_ptr<Sgd> optimizer;
+  std::unique_ptr<Loader> loader;
+  std::unique_ptr<DeviceBatch> batch;
+  std::unique_ptr<TrainingStep> step;
+  std::unique_ptr<Evaluator> test, validation;  // the latter where training images are held out
+
+ private:
+  void open_device(const AssemblyOptions& options);
+  void make_networks(Progress& progress, bool check_only);
+  void make_method();
+  void make_batches(bool check_only);
+};
+
+}  // namespace retort

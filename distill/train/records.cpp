@@ -1,0 +1,122 @@
+#include "distill/train/records.h"
+
+#include "distill/evaluate/seen_by.h"
+#include "distill/run/curves_svg.h"
+#include "distill/run/profile_report.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/text_format.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/file.h"
+
+namespace retort {
+
+namespace {
+
+// Steps of --profile, and those before it.
+constexpr int64_t measured_steps = 20, warm_up_steps = 5;
+
+// "resnet8, pcd, seed 1"
+std::string run_name(const RunSettings& s) {
+  return text(s.model, s.teacher.empty() ? "" : ", " + s.method.method().name, ", seed ", s.seed);
+}
+
+}  // namespace
+
+RunRecords::RunRecords(Assembly& run, const RunFolder& folder, Progress& progress)
+    : run_(run), folder_(folder), progress_(progress) {
+  if (run_.tuning) convolutions_ = read_text_if_readable(folder_.convolutions()).value_or("");
+  for (const std::string& line : run_.log) folder_.log(line);
+  run_.logger = [&folder](const std::string& line) { folder.log(line); };
+}
+
+void RunRecords::tell(const std::string& line) const {
+  progress_.note(line);
+  folder_.log(line);
+}
+
+void RunRecords::begin(bool resume, const std::vector<std::string>& arguments) {
+  Environment environment = this_environment();
+  environment.device = run_.settings.device;
+  environment.devices.push_back(run_.device->backend().description());
+  environment.arguments = arguments;
+  environment.seed = run_.settings.seed;
+  environment.data = run_.settings.data.spec;
+  environment.data_hash = text(std::hex, run_.data.hash());
+  environment.normalization["student"] = text_of(run_.student_sees);
+  if (run_.teacher) environment.normalization["teacher"] = text_of(run_.teacher->sees());
+  write_environment(folder_.environment(), environment, resume);
+  if (!resume) write_file(folder_.config(), settings_toml(run_.settings));
+}
+
+void RunRecords::open_tables(const std::vector<std::string>& terms, int epoch) {
+  csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), terms, epoch);
+  events_ = std::make_unique<TensorBoard>(folder_.tensorboard(), epoch);
+}
+
+void RunRecords::add_epoch(const EpochMetrics& row) {
+  csv_->append(row);
+  events_->add(row.epoch, {{"train_loss", row.train_loss},
+                           {"train_acc", row.train_acc},
+                           {"test_loss", row.test_loss},
+                           {"test_acc", row.test_acc},
+                           {"test_acc_top5", row.test_acc_top5}});
+  write_learning_curves(folder_.plots() / "curves.svg", run_name(run_.settings), {{"", csv_->table()}});
+  progress_.epoch(row, run_.settings.epochs);
+}
+
+void RunRecords::write_summary(const std::string& status, const Counters& counters, double seconds) const {
+  const RunSettings& settings = run_.settings;
+  Summary s;
+  s.status = status;
+  s.command = settings.command;
+  s.model = settings.model;
+  s.teacher = settings.teacher;
+  s.method = settings.method.method().name;
+  s.data = settings.data.spec;
+  s.device = settings.device;
+  s.seed = settings.seed;
+  s.views = settings.data.views;
+  s.epochs = settings.epochs;
+  s.epochs_done = counters.last ? counters.last->epoch : 0;
+  s.seconds = seconds;
+  s.best_by = run_.validation ? "validation" : "test";
+  s.best = counters.best;
+  s.last = counters.last;
+  if (status == "finished" || status == "stopped")
+    s.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
+  retort::write_summary(folder_.summary(), s);
+}
+
+void RunRecords::write_convolutions() {
+  if (!run_.tuning || run_.tuning->record() == convolutions_) return;
+  convolutions_ = run_.tuning->record();
+  write_file(folder_.convolutions(), convolutions_);
+  log(text("convolutions: ", run_.tuning->measured(), " measured; the choices are in ",
+           folder_.convolutions().filename().string()));
+}
+
+void RunRecords::profiled_step() {
+  if (!run_.profile) return;
+  ++profiled_steps_;
+  if (profiled_steps_ == warm_up_steps) return run_.profile->begin();
+  if (profiled_steps_ != warm_up_steps + measured_steps) return;
+  run_.profile->end();
+  const Peak peak = run_.settings.device == "cuda" ? Peak{} : measure_peak(run_.settings.threads);
+  write_file(folder_.profile(), profile_trace(*run_.profile));
+  progress_.note(profile_text(*run_.profile, measured_steps, peak));
+  progress_.note(text("trace: ", folder_.profile().string(), " (chrome://tracing, ui.perfetto.dev)"));
+  run_.profile->clear();
+}
+
+void RunRecords::finish(const StoredTeacher* stored) const {
+  if (stored && stored->asked() > 0) {
+    log(text("teacher table: had ", stored->found(), " of ", stored->asked(), " logits, ",
+             fixed(100 * double(stored->found()) / double(stored->asked()), 1), " %"));
+  }
+  if (run_.profile && profiled_steps_ < warm_up_steps + measured_steps)
+    progress_.note(text("no profile: the run had ", profiled_steps_, " steps, ",
+                        warm_up_steps + measured_steps, " are needed"));
+  log("finished");
+}
+
+}  // namespace retort

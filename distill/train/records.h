@@ -1,0 +1,52 @@
+// What a run writes down while it trains: every file of its folder but the checkpoints.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "distill/run/metrics_csv.h"
+#include "distill/run/run_folder.h"
+#include "distill/run/run_record.h"
+#include "distill/run/tensorboard.h"
+#include "distill/train/assembly.h"
+#include "distill/train/checkpoint.h"
+
+namespace retort {
+
+class RunRecords {
+ public:
+  RunRecords(Assembly& run, const RunFolder& folder, Progress& progress);
+
+  // env.json and, of a new run, config.toml.
+  void begin(bool resume, const std::vector<std::string>& arguments);
+
+  void log(const std::string& line) const { folder_.log(line); }
+  void tell(const std::string& line) const;  // to the user and the log
+
+  // metrics.csv and TensorBoard's events from this epoch on: when the loss terms have names, at the first
+  // step.
+  bool has_tables() const { return csv_ != nullptr; }
+  void open_tables(const std::vector<std::string>& terms, int epoch);
+  void add_epoch(const EpochMetrics& row);  // and the learning curves
+
+  void write_summary(const std::string& status, const Counters& counters, double seconds) const;
+
+  // By which algorithms convolutions were computed, if that has changed: before a checkpoint depends on it.
+  void write_convolutions();
+
+  // Behind a step: the profile begins, goes on, or is complete and written; nothing without one.
+  void profiled_step();
+  void finish(const StoredTeacher* stored) const;
+
+ private:
+  Assembly& run_;
+  const RunFolder& folder_;
+  Progress& progress_;
+  std::unique_ptr<MetricsCsv> csv_;
+  std::unique_ptr<TensorBoard> events_;
+  std::string convolutions_;    // as they are in the folder
+  int64_t profiled_steps_ = 0;  // and those to warm up
+};
+
+}  // namespace retort

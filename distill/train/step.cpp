@@ -1,0 +1,50 @@
+#include "distill/train/step.h"
+
+namespace retort {
+
+TrainingStep::TrainingStep(StepParts parts)
+    : parts_(std::move(parts)), totals_(parts_.device), graph_(parts_.device, parts_.capture) {}
+
+void TrainingStep::run(const Batch& batch, const Tensor& teacher_logits) {
+  graph_.run(batch.size(), [&] { enqueue(batch, teacher_logits); });
+}
+
+void TrainingStep::enqueue(const Batch& batch, const Tensor& teacher_logits) {
+  if (parts_.renderer) parts_.renderer->render(batch);
+  Tape tape(parts_.device);
+  const Pass pass{parts_.device, &tape, true};
+  const DistillInputs inputs = forward(batch, teacher_logits, pass);
+  const std::vector<LossTerm> terms = parts_.distiller.terms(inputs, pass);
+  const Var loss = total(terms, pass);
+  totals_.add(loss, terms, inputs.logits.student, batch.labels, pass);
+  tape.backward(loss, parts_.optimizer.loss_scale());
+  parts_.optimizer.step();
+
+  term_names_.clear();
+  for (const LossTerm& term : terms) term_names_.push_back(term.name);
+  if (parts_.end) parts_.end();
+}
+
+DistillInputs TrainingStep::forward(const Batch& batch, const Tensor& teacher_logits, const Pass& pass) {
+  const bool features = parts_.distiller.settings().method().reads.features;
+  const Pass untaped{parts_.device};
+  Outputs taught;
+  if (teacher_logits)
+    taught.logits = Var(teacher_logits);
+  else if (parts_.teacher)
+    taught = parts_.teacher->run(Var(batch.other_images), untaped, features);
+  const Outputs own = parts_.student.run(Var(batch.images), pass, features);
+
+  DistillInputs inputs;
+  inputs.logits = {own.logits, taught.logits};
+  if (batch.strong) {  // after the first view: the running statistics move twice
+    inputs.strong.student = parts_.student(Var(batch.strong), pass);
+    inputs.strong.teacher = (*parts_.teacher)(Var(batch.other_strong), untaped);
+  }
+  inputs.labels = Var(batch.labels);
+  inputs.indices = Var(batch.indices);
+  inputs.features = {own, taught};
+  return inputs;
+}
+
+}  // namespace retort
