@@ -99,6 +99,7 @@ int run_eval(const Arguments& arguments) {
 
   const DeviceOptions device_options = device_choice.options();
   Weights weights = read_weights(weights_spec);
+  print_notes(weights.notes);
   channels.apply(weights);
   const std::string spec = data_spec.empty() ? data_of(weights) : data_spec;
   const DataSet data = open_dataset(spec, Parts::test);

@@ -63,9 +63,10 @@ int run_import(const Arguments& arguments) {
   check_not_read("--out", out, files[0]);
 
   const Imported result = import_weights(weights_path(files[0]).string(), out, importing);
-  for (const std::string& note : result.notes) print_error("note: " + note);
+  print_notes(result.notes);
   print_list("names that the file lacks, set as at the start of training", result.fit.missing);
   print_list("names of the file that the network lacks, left out", result.fit.unexpected);
+  print_list("single numbers that no layer has, left out", result.fit.counters);
   print_list("of another shape, set as at the start of training", result.fit.misshaped);
   if (json) {
     print_json({{"model", result.model},

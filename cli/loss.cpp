@@ -25,17 +25,13 @@ std::string shape_text(const NpyArray& array) {
 
 NpyArray read_logits(const std::string& file) {
   NpyArray array = read_npy(file);
-  check(array.shape.size() == 2 && (array.type == DType::f32 || array.type == DType::f64), Fault::input, file,
-        ": holds ", shape_text(array), ", expected f32 or f64 [samples, classes]");
+  check(array.shape.size() == 2 && array.is_real(), Fault::input, file, ": holds ", shape_text(array),
+        ", expected f32, f64 or f16 [samples, classes]");
   return array;
 }
 
 std::vector<double> finite_values(const NpyArray& array, const std::string& file) {
-  std::vector<double> values;
-  with_real_type(array.type, "loss", [&]<class T>() {
-    const auto given = array.values<T>();
-    values.assign(given.begin(), given.end());
-  });
+  const std::vector<double> values = array.reals();
   for (size_t i = 0; i < values.size(); ++i) {
     check(std::isfinite(values[i]), Fault::input, file, ": element [", int64_t(i) / array.shape[1], ", ",
           int64_t(i) % array.shape[1], "] is ", values[i], ", expected a finite number");
@@ -52,7 +48,8 @@ std::vector<int64_t> read_labels(const std::string& file) {
 }
 
 void write_gradient(const std::string& file, const std::vector<double>& gradient, const NpyArray& student) {
-  with_real_type(student.type, "loss", [&]<class T>() {
+  const DType type = student.type == DType::f64 ? DType::f64 : DType::f32;  // of f16 as well
+  with_real_type(type, "loss", [&]<class T>() {
     const std::vector<T> values(gradient.begin(), gradient.end());
     write_npy(file, student.shape, std::span<const T>(values));
   });

@@ -4,11 +4,14 @@
 #include <filesystem>
 #include <new>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "distill/run/commit.h"
+#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/nearest.h"
 #include "engine/device.h"
 #include "engine/infer/format.h"
@@ -98,6 +101,14 @@ int main(int count, char** arguments) {
   } catch (const retort::Error& error) {
     retort::print_error(error.what());
     return int(error.fault());
+  } catch (const retort::Stopped& stopped) {
+    return 128 + stopped.signal();
+  } catch (const std::system_error& error) {
+    // What a thread that cannot start throws: the system's memory or its limit of threads is used up.
+    const bool resources = error.code() == std::errc::resource_unavailable_try_again ||
+                           error.code() == std::errc::not_enough_memory;
+    retort::print_error(retort::text(resources ? "out of memory or threads: " : "internal error: ", error.what()));
+    return int(resources ? retort::Fault::memory : retort::Fault::internal);
   } catch (const std::bad_alloc&) {
     retort::print_error("out of memory");
     return int(retort::Fault::memory);

@@ -28,6 +28,10 @@ void check_not_read(const std::string& option, const std::filesystem::path& writ
         " is read here and would be replaced; name another file");
 }
 
+void print_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) print_error("note: " + note);
+}
+
 void print_error(std::string_view message) {
   std::string line(message);
   // Names of files end up in messages, and may hold anything.

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace retort {
 
@@ -17,6 +18,9 @@ void print_json(const nlohmann::ordered_json& json);
 // Error(Fault::usage), naming the option, if what is written there would replace a file that was read.
 void check_not_read(const std::string& option, const std::filesystem::path& written,
                     const std::filesystem::path& read);
+
+// The same for notes, "retort: note: NOTE" each.
+void print_notes(const std::vector<std::string>& notes);
 
 // One line on stderr, "retort: MESSAGE"; line ends and control characters in it become spaces.
 void print_error(std::string_view message);

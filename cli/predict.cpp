@@ -64,6 +64,7 @@ int run_predict(const Arguments& arguments) {
 
   const DeviceOptions device_options = device_choice.options();
   Weights weights = read_weights(weights_spec);
+  print_notes(weights.notes);
   channels.apply(weights);
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);

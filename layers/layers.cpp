@@ -1,6 +1,7 @@
 #include "layers/layers.h"
 
 #include <cmath>
+#include <utility>
 
 #include "engine/types.h"
 
@@ -83,13 +84,15 @@ Var ConvBn::operator()(const Var& x, const Pass& pass, bool relu, const Var& add
   return y;
 }
 
-void ConvBn::fold(Device& device) {
-  std::vector<double> w = read_values(device, conv.weight.value);
+ConvBn::Folded ConvBn::folded(Device& device) const {
+  Folded result;
+  std::vector<double>&w = result.weight, &b = result.bias;
+  w = read_values(device, conv.weight.value);
   const std::vector<double> gamma = read_values(device, bn.weight.value),
                             beta = read_values(device, bn.bias.value);
   const std::vector<double> mean = read_values(device, bn.running_mean),
                             var = read_values(device, bn.running_var);
-  std::vector<double> b(gamma.size(), 0.0);
+  b.assign(gamma.size(), 0.0);
   if (conv.bias.value) b = read_values(device, conv.bias.value);
   const size_t per_channel = w.size() / gamma.size();
   for (size_t k = 0; k < gamma.size(); ++k) {
@@ -97,15 +100,50 @@ void ConvBn::fold(Device& device) {
     for (size_t i = 0; i < per_channel; ++i) w[k * per_channel + i] *= scale;
     b[k] = beta[k] + (b[k] - mean[k]) * scale;
   }
+  return result;
+}
+
+// Rounded once rather than in every pass.
+DType ConvBn::folded_type(Device& device) const {
+  const DType type = conv.weight.value.tensor.type, images = image_type(device.precision());
+  return type == wide_type(images) ? images : type;
+}
+
+void ConvBn::fold(Device& device) {
+  const Folded numbers = folded(device);
   if (!folded_weight_) {
-    // Rounded once here rather than in every pass.
-    const DType type = conv.weight.value.tensor.type, images = image_type(device.precision());
-    const DType folded = type == wide_type(images) ? images : type;
-    folded_weight_ = device.persistent(conv.weight.value.tensor.shape, folded);
-    folded_bias_ = device.persistent(bn.bias.value.tensor.shape, folded);
+    folded_weight_ = device.persistent(conv.weight.value.tensor.shape, folded_type(device));
+    folded_bias_ = device.persistent(bn.bias.value.tensor.shape, folded_type(device));
   }
-  write_values(device, folded_weight_, w);
-  write_values(device, folded_bias_, b);
+  write_values(device, folded_weight_, numbers.weight);
+  write_values(device, folded_bias_, numbers.bias);
+}
+
+namespace {
+
+// As the type holds it.
+double rounded_to(DType type, double value) {
+  if (type == DType::f64) return value;
+  return is_16_bit(type) ? double(float_of_bits16(type, bits16_of(type, float(value))))
+                         : double(float(value));
+}
+
+}  // namespace
+
+void ConvBn::check_folded(Device& device, const std::string& within, const std::string& source) const {
+  const Folded numbers = folded(device);
+  const DType type = folded_type(device);
+  const size_t per_channel = numbers.weight.size() / numbers.bias.size();
+  const auto refuse = [&](size_t channel, double value) {
+    const std::string scope = within.empty() ? "" : within + ".";
+    fail(Fault::input, source, ": ", scope, conv_name_, ".weight and ", scope, bn_name_, " give ",
+         rounded_to(type, value), " in channel ", channel,
+         " as one convolution, expected finite numbers that ", type, " can hold");
+  };
+  for (size_t i = 0; i < numbers.weight.size(); ++i)
+    if (!std::isfinite(rounded_to(type, numbers.weight[i]))) refuse(i / per_channel, numbers.weight[i]);
+  for (size_t k = 0; k < numbers.bias.size(); ++k)
+    if (!std::isfinite(rounded_to(type, numbers.bias[k]))) refuse(k, numbers.bias[k]);
 }
 
 Linear::Linear(Device& device, int64_t in, int64_t out, const Options& options, DType type)
@@ -137,11 +175,55 @@ class Folder : public Visitor {
   Device& device_;
 };
 
+class DerivedCheck : public Visitor {
+ public:
+  DerivedCheck(Device& device, const std::string& source) : device_(device), source_(source) {}
+
+  // After the visit: a fault of a batch norm alone is told before what follows from it.
+  void check_units() const {
+    for (const auto& [name, unit] : units_) unit->check_folded(device_, name, source_);
+  }
+
+ protected:
+  void on_module(const std::string& name, Module& m) override {
+    if (const auto* unit = dynamic_cast<ConvBn*>(&m)) units_.push_back({name, unit});
+    if (const auto* norm = dynamic_cast<BatchNorm*>(&m)) check_norm(name, *norm);
+  }
+
+ private:
+  void check_norm(const std::string& name, const BatchNorm& norm) const {
+    const std::vector<double> gamma = read_values(device_, norm.weight.value),
+                              beta = read_values(device_, norm.bias.value);
+    const std::vector<double> mean = read_values(device_, norm.running_mean),
+                              var = read_values(device_, norm.running_var);
+    const DType type = norm.weight.value.tensor.type;
+    for (size_t c = 0; c < var.size(); ++c) {
+      check(var[c] >= 0, Fault::input, source_, ": tensor ", name, ".running_var holds ", var[c],
+            " in channel ", c, ", expected variances of 0 or more");
+      const double scale = gamma[c] / std::sqrt(var[c] + BatchNorm::eps), shift = beta[c] - mean[c] * scale;
+      check(std::isfinite(rounded_to(type, scale)) && std::isfinite(rounded_to(type, shift)), Fault::input,
+            source_, ": batch norm ", name, " scales channel ", c, " by ", rounded_to(type, scale),
+            " and shifts it by ", rounded_to(type, shift), ", expected finite numbers that ", type,
+            " can hold");
+    }
+  }
+
+  Device& device_;
+  const std::string& source_;
+  std::vector<std::pair<std::string, const ConvBn*>> units_;
+};
+
 }  // namespace
 
 void fold_batch_norms(Module& module, Device& device) {
   Folder visitor(device);
   module.visit(visitor);
+}
+
+void check_derived(Module& module, Device& device, const std::string& source) {
+  DerivedCheck visitor(device, source);
+  module.visit(visitor);
+  visitor.check_units();
 }
 
 }  // namespace retort

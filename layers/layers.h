@@ -2,6 +2,7 @@
 // K,R,S,C.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "engine/ops/ops.h"
 #include "layers/module.h"
@@ -64,11 +65,19 @@ class ConvBn : public Module {
 
   // Computes w gamma / sqrt(var + eps) and beta + (b - mean) gamma / sqrt(var + eps) from the present values.
   void fold(Device& device);
+  // Fault::input if a number that fold() would compute is not finite; `within` is the parent's name.
+  void check_folded(Device& device, const std::string& within, const std::string& source) const;
 
   Conv2d conv;
   BatchNorm bn;
 
  private:
+  struct Folded {
+    std::vector<double> weight, bias;
+  };
+  Folded folded(Device& device) const;
+  DType folded_type(Device& device) const;
+
   std::string conv_name_, bn_name_;
   Array folded_weight_, folded_bias_;
 };
@@ -94,5 +103,10 @@ class Linear : public Module {
 
 // Folds every ConvBn of the module from its present values; call again when they have changed.
 void fold_batch_norms(Module& module, Device& device);
+
+// Finite weights may still give numbers that are not: a variance below 0, a product that overflows.
+// Fault::input, naming `source`, layer and channel, if a running_var is below 0 or what inference computes
+// from a batch norm's numbers, folded or not, is not finite.
+void check_derived(Module& module, Device& device, const std::string& source);
 
 }  // namespace retort

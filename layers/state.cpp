@@ -1,5 +1,6 @@
 #include "layers/state.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -9,6 +10,7 @@
 #include "engine/base/nearest.h"
 #include "engine/half.h"
 #include "engine/types.h"
+#include "layers/layers.h"
 
 namespace retort {
 
@@ -94,10 +96,14 @@ StateFit compare(const std::vector<Entry>& entries, const Given& given) {
     } else if (found->second->shape != file_shape(e.tensor.shape)) {
       fit.misshaped.push_back(text(e.name, " is ", shape_text(found->second->shape), ", expected ",
                                    shape_text(file_shape(e.tensor.shape))));
+    } else {
+      fit.taken += e.tensor.size();
     }
   }
   for (const auto& [name, tensor] : given) {
-    if (!known.contains(name)) fit.unexpected.push_back(name);
+    const auto& shape = tensor->shape;
+    const bool single = std::all_of(shape.begin(), shape.end(), [](int64_t extent) { return extent == 1; });
+    if (!known.contains(name)) (single ? fit.counters : fit.unexpected).push_back(name);
   }
   return fit;
 }
@@ -186,6 +192,7 @@ StateFit load_what_fits(Module& module, Device& device, const std::vector<HostTe
   const std::vector<Entry> entries = entries_of(module);
   const Given given = by_name(tensors);
   set_tensors(entries, given, device, source);
+  check_derived(module, device, source);
   return compare(entries, given);
 }
 
@@ -206,6 +213,15 @@ void load_state(Module& module, Device& device, const std::vector<HostTensor>& t
     fail(Fault::input, source, ": the weights do not fit this architecture (", what, suggestion(fit), ")");
   }
   set_tensors(entries, given, device, source);
+  check_derived(module, device, source);
+}
+
+void check_not_left_out(Module& module, const std::vector<SafeTensors::LeftOut>& left_out,
+                        const std::string& source) {
+  std::set<std::string> wanted;
+  for (const Entry& e : entries_of(module)) wanted.insert(e.name);
+  for (const auto& [name, why] : left_out)
+    check(!wanted.contains(name), Fault::input, source, ": tensor ", name, " ", why);
 }
 
 }  // namespace retort

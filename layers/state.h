@@ -16,18 +16,25 @@ std::vector<HostTensor> state_of(Module& module, Device& device);
 struct StateFit {
   std::vector<std::string> missing, unexpected;
   std::vector<std::string> misshaped;  // "NAME is [..], expected [..]"
+  std::vector<std::string> counters;   // of one element, which no layer's weights have: not wanted, no matter
+  int64_t taken = 0;                   // parameters' and buffers' elements that were set
   bool complete() const { return missing.empty() && unexpected.empty() && misshaped.empty(); }
 };
 
 // Sets the parameters and buffers for which there is a tensor of the same name and shape; the others stay as
-// they are.
+// they are. Fault::input, naming `source` and the tensor or layer, if numbers, or what follows from them
+// (check_derived), are not finite.
 StateFit load_what_fits(Module& module, Device& device, const std::vector<HostTensor>& tensors,
                         const std::string& source);
 
 // Sets all parameters and buffers from tensors of the same names and shapes. Fault::input, naming `source`,
-// listing missing, unexpected and mis-shaped names, and the nearest ones.
+// listing missing, unexpected and mis-shaped names, and the nearest ones, and as load_what_fits().
 void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors,
                 const std::string& source);
+
+// Fault::input if one of those that the module has was left out when the file was read: its reason.
+void check_not_left_out(Module& module, const std::vector<SafeTensors::LeftOut>& left_out,
+                        const std::string& source);
 
 // One tensor in PyTorch's layout, as f32 or f64 like the tensor; and back from any float type.
 HostTensor to_file(Device& device, const std::string& name, const Tensor& tensor);

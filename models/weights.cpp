@@ -24,17 +24,20 @@ Weights open_weights(const std::filesystem::path& path, const ReadWeights& optio
   weights.source = path.string();
   weights.path = path;
   weights.file = read_weights_file(weights.path, options.entry);
-  const std::string* producer = weights.metadata("producer");
-  if (!producer || *producer != weights_producer) weights.notes = strip_prefixes(weights.file.tensors);
-  for (const auto& [from, to] : options.renames) rename_tensors(weights.file.tensors, from, to);
-  if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
-  for (const char* last : {"fc", "linear", "classifier", "classifier.0"}) {
-    const HostTensor *bias = weights.file.find(text(last, ".bias")),
-                     *weight = weights.file.find(text(last, ".weight"));
-    if (bias && weight && bias->shape.size() == 1 && weight->shape.size() == 2 &&
-        bias->shape[0] == weight->shape[0])
-      weights.classes = bias->shape[0];
+  // Names as they stand in the file may be renamed, and names as they are without their wrappers.
+  std::vector<std::pair<std::string, std::string>> later;
+  for (const auto& [from, to] : options.renames) {
+    if (has_name(weights.file, from))
+      rename_tensors(weights.file, from, to);
+    else
+      later.push_back({from, to});
   }
+  const std::string* producer = weights.metadata("producer");
+  if (!producer || *producer != weights_producer) strip_prefixes(weights.file, weights.source);
+  for (const auto& [from, to] : later) rename_tensors(weights.file, from, to);
+  weights.notes = weights.file.notes;
+  if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
+  if (const HostTensor* bias = bias_of_last_layer(weights.file)) weights.classes = bias->shape[0];
   return weights;
 }
 
@@ -58,7 +61,9 @@ std::unique_ptr<Model> load_model(const Weights& weights, const std::string& arc
   const std::string name = architecture_of(weights, architecture);
   check_classes(weights);
   std::unique_ptr<Model> model = make_model(name, device, {.classes = weights.classes});
-  load_state(*model, device, model_tensors(weights.file), weights.path.string() + " as " + name);
+  const std::string as = weights.path.string() + " as " + name;
+  check_not_left_out(*model, weights.file.left_out, as);
+  load_state(*model, device, model_tensors(weights.file), as);
   return model;
 }
 

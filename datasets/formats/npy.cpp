@@ -1,5 +1,6 @@
 #include "datasets/formats/npy.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -10,6 +11,8 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/file_kind.h"
+#include "engine/half.h"
 
 namespace retort {
 namespace fs = std::filesystem;
@@ -28,8 +31,8 @@ struct Element {
   DType type;
 };
 
-constexpr Element elements[] = {
-    {"<f4", DType::f32}, {"<f8", DType::f64}, {"<i4", DType::i32}, {"<i8", DType::i64}, {"|u1", DType::u8}};
+constexpr Element elements[] = {{"<f4", DType::f32}, {"<f8", DType::f64}, {"<f2", DType::f16},
+                                {"<i4", DType::i32}, {"<i8", DType::i64}, {"|u1", DType::u8}};
 
 // Bytes of an array of this shape; nothing if they do not fit 63 bits.
 std::optional<int64_t> bytes_of(const std::vector<int64_t>& shape, DType type) {
@@ -115,14 +118,14 @@ class HeaderParser {
   DType element_type() {
     const size_t at = skip_spaces();
     if (at < text_.size() && text_[at] == '[')
-      fail_at(at, "structured elements, expected one of <f4 <f8 <i4 <i8 |u1");
+      fail_at(at, "structured elements, expected one of <f2 <f4 <f8 <i4 <i8 |u1");
     const std::string_view code = quoted();
     for (const Element& element : elements)
       if (code == element.code) return element.type;
     if (!code.empty() && code[0] == '>')
       fail_at(at, "big-endian elements '", code,
               "', expected little-endian: save x.astype(x.dtype.newbyteorder('<'))");
-    fail_at(at, "elements '", code, "', expected one of <f4 <f8 <i4 <i8 |u1");
+    fail_at(at, "elements '", code, "', expected one of <f2 <f4 <f8 <i4 <i8 |u1");
   }
 
   void read_order() {
@@ -161,6 +164,22 @@ class HeaderParser {
 
 }  // namespace
 
+std::vector<double> NpyArray::reals() const {
+  std::vector<double> all(static_cast<size_t>(size()));
+  if (type == DType::f32) std::copy_n(values<float>().begin(), all.size(), all.begin());
+  if (type == DType::f64) std::copy_n(values<double>().begin(), all.size(), all.begin());
+  if (type == DType::f16) {
+    const auto* halves = reinterpret_cast<const uint16_t*>(data.data());
+    for (size_t i = 0; i < all.size(); ++i) all[i] = double(float_of(halves[i]));
+  }
+  check(is_real(), "npy: an array of ", type, " read as real numbers");
+  return all;
+}
+
+bool NpyArray::is_real() const {
+  return type == DType::f32 || type == DType::f64 || type == DType::f16;
+}
+
 int64_t NpyArray::size() const {
   return int64_t(data.size() / size_of(type));
 }
@@ -170,8 +189,11 @@ NpyArray read_npy(const fs::path& path) {
   unsigned char start[12] = {};
   check(file.size() >= 10, Fault::input, file.name(), ": ", file.size(), " bytes, too short for a .npy file");
   file.read(start, 10);
-  check(std::memcmp(start, magic, magic_bytes) == 0, Fault::input, file.name(),
-        ": not a .npy file, its first six bytes are not \\x93NUMPY");
+  if (std::memcmp(start, magic, magic_bytes) != 0) {
+    const std::string refusal = refusal_of_kind(file.name(), file.beginning(), "a .npy file");
+    check(refusal.empty(), Fault::input, refusal);
+    fail(Fault::input, file.name(), ": not a .npy file, its first six bytes are not \\x93NUMPY");
+  }
   const int version = start[6];
   check(version >= 1 && version <= 3 && start[7] == 0, Fault::input, file.name(), ": .npy version ", version,
         '.', int(start[7]), " at byte 6, expected 1.0, 2.0 or 3.0");

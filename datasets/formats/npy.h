@@ -12,11 +12,14 @@
 namespace retort {
 
 struct NpyArray {
-  DType type = DType::f32;     // f32, f64, i32, i64 or u8
+  DType type = DType::f32;     // f32, f64, f16, i32, i64 or u8
   std::vector<int64_t> shape;  // outermost first; empty for a scalar
   std::vector<std::byte> data;
 
   int64_t size() const;  // elements
+  bool is_real() const;  // f32, f64 or f16
+  // The elements of one of those types in C order.
+  std::vector<double> reals() const;
 
   // The elements in C order. T must be the type's own, or Fault::internal.
   template <class T>

@@ -1,6 +1,7 @@
 #include "distill/evaluate/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace retort {
 
@@ -24,7 +25,8 @@ Evaluator::Evaluator(Model& model, Device& device, const ImageSet& images, Evalu
       batch_(device, images, options_.batch, {.normalize = options_.normalize}),
       totals_(device),
       graph_(device),
-      forward_(model, device, images_per_slice(model, device, options_.threads)) {
+      forward_(model, device, images_per_slice(model, device, options_.threads)),
+      broken_(device.persistent({1}, DType::f64, 0)) {
   check(images.classes <= model.classes, Fault::input, "evaluate: the images have ", images.classes,
         " classes, ", model.name, " tells ", model.classes, " apart");
   check(images.height == model.side && images.width == model.side, Fault::input, "evaluate: the images are ",
@@ -36,6 +38,7 @@ Evaluator::Evaluator(Model& model, Device& device, const ImageSet& images, Evalu
 Evaluation Evaluator::run(const std::function<void(int64_t done, int64_t total)>& progress) {
   fold_batch_norms(model_, device_);
   totals_.clear();
+  write_values(device_, broken_, {0});
   Evaluation result;
   if (options_.per_class) result.per_class.resize(size_t(images_.classes));
   loader_.begin_epoch(0);
@@ -47,6 +50,7 @@ Evaluation Evaluator::run(const std::function<void(int64_t done, int64_t total)>
       const Pass pass{device_};
       batch_.render(batch);
       const Var logits = forward_(Var(batch.images));
+      device_.backend().add_to_total(logits, 0, broken_);  // 0 times NaN or infinity is NaN
       totals_.add(cross_entropy(pass, logits, batch.labels), {}, logits, batch.labels, pass);
       if (options_.per_class) device_.backend().copy(logits, kept);
     });
@@ -68,6 +72,9 @@ Evaluation Evaluator::run(const std::function<void(int64_t done, int64_t total)>
   result.top1 = 100 * sums.top1 / n;
   result.top5 = 100 * sums.top5 / n;
   result.loss = sums.loss / n;
+  check(std::isfinite(result.loss) && std::isfinite(read_values(device_, broken_)[0]), Fault::diverged,
+        "evaluate: on ", result.n, " images the loss of ", model_.name, " is ", result.loss,
+        ", or a logit is not finite: the network's numbers overflow, its accuracy says nothing");
   return result;
 }
 

@@ -38,7 +38,7 @@ class Evaluator {
   Evaluator(Model& model, Device& device, const ImageSet& images, EvaluateOptions options);
 
   // Runs the model without a tape, batch norms folded from its present values. progress(done, total) in
-  // batches.
+  // batches. Fault::diverged if a logit or the loss is not finite: no accuracy says anything then.
   Evaluation run(const std::function<void(int64_t done, int64_t total)>& progress = {});
 
  private:
@@ -52,6 +52,7 @@ class Evaluator {
   StepGraph graph_;
   SlicedForward forward_;
   Array logits_;  // of one batch, for the per-class counts
+  Array broken_;  // f64: 0, or NaN once a logit was not finite
 };
 
 }  // namespace retort

@@ -14,6 +14,8 @@ namespace retort {
 namespace {
 
 constexpr int64_t largest_batch = 100;
+// White over the narrowest deviation of the data sets at hand, 0.2, is 5.
+constexpr float largest_normalised = 20;
 
 // What images have to be normalised with.
 ChannelNumbers needed_numbers(const Weights& weights, const char* key) {
@@ -60,18 +62,22 @@ PreparedImages prepare_array(const std::string& file, int64_t side) {
       shape.size() == 4 && shape[0] >= 1 && shape[1] == side && shape[2] == side && shape[3] == 3;
   std::string found;
   for (const int64_t extent : array.shape) found += (found.empty() ? "" : ", ") + std::to_string(extent);
-  check(fits && (array.type == DType::f32 || array.type == DType::f64), Fault::input, file, ": holds ",
-        array.type, " [", found, "], expected f32 [N, ", side, ", ", side, ", 3], normalised images");
+  check(fits && array.is_real(), Fault::input, file, ": holds ", array.type, " [", found,
+        "], expected f32 [N, ", side, ", ", side, ", 3], normalised images");
 
   PreparedImages prepared{.count = shape[0], .side = side};
-  with_real_type(array.type, "prepare_array", [&]<class T>() {
-    const auto values = array.values<T>();
-    prepared.pixels.assign(values.begin(), values.end());
-  });
+  const std::vector<double> values = array.reals();
+  prepared.pixels.assign(values.begin(), values.end());
   // Behind the largest of a window NaN may be lost, and the answer look like one.
   for (size_t i = 0; i < prepared.pixels.size(); ++i) {
     check(std::isfinite(prepared.pixels[i]), Fault::input, file, ": element ", i, " (image ",
           int64_t(i) / (side * side * 3), ") is ", prepared.pixels[i], ", expected a finite number");
+  }
+  const auto [least, most] = std::minmax_element(prepared.pixels.begin(), prepared.pixels.end());
+  if (*most > largest_normalised || *least < -largest_normalised) {
+    prepared.notes.push_back(
+        text("note: ", file, ": values from ", *least, " to ", *most,
+             ": pixels in 0..255? Images are expected normalised, (x / 255 - mean) / std"));
   }
   for (int64_t i = 0; i < prepared.count; ++i) prepared.names.push_back(text(file, "[", i, "]"));
   return prepared;
@@ -91,9 +97,9 @@ std::vector<float> predict_logits(Model& model, Device& device, const PreparedIm
     device.backend().download(logits.data() + first * model.classes, output);
   }
   for (size_t i = 0; i < logits.size(); ++i) {
-    check(std::isfinite(logits[i]), Fault::input, images.names[i / size_t(model.classes)], ": logit ",
+    check(std::isfinite(logits[i]), Fault::diverged, images.names[i / size_t(model.classes)], ": logit ",
           i % size_t(model.classes), " of ", model.name, " is ", logits[i],
-          "; the weights or the image hold numbers that are not finite");
+          ": numbers overflow inside the network, whose weights or images are too large");
   }
   return logits;
 }

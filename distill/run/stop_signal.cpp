@@ -5,7 +5,9 @@
 
 #include <atomic>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace retort {
 namespace {
@@ -39,9 +41,11 @@ StopSignal::StopSignal() {
   ignore.sa_handler = SIG_IGN;
   ::sigemptyset(&ignore.sa_mask);
   ::sigaction(SIGPIPE, &ignore, &before_pipe);
+  tell_waits_of_signals([] { return first_signal.load(); });
 }
 
 StopSignal::~StopSignal() {
+  tell_waits_of_signals(nullptr);
   ::sigaction(SIGINT, &before_interrupt, nullptr);
   ::sigaction(SIGTERM, &before_terminate, nullptr);
   ::sigaction(SIGHUP, &before_hangup, nullptr);

@@ -103,8 +103,20 @@ void Trainer::finish_epoch() {
   const MetricTotals::Values sums = checked_totals();
   const double images = double(run_.loader->samples());
   const auto activity = [&](int64_t done, int64_t total) { progress_.activity("testing", done, total); };
-  const Evaluation e = run_.test->run(activity);
-  const double score = run_.validation ? run_.validation->run(activity).top1 : e.top1;
+  // What is trained can end in overflow while it is tested; such an epoch is never the best.
+  const auto tested = [&](Evaluator& evaluator) {
+    try {
+      return evaluator.run(activity);
+    } catch (const Error& error) {
+      if (error.fault() != Fault::diverged) throw;
+      records_.write_summary("diverged", counters_, seconds());
+      const std::string line = text(error.what(), ", after epoch ", counters_.epoch, ". A smaller --lr may help");
+      records_.log(line);
+      fail(Fault::diverged, line);
+    }
+  };
+  const Evaluation e = tested(*run_.test);
+  const double score = run_.validation ? tested(*run_.validation).top1 : e.top1;
 
   EpochMetrics row{.epoch = counters_.epoch,
                    .lr = run_.schedule.at(counters_.epoch),

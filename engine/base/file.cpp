@@ -1,8 +1,10 @@
 #include "engine/base/file.h"
 
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include "engine/base/check.h"
@@ -12,15 +14,31 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr uint64_t longest_pipe = uint64_t{1} << 30;
+std::atomic<int (*)()> received_signal{nullptr};
+
+// Until there is something to read, or the pipe's other end is closed.
+void wait_for_pipe(const Descriptor& file) {
+  pollfd wait{file.number(), POLLIN, 0};
+  for (;;) {
+    const auto received = received_signal.load();
+    if (const int signal = received ? received() : 0) throw Stopped(signal);
+    const int ready = ::poll(&wait, 1, 100);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return;
+  }
+}
+
 template <class Bytes>
 Bytes read_whole(const fs::path& path, uint64_t limit) {
-  const Descriptor in(path, O_RDONLY);
+  const Descriptor in(path, O_RDONLY | O_NONBLOCK);
   struct stat status {};
   if (!in.is_open() || ::fstat(in.number(), &status) != 0)
     fail(Fault::input, path.string(), ": cannot be opened: ", reason_of(errno));
   check(!S_ISDIR(status.st_mode), Fault::input, path.string(), ": is a folder, expected a file");
   check(S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode), Fault::input, path.string(),
         ": is neither a file nor a pipe");
+  const bool pipe = S_ISFIFO(status.st_mode);
+  if (pipe) limit = std::min(limit, longest_pipe);
   const auto too_long = [&](uint64_t found) {
     fail(Fault::input, path.string(), ": has ", found, " bytes or more, expected at most ", limit);
   };
@@ -31,7 +49,9 @@ Bytes read_whole(const fs::path& path, uint64_t limit) {
   size_t used = 0;
   for (;;) {
     if (used == data.size()) data.resize(2 * data.size());
+    if (pipe) wait_for_pipe(in);
     const int64_t got = in.read(data.data() + used, data.size() - used);
+    if (got < 0 && pipe && errno == EAGAIN) continue;
     if (got < 0) fail(Fault::input, path.string(), ": byte ", used, " cannot be read: ", reason_of(errno));
     if (got == 0) break;
     used += size_t(got);
@@ -42,6 +62,10 @@ Bytes read_whole(const fs::path& path, uint64_t limit) {
 }
 
 }  // namespace
+
+void tell_waits_of_signals(int (*received)()) {
+  received_signal = received;
+}
 
 InputFile::InputFile(const fs::path& path) : name_(path.string()) {
   std::error_code error;
@@ -66,6 +90,12 @@ void InputFile::read(void* to, int64_t bytes) {
         with_commas(position_), ", expected ", with_commas(bytes), errno ? ": " : "",
         errno ? reason_of(errno) : "");
   position_ += bytes;
+}
+
+std::vector<std::byte> InputFile::beginning() const {
+  std::vector<std::byte> bytes(size_t(std::min<int64_t>(size_, 1024)));
+  if (!file_.read_at(bytes.data(), bytes.size(), 0)) bytes.clear();
+  return bytes;
 }
 
 std::vector<uint8_t> InputFile::read_all(int64_t limit) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@ class InputFile {
   int64_t size() const { return size_; }
   // Reads exactly `bytes` more bytes, in one call to the system: not for reading byte by byte.
   void read(void* to, int64_t bytes);
+  // The first 1 KiB, or what there is, wherever reading has come to.
+  std::vector<std::byte> beginning() const;
   // The whole of it; a file larger than `limit` bytes is refused.
   std::vector<uint8_t> read_all(int64_t limit);
 
@@ -31,13 +34,28 @@ class InputFile {
 };
 
 // The whole of a regular file or a pipe. Fault::input, naming path and reason, if it is missing, unreadable,
-// a folder, or longer than `limit` bytes.
+// a folder, or longer than `limit` bytes (of a pipe, which may never end, at most 1 GiB). Stopped if a signal came while
+// a pipe was waited for.
 std::vector<std::byte> read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 40);
 std::string read_text_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
 
 // The same, or nothing: for what a program can do without, as a cache or what a system says of itself.
 std::optional<std::string> read_text_if_readable(const std::filesystem::path& path,
                                                  uint64_t limit = uint64_t{1} << 30);
+
+// The program was told to stop while it waited for others.
+class Stopped : public std::exception {
+ public:
+  explicit Stopped(int signal) : signal_(signal) {}
+  const char* what() const noexcept override { return "stopped by a signal"; }
+  int signal() const { return signal_; }
+
+ private:
+  int signal_;
+};
+
+// Who catches signals says here how waits learn of one: `received` gives its number, or 0. nullptr: nobody does.
+void tell_waits_of_signals(int (*received)());
 
 // 153700000 as "153,700,000".
 std::string with_commas(int64_t number);

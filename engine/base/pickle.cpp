@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cstring>
+#include <system_error>
 #include <unordered_map>
 
 #include "engine/base/byte_reader.h"
+#include "engine/base/pickle_opcodes.h"
 
 namespace retort {
 
@@ -16,67 +19,10 @@ using Kind = PickleValue::Kind;
 // Checkpoints need some thousands; lists of a loss per step some ten thousands.
 constexpr size_t most_values = 1'000'000, most_operations = 8'000'000, longest_name = 1000;
 
-enum Opcode : uint8_t {
-  op_mark = '(',
-  op_stop = '.',
-  op_pop = '0',
-  op_pop_mark = '1',
-  op_dup = '2',
-  op_binbytes = 'B',
-  op_short_binbytes = 'C',
-  op_binfloat = 'G',
-  op_binint = 'J',
-  op_binint1 = 'K',
-  op_binint2 = 'M',
-  op_none = 'N',
-  op_binpersid = 'Q',
-  op_reduce = 'R',
-  op_binstring = 'T',
-  op_short_binstring = 'U',
-  op_binunicode = 'X',
-  op_append = 'a',
-  op_build = 'b',
-  op_global = 'c',
-  op_dict = 'd',
-  op_appends = 'e',
-  op_binget = 'h',
-  op_long_binget = 'j',
-  op_list = 'l',
-  op_binput = 'q',
-  op_long_binput = 'r',
-  op_setitem = 's',
-  op_tuple = 't',
-  op_setitems = 'u',
-  op_empty_tuple = ')',
-  op_empty_list = ']',
-  op_empty_dict = '}',
-  op_proto = 0x80,
-  op_newobj = 0x81,
-  op_tuple1 = 0x85,
-  op_tuple2 = 0x86,
-  op_tuple3 = 0x87,
-  op_newtrue = 0x88,
-  op_newfalse = 0x89,
-  op_long1 = 0x8a,
-  op_long4 = 0x8b,
-  op_short_binunicode = 0x8c,
-  op_binunicode8 = 0x8d,
-  op_binbytes8 = 0x8e,
-  op_empty_set = 0x8f,
-  op_additems = 0x90,
-  op_frozenset = 0x91,
-  op_newobj_ex = 0x92,
-  op_stack_global = 0x93,
-  op_memoize = 0x94,
-  op_frame = 0x95,
-  op_bytearray8 = 0x96,
-};
-
 class Interpreter {
  public:
-  Interpreter(std::span<const std::byte> bytes, const std::string& file, uint64_t start,
-              const PickleRules& rules)
-      : reader_(bytes, file, start), rules_(rules) {}
+  Interpreter(std::span<const std::byte> bytes, const std::string& file, uint64_t start)
+      : reader_(bytes, file, start) {}
 
   Pickle run() {
     for (size_t i = 0; i < most_operations; ++i) {
@@ -107,7 +53,7 @@ class Interpreter {
     switch (code) {
       case op_proto: {
         const int protocol = reader_.number<uint8_t>("protocol");
-        return require(protocol >= 1 && protocol <= 5, "pickle protocol ", protocol, ", expected 2 to 5");
+        return require(protocol <= 5, "pickle protocol ", protocol, ", expected at most 5");
       }
       case op_frame:
         reader_.number<uint64_t>("frame");
@@ -147,7 +93,15 @@ class Interpreter {
       }
       case op_binfloat:
         return make_real();
+      case op_int:  // 00 and 01 were the truths before protocol 2
+      case op_long:
+        return make_decimal(reader_.line("integer"));
+      case op_float:
+        return make_decimal_real(reader_.line("float"));
 
+      case op_string:
+      case op_unicode:
+        return make_line(reader_.line("text"), code == op_string);
       case op_short_binunicode:
       case op_short_binstring:
         return make_text(Kind::text, reader_.number<uint8_t>("text's length"));
@@ -199,7 +153,8 @@ class Interpreter {
         return add_to(Kind::dict, pop_to_mark());
       case op_additems: {
         pop_to_mark();
-        return require(top().kind == Kind::opaque, "items are added to what is no set");
+        return require(top().kind == Kind::opaque || top().kind == Kind::call,
+                       "items are added to what is no set");
       }
 
       case op_binput:
@@ -208,6 +163,10 @@ class Interpreter {
         return put(reader_.number<uint32_t>("memo index"));
       case op_memoize:
         return put(uint32_t(memo_.size()));
+      case op_put:
+        return put(memo_index(reader_.line("memo index")));
+      case op_get:
+        return get(memo_index(reader_.line("memo index")));
       case op_binget:
         return get(reader_.number<uint8_t>("memo index"));
       case op_long_binget:
@@ -226,6 +185,24 @@ class Interpreter {
       }
       case op_binpersid:
         return make(Kind::persistent, pop_many(1));
+      case op_persid:
+        make_line(reader_.line("persistent id"), false);
+        return make(Kind::persistent, pop_many(1));
+      case op_inst: {  // the arguments above the mark, the class in the stream
+        const std::string_view module = reader_.line("module's name"), name = reader_.line("class's name");
+        make(Kind::tuple, pop_to_mark());
+        make_global(module, name);
+        const std::vector<uint32_t> parts = pop_many(2);
+        return call({parts[1], parts[0]});
+      }
+      case op_obj: {  // class and arguments above the mark
+        std::vector<uint32_t> parts = pop_to_mark();
+        require(!parts.empty(), "an object without a class");
+        const uint32_t callee = parts[0];
+        parts.erase(parts.begin());
+        make(Kind::tuple, std::move(parts));
+        return call({callee, pop_many(1)[0]});
+      }
       case op_reduce:
       case op_newobj:
         return call(pop_many(2));
@@ -237,7 +214,7 @@ class Interpreter {
         return build();
       default:
         refuse("pickle operation ", int(code),
-               ", which no checkpoint needs; not a file of torch.save, or corrupt");
+               ", which checkpoints do not have; not a file of torch.save, or corrupt");
     }
   }
 
@@ -273,6 +250,37 @@ class Interpreter {
     make(Kind::real);
     top().real = std::bit_cast<double>(bits);
   }
+  // --- lines of protocols 0 and 1
+  void make_decimal(std::string_view line) {
+    if (line == "00" || line == "01") return make_integer(line == "01", Kind::boolean);
+    if (line.ends_with('L')) line.remove_suffix(1);
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+    require(end == line.data() + line.size() && !line.empty(), "the integer ", in_quotes(line));
+    return error == std::errc{} ? make_integer(value) : make(Kind::opaque);
+  }
+  void make_decimal_real(std::string_view line) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+    require(end == line.data() + line.size() && !line.empty(), "the float ", in_quotes(line));
+    make(Kind::real);
+    top().real = value;
+  }
+  void make_line(std::string_view line, bool quoted) {
+    if (quoted) {
+      require(line.size() >= 2 && line.front() == line.back(), "text without its quotes");
+      line = line.substr(1, line.size() - 2);
+    }
+    make(Kind::text);
+    top().text = line;
+  }
+  uint32_t memo_index(std::string_view line) const {
+    uint32_t index = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), index);
+    require(error == std::errc{} && end == line.data() + line.size(), "the memo index ", in_quotes(line));
+    return index;
+  }
+
   // Names are compared on every call.
   void require_short(std::string_view module, std::string_view name) const {
     require(module.size() + name.size() <= longest_name, "a global whose name has ",
@@ -328,26 +336,23 @@ class Interpreter {
   }
 
   // --- containers and calls
+  // An object that is filled as lists or dicts are is one of those to us, whatever its class.
   void add_to(Kind kind, const std::vector<uint32_t>& items) {
     PickleValue& target = top();
-    if (target.kind == Kind::opaque) return;
+    if (target.kind == Kind::call) {
+      target.kind = kind;
+      target.items.clear();
+    }
     require(target.kind == kind, "items are added to what is no ", kind == Kind::list ? "list" : "dict");
     require(kind == Kind::list || items.size() % 2 == 0, "a dict with a key that has no value");
     target.items.insert(target.items.end(), items.begin(), items.end());
   }
 
-  void call(const std::vector<uint32_t>& parts) {
+  void call(std::vector<uint32_t> parts) {
     const PickleValue &callee = pickle_[parts[0]], &arguments = pickle_[parts[1]];
-    require(callee.kind == Kind::global && arguments.kind == Kind::tuple,
-            "the pickle calls something that is no named function; a whole module was saved? Save its "
-            "state_dict() instead");
-    const std::string name = pickle_.name_of(callee);
-    if (name == "collections.OrderedDict") return make_ordered_dict(arguments);
-    if (rules_.calls.contains(name)) return make(Kind::call, parts);
-    if (rules_.ignored.contains(name)) return make(Kind::opaque);
-    refuse("the pickle calls ", in_quotes(name),
-           ", which weights do not need; nothing was run. If the file holds a whole model, save its "
-           "state_dict() instead");
+    require(arguments.kind == Kind::tuple, "the pickle calls something with what is no tuple of arguments");
+    if (pickle_.name_of(callee) == "collections.OrderedDict") return make_ordered_dict(arguments);
+    make(Kind::call, std::move(parts));
   }
 
   // OrderedDict(), or OrderedDict([[key, value], ...]) as Python 2 wrote it.
@@ -370,16 +375,17 @@ class Interpreter {
     make(Kind::dict, std::move(items));
   }
 
-  // The attributes of an object: of a state dict its _metadata, of what is opaque anything. Not needed.
+  // The attributes of an object: of a state dict its _metadata, of others whatever they keep.
   void build() {
-    pop();
-    const Kind kind = top().kind;
-    require(kind == Kind::opaque || kind == Kind::dict,
-            "the pickle sets attributes of an object that weights do not need");
+    const uint32_t state = pop_many(1)[0];
+    PickleValue& object = top();
+    require(object.kind == Kind::call || object.kind == Kind::opaque || object.kind == Kind::list ||
+                object.kind == Kind::dict,
+            "the pickle sets attributes of what is no object");
+    if (object.kind == Kind::call && object.items.size() == 2) object.items.push_back(state);
   }
 
   ByteReader reader_;
-  const PickleRules& rules_;
   Pickle pickle_;
   std::vector<uint32_t> stack_;
   std::vector<size_t> marks_;
@@ -391,7 +397,12 @@ class Interpreter {
 }  // namespace
 
 std::string Pickle::name_of(const PickleValue& global) const {
+  if (global.kind != PickleValue::Kind::global) return "";
   return std::string(values[global.items[0]].text) + "." + std::string(values[global.items[1]].text);
+}
+
+std::string Pickle::callee_of(const PickleValue& call) const {
+  return call.kind == PickleValue::Kind::call ? name_of(values[call.items[0]]) : "";
 }
 
 const PickleValue* Pickle::find(const PickleValue& dict, std::string_view key) const {
@@ -402,9 +413,8 @@ const PickleValue* Pickle::find(const PickleValue& dict, std::string_view key) c
   return nullptr;
 }
 
-Pickle read_pickle(std::span<const std::byte> bytes, const std::string& file, uint64_t start,
-                   const PickleRules& rules) {
-  return Interpreter(bytes, file, start, rules).run();
+Pickle read_pickle(std::span<const std::byte> bytes, const std::string& file, uint64_t start) {
+  return Interpreter(bytes, file, start).run();
 }
 
 }  // namespace retort

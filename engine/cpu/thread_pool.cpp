@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <sstream>
 #include <string>
+#include <system_error>
 
+#include "engine/base/check.h"
 #include "engine/base/file.h"
 
 namespace retort {
@@ -55,10 +57,20 @@ int cpu_quota() {
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = cpu_quota();
   shares_ = std::make_unique<Share[]>(size_t(threads));
-  for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { worker(t); });
+  try {
+    for (int t = 1; t < threads; ++t) workers_.emplace_back([this, t] { worker(t); });
+  } catch (const std::system_error& error) {
+    join();
+    fail(Fault::memory, "threads: the system gives no more than ", workers_.size() + 1, " of ", threads, ": ",
+         error.what(), "; give fewer with --threads");
+  }
 }
 
 ThreadPool::~ThreadPool() {
+  join();
+}
+
+void ThreadPool::join() {
   stop_ = true;
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
@@ -78,8 +90,10 @@ void ThreadPool::run_on_all(int64_t tasks, Call call, const void* task) {
   round_.notify_all();
   work(0);
   for (int i = 0; busy_.load(std::memory_order_acquire) != 0; ++i) {
-    if (i < spins) pause_briefly();
-    else std::this_thread::yield();
+    if (i < spins)
+      pause_briefly();
+    else
+      std::this_thread::yield();
   }
 }
 

@@ -23,9 +23,9 @@ class ThreadPool {
 
   int threads() const { return int(workers_.size()) + 1; }
 
-  // Calls task(i, thread) for every i in [0, tasks), thread in [0, threads()), and waits. Each thread starts on its
-  // own contiguous share (so that it finds in its cache what it wrote there before) and then helps the others.
-  // task must not throw and must not call run(). Called from one thread at a time.
+  // Calls task(i, thread) for every i in [0, tasks), thread in [0, threads()), and waits. Each thread starts
+  // on its own contiguous share (so that it finds in its cache what it wrote there before) and then helps the
+  // others. task must not throw and must not call run(). Called from one thread at a time.
   template <class F>
   void run(int64_t tasks, const F& task) {
     if (tasks <= 0) return;
@@ -33,10 +33,12 @@ class ThreadPool {
       for (int64_t i = 0; i < tasks; ++i) task(i, 0);
       return;
     }
-    run_on_all(tasks, [](const void* f, int64_t i, int thread) { (*static_cast<const F*>(f))(i, thread); }, &task);
+    run_on_all(
+        tasks, [](const void* f, int64_t i, int thread) { (*static_cast<const F*>(f))(i, thread); }, &task);
   }
 
  private:
+  void join();
   using Call = void (*)(const void* task, int64_t index, int thread);
   struct alignas(64) Share {
     std::atomic<int64_t> next;

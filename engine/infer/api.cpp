@@ -100,6 +100,23 @@ retort_status failed(Network& network, retort_status status, const char* why) {
   return status;
 }
 
+// Held while a network predicts.
+class Turn {
+ public:
+  explicit Turn(Network& network)
+      : network_(network), taken_(!__atomic_exchange_n(&network.busy, true, __ATOMIC_ACQUIRE)) {}
+  ~Turn() {
+    if (taken_) __atomic_store_n(&network_.busy, false, __ATOMIC_RELEASE);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  Network& network_;
+  bool taken_;
+};
+
 }  // namespace
 
 extern "C" {
@@ -132,6 +149,10 @@ const char* retort_status_text(retort_status status) {
       return "not enough memory";
     case RETORT_NO_THREAD:
       return "no thread can be started";
+    case RETORT_NOT_FINITE:
+      return "a logit is not finite";
+    case RETORT_BUSY:
+      return "another thread is using the network";
   }
   return "unknown status";
 }
@@ -206,6 +227,8 @@ void retort_free(retort_net* net) {
 retort_status retort_predict(retort_net* net, const float* images, size_t count, float* logits) {
   if (!net) return RETORT_BAD_ARGUMENT;
   Network& network = net->network;
+  const Turn turn(network);
+  if (!turn.taken()) return RETORT_BUSY;
   network.error[0] = 0;
   if (count == 0) return RETORT_OK;
   if (!images || !logits)
@@ -216,14 +239,24 @@ retort_status retort_predict(retort_net* net, const float* images, size_t count,
     run(network, images + first * image, int64_t(left < batch ? left : batch),
         logits + first * network.info.classes);
   }
+  for (size_t i = 0; i < count * network.info.classes; ++i) {
+    if (isfinite(logits[i])) continue;
+    const Message message = {network.error, sizeof network.error};
+    message.set("predict: logit %zu of image %zu is not finite", i % network.info.classes,
+                i / network.info.classes);
+    return RETORT_NOT_FINITE;
+  }
   return RETORT_OK;
 }
 
 retort_status retort_classify(retort_net* net, const float* images, size_t count, float* logits,
                               uint32_t* classes) {
   if (!net) return RETORT_BAD_ARGUMENT;
-  if (!classes && count > 0)
+  if (!classes && count > 0) {
+    const Turn turn(net->network);
+    if (!turn.taken()) return RETORT_BUSY;
     return failed(net->network, RETORT_BAD_ARGUMENT, "classify: classes may not be null");
+  }
   const retort_status status = retort_predict(net, images, count, logits);
   if (status != RETORT_OK) return status;
   for (size_t i = 0; i < count; ++i) {

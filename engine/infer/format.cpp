@@ -114,6 +114,25 @@ bool File::check_tensor(uint32_t index, size_t bytes, const Message& message) co
   return good;
 }
 
+// A network with NaN inside may still give answers that look like some.
+bool File::is_finite(const Tensor& t) const {
+  const uint8_t* from = data_ + t.offset;
+  const uint64_t n = t.elements();
+  bool finite = true;
+  if (t.type == Type::f32) {
+    for (uint64_t i = 0; i < n; ++i) finite = finite && (load32(from + 4 * i) & 0x7f800000) != 0x7f800000;
+  } else if (t.type == Type::f16) {
+    for (uint64_t i = 0; i < n; ++i) finite = finite && (from[2 * i + 1] & 0x7c) != 0x7c;
+  } else {
+    const uint8_t* scales = data_ + tensor(t.scales).offset;
+    for (uint64_t i = 0; i < t.extents[0]; ++i) {
+      const float most = 128 * load_float(scales + 4 * i);
+      finite = finite && most - most == 0;  // neither NaN nor infinite
+    }
+  }
+  return finite;
+}
+
 bool File::is_vector(uint32_t index, uint32_t extent) const {
   if (index >= tensors_) return false;
   const Tensor t = tensor(index);
@@ -207,6 +226,11 @@ Check File::open(const void* data, size_t bytes, const Message& message) {
   }
   for (uint32_t i = 0; i < tensors_; ++i)
     if (!check_tensor(i, bytes, message)) return Check::bad;
+  for (uint32_t i = 0; i < tensors_; ++i) {
+    if (is_finite(tensor(i))) continue;
+    message.set("tensor %u holds numbers that are not finite", unsigned(i));
+    return Check::bad;
+  }
   uint8_t written[most_values / 8] = {};
   const auto is_written = [&](uint32_t v) { return (written[v / 8] >> v % 8 & 1) != 0; };
   const auto write = [&](uint32_t v) { written[v / 8] = uint8_t(written[v / 8] | 1 << v % 8); };

@@ -131,6 +131,7 @@ class File {
   bool check_tensor(uint32_t index, size_t bytes, const Message& message) const;
   bool check_node(uint32_t index, const Message& message) const;
   bool is_vector(uint32_t tensor, uint32_t extent) const;
+  bool is_finite(const Tensor& tensor) const;
 
   const uint8_t* data_ = nullptr;
   size_t bytes_ = 0;

@@ -64,6 +64,7 @@ struct Network {
   size_t bytes;
   void* owned;  // the block if it is to be freed
   char error[160];
+  bool busy;  // predicting; touched by __atomic functions alone
   Isa isa() const { return plan.isa; }
 };
 

@@ -12,7 +12,8 @@
  * Whatever the bytes of a file are, loading it ends with a status. All memory is one block, taken at load
  * (given by the caller with retort_load_into); its size is known before. Predicting allocates nothing.
  *
- * A network belongs to one thread at a time; different networks are independent. Images are float32, N,H,W,C,
+ * A network belongs to one thread at a time (a call beside another ends with RETORT_BUSY); different networks
+ * are independent. Images are float32, N,H,W,C,
  * normalised: (value / 255 - mean) / std per channel; retort_normalise does that. The same images give the
  * same bits for any number of threads and any batch; another instruction set may differ in the last ones.
  */
@@ -43,7 +44,10 @@ typedef enum retort_status {
   RETORT_BAD_FILE = 3,     /* not a network file, or a damaged one */
   RETORT_NEWER_FILE = 4,   /* a network file of a later format */
   RETORT_NO_MEMORY = 5,    /* no block of this size; retort_load_into: the block is too small */
-  RETORT_NO_THREAD = 6     /* the system gives no thread */
+  RETORT_NO_THREAD = 6,    /* the system gives no thread */
+  RETORT_NOT_FINITE =
+      7,          /* a logit is NaN or infinite: no answer; an image holds such a number, or too large ones */
+  RETORT_BUSY = 8 /* another thread is predicting with this network; nothing was done */
 } retort_status;
 
 typedef struct retort_net retort_net;
@@ -91,7 +95,8 @@ RETORT_API retort_status retort_load_into(const void* file, size_t bytes, const 
 /* Null is fine. */
 RETORT_API void retort_free(retort_net* net);
 
-/* logits[i * classes + k] of `count` images. */
+/* logits[i * classes + k] of `count` images; they are written, for a look, also where RETORT_NOT_FINITE is
+ * returned. */
 RETORT_API retort_status retort_predict(retort_net* net, const float* images, size_t count, float* logits);
 /* The likeliest class of each image; at a tie the lower one. `logits` as above, it may not be null. */
 RETORT_API retort_status retort_classify(retort_net* net, const float* images, size_t count, float* logits,

@@ -15,41 +15,25 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-// Python's pickle of 0x1950a86a20f9469cfc6c, by which the stream of pickles begins.
-constexpr uint8_t stream_magic[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
-                                    0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e};
+// The stream of pickles begins with that of 0x1950a86a20f9469cfc6c: its bytes, or its digits before
+// protocol 2.
+constexpr uint8_t stream_number[] = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
+constexpr std::string_view stream_digits = "L119547037146038801333356L\n";
 constexpr uint64_t stream_version = 1001;
 constexpr uint64_t spare_bytes = uint64_t{64} << 20;  // of tensors larger than the file, by strides of zero
 
-const PickleRules& rules() {
-  static const PickleRules all = {
-      .calls = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
-                "torch._utils._rebuild_parameter"},
-      // What training programs keep beside the weights: settings, numbers of numpy, paths, dates.
-      .ignored = {"argparse.Namespace",
-                  "yacs.config.CfgNode",
-                  "collections.defaultdict",
-                  "collections.Counter",
-                  "builtins.set",
-                  "__builtin__.set",
-                  "builtins.frozenset",
-                  "__builtin__.frozenset",
-                  "builtins.bytearray",
-                  "builtins.complex",
-                  "_codecs.encode",
-                  "numpy.dtype",
-                  "numpy.ndarray",
-                  "numpy.core.multiarray.scalar",
-                  "numpy._core.multiarray.scalar",
-                  "numpy.core.multiarray._reconstruct",
-                  "numpy._core.multiarray._reconstruct",
-                  "torch.device",
-                  "torch.Size",
-                  "pathlib.PosixPath",
-                  "pathlib.PurePosixPath",
-                  "datetime.datetime",
-                  "datetime.timedelta"}};
-  return all;
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Behind the protocol and the frame, which not every protocol has.
+bool is_stream(std::span<const std::byte> file) {
+  std::string_view rest = text_of(file);
+  if (rest.size() >= 2 && rest[0] == '\x80') rest.remove_prefix(2);
+  if (rest.size() >= 9 && rest[0] == '\x95') rest.remove_prefix(9);
+  return rest.starts_with(stream_digits) ||
+         rest.starts_with(
+             std::string_view(reinterpret_cast<const char*>(stream_number), sizeof stream_number));
 }
 
 struct StorageType {
@@ -70,12 +54,20 @@ constexpr StorageType storage_types[] = {
     {"torch.CharStorage", 1, std::nullopt},
     {"torch.ComplexFloatStorage", 8, std::nullopt},
     {"torch.ComplexDoubleStorage", 16, std::nullopt},
+    {"torch.QInt8Storage", 1, std::nullopt},
+    {"torch.QUInt8Storage", 1, std::nullopt},
+    {"torch.QInt32Storage", 4, std::nullopt},
+    {"torch.QUInt4x2Storage", 1, std::nullopt},
+    {"torch.QUInt2x4Storage", 1, std::nullopt},
+    {"torch.storage.UntypedStorage", 1, std::nullopt},
+    {"torch.storage._UntypedStorage", 1, std::nullopt},
 };
 
 // What a persistent id says: ('storage', type, key, location, elements[, view]); view, in old files, None or
 // (key, offset, elements) of a part of the storage.
 struct Storage {
-  const StorageType* type;
+  const StorageType* type;  // nullptr: not known
+  std::string type_name;
   std::string key;
   uint64_t elements;
   uint64_t first = 0;  // where the view begins
@@ -87,15 +79,22 @@ class PytorchFile {
 
   SafeTensors read(const std::string& entry) {
     ZipArchive::looks_like_one(file_) ? open_archive() : open_stream();
-    const PickleValue& dict = find_state_dict(pickle_, name_, entry);
-    std::map<std::string_view, const PickleValue*> tensors;  // of equal names the last counts
-    for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
-      const PickleValue& key = pickle_[dict.items[i]];
-      const PickleValue* tensor = tensor_of(pickle_, pickle_[dict.items[i + 1]]);
-      if (key.kind == Kind::text && tensor) tensors[key.text] = tensor;
-    }
+    FoundStateDict found = find_state_dict(pickle_, name_, entry);
     SafeTensors result;
-    for (const auto& [key, tensor] : tensors) result.tensors.push_back(build(std::string(key), *tensor));
+    result.notes = std::move(found.notes);
+    for (const auto& [name, value] : found.dict.entries) {
+      const TensorValue tensor = tensor_of(pickle_, *value);
+      if (tensor.kind == TensorValue::Kind::not_taken)
+        result.left_out.push_back({name, tensor.why});
+      else if (tensor.kind == TensorValue::Kind::dense)
+        take(name, tensor, result);
+    }
+    if (result.tensors.empty() && !result.left_out.empty())
+      fail(Fault::input, name_, ": ", in_quotes(result.left_out[0].name), " ", result.left_out[0].why);
+    std::string objects;
+    for (const std::string& name : unread_objects(pickle_)) objects += (objects.empty() ? "" : ", ") + name;
+    if (objects.size() > 300) objects = objects.substr(0, 300) + "...";
+    if (!objects.empty()) result.notes.push_back("left unread, nothing was run: objects of " + objects);
     return result;
   }
 
@@ -115,7 +114,8 @@ class PytorchFile {
       require(!folder, "holds several data.pkl, expected one");
       folder = entry.substr(0, entry.size() - ending.size());
     }
-    require(folder.has_value(), "a zip archive without data.pkl, so not a file of torch.save");
+    require(folder.has_value(), "a zip archive without data.pkl, so not a file of torch.save",
+            what_is_inside());
     folder_ = *folder + "/";
     require(!archive_->contains(folder_ + "constants.pkl"),
             "holds a TorchScript program, not weights; save its state_dict() instead");
@@ -125,24 +125,21 @@ class PytorchFile {
       require(text == "little", "its byte order is ", in_quotes(text), ", expected 'little'");
     }
     const auto pickle = archive_->read(folder_ + "data.pkl");
-    pickle_ = read_pickle(pickle, name_, uint64_t(pickle.data() - file_.data()), rules());
+    pickle_ = read_pickle(pickle, name_, uint64_t(pickle.data() - file_.data()));
     require(pickle_.size == pickle.size(), "data.pkl goes on behind its end");
   }
 
   // Five pickles: magic, version, the writer's system, the object, the storages' keys in the order in which
   // their data follow, each as a count of elements (i64) and the elements.
   void open_stream() {
-    require(
-        std::equal(
-            std::begin(stream_magic), std::end(stream_magic), reinterpret_cast<const uint8_t*>(file_.data()),
-            reinterpret_cast<const uint8_t*>(file_.data()) + std::min(file_.size(), sizeof stream_magic)),
-        "a pickle, but not one of torch.save; save the state_dict() with torch.save");
-    uint64_t at = sizeof stream_magic;
+    require(is_stream(file_), "a pickle, but not one of torch.save; save the state_dict() with torch.save");
+    uint64_t at = 0;
     const auto next = [&] {
-      Pickle pickle = read_pickle(file_.subspan(at), name_, at, rules());
+      Pickle pickle = read_pickle(file_.subspan(at), name_, at);
       at += pickle.size;
       return pickle;
     };
+    next();  // its number, see is_stream()
     const Pickle version = next();
     require(version[version.root].kind == Kind::integer && version[version.root].integer == stream_version,
             "its container has another version than ", stream_version);
@@ -153,8 +150,9 @@ class PytorchFile {
     pickle_ = next();
     std::map<std::string, Storage> known;
     for (const PickleValue& value : pickle_.values) {
-      if (value.kind != Kind::persistent) continue;
+      if (value.kind != Kind::persistent || !is_storage(value)) continue;  // or a module's source
       const Storage storage = storage_of(value);
+      require(storage.type, "a storage of type ", in_quotes(storage.type_name), ", which is not known");
       const auto [found, added] = known.emplace(storage.key, storage);
       require(added || (found->second.type == storage.type && found->second.elements == storage.elements),
               "storage ", in_quotes(storage.key), " is described in two ways");
@@ -181,25 +179,39 @@ class PytorchFile {
     require(data.left() == 0, data.left(), " bytes follow its last storage, expected none");
   }
 
+  // What else a zip archive may be, and what to do with it.
+  std::string what_is_inside() const {
+    for (const std::string& entry : archive_->names()) {
+      if (entry.ends_with(".npy")) return ": NumPy's .npz? Save its arrays with torch.save";
+      if (entry.ends_with(".pth") || entry.ends_with(".pt") || entry.ends_with(".safetensors"))
+        return "; it holds " + in_quotes(entry) + ": unzip it first";
+      if (entry.ends_with(".h5") || entry.ends_with(".keras"))
+        return "; weights of Keras? Those of PyTorch and safetensors are read";
+    }
+    return "";
+  }
+
   // --- storages and tensors
-  Storage storage_of(const PickleValue& persistent) const {
+  bool is_storage(const PickleValue& persistent) const {
     const PickleValue& id = pickle_[persistent.items[0]];
-    require(
-        id.kind == Kind::tuple && (id.items.size() == 5 || id.items.size() == 6) &&
-            pickle_[id.items[0]].kind == Kind::text && pickle_[id.items[0]].text == "storage",
-        "refers to something that is no storage: a whole module was saved? Save its state_dict() instead");
+    return id.kind == Kind::tuple && (id.items.size() == 5 || id.items.size() == 6) &&
+           pickle_[id.items[0]].kind == Kind::text && pickle_[id.items[0]].text == "storage";
+  }
+
+  Storage storage_of(const PickleValue& persistent) const {
+    require(is_storage(persistent), "a tensor of something that is no storage");
+    const PickleValue& id = pickle_[persistent.items[0]];
     const PickleValue &type = pickle_[id.items[1]], &key = pickle_[id.items[2]],
                       &elements = pickle_[id.items[4]];
     require(type.kind == Kind::global && key.kind == Kind::text && elements.kind == Kind::integer &&
                 elements.integer >= 0,
             "a storage that is described wrongly");
-    Storage storage{nullptr, std::string(key.text), uint64_t(elements.integer)};
-    std::string type_name = pickle_.name_of(type);
+    Storage storage{nullptr, pickle_.name_of(type), std::string(key.text), uint64_t(elements.integer)};
+    std::string& type_name = storage.type_name;
     if (type_name.starts_with("torch.cuda.")) type_name.erase(6, 5);
     for (const StorageType& known : storage_types) {
       if (type_name == known.name) storage.type = &known;
     }
-    require(storage.type, "a storage of type ", in_quotes(type_name), ", which is not known");
     if (id.items.size() == 6 && pickle_[id.items[5]].kind != Kind::none) {
       const PickleValue& view = pickle_[id.items[5]];
       require(view.kind == Kind::tuple && view.items.size() == 3,
@@ -239,19 +251,30 @@ class PytorchFile {
     return sizes;
   }
 
-  // arguments: (storage, offset, shape, strides, ...). Element i,j,... is storage[offset + i stride0 + ...].
-  HostTensor build(const std::string& name, const PickleValue& tensor) {
-    const PickleValue& arguments = pickle_[tensor.items[1]];
+  // Builds the tensor, or notes why not.
+  void take(const std::string& name, const TensorValue& tensor, SafeTensors& result) {
+    const PickleValue& arguments = *tensor.arguments;
     require(arguments.items.size() >= 4 && pickle_[arguments.items[0]].kind == Kind::persistent, "tensor ",
             in_quotes(name), ": is not made from a storage, an offset, a shape and strides");
     const Storage storage = storage_of(pickle_[arguments.items[0]]);
+    std::string type = storage.type_name;
+    // The third version keeps bytes, and their type apart.
+    if (tensor.callee.ends_with("_v3") && arguments.items.size() >= 7)
+      type = pickle_.name_of(pickle_[arguments.items[6]]);
+    if (storage.type && storage.type->type)
+      result.tensors.push_back(build(name, arguments, storage));
+    else
+      result.left_out.push_back(
+          {name, text("has elements of type ", type, ", expected a float type or u8, i32, i64")});
+  }
+
+  // arguments: (storage, offset, shape, strides, ...). Element i,j,... is storage[offset + i stride0 + ...].
+  HostTensor build(const std::string& name, const PickleValue& arguments, const Storage& storage) {
     const uint64_t offset = size_in(pickle_[arguments.items[1]], "a tensor's offset");
     const std::vector<uint64_t> shape = sizes_in(pickle_[arguments.items[2]], name, "shape");
     const std::vector<uint64_t> strides = sizes_in(pickle_[arguments.items[3]], name, "strides");
     require(shape.size() == strides.size(), "tensor ", in_quotes(name), ": ", shape.size(), " extents but ",
             strides.size(), " strides");
-    require(storage.type->type.has_value(), "tensor ", in_quotes(name), ": its elements are of type ",
-            storage.type->name, ", expected a float type or u8, i32, i64");
     const auto data = data_of(storage, name);
     const uint64_t width = storage.type->width;
 
@@ -310,10 +333,7 @@ class PytorchFile {
 }  // namespace
 
 bool looks_like_pytorch(std::span<const std::byte> file) {
-  // A safetensors file of more than 100 MB of header could begin so as well; that is refused anyway.
-  const bool pickle = file.size() >= 2 && file[0] == std::byte{0x80} && file[1] >= std::byte{2} &&
-                      file[1] <= std::byte{5} && !(file.size() > 8 && file[8] == std::byte{'{'});
-  return pickle || ZipArchive::looks_like_one(file);
+  return ZipArchive::looks_like_one(file) || is_stream(file);
 }
 
 SafeTensors parse_pytorch(std::span<const std::byte> file, const std::string& name,

@@ -9,14 +9,14 @@
 
 namespace retort {
 
-// Begins like one of the two containers, or like a bare pickle.
+// Begins like one of the two containers; the stream in any protocol of pickles.
 bool looks_like_pytorch(std::span<const std::byte> file);
 
-// The tensors of the state dict in the file, dense and row-major, of their own type. Nested dicts are
-// searched for it: under state_dict, model, net, student and the like first, then under any other name; where
-// several are found, `entry` ("ema/model") has to say which. Entries that are no tensors are left out. `name`
-// stands for the file in messages. Fault::input for whatever is damaged, big-endian, or asks for a call that
-// weights do not need. Takes about as much memory as the file, and at most 300 MiB more.
+// The tensors of the state dict in the file, dense and row-major, of their own type; where several are found,
+// and what `entry` ("ema/model") says, see find_state_dict(). What is no such tensor is left out, with the
+// reason: of a type we lack, sparse, quantized, a numpy array, an object of any class. `name` stands for the
+// file in messages. Fault::input for whatever is damaged, big-endian, or holds no weights. Takes about as
+// much memory as the file, and at most 300 MiB more.
 SafeTensors parse_pytorch(std::span<const std::byte> file, const std::string& name,
                           const std::string& entry = "");
 

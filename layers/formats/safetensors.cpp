@@ -24,12 +24,19 @@ const std::string metadata_key = "__metadata__", header_hash_key = "xxh3_header"
                   tensor_hashes_key = "xxh3_tensors";
 
 struct TypeName {
-  DType type;
   const char* name;
+  uint64_t width;             // 0: less than a byte
+  std::optional<DType> type;  // nothing: not a type of ours
 };
-constexpr TypeName type_names[] = {{DType::f64, "F64"},   {DType::f32, "F32"}, {DType::f16, "F16"},
-                                   {DType::bf16, "BF16"}, {DType::i64, "I64"}, {DType::i32, "I32"},
-                                   {DType::u8, "U8"}};
+constexpr TypeName type_names[] = {
+    {"F64", 8, DType::f64},       {"F32", 4, DType::f32},       {"F16", 2, DType::f16},
+    {"BF16", 2, DType::bf16},     {"I64", 8, DType::i64},       {"I32", 4, DType::i32},
+    {"U8", 1, DType::u8},         {"BOOL", 1, DType::u8},       {"I8", 1, std::nullopt},
+    {"I16", 2, std::nullopt},     {"U16", 2, std::nullopt},     {"U32", 4, std::nullopt},
+    {"U64", 8, std::nullopt},     {"C64", 8, std::nullopt},     {"F8_E4M3", 1, std::nullopt},
+    {"F8_E5M2", 1, std::nullopt}, {"F8_E8M0", 1, std::nullopt}, {"F6_E2M3", 0, std::nullopt},
+    {"F6_E3M2", 0, std::nullopt}, {"F4", 0, std::nullopt},
+};
 
 std::string name_in_file(DType type) {
   for (const TypeName& known : type_names)
@@ -44,8 +51,8 @@ std::string list(const std::vector<uint64_t>& values) {
 }
 
 // Elements times width, or nothing if that overflows.
-std::optional<uint64_t> bytes_of(const std::vector<uint64_t>& shape, DType type) {
-  uint64_t product = size_of(type);
+std::optional<uint64_t> bytes_of(const std::vector<uint64_t>& shape, uint64_t width) {
+  uint64_t product = width;
   // An extent of 0 makes an empty tensor, but the other extents still have to fit an int64_t.
   const bool empty = std::find(shape.begin(), shape.end(), 0u) != shape.end();
   for (uint64_t extent : shape) {
@@ -57,7 +64,7 @@ std::optional<uint64_t> bytes_of(const std::vector<uint64_t>& shape, DType type)
 
 struct Entry {
   std::string name;
-  std::optional<DType> type;
+  const TypeName* type = nullptr;
   std::optional<std::vector<uint64_t>> shape, offsets;
 };
 
@@ -87,9 +94,9 @@ class HeaderReader : public nlohmann::json_sax<json> {
       metadata[key_] = value;
     } else if (place_ == Place::tensor && key_ == "dtype") {
       for (const TypeName& known : type_names)
-        if (value == known.name) entries.back().type = known.type;
+        if (value == known.name) entries.back().type = &known;
       if (!entries.back().type)
-        fail_here(text("dtype ", in_quotes(value), ", expected one of F64 F32 F16 BF16 I64 I32 U8"));
+        fail_here(text("dtype ", in_quotes(value), ", expected one of the format's, as F32 or BF16"));
     } else {
       wrong("a string");
     }
@@ -104,7 +111,7 @@ class HeaderReader : public nlohmann::json_sax<json> {
       has_metadata = true;
     } else if (place_ == Place::header) {
       place_ = Place::tensor;
-      entries.push_back({.name = key_, .type = {}, .shape = {}, .offsets = {}});
+      entries.push_back({.name = key_, .type = nullptr, .shape = {}, .offsets = {}});
     } else {
       wrong("an object");
     }
@@ -210,12 +217,12 @@ void check_layout(std::vector<Entry>& entries, uint64_t start, uint64_t data_siz
     const std::vector<uint64_t>& offsets = *entry.offsets;
     check(offsets.size() == 2 && offsets[0] <= offsets[1], Fault::input, file, ": tensor ",
           in_quotes(entry.name), ": data_offsets ", list(offsets), ", expected [begin, end]");
-    const std::optional<uint64_t> size = bytes_of(*entry.shape, *entry.type);
+    const std::optional<uint64_t> size = bytes_of(*entry.shape, std::max<uint64_t>(entry.type->width, 1));
     check(size.has_value(), Fault::input, file, ": tensor ", in_quotes(entry.name), ": the size of shape ",
           list(*entry.shape), " overflows");
-    check(offsets[1] - offsets[0] == *size, Fault::input, file, ": tensor ", in_quotes(entry.name),
-          ": data_offsets ", list(offsets), " span ", offsets[1] - offsets[0], " bytes, expected ", *size,
-          " for ", name_in_file(*entry.type), " ", list(*entry.shape));
+    check(offsets[1] - offsets[0] == *size || entry.type->width == 0, Fault::input, file, ": tensor ",
+          in_quotes(entry.name), ": data_offsets ", list(offsets), " span ", offsets[1] - offsets[0],
+          " bytes, expected ", *size, " for ", entry.type->name, " ", list(*entry.shape));
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return *a.offsets < *b.offsets; });
@@ -282,7 +289,8 @@ void check_writable(const std::map<std::string, std::string>& metadata,
     check(names.insert(tensor.name).second && tensor.name != metadata_key, "write_safetensors: tensor name ",
           in_quotes(tensor.name), " is reserved or occurs twice");
     const std::vector<uint64_t> shape(tensor.shape.begin(), tensor.shape.end());
-    const std::optional<uint64_t> size = bytes_of(shape, tensor.type);  // a negative extent is huge here
+    const std::optional<uint64_t> size =
+        bytes_of(shape, size_of(tensor.type));  // a negative extent is huge here
     check(size && *size == tensor.data.size(), "write_safetensors: tensor ", in_quotes(tensor.name), " of ",
           tensor.type, " ", list(shape), " comes with ", tensor.data.size(), " bytes");
   }
@@ -335,8 +343,14 @@ SafeTensors parse_safetensors(std::span<const std::byte> file, const std::string
   SafeTensors result;
   for (const Entry& entry : reader.entries) {
     const auto bytes = data.subspan((*entry.offsets)[0], (*entry.offsets)[1] - (*entry.offsets)[0]);
-    result.tensors.push_back(
-        {entry.name, *entry.type, {entry.shape->begin(), entry.shape->end()}, {bytes.begin(), bytes.end()}});
+    if (entry.type->type)
+      result.tensors.push_back({entry.name,
+                                *entry.type->type,
+                                {entry.shape->begin(), entry.shape->end()},
+                                {bytes.begin(), bytes.end()}});
+    else
+      result.left_out.push_back({entry.name, text("has elements of type ", entry.type->name,
+                                                  ", expected a float type or U8, I32, I64")});
   }
   const bool header_hash = reader.metadata.contains(header_hash_key);
   const bool tensor_hashes = reader.metadata.contains(tensor_hashes_key);

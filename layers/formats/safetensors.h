@@ -52,14 +52,19 @@ struct HostTensor {
 struct SafeTensors {
   std::map<std::string, std::string> metadata;  // without the two hashes
   std::vector<HostTensor> tensors;              // in the order of their data
-  bool verified = false;                        // the file carries hashes, and they are right
+  struct LeftOut {
+    std::string name, why;  // "fc.weight" "has elements of type I16, ..."
+  };
+  std::vector<LeftOut> left_out;   // what is there but no tensor of ours
+  std::vector<std::string> notes;  // what was decided while reading, for the user
+  bool verified = false;           // the file carries hashes, and they are right
 
   const HostTensor* find(std::string_view name) const;  // nullptr if absent
 };
 
 // Strict: whatever is not exactly a safetensors file with right hashes is Fault::input, in one line that
-// names the file, the byte or tensor, what was found and what was expected. Types without a DType are
-// refused.
+// names the file, the byte or tensor, what was found and what was expected. Tensors of the format's other
+// types are left out; BOOL is u8.
 SafeTensors read_safetensors(const std::filesystem::path& path);
 
 // The same from memory; `name` stands for the file in messages.

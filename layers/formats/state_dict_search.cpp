@@ -1,7 +1,8 @@
 #include "layers/formats/state_dict_search.h"
 
 #include <algorithm>
-#include <map>
+#include <array>
+#include <cctype>
 #include <set>
 
 #include "engine/base/byte_reader.h"
@@ -11,51 +12,31 @@ namespace retort {
 namespace {
 
 using Kind = PickleValue::Kind;
-constexpr int deepest = 8;
-constexpr const char* usual_names[] = {"state_dict", "model_state_dict", "model_state", "model",  "net",
-                                       "network",    "student",          "teacher",     "module", "weights"};
+constexpr int deepest = 8, deepest_module = 64;
+constexpr size_t most_entries = 1'000'000;
+// The likelier, the earlier.
+constexpr std::array usual_names = {"state_dict", "model_state_dict", "model_state", "model",  "net",
+                                    "network",    "module",           "weights",     "params", "backbone"};
 
-class Search {
- public:
-  Search(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file) {}
-
-  const PickleValue* below(const PickleValue& value, const std::string& path, int depth) {
-    if (value.kind != Kind::dict || depth > deepest || !visited_.insert(&value).second) return nullptr;
-    std::map<std::string_view, const PickleValue*> dicts;
-    bool has_tensors = false;
-    for (size_t i = 0; i + 1 < value.items.size(); i += 2) {
-      const PickleValue &key = pickle_[value.items[i]], &content = pickle_[value.items[i + 1]];
-      if (key.kind != Kind::text) continue;
-      if (content.kind == Kind::dict) dicts[key.text] = &content;
-      has_tensors = has_tensors || tensor_of(pickle_, content);
-    }
-    const auto inside = [&](std::string_view key) {
-      return path + (path.empty() ? "" : "/") + std::string(key);
-    };
-    for (const char* name : usual_names) {
-      const auto found = dicts.find(name);
-      if (found == dicts.end()) continue;
-      if (const PickleValue* dict = below(*found->second, inside(name), depth + 1)) return dict;
-    }
-    if (has_tensors) return &value;
-    const PickleValue* only = nullptr;
-    std::string only_path;
-    for (const auto& [key, content] : dicts) {
-      const PickleValue* dict = below(*content, inside(key), depth + 1);
-      if (!dict) continue;
-      check(!only, Fault::input, file_, ": weights are found under ", in_quotes(only_path), " and ",
-            in_quotes(inside(key)), "; `retort import` can be told which (--entry)");
-      only = dict;
-      only_path = inside(key);
-    }
-    return only;
+// "state_dict_ema" as state, dict, ema.
+std::vector<std::string> words_of(std::string_view name) {
+  std::vector<std::string> words(1);
+  for (const char c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)))
+      words.back() += char(std::tolower(static_cast<unsigned char>(c)));
+    else
+      words.emplace_back();
   }
+  return words;
+}
 
- private:
-  const Pickle& pickle_;
-  const std::string& file_;
-  std::set<const PickleValue*> visited_;  // dicts may hold each other in circles
-};
+bool any_of_words(const std::vector<std::string>& words, const std::set<std::string_view>& known) {
+  return std::any_of(words.begin(), words.end(), [&](const std::string& w) { return known.contains(w); });
+}
+
+std::string shown(const std::string& path) {
+  return path.empty() ? "the top of the file" : in_quotes(path);
+}
 
 std::string keys_of(const Pickle& pickle, const PickleValue& dict) {
   std::string all;
@@ -66,34 +47,280 @@ std::string keys_of(const Pickle& pickle, const PickleValue& dict) {
   return all.empty() ? "no names" : all + (dict.items.size() > 40 ? " and more" : "");
 }
 
-}  // namespace
+struct Candidate {
+  StateDict dict;
+  bool tensors = false;  // at least one that is taken
+  bool network = false;  // with names of layers' weights
+  size_t norms = 0;      // batch norms' statistics
+  NameRank rank = NameRank::other;
+};
 
-const PickleValue* tensor_of(const Pickle& pickle, const PickleValue& value) {
-  const PickleValue* found = &value;
-  for (int i = 0; i < 3 && found->kind == Kind::call; ++i) {
-    const PickleValue& arguments = pickle[found->items[1]];
-    if (pickle.name_of(pickle[found->items[0]]) != "torch._utils._rebuild_parameter") return found;
-    if (arguments.items.empty()) return nullptr;
-    found = &pickle[arguments.items[0]];
+class Search {
+ public:
+  Search(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file) {}
+
+  std::vector<Candidate> candidates;
+
+  void below(const PickleValue& value, const std::string& path, int depth) {
+    if (depth > deepest || !visited_.insert(&value).second) return;
+    if (const PickleValue* module = module_state(value)) {
+      StateDict dict{path, {}};
+      flatten(*module, "", dict, 0);
+      return add(std::move(dict));
+    }
+    if (value.kind != Kind::dict) return;
+    StateDict dict{path, {}};
+    bool any = false;
+    for (size_t i = 0; i + 1 < value.items.size(); i += 2) {
+      const PickleValue &key = pickle_[value.items[i]], &content = pickle_[value.items[i + 1]];
+      if (key.kind != Kind::text) continue;
+      dict.entries[std::string(key.text)] = &content;
+      any = any || (!module_state(content) && tensor_of(pickle_, content).kind != TensorValue::Kind::none);
+    }
+    const auto inside = dict.entries;
+    if (any) add(std::move(dict));
+    for (const auto& [key, content] : inside)
+      below(*content, path + (path.empty() ? "" : "/") + key, depth + 1);
   }
-  return nullptr;
+
+ private:
+  // The attributes of a whole torch.nn.Module; nullptr for another value.
+  const PickleValue* module_state(const PickleValue& value) const {
+    if (value.kind != Kind::call || value.items.size() < 3) return nullptr;
+    const PickleValue& state = pickle_[value.items[2]];
+    const bool module =
+        state.kind == Kind::dict && pickle_.find(state, "_parameters") && pickle_.find(state, "_modules");
+    return module ? &state : nullptr;
+  }
+
+  // What the module's state_dict() would hold.
+  void flatten(const PickleValue& state, const std::string& prefix, StateDict& dict, int depth) {
+    check(depth <= deepest_module && prefix.size() < 1000, Fault::input, file_,
+          ": modules in modules, deeper than ", deepest_module);
+    for (const char* kind : {"_parameters", "_buffers", "_modules"}) {
+      const PickleValue* own = pickle_.find(state, kind);
+      if (!own || own->kind != Kind::dict) continue;
+      for (size_t i = 0; i + 1 < own->items.size(); i += 2) {
+        const PickleValue &key = pickle_[own->items[i]], &content = pickle_[own->items[i + 1]];
+        if (key.kind != Kind::text || content.kind == Kind::none) continue;
+        check(++entries_ <= most_entries, Fault::input, file_, ": its modules hold more than ", most_entries,
+              " entries");
+        const std::string name = prefix + std::string(key.text);
+        if (const PickleValue* child = module_state(content))
+          flatten(*child, name + ".", dict, depth + 1);
+        else
+          dict.entries[name] = &content;
+      }
+    }
+  }
+
+  void add(StateDict dict) {
+    Candidate found;
+    for (const auto& [name, value] : dict.entries) {
+      if (tensor_of(pickle_, *value).kind != TensorValue::Kind::dense) continue;
+      found.tensors = true;
+      found.network = found.network || name.ends_with(".weight");
+      found.norms += name.ends_with("running_var");
+    }
+    found.rank = rank_of_path(dict);
+    found.dict = std::move(dict);
+    candidates.push_back(std::move(found));
+  }
+
+  // Of all names on the way the one that says most.
+  static NameRank rank_of_path(const StateDict& dict) {
+    NameRank rank = NameRank::top;
+    if (!dict.path.empty()) {
+      rank = NameRank::other;
+      bool teacher = false, training = false;
+      for (std::string_view rest = dict.path; !rest.empty();) {
+        const std::string_view name = rest.substr(0, rest.find('/'));
+        rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+        const NameRank here = rank_of_name(name);
+        teacher = teacher || here == NameRank::teacher;
+        training = training || here == NameRank::training;
+        rank = std::min(rank, here);
+      }
+      if (teacher) rank = NameRank::teacher;
+      if (training) rank = NameRank::training;
+    }
+    // torch.optim.swa_utils.AveragedModel counts so.
+    if (dict.entries.contains("n_averaged") && rank < NameRank::teacher) rank = NameRank::averaged;
+    return rank;
+  }
+
+  const Pickle& pickle_;
+  const std::string& file_;
+  std::set<const PickleValue*> visited_;  // dicts may hold each other in circles
+  size_t entries_ = 0;
+};
+
+size_t place_in_usual(const std::string& path) {
+  const std::string last = path.substr(path.rfind('/') + 1);
+  return size_t(std::find(usual_names.begin(), usual_names.end(), last) - usual_names.begin());
 }
 
-const PickleValue& find_state_dict(const Pickle& pickle, const std::string& file, const std::string& entry) {
+// An average of the parameters alone is no network: its batch norms have no statistics.
+void put_back_incomplete_averages(std::vector<Candidate>& all, std::vector<std::string>& notes) {
+  size_t norms = 0;
+  for (const Candidate& c : all)
+    if (c.rank < NameRank::teacher && c.rank != NameRank::averaged) norms = std::max(norms, c.norms);
+  for (Candidate& c : all) {
+    if (c.rank != NameRank::averaged || c.norms >= norms) continue;
+    c.rank = NameRank::other;
+    notes.push_back(text("the averaged weights under ", shown(c.dict.path), " have no statistics for ",
+                         norms - c.norms, " of ", norms, " batch norms and are left"));
+  }
+}
+
+FoundStateDict choose(std::vector<Candidate> all, const std::string& file) {
+  FoundStateDict result;
+  const bool networks = std::any_of(all.begin(), all.end(), [](const auto& c) { return c.network; });
+  const bool tensors = std::any_of(all.begin(), all.end(), [](const auto& c) { return c.tensors; });
+  std::erase_if(all, [&](const Candidate& c) { return networks ? !c.network : tensors && !c.tensors; });
+  if (std::any_of(all.begin(), all.end(), [](const auto& c) { return c.rank != NameRank::training; }))
+    std::erase_if(all, [](const Candidate& c) { return c.rank == NameRank::training; });
+  put_back_incomplete_averages(all, result.notes);
+  std::stable_sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
+    return std::pair(a.rank, place_in_usual(a.dict.path)) < std::pair(b.rank, place_in_usual(b.dict.path));
+  });
+  const Candidate& best = all[0];
+  std::string others;
+  size_t equals = 0;
+  for (size_t i = 1; i < all.size(); ++i) {
+    others += (i == 1 ? "" : i + 1 == all.size() ? " and " : ", ") + shown(all[i].dict.path);
+    equals +=
+        all[i].rank == best.rank &&
+        (best.rank != NameRank::usual || place_in_usual(all[i].dict.path) == place_in_usual(best.dict.path));
+  }
+  check(equals == 0, Fault::input, file, ": weights are found under ", shown(best.dict.path), " and ", others,
+        "; `retort import` can be told which (--entry)");
+  if (all.size() > 1) {
+    result.notes.push_back(text("took the ", best.rank == NameRank::averaged ? "averaged " : "",
+                                "weights under ", shown(best.dict.path), "; there are others under ", others,
+                                ", which `retort import --entry` takes"));
+  }
+  result.dict = std::move(all[0].dict);
+  return result;
+}
+
+}  // namespace
+
+NameRank rank_of_name(std::string_view name) {
+  const std::vector<std::string> words = words_of(name);
+  if (any_of_words(words, {"optim", "optimizer", "optimizers", "optimiser", "momentum", "grad", "grads",
+                           "exp", "scheduler", "criterion", "loss", "scaler", "discriminator"}))
+    return NameRank::training;
+  if (any_of_words(words, {"teacher", "teachers", "tea"})) return NameRank::teacher;
+  if (any_of_words(words, {"ema", "swa", "avg", "average", "averaged", "averages", "polyak", "shadow",
+                           "modelema", "emamodel"}))
+    return NameRank::averaged;
+  if (any_of_words(words, {"student", "stu"})) return NameRank::student;
+  if (std::find(usual_names.begin(), usual_names.end(), name) != usual_names.end()) return NameRank::usual;
+  return NameRank::other;
+}
+
+TensorValue tensor_of(const Pickle& pickle, const PickleValue& value) {
+  if (value.kind != Kind::call) return {};
+  TensorValue found{TensorValue::Kind::none, pickle.callee_of(value), &pickle[value.items[1]], {}};
+  // A parameter holds its tensor; a tensor of a subclass says by what function and arguments it is made.
+  for (int i = 0; i < 4; ++i) {
+    const std::string& callee = found.callee;
+    const std::vector<uint32_t>& arguments = found.arguments->items;
+    if ((callee == "torch._utils._rebuild_parameter" ||
+         callee == "torch._utils._rebuild_parameter_with_state" ||
+         callee == "torch.nn.parameter.Parameter") &&
+        !arguments.empty() && pickle[arguments[0]].kind == Kind::call) {
+      const PickleValue& inner = pickle[arguments[0]];
+      found.callee = pickle.callee_of(inner);
+      found.arguments = &pickle[inner.items[1]];
+    } else if ((callee == "torch._tensor._rebuild_from_type_v2" ||
+                callee == "torch._tensor._rebuild_from_type" ||
+                callee == "torch.tensor._rebuild_from_type") &&
+               arguments.size() >= 3 && pickle[arguments[2]].kind == Kind::tuple) {
+      found.callee = pickle.name_of(pickle[arguments[0]]);
+      found.arguments = &pickle[arguments[2]];
+    } else {
+      break;
+    }
+  }
+  const std::string& callee = found.callee;
+  found.kind = TensorValue::Kind::not_taken;
+  if (callee == "torch._utils._rebuild_tensor" || callee == "torch._utils._rebuild_tensor_v2" ||
+      callee == "torch._utils._rebuild_tensor_v3")
+    found.kind = TensorValue::Kind::dense;
+  else if (callee.starts_with("numpy.") &&
+           (callee.ends_with("._reconstruct") || callee.ends_with("._frombuffer")))
+    found.why = "is a numpy array, expected a tensor: save torch.from_numpy(array)";
+  else if (callee == "torch._utils._rebuild_sparse_tensor")
+    found.why = "is a sparse tensor: save its to_dense()";
+  else if (callee == "torch._utils._rebuild_qtensor")
+    found.why = "is a quantized tensor: save its dequantize()";
+  else
+    found.why = text("is an object of ", callee.empty() ? "what is no named class" : in_quotes(callee),
+                     ", which is not read (nothing was run): save a plain tensor");
+  return found;
+}
+
+FoundStateDict find_state_dict(const Pickle& pickle, const std::string& file, const std::string& entry) {
   const PickleValue* root = &pickle[pickle.root];
-  check(root->kind == Kind::dict, Fault::input, file,
+  check(root->kind == Kind::dict || root->kind == Kind::call, Fault::input, file,
         ": holds no dict, expected a state dict or a dict that contains one; save the model's state_dict()");
+  std::string path, prefix;
   for (std::string_view rest = entry; !rest.empty();) {
     const std::string_view key = rest.substr(0, rest.find('/'));
+    const PickleValue* next = root->kind == Kind::dict ? pickle.find(*root, key) : nullptr;
+    if (!next || (next->kind != Kind::dict && next->kind != Kind::call)) {
+      prefix = std::string(rest) + ".";
+      std::replace(prefix.begin(), prefix.end(), '/', '.');
+      break;
+    }
     rest.remove_prefix(std::min(rest.size(), key.size() + 1));
-    const PickleValue* next = pickle.find(*root, key);
-    check(next && next->kind == Kind::dict, Fault::input, file, ": no dict ", in_quotes(key),
-          " for the entry ", in_quotes(entry), "; there is ", keys_of(pickle, *root));
+    path += (path.empty() ? "" : "/") + std::string(key);
     root = next;
   }
-  const PickleValue* dict = Search(pickle, file).below(*root, entry, 0);
-  check(dict, Fault::input, file, ": no weights are found in it, only ", keys_of(pickle, *root));
-  return *dict;
+  Search search(pickle, file);
+  search.below(*root, path, 0);
+  if (!prefix.empty()) {
+    for (const Candidate& c : search.candidates) {
+      StateDict part{c.dict.path, {}};
+      for (const auto& [name, value] : c.dict.entries)
+        if (name.starts_with(prefix)) part.entries[name.substr(prefix.size())] = value;
+      if (!part.entries.empty()) return {std::move(part), {}};
+    }
+    fail(Fault::input, file, ": no dict and no names under ", in_quotes(prefix.substr(0, prefix.size() - 1)),
+         " for the entry ", in_quotes(entry), "; there is ", keys_of(pickle, *root));
+  }
+  if (search.candidates.empty()) {
+    const std::string object = pickle.callee_of(*root);
+    check(object.empty(), Fault::input, file, ": holds an object of ", in_quotes(object),
+          " in which no weights are found (nothing was run); save the model's state_dict()");
+    fail(Fault::input, file, ": no weights are found in it, only ", keys_of(pickle, *root));
+  }
+  return choose(std::move(search.candidates), file);
+}
+
+std::vector<std::string> unread_objects(const Pickle& pickle) {
+  static const std::set<std::string, std::less<>> common = {"argparse.Namespace",
+                                                            "_codecs.encode",
+                                                            "torch.device",
+                                                            "torch.Size",
+                                                            "torch.torch_version.TorchVersion",
+                                                            "pathlib.PosixPath",
+                                                            "numpy.dtype",
+                                                            "copyreg._reconstructor"};
+  std::set<std::string> names;
+  for (const PickleValue& value : pickle.values) {
+    const std::string callee = pickle.callee_of(value);
+    const bool tensor = callee.starts_with("torch._utils._rebuild") || callee.starts_with("torch._tensor.");
+    const bool standard =
+        callee.starts_with("collections.") || callee.starts_with("datetime.") || callee.starts_with("numpy.");
+    const bool plain = callee.starts_with("builtins.set") || callee.starts_with("__builtin__.set") ||
+                       callee.ends_with(".frozenset") || callee.ends_with(".bytearray") ||
+                       callee.ends_with(".complex");
+    if (!callee.empty() && !tensor && !standard && !plain && !common.contains(callee)) names.insert(callee);
+  }
+  return {names.begin(), names.end()};
 }
 
 }  // namespace retort

@@ -3,7 +3,6 @@
 #include <bit>
 #include <cstring>
 
-#include "engine/half.h"
 #include "engine/infer/format.h"
 
 namespace retort {
@@ -86,8 +85,8 @@ std::vector<FileTensor> tensors_of(const InferenceGraph& graph, WeightType type)
       for (const float scale : q.scales) scales.back().data.f32(scale);
     } else if (is_weight[i] && type == WeightType::f16) {
       t.type = Type::f16;
-      for (const float value : constant.values) {
-        const uint16_t half = half_of(value);
+      for (size_t k = 0; k < constant.values.size(); ++k) {
+        const uint16_t half = half_in_range(constant, k);
         t.data.data.push_back(std::byte(half & 0xff));
         t.data.data.push_back(std::byte(half >> 8));
       }

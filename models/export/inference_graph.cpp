@@ -252,7 +252,11 @@ class Recorder : public Backend {
     graph_.nodes.push_back(std::move(node));
   }
   int constant(const std::string& name, const Shape& shape, const std::vector<double>& values) {
-    graph_.constants.push_back({name, shape, {values.begin(), values.end()}});
+    InferenceConstant added{name, shape, {values.begin(), values.end()}};
+    for (const float value : added.values)
+      check(std::isfinite(value), Fault::input, graph_.model, ": ", name, " holds ", value,
+            ", expected finite numbers");
+    graph_.constants.push_back(std::move(added));
     return int(graph_.constants.size()) - 1;
   }
   int constant(const std::string& name, const Tensor& tensor) {

@@ -36,6 +36,14 @@ WeightType weight_type_of(const std::string& option, const std::string& name) {
        nearest(name, {"f32", "f16", "int8"}), "'?");
 }
 
+uint16_t half_in_range(const InferenceConstant& constant, size_t element) {
+  const float value = constant.values[element];
+  const uint16_t half = half_of(value);
+  check(std::isfinite(float_of(half)), Fault::usage, "--quantize f16: ", constant.name, " [", element,
+        "] is ", value, " with its batch norm, float16 ends at 65504; f32 and int8 can hold it");
+  return half;
+}
+
 QuantizedWeights quantize(const InferenceConstant& weights) {
   const size_t channels = size_t(weights.shape[0]), row = weights.values.size() / channels;
   QuantizedWeights result;
@@ -44,9 +52,11 @@ QuantizedWeights quantize(const InferenceConstant& weights) {
     const float* from = weights.values.data() + k * row;
     float most = 0;
     for (size_t i = 0; i < row; ++i) most = std::max(most, std::abs(from[i]));
-    float best = most > 0 ? most / largest : 1;
+    // Weights too small for a scale are zeros.
+    const bool any = most / steps / largest > 0;
+    float best = any ? most / largest : 1;
     double least = squared_error(from, row, best);
-    for (int s = steps / 2; s < steps && most > 0; ++s) {
+    for (int s = steps / 2; s < steps && any; ++s) {
       const float scale = most * float(s) / float(steps) / largest;
       const double error = squared_error(from, row, scale);
       if (error < least) least = error, best = scale;
@@ -63,7 +73,8 @@ InferenceGraph rounded(InferenceGraph graph, WeightType type) {
     if (node.kind != NodeKind::conv && node.kind != NodeKind::linear) continue;
     InferenceConstant& weights = graph.constants[size_t(node.weight)];
     if (type == WeightType::f16) {
-      for (float& value : weights.values) value = float_of(half_of(value));
+      for (size_t i = 0; i < weights.values.size(); ++i)
+        weights.values[i] = float_of(half_in_range(weights, i));
       continue;
     }
     const QuantizedWeights q = quantize(weights);

@@ -22,6 +22,9 @@ struct QuantizedWeights {
 // gives the least squared error: few large weights are clipped where the many others gain more.
 QuantizedWeights quantize(const InferenceConstant& weights);
 
+// The element as float16. Fault::usage, naming constant, element and value, if it is out of float16's range.
+uint16_t half_in_range(const InferenceConstant& constant, size_t element);
+
 // The graph with the weights of its convolutions and linear layers as they are after a round trip through
 // `type`.
 InferenceGraph rounded(InferenceGraph graph, WeightType type);

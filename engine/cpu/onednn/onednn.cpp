@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cpu/conv/channel_kernels.h"
 #include "engine/cpu/elementwise_kernels.h"
 #include "engine/cpu/onednn/plan.h"
 #include "engine/cpu/portable.h"
@@ -101,6 +102,8 @@ std::vector<ConvAlgorithm> OneDnn::algorithms(const ConvProblem& problem) {
 OneDnnPlan& OneDnn::plan_for(ConvProblem problem) {
   // oneDNN does not add to an input gradient: we do, afterwards.
   if (problem.pass == ConvPass::input_gradient) problem.accumulate = false;
+  // Nor is its ReLU taken, which makes 0 of NaN.
+  problem.relu = false;
   const auto found = plans_.find(problem);
   if (found != plans_.end()) return found->second;
   const OneThread one_thread(openmp_);  // a primitive is made for a number of threads
@@ -147,7 +150,9 @@ void OneDnn::conv2d_by(ConvAlgorithm algorithm, const Tensor& x, const Tensor& w
       std::memcpy(to, add + image * y_size, size_t(plan->count(shard) * y_size) * sizeof(float));
     const void* operands[] = {in + image * x_size, weights, to,
                               thread_scratch(thread, plan->scratchpad_bytes), epilogue.bias.data};
-    return run(plan->kernel(shard), thread, {operands, epilogue.bias ? 5u : 4u});
+    const dnnl_status_t status = run(plan->kernel(shard), thread, {operands, epilogue.bias ? 5u : 4u});
+    if (epilogue.relu) channel_kernels<float>(isa_).relu(to, to, plan->count(shard) * y_size);
+    return status;
   });
 }
 

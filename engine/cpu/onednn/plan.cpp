@@ -27,15 +27,6 @@ auto describe(const dnnl::engine& engine, const dnnl::primitive_attr& attr,
       arguments);
 }
 
-template <class PostOps>
-void append_relu(PostOps& post) {
-  constexpr auto relu = dnnl::algorithm::eltwise_relu;
-  if constexpr (requires { post.append_eltwise(1.f, relu, 0.f, 0.f); })
-    post.append_eltwise(1.f, relu, 0.f, 0.f);
-  else
-    post.append_eltwise(relu, 0.f, 0.f);
-}
-
 // A shard is worth some 20 us at least, to be worth the 2 us that a primitive takes to start. More shards
 // than threads keep all busy to the end. In the gradient of weights a shard costs a pass over a copy of the
 // weights.
@@ -116,7 +107,6 @@ Described describe_shard(const ConvProblem& p, int64_t images, const memory::des
   const algorithm direct = algorithm::convolution_direct;
   post_ops post;
   if (p.add) post.append_sum(1.f);
-  if (p.relu) append_relu(post);
   primitive_attr attr = user_memory();
   attr.set_post_ops(post);
 

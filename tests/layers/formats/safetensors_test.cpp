@@ -228,8 +228,8 @@ TEST(Safetensors, Entries) {
   expect_contains(refused(R"({"a":{"shape":[1],"data_offsets":[0,4]}})", 4), "tensor 'a': no dtype");
   expect_contains(refused(R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", 4), "no shape");
   expect_contains(refused(R"({"a":{"dtype":"F32","shape":[1]}})", 4), "no data_offsets");
-  expect_contains(refused(R"({"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}})", 1),
-                  "tensor 'a': found dtype 'F8_E4M3', expected one of F64 F32 F16 BF16 I64 I32 U8");
+  expect_contains(refused(R"({"a":{"dtype":"F5","shape":[1],"data_offsets":[0,1]}})", 1),
+                  "tensor 'a': found dtype 'F5', expected one of the format's");
   expect_contains(refused(R"({"a":{"dtype":32,"shape":[1],"data_offsets":[0,1]}})", 1), "expected a string");
   expect_contains(refused(R"({"a":{"dtype":["F32"],"shape":[1],"data_offsets":[0,1]}})", 1),
                   "expected a string");
