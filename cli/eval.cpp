@@ -99,7 +99,6 @@ int run_eval(const Arguments& arguments) {
 
   const DeviceOptions device_options = device_choice.options();
   Weights weights = read_weights(weights_spec);
-  print_notes(weights.notes);
   channels.apply(weights);
   const std::string spec = data_spec.empty() ? data_of(weights) : data_spec;
   const DataSet data = open_dataset(spec, Parts::test);
@@ -108,6 +107,7 @@ int run_eval(const Arguments& arguments) {
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
+  print_notes(weights.notes);
   EvaluateOptions evaluate_options;
   evaluate_options.batch = batch;
   evaluate_options.threads = device_options.threads;

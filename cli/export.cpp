@@ -158,11 +158,11 @@ int run_export(const Arguments& arguments) {
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
   Weights weights = read_weights(sources[0]);
-  print_notes(weights.notes);
   channels.apply(weights);
   check_not_read("--out", request.out, weights.path);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
   const auto model = load_model(weights, architecture, *device);
+  print_notes(weights.notes);
   const bool ours = request.format == "infer" || request.format == "c";
   const Json result = ours ? export_network(request, weights, *model, *device)
                            : export_for_others(request, weights, *model, *device);

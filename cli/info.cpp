@@ -106,8 +106,8 @@ int run_info(const Arguments& arguments) {
   std::map<std::string, std::string> metadata;
   if (!is_model(names[0]) && looks_like_path) {
     const Weights weights = read_weights(names[0]);
-    print_notes(weights.notes);
     model = load_model(weights, architecture, *device);
+    print_notes(weights.notes);
     metadata = weights.file.metadata;
   } else {
     model = make_model(names[0], *device, {.classes = classes});

@@ -64,10 +64,10 @@ int run_predict(const Arguments& arguments) {
 
   const DeviceOptions device_options = device_choice.options();
   Weights weights = read_weights(weights_spec);
-  print_notes(weights.notes);
   channels.apply(weights);
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
+  print_notes(weights.notes);
   const PreparedImages images =
       array ? prepare_array(inputs[0], model->side) : prepare_pictures(inputs, weights, model->side);
   for (const std::string& note : images.notes) print_error(note);

@@ -36,6 +36,13 @@ Weights open_weights(const std::filesystem::path& path, const ReadWeights& optio
   if (!producer || *producer != weights_producer) strip_prefixes(weights.file, weights.source);
   for (const auto& [from, to] : later) rename_tensors(weights.file, from, to);
   weights.notes = weights.file.notes;
+  if (!weights.file.left_out.empty()) {
+    std::string all;  // one that the network asks for is an error when it is loaded
+    for (size_t i = 0; i < weights.file.left_out.size() && i < 4; ++i)
+      all += text(i ? "; " : "", weights.file.left_out[i].name, " ", weights.file.left_out[i].why);
+    if (weights.file.left_out.size() > 4) all += text("; and ", weights.file.left_out.size() - 4, " more");
+    weights.notes.push_back("left out: " + all);
+  }
   if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
   if (const HostTensor* bias = bias_of_last_layer(weights.file)) weights.classes = bias->shape[0];
   return weights;
@@ -49,6 +56,10 @@ std::string architecture_of(const Weights& weights, const std::string& architect
 }
 
 void check_classes(const Weights& weights) {
+  for (const auto& [name, why] : weights.file.left_out) {
+    check(weights.classes > 0 || !is_of_last_layer(name), Fault::input, weights.path.string(), ": tensor ",
+          name, " ", why);
+  }
   check(weights.classes > 0, Fault::input, weights.path.string(),
         ": no last linear layer (weight and bias of fc, linear or classifier) to tell the number of classes "
         "from; `retort import --rename OLD=NEW` can name it so");

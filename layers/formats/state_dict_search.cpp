@@ -47,6 +47,15 @@ std::string keys_of(const Pickle& pickle, const PickleValue& dict) {
   return all.empty() ? "no names" : all + (dict.items.size() > 40 ? " and more" : "");
 }
 
+// The attributes of a whole torch.nn.Module; nullptr for another value.
+const PickleValue* module_state(const Pickle& pickle, const PickleValue& value) {
+  if (value.kind != Kind::call || value.items.size() < 3) return nullptr;
+  const PickleValue& state = pickle[value.items[2]];
+  const bool module =
+      state.kind == Kind::dict && pickle.find(state, "_parameters") && pickle.find(state, "_modules");
+  return module ? &state : nullptr;
+}
+
 struct Candidate {
   StateDict dict;
   bool tensors = false;  // at least one that is taken
@@ -63,7 +72,7 @@ class Search {
 
   void below(const PickleValue& value, const std::string& path, int depth) {
     if (depth > deepest || !visited_.insert(&value).second) return;
-    if (const PickleValue* module = module_state(value)) {
+    if (const PickleValue* module = module_state(pickle_, value)) {
       StateDict dict{path, {}};
       flatten(*module, "", dict, 0);
       return add(std::move(dict));
@@ -75,7 +84,8 @@ class Search {
       const PickleValue &key = pickle_[value.items[i]], &content = pickle_[value.items[i + 1]];
       if (key.kind != Kind::text) continue;
       dict.entries[std::string(key.text)] = &content;
-      any = any || (!module_state(content) && tensor_of(pickle_, content).kind != TensorValue::Kind::none);
+      any = any ||
+            (!module_state(pickle_, content) && tensor_of(pickle_, content).kind != TensorValue::Kind::none);
     }
     const auto inside = dict.entries;
     if (any) add(std::move(dict));
@@ -84,15 +94,6 @@ class Search {
   }
 
  private:
-  // The attributes of a whole torch.nn.Module; nullptr for another value.
-  const PickleValue* module_state(const PickleValue& value) const {
-    if (value.kind != Kind::call || value.items.size() < 3) return nullptr;
-    const PickleValue& state = pickle_[value.items[2]];
-    const bool module =
-        state.kind == Kind::dict && pickle_.find(state, "_parameters") && pickle_.find(state, "_modules");
-    return module ? &state : nullptr;
-  }
-
   // What the module's state_dict() would hold.
   void flatten(const PickleValue& state, const std::string& prefix, StateDict& dict, int depth) {
     check(depth <= deepest_module && prefix.size() < 1000, Fault::input, file_,
@@ -106,7 +107,7 @@ class Search {
         check(++entries_ <= most_entries, Fault::input, file_, ": its modules hold more than ", most_entries,
               " entries");
         const std::string name = prefix + std::string(key.text);
-        if (const PickleValue* child = module_state(content))
+        if (const PickleValue* child = module_state(pickle_, content))
           flatten(*child, name + ".", dict, depth + 1);
         else
           dict.entries[name] = &content;
@@ -307,6 +308,9 @@ std::vector<std::string> unread_objects(const Pickle& pickle) {
                                                             "torch.Size",
                                                             "torch.torch_version.TorchVersion",
                                                             "pathlib.PosixPath",
+                                                            "torch.serialization._get_layout",
+                                                            "builtins.range",
+                                                            "__builtin__.xrange",
                                                             "numpy.dtype",
                                                             "copyreg._reconstructor"};
   std::set<std::string> names;
@@ -318,7 +322,9 @@ std::vector<std::string> unread_objects(const Pickle& pickle) {
     const bool plain = callee.starts_with("builtins.set") || callee.starts_with("__builtin__.set") ||
                        callee.ends_with(".frozenset") || callee.ends_with(".bytearray") ||
                        callee.ends_with(".complex");
-    if (!callee.empty() && !tensor && !standard && !plain && !common.contains(callee)) names.insert(callee);
+    const bool module = module_state(pickle, value) != nullptr;
+    if (!callee.empty() && !module && !tensor && !standard && !plain && !common.contains(callee))
+      names.insert(callee);
   }
   return {names.begin(), names.end()};
 }

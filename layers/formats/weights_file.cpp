@@ -1,9 +1,8 @@
 #include "layers/formats/weights_file.h"
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
 #include <map>
-#include <optional>
 #include <set>
 
 #include "engine/base/byte_reader.h"
@@ -188,6 +187,12 @@ void strip_prefixes(SafeTensors& file, const std::string& name) {
 
 const HostTensor* bias_of_last_layer(const SafeTensors& file) {
   return last_bias(by_name(file), "");
+}
+
+bool is_of_last_layer(const std::string& name) {
+  return std::any_of(std::begin(last_layers), std::end(last_layers), [&](const char* last) {
+    return name == text(last, ".weight") || name == text(last, ".bias");
+  });
 }
 
 bool has_name(const SafeTensors& file, const std::string& name) {

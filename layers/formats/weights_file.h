@@ -29,5 +29,7 @@ void rename_tensors(SafeTensors& file, const std::string& from, const std::strin
 
 // The last linear layer, whose bias has an element per class; nullptr if none is named as in our networks.
 const HostTensor* bias_of_last_layer(const SafeTensors& file);
+// "fc.weight" and the like.
+bool is_of_last_layer(const std::string& name);
 
 }  // namespace retort

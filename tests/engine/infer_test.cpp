@@ -1,10 +1,12 @@
 // The embeddable library: its logits are the model's, in every option; what is no network file is refused.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <thread>
 
 #include "engine/infer/format.h"
 #include "engine/infer/retort.h"
@@ -32,7 +34,9 @@ std::vector<float> predict(const std::vector<std::byte>& file, const std::vector
   retort_info info;
   EXPECT_EQ(retort_get_info(loaded.net, &info), RETORT_OK);
   std::vector<float> logits(count * info.classes, NAN);
-  EXPECT_EQ(retort_predict(loaded.net, images.data(), count, logits.data()), RETORT_OK);
+  const retort_status status = retort_predict(loaded.net, images.data(), count, logits.data());
+  const bool finite = std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); });
+  EXPECT_EQ(status, finite ? RETORT_OK : RETORT_NOT_FINITE) << retort_last_error(loaded.net);
   return logits;
 }
 
@@ -96,6 +100,61 @@ INSTANTIATE_TEST_SUITE_P(, Infer,
                          ::testing::Values("resnet8", "resnet8x4", "wrn_16_1", "wrn_16_2", "vgg8",
                                            "MobileNetV2", "ShuffleV1", "ShuffleV2"),
                          [](const auto& tested) { return tested.param; });
+
+TEST(InferWeights, ChannelsTooSmallForAScaleAreZeros) {
+  const QuantizedWeights q = quantize({"c", Shape({2, 2}), {1e-44f, 0, 1, -2}});
+  EXPECT_EQ(q.values[0], 0);
+  EXPECT_EQ(q.values[1], 0);
+  EXPECT_EQ(q.values[3], -127);
+  EXPECT_TRUE(std::isfinite(q.scales[0]) && q.scales[0] > 0);
+}
+
+// One that works is never disturbed: who comes beside it is told so, and every answer that is given is right.
+TEST(InferPredict, ANetworkInSeveralThreadsIsBusyOrRight) {
+  const Example example("resnet8");
+  const std::vector<std::byte> file = infer_file(example.graph, {});
+  const std::vector<float> expected = predict(file, example.images, image_count);
+  Loaded loaded;
+  ASSERT_EQ(retort_load(file.data(), file.size(), nullptr, &loaded.net), RETORT_OK);
+  std::atomic<int> right{0}, busy{0}, wrong{0};
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        std::vector<float> logits(expected.size());
+        std::vector<uint32_t> classes(image_count);
+        const retort_status status =
+            retort_classify(loaded.net, example.images.data(), image_count, logits.data(), classes.data());
+        if (status == RETORT_BUSY)
+          ++busy;
+        else
+          ++(status == RETORT_OK && logits == expected ? right : wrong);
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(right, 0);
+  EXPECT_EQ(right + busy, 80);
+}
+
+TEST(InferLoad, RefusesNumbersThatAreNotFinite) {
+  Example example("resnet8");
+  for (const WeightType type : {WeightType::f32, WeightType::int8}) {
+    InferenceGraph graph = example.graph;
+    for (InferenceConstant& constant : graph.constants) {
+      if (constant.name.ends_with(".bias")) constant.values[0] = INFINITY;
+    }
+    const std::vector<std::byte> file = infer_file(graph, {.weights = type});
+    char message[200];
+    const retort_options options = {1, 1, message, sizeof message};
+    retort_net* net = nullptr;
+    EXPECT_EQ(retort_load(file.data(), file.size(), &options, &net), RETORT_BAD_FILE);
+    testing::expect_contains(message, "not finite");
+    retort_info info;
+    EXPECT_EQ(retort_inspect(file.data(), file.size(), &info), RETORT_BAD_FILE);
+  }
+}
 
 TEST(InferNodes, OfEveryKindGiveTheInterpretersValues) {
   const auto device = Device::open({.name = "portable", .threads = 1});

@@ -84,6 +84,21 @@ TEST(Npy, VersionsAndSpellings) {
     EXPECT_EQ(read_npy(folder.write("x.npy", npy(other, data))).size(), 2) << other;
 }
 
+TEST(Npy, HalvesAreReadAsRealNumbers) {
+  TempFolder folder;
+  const std::vector<uint16_t> halves = {0x3c00, 0xc500, 0x7bff};
+  write_npy(folder / "x.npy", DType::f16, {3}, std::as_bytes(std::span(halves)));
+  const NpyArray array = read_npy(folder / "x.npy");
+  EXPECT_TRUE(array.is_real());
+  EXPECT_EQ(array.reals(), (std::vector<double>{1, -5, 65504}));
+}
+
+TEST(Npy, OtherFilesAreCalledByTheirName) {
+  TempFolder folder;
+  folder.write("x.npy", "version https://git-lfs.github.com/spec/v1\noid sha256:5a\nsize 1\n");
+  expect_fault(Fault::input, "git lfs pull", [&] { read_npy(folder / "x.npy"); });
+}
+
 TEST(Npy, WrongTypeIsRefused) {
   TempFolder folder;
   write_npy<float>(folder / "x.npy", {1}, std::vector<float>{1});

@@ -1,5 +1,6 @@
 #include "engine/base/atomic_file.h"
 
+#include <atomic>
 #include <iterator>
 
 #include <gtest/gtest.h>
@@ -196,6 +197,34 @@ TEST(AtomicFile, ReadsPipes) {
     ::_exit(0);
   }
   EXPECT_EQ(read_text_file(folder / "pipe"), content);
+  ::waitpid(child, nullptr, 0);
+}
+
+// Nobody ever writes: whoever catches signals tells the wait of them.
+TEST(AtomicFile, ASignalEndsTheWaitForAPipe) {
+  TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  static std::atomic<int> asked{0};
+  tell_waits_of_signals([] { return ++asked > 2 ? 15 : 0; });
+  try {
+    read_file(folder / "pipe");
+    FAIL() << "nothing was written";
+  } catch (const Stopped& stopped) {
+    EXPECT_EQ(stopped.signal(), 15);
+  }
+  tell_waits_of_signals(nullptr);
+}
+
+TEST(AtomicFile, APipeThatDoesNotEndIsRefused) {
+  TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGPIPE, SIG_DFL);
+    write_file(folder / "pipe", std::string(200'000, 'p'));
+    ::_exit(0);
+  }
+  testing::expect_fault(Fault::input, "expected at most 100000", [&] { read_file(folder / "pipe", 100'000); });
   ::waitpid(child, nullptr, 0);
 }
 
