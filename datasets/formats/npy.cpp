@@ -118,14 +118,14 @@ class HeaderParser {
   DType element_type() {
     const size_t at = skip_spaces();
     if (at < text_.size() && text_[at] == '[')
-      fail_at(at, "structured elements, expected one of <f2 <f4 <f8 <i4 <i8 |u1");
+      fail_at(at, "structured elements, expected one of <f4 <f8 <f2 <i4 <i8 |u1");
     const std::string_view code = quoted();
     for (const Element& element : elements)
       if (code == element.code) return element.type;
     if (!code.empty() && code[0] == '>')
       fail_at(at, "big-endian elements '", code,
               "', expected little-endian: save x.astype(x.dtype.newbyteorder('<'))");
-    fail_at(at, "elements '", code, "', expected one of <f2 <f4 <f8 <i4 <i8 |u1");
+    fail_at(at, "elements '", code, "', expected one of <f4 <f8 <f2 <i4 <i8 |u1");
   }
 
   void read_order() {
@@ -190,8 +190,9 @@ NpyArray read_npy(const fs::path& path) {
   check(file.size() >= 10, Fault::input, file.name(), ": ", file.size(), " bytes, too short for a .npy file");
   file.read(start, 10);
   if (std::memcmp(start, magic, magic_bytes) != 0) {
-    const std::string refusal = refusal_of_kind(file.name(), file.beginning(), "a .npy file");
-    check(refusal.empty(), Fault::input, refusal);
+    const std::vector<std::byte> beginning = file.beginning();
+    const std::string what = described(kind_of_file(beginning), beginning);
+    check(what.empty(), Fault::input, file.name(), ": not a .npy file but ", what);
     fail(Fault::input, file.name(), ": not a .npy file, its first six bytes are not \\x93NUMPY");
   }
   const int version = start[6];
