@@ -11,9 +11,7 @@ ChannelOptions::ChannelOptions(Options& options) {
 
 void ChannelOptions::apply(Weights& weights) const {
   check(mean.empty() == deviation.empty(), Fault::usage, "--mean and --std go together");
-  const size_t before = weights.notes.size();
   set_channel_numbers(weights, mean, deviation);
-  for (size_t i = before; i < weights.notes.size(); ++i) print_error("note: " + weights.notes[i]);
 }
 
 }  // namespace retort

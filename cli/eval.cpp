@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "datasets/open.h"
 #include "distill/evaluate/evaluate.h"
+#include "distill/evaluate/exported_network.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/progress.h"
@@ -67,10 +68,10 @@ std::string data_of(const Weights& weights) {
 
 // "resnet8 (runs/t, epoch 3) on synthetic: 2,400 test images of 24 classes, by the weights' mean ..., std
 // ..."
-std::string what_is_evaluated(const Weights& weights, const Model& model, const std::string& spec,
+std::string what_is_evaluated(const Weights& weights, const std::string& network, const std::string& spec,
                               const ImageSet& images) {
   const std::string* epoch = weights.metadata("epoch");
-  return text(model.name, " (", weights.source, epoch ? ", epoch " + *epoch : "", ") on ", spec, ": ",
+  return text(network, " (", weights.source, epoch ? ", epoch " + *epoch : "", ") on ", spec, ": ",
               with_commas(images.size()), " test images of ", images.classes, " classes, by ",
               weights.metadata("mean") ? "the weights' " : "the data's ", text_of(seen_by(weights, images)));
 }
@@ -85,7 +86,7 @@ int run_eval(const Arguments& arguments) {
   std::string weights_spec, architecture, data_spec;
   int64_t batch = 200;
   bool per_class = false, json = false;
-  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
+  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
   options.text("--data", "SPEC", "synthetic, cifar100:DIR, cifar10:DIR (the run's)", data_spec);
@@ -98,13 +99,27 @@ int run_eval(const Arguments& arguments) {
   check(!weights_spec.empty(), Fault::usage, "eval: no weights are named; give them with --weights");
 
   const DeviceOptions device_options = device_choice.options();
-  Weights weights = read_weights(weights_spec);
+  const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
+  Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
   const std::string spec = data_spec.empty() ? data_of(weights) : data_spec;
   const DataSet data = open_dataset(spec, Parts::test);
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));
+  const auto shown = [&](const Evaluation& result) {
+    json ? print_json(json_of(result, data.test)) : print(text_of(result, data.test));
+    return 0;
+  };
+  Progress progress;
+  const auto testing = [&](int64_t done, int64_t total) { progress.activity("testing", done, total); };
+  if (exported) {
+    print_notes(weights.notes);
+    print_error(what_is_evaluated(weights, exported->description(), spec, data.test));
+    const Evaluation result = exported->evaluate(data.test, seen_by(weights, data.test), per_class, testing);
+    progress.clear();
+    return shown(result);
+  }
   const auto device = Device::open(device_options);
   const auto model = load_model(weights, architecture, *device);
   print_notes(weights.notes);
@@ -114,14 +129,11 @@ int run_eval(const Arguments& arguments) {
   evaluate_options.per_class = per_class;
   // The network saw its images so, whichever set these are from.
   evaluate_options.normalize = seen_by(weights, data.test);
-  print_error(what_is_evaluated(weights, *model, spec, data.test));
+  print_error(what_is_evaluated(weights, model->name, spec, data.test));
   Evaluator evaluator(*model, *device, data.test, evaluate_options);
-  Progress progress;
-  const Evaluation result =
-      evaluator.run([&](int64_t done, int64_t total) { progress.activity("testing", done, total); });
+  const Evaluation result = evaluator.run(testing);
   progress.clear();
-  json ? print_json(json_of(result, data.test)) : print(text_of(result, data.test));
-  return 0;
+  return shown(result);
 }
 
 }  // namespace retort

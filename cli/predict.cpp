@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "datasets/formats/npy.h"
 #include "datasets/open.h"
+#include "distill/evaluate/exported_network.h"
 #include "distill/run/named_weights.h"
 #include "distill/text/text_format.h"
 
@@ -43,7 +44,7 @@ int run_predict(const Arguments& arguments) {
   int64_t top = 5;
   bool json = false;
   options.positional("IMAGE...|x.npy", "JPEGs and PNGs, or one f32 [N, H, W, 3], normalised", inputs);
-  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
+  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
   options.text("--data", "SPEC", "data set whose class names are shown", data);
@@ -63,28 +64,36 @@ int run_predict(const Arguments& arguments) {
   for (const std::string& input : inputs) check_not_read("--logits", logits_file, input);
 
   const DeviceOptions device_options = device_choice.options();
-  Weights weights = read_weights(weights_spec);
+  const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
+  Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
-  const auto device = Device::open(device_options);
-  const auto model = load_model(weights, architecture, *device);
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Model> model;
+  if (!exported) {
+    device = Device::open(device_options);
+    model = load_model(weights, architecture, *device);
+  }
   print_notes(weights.notes);
+  const int64_t side = exported ? exported->side() : model->side,
+                classes = exported ? exported->classes() : model->classes;
+  const std::string& network = exported ? exported->name() : model->name;
   const PreparedImages images =
-      array ? prepare_array(inputs[0], model->side) : prepare_pictures(inputs, weights, model->side);
+      array ? prepare_array(inputs[0], side) : prepare_pictures(inputs, weights, side);
   for (const std::string& note : images.notes) print_error(note);
-  const std::vector<float> logits = predict_logits(*model, *device, images);
+  const std::vector<float> logits =
+      exported ? exported->logits(images.pixels, images.count) : predict_logits(*model, *device, images);
   const std::vector<std::string> names = class_names(data, weights);
-  check(names.empty() || int64_t(names.size()) == model->classes, Fault::input, "predict: ", model->name,
-        " tells ", model->classes, " classes apart, ", data.empty() ? "its data" : data, " has ",
-        names.size(), "; --data names the data set it was trained on");
-  if (!logits_file.empty())
-    write_npy(logits_file, {images.count, model->classes}, std::span<const float>(logits));
+  check(names.empty() || int64_t(names.size()) == classes, Fault::input, "predict: ", network, " tells ",
+        classes, " classes apart, ", data.empty() ? "its data" : data, " has ", names.size(),
+        "; --data names the data set it was trained on");
+  if (!logits_file.empty()) write_npy(logits_file, {images.count, classes}, std::span<const float>(logits));
 
   Json predictions = Json::array();
   std::string lines;
   for (int64_t i = 0; i < images.count; ++i) {
     Json guesses = Json::array();
     std::string line;
-    for (const Guess& guess : likeliest(logits.data() + i * model->classes, model->classes, top)) {
+    for (const Guess& guess : likeliest(logits.data() + i * classes, classes, top)) {
       const std::string name = name_of_class(guess.label, names);
       guesses.push_back({{"class", guess.label}, {"name", name}, {"probability", guess.probability}});
       line += (line.empty() ? "" : ", ") + name + " " + fixed(100 * guess.probability, 2) + " %";
@@ -92,7 +101,7 @@ int run_predict(const Arguments& arguments) {
     predictions.push_back({{"image", images.names[size_t(i)]}, {"top", guesses}});
     lines += images.names[size_t(i)] + ": " + line + "\n";
   }
-  json ? print_json({{"model", model->name}, {"predictions", predictions}}) : print(lines);
+  json ? print_json({{"model", network}, {"predictions", predictions}}) : print(lines);
   return 0;
 }
 
