@@ -196,6 +196,7 @@ TEST(Import, RunsNoCommandOfAFile) {
       std::vector<std::string> words = {command, fixtures + file, "--model", "resnet8"};
       if (command == "import") words.insert(words.end(), {"--out", "w"});
       if (command == "eval") words.insert(words.begin() + 1, "--weights");
+      if (command == "eval") words.insert(words.end(), {"--data", "synthetic:train=1,test=8"});
       failure(3, words, work);
     }
   }
