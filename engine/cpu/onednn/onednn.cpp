@@ -9,6 +9,8 @@
 // reorders K,R,S,C (a hundredth of the convolution's time at most; weights change at every step).
 #include "engine/cpu/onednn/onednn.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -76,6 +78,16 @@ class OneDnn : public Portable {
   void reserve_thread_scratch(size_t bytes) {
     for (int t = 0; t < pool_.threads(); ++t) thread_scratch(t, bytes);
   }
+  // oneDNN writes a convolution's code into memory of its own, and goes on with an address of nothing where
+  // the system gives none.
+  static void require_room_for_code() {
+    constexpr size_t bytes = size_t{32} << 20;
+    void* room =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    check(room != MAP_FAILED, Fault::memory,
+          "out of memory: oneDNN needs room for the code of a convolution, up to ", bytes >> 20, " MiB");
+    ::munmap(room, bytes);
+  }
   // The weights in the plan's layout, in shared scratch.
   const void* packed(const char* operation, OneDnnPlan& plan, const Tensor& w);
 
@@ -107,6 +119,7 @@ OneDnnPlan& OneDnn::plan_for(ConvProblem problem) {
   const auto found = plans_.find(problem);
   if (found != plans_.end()) return found->second;
   const OneThread one_thread(openmp_);  // a primitive is made for a number of threads
+  require_room_for_code();
   try {
     return plans_.emplace(problem, make_onednn_plan(problem, engine_, pool_.threads())).first->second;
   } catch (const dnnl::error& error) {
