@@ -25,16 +25,41 @@ size_t character_bytes(std::string_view text) {
 
 }  // namespace
 
-std::string escaped_markup(std::string_view raw) {
+namespace {
+
+// Every character of UTF-8 text: write(character) for a byte of ASCII that is no control character; others
+// stay.
+template <class Write>
+std::string written(std::string_view raw, Write&& write) {
   std::string out;
   while (!raw.empty()) {
     const size_t bytes = character_bytes(raw);
-    const char c = raw.front();
+    // U+0080 to U+009F are control characters too.
+    const bool high_control = bytes == 2 && uint8_t(raw[0]) == 0xc2 && uint8_t(raw[1]) < 0xa0;
+    const bool control = bytes == 1 && (uint8_t(raw.front()) < 0x20 || raw.front() == 0x7f);
     if (bytes == 0)
       out += "\xef\xbf\xbd";
+    else if (control || high_control)
+      out += ' ';
     else if (bytes > 1)
       out += raw.substr(0, bytes);
-    else if (c == '&')
+    else
+      write(out, raw);
+    raw.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return out;
+}
+
+bool is_word(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || uint8_t(c) >= 0x80;
+}
+
+}  // namespace
+
+std::string escaped_markup(std::string_view raw) {
+  return written(raw, [](std::string& out, std::string_view rest) {
+    const char c = rest.front();
+    if (c == '&')
       out += "&amp;";
     else if (c == '<')
       out += "&lt;";
@@ -45,10 +70,31 @@ std::string escaped_markup(std::string_view raw) {
     else if (c == '\'')
       out += "&#39;";
     else
-      out += uint8_t(c) < 0x20 || c == 0x7f ? ' ' : c;
-    raw.remove_prefix(bytes > 0 ? bytes : 1);
-  }
-  return out;
+      out += c;
+  });
+}
+
+std::string escaped_markdown(std::string_view raw) {
+  return written(raw, [](std::string& out, std::string_view rest) {
+    const char c = rest.front();
+    // Between letters it begins nothing, as in kd_ls.
+    const bool within_word = !out.empty() && is_word(out.back()) && rest.size() > 1 && is_word(rest[1]);
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '\\' || c == '`' || c == '*' || c == '[' || c == ']' || c == '|' || c == '~' ||
+             (c == '_' && !within_word) || (c == '#' && out.empty()))
+      out += std::string("\\") + c;
+    else
+      out += c;
+  });
+}
+
+std::string one_line(std::string_view raw) {
+  return written(raw, [](std::string& out, std::string_view rest) { out += rest.front(); });
 }
 
 std::string base64(std::string_view bytes) {

@@ -109,16 +109,14 @@ PairedDifference paired_difference(std::span<const double> a, std::span<const do
                           .low = nan,
                           .high = nan,
                           .p = nan};
-  if (result.n < 2 || std::isnan(result.deviation)) return result;
+  const bool alike = result.deviation <= 1e-12 * std::max(1.0, std::abs(result.mean));
+  if (result.n < 2 || std::isnan(result.deviation) || alike) return result;
   const double freedom = double(result.n - 1);
   const double error = result.deviation / std::sqrt(double(result.n));
   const double half_width = student_t_quantile(0.5 + confidence / 2, freedom) * error;
   result.low = result.mean - half_width;
   result.high = result.mean + half_width;
-  if (error > 0)
-    result.p = 2 * upper_tail(std::abs(result.mean / error), freedom);
-  else
-    result.p = result.mean == 0 ? 1 : 0;
+  result.p = 2 * upper_tail(std::abs(result.mean / error), freedom);
   return result;
 }
 

@@ -21,9 +21,11 @@ double student_t_quantile(double probability, double freedom);
 struct PairedDifference {
   size_t n = 0;
   double mean = 0;
-  double deviation = 0;      // of the differences; NaN, as what follows, for fewer than two
-  double low = 0, high = 0;  // the interval
-  double p = 0;              // of differences at least as far from 0 if there were none
+  double deviation = 0;  // of the differences; NaN, as what follows, for fewer than two
+  // The interval. NaN too where all differences are the same: accuracies are multiples of one image, and
+  // equal ones do not say that there is no spread.
+  double low = 0, high = 0;
+  double p = 0;  // of differences at least as far from 0 if there were none
 };
 PairedDifference paired_difference(std::span<const double> a, std::span<const double> b,
                                    double confidence = 0.95);

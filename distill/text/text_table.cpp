@@ -1,9 +1,10 @@
 #include "distill/text/text_table.h"
 
 #include <algorithm>
-#include <cstdint>
+#include <charconv>
 #include <string_view>
 
+#include "distill/text/markup.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 
@@ -23,6 +24,18 @@ bool is_blank(std::string_view cell) {
   return cell.empty() || cell == "-" || cell == "–";
 }
 
+// A spreadsheet takes a cell that begins so for a formula, unless it is a number; an apostrophe makes it
+// text.
+std::string as_no_formula(const std::string& cell) {
+  const bool suspicious =
+      !cell.empty() && std::string_view("=+-@").find(cell.front()) != std::string_view::npos;
+  double number = 0;
+  const char* first = cell.data() + (suspicious && cell.front() == '+' ? 1 : 0);
+  const auto [end, error] = std::from_chars(first, cell.data() + cell.size(), number);
+  const bool whole_number = error == std::errc() && end == cell.data() + cell.size();
+  return suspicious && cell != "-" && !whole_number ? "'" + cell : cell;
+}
+
 std::string padded(const std::string& cell, size_t width, bool right) {
   const std::string space(width - std::min(width, display_width(cell)), ' ');
   return right ? space + cell : cell + space;
@@ -30,14 +43,14 @@ std::string padded(const std::string& cell, size_t width, bool right) {
 
 }  // namespace
 
-TextTable::TextTable(std::vector<std::string> headers) : headers_(std::move(headers)) {}
+TextTable::TextTable(std::vector<std::string> headers) : headers_(std::move(headers)) {
+  for (std::string& header : headers_) header = one_line(header);
+}
 
 void TextTable::add_row(std::vector<std::string> cells) {
   check(cells.size() == headers_.size(), "TextTable: ", cells.size(), " cells, expected ", headers_.size());
   // A row is a line, whatever a cell holds.
-  for (std::string& cell : cells)
-    for (char& c : cell)
-      if (uint8_t(c) < 0x20 || c == 0x7f) c = ' ';
+  for (std::string& cell : cells) cell = one_line(cell);
   rows_.push_back(std::move(cells));
 }
 
@@ -80,11 +93,7 @@ std::string TextTable::markdown() const {
   std::string out;
   const auto add = [&](const std::vector<std::string>& cells) {
     out += '|';
-    for (const std::string& cell : cells) {
-      out += ' ';
-      for (char c : cell) out += c == '|' ? "\\|" : std::string(1, c);
-      out += " |";
-    }
+    for (const std::string& cell : cells) out += ' ' + escaped_markdown(cell) + " |";
     out += '\n';
   };
   add(headers_);
@@ -99,7 +108,7 @@ std::string TextTable::csv() const {
   std::string out;
   const auto add = [&](const std::vector<std::string>& cells) {
     for (size_t column = 0; column < cells.size(); ++column) {
-      std::string cell = cells[column];
+      std::string cell = as_no_formula(cells[column]);
       if (cell.find_first_of(",\"") != cell.npos) {
         for (size_t at = 0; (at = cell.find('"', at)) != cell.npos; at += 2) cell.insert(at, 1, '"');
         cell = '"' + cell + '"';

@@ -15,7 +15,9 @@ class TextTable {
   // Columns of numbers ("70.12 ± 0.31", "-", "3/240") are aligned to the right, others to the left.
   std::string plain() const;
   std::string markdown() const;
-  std::string csv() const;  // RFC 4180, with plain line ends
+  // RFC 4180, with plain line ends; a cell that a spreadsheet would take for a formula begins with an
+  // apostrophe.
+  std::string csv() const;
 
  private:
   std::vector<bool> numeric_columns() const;

@@ -47,7 +47,23 @@ TEST(TextTable, WideAndCombiningCharacters) {
   TextTable table({"名前", "x"});
   table.add_row({"e\u0301", "1"});
   table.add_row({"\xff", "-2"});
-  EXPECT_EQ(table.plain(), "名前   x\n----  --\ne\u0301      1\n\xff     -2\n");
+  EXPECT_EQ(table.plain(), "名前   x\n----  --\ne\u0301      1\n\xef\xbf\xbd     -2\n");
+}
+
+// Whoever names a method, a class or a study names no formula, element, cell or escape sequence.
+TEST(TextTable, CellsShowThemselvesInEveryFormat) {
+  TextTable table({"a|b", "x"});
+  for (const char* cell : {"=1+1", "+A1", "-cmd", "@sum", "-1.5", "+3", "-",
+                           "\xc2\x9b\x33"
+                           "1m"})
+    table.add_row({cell, "1"});
+  EXPECT_EQ(table.csv(), "a|b,x\n'=1+1,1\n'+A1,1\n'-cmd,1\n'@sum,1\n-1.5,1\n+3,1\n-,1\n 31m,1\n");
+  TextTable marks({"<b>"});
+  marks.add_row({"<script>x</script>"});
+  marks.add_row({"a|b\\|c `d` *e* _f_ kd_ls [g](h) &amp; ~~i~~"});
+  EXPECT_EQ(marks.markdown(),
+            "| &lt;b&gt; |\n|---|\n| &lt;script&gt;x&lt;/script&gt; |\n"
+            "| a\\|b\\\\\\|c \\`d\\` \\*e\\* \\_f\\_ kd_ls \\[g\\](h) &amp;amp; \\~\\~i\\~\\~ |\n");
 }
 
 TEST(TextTable, Edges) {
