@@ -30,8 +30,9 @@ int run_compare(const Arguments& arguments) {
                      "paper-table",
                      names);
   options.text("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
-  options.value("--seeds", "N", "runs of each method (as the study says)",
-                [&](const std::string& given) { overrides.seeds = int(integer_of("--seeds", given, 1)); });
+  options.value("--seeds", "N", "runs of each method (as the study says)", [&](const std::string& given) {
+    overrides.seeds = seeds_of("--seeds", integer_of("--seeds", given, 1));
+  });
   set("--epochs", "N", "epochs", "epochs of every run, teachers included");
   set("--data", "SPEC", "data.spec", "synthetic, cifar100:DIR, cifar10:DIR");
   set("--device", "NAME", "device", "auto, portable, onednn, cuda");

@@ -5,10 +5,11 @@
 
 #include "cli/output.h"
 #include "cli/setting_options.h"
+#include "distill/study/results.h"
 #include "distill/study/runs.h"
+#include "distill/study/study_run.h"
 #include "distill/text/statistics.h"
 #include "distill/text/text_format.h"
-#include "distill/text/text_table.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -64,18 +65,16 @@ void print_one(const Summary& summary, const std::string& folder, bool json) {
 }
 
 void print_seeds(const std::vector<Summary>& summaries, const std::string& folder, bool json) {
-  std::vector<double> best, last;
+  ResultRow row;
   double seconds = 0;
-  TextTable table({"seed", "best", "last", "seconds"});
   Json runs = Json::array();
   for (const Summary& summary : summaries) {
-    best.push_back(summary.best.value_or(EpochResult{}).top1);
-    last.push_back(summary.last.value_or(EpochResult{}).top1);
+    row.runs.push_back({.seed = summary.seed, .status = summary.status, .summary = summary});
     seconds += summary.seconds;
-    table.add_row({std::to_string(summary.seed), fixed(best.back(), 2), fixed(last.back(), 2),
-                   fixed(summary.seconds, 1)});
     runs.push_back(json_of(summary, text(folder, "/seed-", summary.seed)));
   }
+  settle(row);
+  const std::vector<double> best = row.values(&Summary::best), last = row.values(&Summary::last);
   if (json) {
     print_json({{"best", mean_of(best)},
                 {"last", mean_of(last)},
@@ -86,10 +85,8 @@ void print_seeds(const std::vector<Summary>& summaries, const std::string& folde
                 {"runs", runs}});
     return;
   }
-  table.add_row(
-      {"mean", mean_and_deviation(best), mean_and_deviation(last), fixed(seconds / double(best.size()), 1)});
   const int views = summaries.front().views;
-  print(table.plain() +
+  print(seeds_text(row) +
         (views != Summary{}.views ? text("views: ", views, " of an image (data.views)\n") : std::string()) +
         "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
 }

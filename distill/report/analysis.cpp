@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
 
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
@@ -13,12 +14,6 @@ namespace retort {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-PairedDifference difference(const ReportRow& a, const ReportRow& b,
-                            std::optional<EpochResult> Summary::*which) {
-  const PairedValues values = paired_values(a, b, which);
-  return paired_difference(values.a, values.b);
-}
 
 // Ranks from 1; equal values share the mean of theirs.
 std::vector<double> ranks_of(const std::vector<double>& values) {
@@ -36,7 +31,7 @@ std::vector<double> ranks_of(const std::vector<double>& values) {
 }
 
 // The keys of the method that two rows set differently; "" for one whose value does not matter.
-std::vector<std::string> differing_keys(const ReportRow& a, const ReportRow& b) {
+std::vector<std::string> differing_keys(const ResultRow& a, const ResultRow& b) {
   std::vector<std::string> keys;
   const auto list_a = a.settings->method.list(), list_b = b.settings->method.list();
   for (size_t i = 0; i < list_a.size() && i < list_b.size(); ++i) {
@@ -45,14 +40,16 @@ std::vector<std::string> differing_keys(const ReportRow& a, const ReportRow& b) 
   return keys;
 }
 
-std::string value_of(const ReportRow& row, const std::string& key) {
+std::string value_of(const ResultRow& row, const std::string& key) {
   for (const auto& value : row.settings->method.list()) {
     if (value.key.name == key) return value.text;
   }
   return "";
 }
 
-std::string answer_text(const PairedDifference& d, const std::string& yes, const std::string& no) {
+std::string answer_text(const Comparison& comparison, const std::string& yes, const std::string& no) {
+  const PairedDifference& d = comparison.last;
+  if (!comparison.apart.empty()) return "Not comparable: " + comparison.apart + ".";
   switch (verdict_of(d)) {
     case Verdict::better:
       return yes;
@@ -63,14 +60,17 @@ std::string answer_text(const PairedDifference& d, const std::string& yes, const
     case Verdict::unknown:
       break;
   }
-  return d.n == 0 ? "No seed of both is finished yet." : "Cannot tell: one seed has no interval.";
+  if (d.n == 0 && comparison.same_weights > 0) return "No difference: the weights are the same.";
+  if (d.n == 0) return "No seed of both is finished yet.";
+  return d.n == 1 ? "Cannot tell: one seed has no interval."
+                  : "Cannot tell: all seeds differ alike, no interval.";
 }
 
 struct Part {
   std::string question, yes, no, remark;
 };
 
-Part part_of(const std::string& key, const ReportRow& with, const ReportRow& without) {
+Part part_of(const std::string& key, const ResultRow& with, const ResultRow& without) {
   const std::string a = value_of(with, key), b = value_of(without, key);
   if (key == "ranking" && b == "none")
     return {"Does ranking the classes help?", "Yes, ranking helps.", "No, without ranking it is better.", ""};
@@ -88,66 +88,54 @@ Part part_of(const std::string& key, const ReportRow& with, const ReportRow& wit
 
 }  // namespace
 
-Verdict verdict_of(const PairedDifference& d) {
-  if (d.n < 2 || std::isnan(d.low)) return Verdict::unknown;
-  if (d.low > 0) return Verdict::better;
-  if (d.high < 0) return Verdict::worse;
-  return Verdict::cannot_tell;
-}
-
-std::string verdict_text(const PairedDifference& d) {
-  switch (verdict_of(d)) {
-    case Verdict::better:
-      return "better";
-    case Verdict::worse:
-      return "worse";
-    case Verdict::cannot_tell:
-      return "cannot tell";
-    case Verdict::unknown:
-      break;
-  }
-  return d.n == 1 ? "one seed: no interval" : "";
-}
-
-std::string difference_text(const PairedDifference& d) {
-  if (d.n == 0) return "";
-  if (std::isnan(d.low)) return signed_number(d.mean, 2);
-  return signed_number(d.mean, 2) + " (" + signed_number(d.low, 2) + " to " + signed_number(d.high, 2) + ")";
-}
-
-AgainstKd against_kd(const ReportPair& pair, const ReportRow& row) {
-  const ReportRow* kd = pair.plain_kd();
-  if (!kd || kd == &row) return {};
-  return {difference(row, *kd, &Summary::best), difference(row, *kd, &Summary::last)};
-}
-
-std::vector<AblationAnswer> ablation_answers(const ReportPair& pair) {
+std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
   std::vector<AblationAnswer> answers;
+  const auto row_named = [&](const std::string& label) {
+    const auto row = std::find_if(pair.rows.begin(), pair.rows.end(),
+                                  [&](const ResultRow& one) { return one.label == label; });
+    return row == pair.rows.end() ? nullptr : &*row;
+  };
+  if (pair.classes || !pair.answers.empty()) {
+    for (const PublishedAnswer& published : pair.answers) {
+      const ResultRow *with = row_named(published.with), *without = row_named(published.without);
+      if (!with || !without) continue;
+      const Comparison comparison = compare_rows(*with, *without);
+      answers.push_back({.question = published.question,
+                         .with = with->label,
+                         .without = without->label,
+                         .best = comparison.best,
+                         .last = comparison.last,
+                         .answer = published.answer,
+                         .remark = {}});
+    }
+    return answers;
+  }
   // The whole: the pcd row with most of its keys at their defaults, the first of them.
-  const ReportRow* whole = nullptr;
-  for (const ReportRow& row : pair.rows) {
-    if (row.method() == "pcd" && (!whole || row.label == "pcd")) whole = &row;
+  const ResultRow* whole = nullptr;
+  for (const ResultRow& row : pair.rows) {
+    if (row.method != "pcd" || !row.settings || !row.apart.empty()) continue;
+    if (!whole || keys_set(row.settings->method) < keys_set(whole->settings->method)) whole = &row;
   }
   if (!whole) return answers;
-  const auto add = [&](const Part& part, const ReportRow& without) {
+  const auto add = [&](const Part& part, const ResultRow& without) {
+    const Comparison comparison = compare_rows(*whole, without);
     AblationAnswer answer{.question = part.question,
                           .with = whole->label,
                           .without = without.label,
-                          .best = difference(*whole, without, &Summary::best),
-                          .last = difference(*whole, without, &Summary::last),
-                          .answer = {},
+                          .best = comparison.best,
+                          .last = comparison.last,
+                          .answer = answer_text(comparison, part.yes, part.no),
                           .remark = part.remark};
-    answer.answer = answer_text(answer.last, part.yes, part.no);
     answers.push_back(std::move(answer));
   };
-  for (const ReportRow& row : pair.rows) {
-    if (&row == whole || !row.settings) continue;
-    if (row.method() == "pcd-released") {
+  for (const ResultRow& row : pair.rows) {
+    if (&row == whole || !row.settings || !row.apart.empty()) continue;
+    if (row.method == "pcd-released") {
       add({"Is the paper's form better than the released code's?", "Yes, the paper's form is better.",
            "No, the released code's form is better.",
            "The released code computes another loss: no ranking, no groups, and a much larger weight."},
           row);
-    } else if (row.method() == "pcd") {
+    } else if (row.method == "pcd") {
       const std::vector<std::string> keys = differing_keys(*whole, row);
       if (keys.size() == 1) add(part_of(keys[0], *whole, row), row);
     }
@@ -183,12 +171,13 @@ std::string correlation_verdict(const RankCorrelation& c, const std::string& met
   return "Cannot tell: the interval contains zero.";
 }
 
-std::vector<std::string> missing_sentences(const ReportData& data) {
-  std::vector<std::string> sentences;
-  for (const ReportPair& pair : data.pairs) {
-    for (const ReportRow& row : pair.rows) {
-      for (const ReportRun& run : row.runs) {
-        if (run.finished()) continue;
+std::vector<std::string> missing_sentences(const Results& data) {
+  std::vector<std::string> sentences = apart_sentences(data);
+  std::set<std::filesystem::path> told;
+  for (const ResultPair& pair : data.pairs) {
+    for (const ResultRow& row : pair.rows) {
+      for (const ResultRun& run : row.runs) {
+        if (run.finished() || (!run.folder.empty() && !told.insert(run.folder).second)) continue;
         std::string line = text(pair.name, ", ", row.label, ", seed ", run.seed, ": ");
         if (!run.problem.empty())
           line += (run.status == "missing" ? "" : run.status + ": ") + run.problem;

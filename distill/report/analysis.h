@@ -3,27 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "distill/report/data.h"
+#include "distill/study/results.h"
 #include "distill/text/statistics.h"
 
 namespace retort {
-
-enum class Verdict { unknown, better, worse, cannot_tell };
-
-// Of an interval: unknown for fewer than two seeds, cannot_tell where it contains zero.
-Verdict verdict_of(const PairedDifference& difference);
-
-// "better", "worse", "cannot tell", "one seed: no interval"; unknown without any seed: "".
-std::string verdict_text(const PairedDifference& difference);
-
-// "+0.42 (−0.10 to +0.94)"; without an interval "+0.42".
-std::string difference_text(const PairedDifference& difference);
-
-// The rows of a pair against its plain KD, seed by seed.
-struct AgainstKd {
-  PairedDifference best, last;
-};
-AgainstKd against_kd(const ReportPair& pair, const ReportRow& row);
 
 // What a variant of PCD says about a part of the method: the whole against the one without it.
 struct AblationAnswer {
@@ -35,7 +18,7 @@ struct AblationAnswer {
 };
 
 // For each row that differs from another in one key of pcd alone, and for pcd against pcd-released.
-std::vector<AblationAnswer> ablation_answers(const ReportPair& pair);
+std::vector<AblationAnswer> ablation_answers(const ResultPair& pair);
 
 // Spearman's rank correlation with an interval (Fisher's z, standard error sqrt(1.06 / (n - 3)), Fieller,
 // Hartley and Pearson 1957).
@@ -48,7 +31,7 @@ RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector
 // Whether the gain goes with the teacher's confidence in a class, in words.
 std::string correlation_verdict(const RankCorrelation& correlation, const std::string& method);
 
-// What is missing or went wrong, a sentence each.
-std::vector<std::string> missing_sentences(const ReportData& data);
+// What is missing, went wrong or stands apart, a sentence each.
+std::vector<std::string> missing_sentences(const Results& data);
 
 }  // namespace retort

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "datasets/device_batch.h"
@@ -12,7 +11,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/run/named_weights.h"
-#include "engine/base/atomic_file.h"
+#include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/step_graph.h"
@@ -20,11 +19,6 @@
 namespace retort {
 
 namespace {
-
-namespace fs = std::filesystem;
-using Json = nlohmann::json;
-
-constexpr const char* cache_format = "retort report cache 2";
 
 // Weights as a run or a pair names them, and what is known of them where their file does not say.
 struct Network {
@@ -71,40 +65,45 @@ bool is_right(const float* row, size_t classes, int label) {
 
 class Evaluating {
  public:
-  Evaluating(const ReportData& data, const EvaluationOptions& options, Progress& progress)
-      : data_(data), options_(options), progress_(progress) {}
+  Evaluating(const Results& data, const EvaluationOptions& options, Progress& progress)
+      : data_(data), options_(options), progress_(progress), cache_(options.cache) {}
 
   Evaluations run() {
-    read_cache();
-    for (const ReportPair& pair : data_.pairs) evaluate(pair);
-    if (changed_) write_file(options_.cache, cache_.dump(1) + "\n");
+    for (const ResultPair& pair : data_.pairs) evaluate(pair);
+    cache_.write();
+    result_.notes.insert(result_.notes.end(), cache_.notes().begin(), cache_.notes().end());
     return std::move(result_);
   }
 
  private:
-  void read_cache() {
-    std::error_code ignored;
-    if (fs::exists(options_.cache, ignored))
-      cache_ = Json::parse(read_text_file(options_.cache), nullptr, /*allow_exceptions=*/false);
-    // Whatever is not ours is computed again.
-    const std::string data = data_.is_synthetic() ? data_.data : data_.data.substr(0, data_.data.find(':'));
-    if (!cache_.is_object() || cache_.value("format", Json()) != Json(cache_format) ||
-        cache_.value("data", Json()) != Json(data))
-      cache_ = {{"format", cache_format}, {"data", data}};
-    attempt([&] {
-      if (cache_.contains("class_names"))
-        result_.class_names = cache_["class_names"].get<std::vector<std::string>>();
-    });
+  static std::string kind_of(const std::string& spec) { return spec.substr(0, spec.find(':')); }
+
+  // Of the pair at work: its data in the keys of the cache.
+  std::string data_key() const {
+    return pair_->data_hash.empty() ? (pair_->is_synthetic() ? pair_->data : kind_of(pair_->data))
+                                    : pair_->data_hash;
   }
 
+  // The test images of the pair; never two sets in memory.
   const ImageSet& images() {
-    if (!images_) {
-      const std::string spec = options_.data.empty() ? data_.data : options_.data;
+    const bool elsewhere = !options_.data.empty() && kind_of(options_.data) == kind_of(pair_->data);
+    const std::string spec = elsewhere ? options_.data : pair_->data;
+    if (!images_ || spec_ != spec) {
+      images_.reset();
+      logits_.clear();
       images_ = std::make_unique<ImageSet>(open_dataset(spec, Parts::test).test);
-      result_.class_names = images_->class_names;
-      cache_["class_names"] = images_->class_names;
+      spec_ = spec;
+      cache_.put_names("classes " + data_key(), images_->class_names);
     }
+    check(names_.empty() || int(names_.size()) == images_->classes, Fault::input, options_.cache.string(),
+          ": names ", names_.size(), " classes, the images have ", images_->classes,
+          "; it is made anew, try again");
     return *images_;
+  }
+
+  const std::vector<std::string>& names() {
+    if (names_.empty() && !cache_.find_names("classes " + data_key(), names_)) names_ = images().class_names;
+    return names_;
   }
 
   Device& device() {
@@ -114,15 +113,18 @@ class Evaluating {
 
   // Kept: the images to show are chosen with logits that the tables were made of.
   const std::vector<float>& computed(const Network& network) {
+    const ImageSet& set = images();
     const auto [at, is_new] = logits_.try_emplace(network.spec);
     if (!is_new && !at->second.empty()) return at->second;
     const Weights weights = weights_of(network);
     const std::unique_ptr<Model> model = load_model(weights, network.model, device());
-    const ImageSet& set = images();
     check(model->classes == set.classes, Fault::input, network.spec, ": tells ", model->classes,
           " classes apart, the images have ", set.classes);
     progress_.note("evaluating " + network.spec);
-    return at->second = logits_of(*model, device(), set, seen_by(weights, set));
+    std::vector<float> logits = logits_of(*model, device(), set, seen_by(weights, set));
+    check(std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); }), Fault::input,
+          network.spec, ": its logits are not finite");
+    return at->second = std::move(logits);
   }
 
   Weights weights_of(const Network& network) const {
@@ -134,10 +136,10 @@ class Evaluating {
     return weights;
   }
 
-  // With what its students' runs say of it.
-  static Network teacher_of(const ReportPair& pair) {
-    Network teacher{.spec = pair.teacher_weights};
-    for (const ReportRow& row : pair.rows) {
+  // The pair's teacher, with what its students' runs say of it.
+  Network teacher() const {
+    Network teacher{.spec = pair_->teacher_weights};
+    for (const ResultRow& row : pair_->rows) {
       if (!row.settings || row.settings->teacher.empty()) continue;
       if (teacher.model.empty()) teacher.model = row.settings->teacher_model;
       if (!teacher.mean.empty()) continue;
@@ -147,122 +149,139 @@ class Evaluating {
     return teacher;
   }
 
-  static ClassAccuracy accuracy_of(const Json& json) {
-    return {json.at("images").get<std::vector<int64_t>>(), json.at("correct").get<std::vector<int64_t>>()};
-  }
-
   // The run's last weights, from the cache if they are those.
-  ClassAccuracy student(const ReportRun& run) {
-    const std::string key = "student " + run.summary.weights_hash;
-    if (!run.summary.weights_hash.empty() && cache_.contains(key)) return accuracy_of(cache_[key]);
+  ClassAccuracy student(const ResultRun& run) {
+    const std::string key = "student " + data_key() + " " + run.summary.weights_hash;
+    ClassAccuracy accuracy;
+    const bool cached =
+        !run.summary.weights_hash.empty() && cache_.find_accuracy(key, names().size(), accuracy);
+    if (cached && fits(accuracy, run)) return accuracy;
     const std::vector<float>& logits = computed({.spec = run.folder.string()});
     const ImageSet& set = images();
     const size_t classes = size_t(set.classes);
-    ClassAccuracy accuracy{std::vector<int64_t>(classes), std::vector<int64_t>(classes)};
+    accuracy = {std::vector<int64_t>(classes), std::vector<int64_t>(classes)};
     for (size_t i = 0; i < set.labels.size(); ++i) {
       const auto label = size_t(set.labels[i]);
       ++accuracy.images[label];
       accuracy.correct[label] += is_right(logits.data() + i * classes, classes, set.labels[i]);
     }
-    cache_[key] = {{"images", accuracy.images}, {"correct", accuracy.correct}};
-    changed_ = true;
+    check(fits(accuracy, run), Fault::input, run.folder.string(), ": its last weights have ",
+          fixed(accuracy.top1(), 2), " % on ", spec_, ", its summary says ", fixed(run.summary.last->top1, 2),
+          " %: other images, or an edited record; its classes are not shown");
+    if (cached)
+      result_.notes.push_back(options_.cache.string() +
+                              ": an entry was not what the run says; computed again");
+    cache_.put_accuracy(key, accuracy);
     return accuracy;
   }
 
-  std::vector<double> confidence(const Network& teacher) {
-    const std::string key = "teacher " + hash_of(teacher);
-    if (cache_.contains(key)) return cache_[key].get<std::vector<double>>();
-    const std::vector<float>& logits = computed(teacher);
+  // Devices differ in last bits, and so in an image here and there.
+  static bool fits(const ClassAccuracy& accuracy, const ResultRun& run) {
+    const auto images = std::accumulate(accuracy.images.begin(), accuracy.images.end(), int64_t{0});
+    if (images == 0 || !run.summary.last) return false;
+    return std::abs(accuracy.top1() - run.summary.last->top1) <= 0.5 + 200.0 / double(images);
+  }
+
+  std::vector<double> confidence() {
+    const std::string key = "teacher " + data_key() + " " + teacher_hash();
+    std::vector<double> sums;
+    if (cache_.find_confidence(key, names().size(), sums)) return sums;
+    const std::vector<float>& logits = computed(teacher());
     const ImageSet& set = images();
     const size_t classes = size_t(set.classes);
-    std::vector<double> sums(classes), counts(classes);
+    std::vector<double> counts(classes);
+    sums.assign(classes, 0);
     for (size_t i = 0; i < set.labels.size(); ++i) {
       const auto label = size_t(set.labels[i]);
       sums[label] += probability(logits.data() + i * classes, classes, label);
       ++counts[label];
     }
     for (size_t c = 0; c < classes; ++c) sums[c] /= std::max(1.0, counts[c]);
-    cache_[key] = sums;
-    changed_ = true;
+    cache_.put_confidence(key, sums);
     return sums;
   }
 
   // Of all that decides its answers.
-  std::string hash_of(const Network& network) const {
-    const Weights weights = weights_of(network);
+  std::string teacher_hash() const {
+    const Weights weights = weights_of(teacher());
     const std::string *mean = weights.metadata("mean"), *deviation = weights.metadata("std");
     return weights_hash(model_tensors(weights.file)) + (mean ? " " + *mean : "") +
            (deviation ? " " + *deviation : "");
   }
 
-  void evaluate(const ReportPair& pair) {
+  void evaluate(const ResultPair& pair) {
+    pair_ = &pair;
+    names_.clear();
     PairEvaluation evaluation;
-    for (const ReportRow& row : pair.rows) {
+    if (pair.classes)
+      evaluation.class_names = pair.classes->names, evaluation.confidence = pair.classes->confidence;
+    for (const ResultRow& row : pair.rows) {
       std::vector<ClassAccuracy> accuracies;
-      for (const ReportRun& run : row.runs) {
+      for (const ResultRun& run : row.runs) {
         accuracies.push_back({});
-        if (run.finished()) attempt([&] { accuracies.back() = student(run); });
+        if (run.counts() && !run.folder.empty()) attempt([&] { accuracies.back() = student(run); });
       }
       evaluation.students.push_back(std::move(accuracies));
     }
     if (!pair.teacher_weights.empty()) {
-      attempt([&] { evaluation.confidence = confidence(teacher_of(pair)); });
+      attempt([&] { evaluation.confidence = confidence(); });
       attempt([&] { choose(pair, evaluation); });
     }
+    if (!names_.empty()) evaluation.class_names = names_;
     result_.pairs.push_back(std::move(evaluation));
   }
 
   // Once the images or a file are missing, each further try would say the same.
   template <class Work>
   void attempt(Work&& work) {
-    std::string note;
     try {
       work();
-      return;
     } catch (const Error& error) {
-      note = error.what();
-    } catch (const Json::exception&) {
-      note = options_.cache.string() + ": is not what this program writes there; delete it";
+      const std::string note = error.what();
+      if (std::find(result_.notes.begin(), result_.notes.end(), note) == result_.notes.end())
+        result_.notes.push_back(note);
     }
-    if (std::find(result_.notes.begin(), result_.notes.end(), note) == result_.notes.end())
-      result_.notes.push_back(note);
   }
 
-  static const ReportRun* first_finished(const ReportRow& row) {
-    for (const ReportRun& run : row.runs) {
-      if (run.finished()) return &run;
+  static const ResultRun* first_finished(const ResultRow& row) {
+    for (const ResultRun& run : row.runs) {
+      if (run.counts() && !run.folder.empty()) return &run;
     }
     return nullptr;
   }
 
   // Three images on which the first seed of PCD can be seen at work.
-  void choose(const ReportPair& pair, PairEvaluation& evaluation) {
-    const ReportRun* run = nullptr;
+  void choose(const ResultPair& pair, PairEvaluation& evaluation) {
+    const ResultRun* run = nullptr;
     for (size_t r = 0; r < pair.rows.size() && !run; ++r) {
-      if (pair.rows[r].method() != "pcd") continue;
+      if (pair.rows[r].method != "pcd" || !pair.rows[r].settings) continue;
       run = first_finished(pair.rows[r]);
       evaluation.chosen_row = r;
     }
     if (!run) return;
     evaluation.chosen_seed = run->seed;
     const MethodSettings& method = pair.rows[evaluation.chosen_row].settings->method;
-    const std::string key = "chosen " + run->summary.weights_hash + " " + hash_of(teacher_of(pair));
-    if (!cache_.contains(key)) {
-      const ReportRow* kd = pair.plain_kd();
-      const ReportRun* other = kd ? first_finished(*kd) : nullptr;
-      cache_[key] = chosen_json(method, computed(teacher_of(pair)), computed({.spec = run->folder.string()}),
-                                other ? computed({.spec = other->folder.string()}) : std::vector<float>());
-      changed_ = true;
+    const ResultRow* kd = pair.plain_kd();
+    const ResultRun* other = kd ? first_finished(*kd) : nullptr;
+    const std::string key = "chosen " + data_key() + " " + run->summary.weights_hash + " " + teacher_hash() +
+                            " " + (other ? other->summary.weights_hash : "");
+    int64_t count = 0;
+    for (const auto& accuracies : evaluation.students) {
+      for (const ClassAccuracy& a : accuracies)
+        count = std::max(count, std::accumulate(a.images.begin(), a.images.end(), int64_t{0}));
     }
-    for (const Json& json : cache_[key]) {
-      ChosenImage image{.reason = json.at("reason"),
-                        .index = json.at("index"),
-                        .label = json.at("label"),
-                        .teacher = json.at("teacher").get<std::vector<double>>(),
-                        .student = json.at("student").get<std::vector<double>>(),
-                        .pixels = {}};
-      if (options_.pictures) {
+    std::vector<ChosenImage> chosen;
+    if (!cache_.find_chosen(key, names().size(), count, chosen)) {
+      chosen = chosen_images(method, computed(teacher()), computed({.spec = run->folder.string()}),
+                             other ? computed({.spec = other->folder.string()}) : std::vector<float>());
+      cache_.put_chosen(key, chosen);
+    }
+    for (ChosenImage& image : chosen) {
+      pcd_steps(method, image.teacher, image.student);  // the page shows them
+      if (options_.pictures || pair.is_synthetic()) {
         const ImageSet& set = images();
+        check(image.index < set.size() && set.channels == 3 && set.width == set.height, Fault::input,
+              options_.cache.string(), ": shows image ", image.index, " of ", set.size());
         image.side = set.width;
         image.pixels.assign(set.image(image.index), set.image(image.index) + set.image_bytes());
       }
@@ -270,8 +289,8 @@ class Evaluating {
     }
   }
 
-  Json chosen_json(const MethodSettings& method, const std::vector<float>& teacher,
-                   const std::vector<float>& student, const std::vector<float>& kd) {
+  std::vector<ChosenImage> chosen_images(const MethodSettings& method, const std::vector<float>& teacher,
+                                         const std::vector<float>& student, const std::vector<float>& kd) {
     const ImageSet& set = images();
     const auto classes = size_t(set.classes);
     const size_t count = set.labels.size();
@@ -286,16 +305,17 @@ class Evaluating {
     std::iota(order.begin(), order.end(), size_t(0));
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return loss[a] > loss[b]; });
 
-    Json all = Json::array();
+    std::vector<ChosenImage> all;
     std::vector<size_t> taken;
     const auto add = [&](size_t i, const std::string& reason) {
       if (std::find(taken.begin(), taken.end(), i) != taken.end()) return;
       taken.push_back(i);
-      all.push_back({{"reason", reason},
-                     {"index", i},
-                     {"label", set.labels[i]},
-                     {"teacher", row_of(teacher, i)},
-                     {"student", row_of(student, i)}});
+      all.push_back({.reason = reason,
+                     .index = int64_t(i),
+                     .label = set.labels[i],
+                     .teacher = row_of(teacher, i),
+                     .student = row_of(student, i),
+                     .pixels = {}});
     };
     add(order[count / 2], "its loss is the median over all test images");
     add(order[0], "its loss is the largest of all test images");
@@ -320,20 +340,22 @@ class Evaluating {
     return all;
   }
 
-  const ReportData& data_;
+  const Results& data_;
   const EvaluationOptions& options_;
   Progress& progress_;
+  EvaluationCache cache_;
   Evaluations result_;
-  Json cache_;
-  bool changed_ = false;
-  std::map<std::string, std::vector<float>> logits_;  // by weights
+  const ResultPair* pair_ = nullptr;  // at work
+  std::vector<std::string> names_;    // of its classes
+  std::string spec_;                  // of images_
   std::unique_ptr<ImageSet> images_;
+  std::map<std::string, std::vector<float>> logits_;  // on them, by weights
   std::unique_ptr<Device> device_;
 };
 
 }  // namespace
 
-Evaluations evaluate_report(const ReportData& data, const EvaluationOptions& options, Progress& progress) {
+Evaluations evaluate_report(const Results& data, const EvaluationOptions& options, Progress& progress) {
   return Evaluating(data, options, progress).run();
 }
 

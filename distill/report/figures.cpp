@@ -14,17 +14,17 @@ namespace retort {
 
 namespace {
 
-std::vector<std::pair<double, double>> test_points(const ReportRun& run) {
+std::vector<std::pair<double, double>> test_points(const ResultRun& run) {
   std::vector<std::pair<double, double>> points;
   for (const EpochMetrics& row : run.metrics.rows) points.emplace_back(row.epoch, row.test_acc);
   return points;
 }
 
 // Over the epochs that every seed with epochs has.
-std::vector<std::pair<double, double>> mean_points(const ReportRow& row) {
+std::vector<std::pair<double, double>> mean_points(const ResultRow& row) {
   std::map<int, std::vector<double>> by_epoch;
   size_t runs = 0;
-  for (const ReportRun& run : row.runs) {
+  for (const ResultRun& run : row.runs) {
     runs += !run.metrics.rows.empty();
     for (const EpochMetrics& m : run.metrics.rows) by_epoch[m.epoch].push_back(m.test_acc);
   }
@@ -35,10 +35,10 @@ std::vector<std::pair<double, double>> mean_points(const ReportRow& row) {
   return points;
 }
 
-PlotFrame curves_frame(const ReportPair& pair) {
+PlotFrame curves_frame(const ResultPair& pair) {
   PlotFrame frame;
-  for (const ReportRow& row : pair.rows) {
-    for (const ReportRun& run : row.runs) {
+  for (const ResultRow& row : pair.rows) {
+    for (const ResultRun& run : row.runs) {
       for (const auto& [epoch, accuracy] : test_points(run)) {
         frame.x.add(epoch);
         frame.y.add(accuracy);
@@ -58,7 +58,7 @@ void draw_lone(Svg& svg, const PlotFrame& frame, const std::vector<std::pair<dou
   if (points.size() == 1) svg.dot(frame.px(points[0].first), frame.py(points[0].second), 3, kind);
 }
 
-std::string last_text(const ReportRow& row) {
+std::string last_text(const ResultRow& row) {
   const auto points = mean_points(row);
   return points.empty()
              ? row.label + ": no epoch yet"
@@ -99,16 +99,16 @@ std::string color_class(size_t row) {
   return text("c", row % 10);
 }
 
-std::string curves_figure(const ReportPair& pair) {
+std::string curves_figure(const ResultPair& pair) {
   const PlotFrame frame = curves_frame(pair);
   std::string description;
-  for (const ReportRow& row : pair.rows) description += last_text(row) + "; ";
+  for (const ResultRow& row : pair.rows) description += last_text(row) + "; ";
   Svg svg(290, "Top-1 on the test images over the epochs, mean of the seeds", description);
   frame.draw(svg, "epoch", "top-1 on the test images, %", false, 1);
   for (size_t r = 0; r < pair.rows.size(); ++r) {
-    const ReportRow& row = pair.rows[r];
+    const ResultRow& row = pair.rows[r];
     svg.begin_group(text("series ", color_class(r), " row", r));
-    for (const ReportRun& run : row.runs) svg.path(frame.path(test_points(run)), "thin");
+    for (const ResultRun& run : row.runs) svg.path(frame.path(test_points(run)), "thin");
     svg.path(frame.path(mean_points(row)), text("thick", r >= 5 ? " dashed" : ""));
     draw_lone(svg, frame, mean_points(row), "mark");
     svg.end_group();
@@ -116,9 +116,9 @@ std::string curves_figure(const ReportPair& pair) {
   return svg.finish();
 }
 
-std::string row_curves_figure(const ReportPair& pair, size_t index) {
-  const ReportRow& row = pair.rows[index];
-  const ReportRow* kd = pair.plain_kd();
+std::string row_curves_figure(const ResultPair& pair, size_t index) {
+  const ResultRow& row = pair.rows[index];
+  const ResultRow* kd = pair.plain_kd();
   PlotFrame frame = curves_frame(pair);
   frame.left = 32;
   frame.right = narrow_figure - 8;
@@ -131,7 +131,7 @@ std::string row_curves_figure(const ReportPair& pair, size_t index) {
     svg.end_group();
   }
   svg.begin_group("series " + color_class(index));
-  for (const ReportRun& run : row.runs) {
+  for (const ResultRun& run : row.runs) {
     svg.path(frame.path(test_points(run)), "thin strong");
     draw_lone(svg, frame, test_points(run), "mark");
   }
@@ -140,17 +140,17 @@ std::string row_curves_figure(const ReportPair& pair, size_t index) {
   return svg.finish();
 }
 
-std::string differences_figure(const ReportPair& pair) {
+std::string differences_figure(const ResultPair& pair) {
   struct Entry {
     size_t row;
-    AgainstKd difference;
+    Comparison difference;
   };
   std::vector<Entry> entries;
   PlotFrame frame;
   frame.left = 8;
   frame.x.add(0);
   for (size_t r = 0; r < pair.rows.size(); ++r) {
-    const AgainstKd d = against_kd(pair, pair.rows[r]);
+    const Comparison d = against_kd(pair, pair.rows[r]);
     if (d.last.n == 0) continue;
     entries.push_back({r, d});
     for (const PairedDifference* one : {&d.best, &d.last}) {
@@ -165,7 +165,7 @@ std::string differences_figure(const ReportPair& pair) {
   std::string description;
   for (const Entry& e : entries)
     description += text(pair.rows[e.row].label, " ", difference_text(e.difference.last), ", ",
-                        verdict_text(e.difference.last), "; ");
+                        verdict_text(e.difference), "; ");
   Svg svg(frame.bottom + 36, "Difference to plain KD in percentage points, last epoch", description);
   const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, 9);
   for (const double tick : xs) {
@@ -178,7 +178,7 @@ std::string differences_figure(const ReportPair& pair) {
     const Entry& e = entries[i];
     const double y = top + row_height * double(i);
     svg.label(frame.left, y + 16, "start", pair.rows[e.row].label, "name halo");
-    const std::string verdict = verdict_text(e.difference.last);
+    const std::string verdict = verdict_text(e.difference);
     svg.label(frame.right, y + 16, "end", verdict, "tick halo");
     svg.begin_group("series " + color_class(e.row));
     const auto interval = [&](const PairedDifference& d, double level, bool last) {

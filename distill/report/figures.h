@@ -11,13 +11,13 @@
 namespace retort {
 
 // Test accuracy over the epochs, all rows: thin lines of the seeds, a thick one of their mean.
-std::string curves_figure(const ReportPair& pair);
+std::string curves_figure(const ResultPair& pair);
 
 // One row: its seeds and their mean, with the mean of plain KD beside it.
-std::string row_curves_figure(const ReportPair& pair, size_t row);
+std::string row_curves_figure(const ResultPair& pair, size_t row);
 
 // Each row's difference to plain KD with its interval, best and last epoch.
-std::string differences_figure(const ReportPair& pair);
+std::string differences_figure(const ResultPair& pair);
 
 // A class's gain over KD against the teacher's confidence in it.
 struct ClassPoint {

@@ -18,32 +18,28 @@ namespace retort {
 
 namespace {
 
-std::string mean_text(const std::vector<double>& values) {
-  return values.empty() ? "–" : mean_and_deviation(values);
-}
-
 std::string top1_text(const std::optional<EpochResult>& result) {
   return result ? fixed(result->top1, 2) : "–";
 }
 
-double mean_seconds(const ReportRow& row) {
-  std::vector<double> seconds;
-  for (const ReportRun& run : row.runs) {
-    if (run.finished()) seconds.push_back(run.summary.seconds);
-  }
-  return mean_of(seconds);
-}
-
-std::string row_state(const ReportRow& row) {
-  size_t finished = 0;
+// "3", "2 of 3 (others not run)", "0 of 2 (diverged)".
+std::string row_state(const ResultRow& row) {
   std::string other;
-  for (const ReportRun& run : row.runs) {
-    finished += run.finished();
+  size_t copies = 0;
+  for (const ResultRun& run : row.runs) {
+    copies += !run.left_out.empty();
     if (!run.finished() && (other.empty() || run.status == "diverged" || run.status == "failed"))
       other = run.status;
   }
-  if (finished == row.runs.size()) return std::to_string(finished);
-  return text(finished, " of ", row.runs.size(), " (", other == "missing" ? "others not run" : other, ")");
+  std::string state = std::to_string(row.finished());
+  if (!other.empty())
+    state += text(" of ", row.runs.size(), " (", other == "missing" ? "others not run" : other, ")");
+  copies += size_t(std::count_if(row.extra.begin(), row.extra.end(), [](const ResultRun& run) {
+    return run.left_out.starts_with("the weights");
+  }));
+  if (copies > 0)
+    state += text(copies == 1 ? ", a copy" : ", " + std::to_string(copies) + " copies", " not counted");
+  return state;
 }
 
 // The published number that belongs beside a row, if the row may be held against it.
@@ -52,8 +48,8 @@ struct Beside {
   std::string departs;  // why it may not
 };
 
-Beside beside(const ReportData& data, const ReportPair& pair, const ReportRow& row) {
-  if (!data.is_cifar100() || !row.settings) return {};
+Beside beside(const ResultPair& pair, const ResultRow& row) {
+  if (!pair.is_cifar100() || !row.settings) return {};
   const std::string name = published_name(row.settings->method);
   if (name.empty()) return {};
   const std::optional<Published> published = find_published(pair.teacher + "-" + pair.student, name);
@@ -61,9 +57,9 @@ Beside beside(const ReportData& data, const ReportPair& pair, const ReportRow& r
   return {published, departs_from_recipe(*row.settings, *published)};
 }
 
-bool any_comparable(const ReportData& data, const ReportPair& pair) {
-  return std::any_of(pair.rows.begin(), pair.rows.end(), [&](const ReportRow& row) {
-    const Beside b = beside(data, pair, row);
+bool any_comparable(const ResultPair& pair) {
+  return std::any_of(pair.rows.begin(), pair.rows.end(), [&](const ResultRow& row) {
+    const Beside b = beside(pair, row);
     return b.published && b.departs.empty();
   });
 }
@@ -72,20 +68,22 @@ std::string swatch(size_t row) {
   return "<span class=\"swatch " + color_class(row) + "\" aria-hidden=\"true\"></span>";
 }
 
-std::string results_table(const ReportData& data, const ReportPair& pair) {
-  const bool comparable = any_comparable(data, pair);
+// A head that sorts the table by its column, where the page's script runs.
+std::string sort_head(const std::string& name, bool numeric = true) {
+  return text("<th scope=\"col\"", numeric ? " class=\"n\"" : "", "><button type=\"button\" class=\"sort\">",
+              escaped_markup(name), "</button></th>");
+}
+
+std::string results_table(const ResultPair& pair) {
+  const bool comparable = any_comparable(pair);
   std::string out =
-      "<div class=\"scroll\" tabindex=\"0\"><table class=\"wide\" "
-      "aria-describedby=\"units\">\n<thead><tr><th "
-      "scope=\"col\">" +
-      escaped_markup(pair.student) +
-      "</th><th scope=\"col\" class=\"n\">best epoch</th><th scope=\"col\" class=\"n\">last epoch</th>"
-      "<th scope=\"col\">seeds</th><th scope=\"col\" class=\"n\">last, to KD</th><th "
-      "scope=\"col\">verdict</th>"
-      "<th scope=\"col\" class=\"n\">best, to KD</th>";
-  if (comparable)
-    out += "<th scope=\"col\" class=\"n\">published</th><th scope=\"col\" class=\"n\">best − published</th>";
-  out += "<th scope=\"col\" class=\"n\">time a run</th></tr></thead>\n<tbody>\n";
+      "<div class=\"scroll\" tabindex=\"0\"><table class=\"wide sortable\" "
+      "aria-describedby=\"units\">\n<thead><tr>" +
+      sort_head(pair.student, false) + sort_head("best epoch") + sort_head("last epoch") +
+      sort_head("seeds", false) + sort_head("last, to KD") + sort_head("verdict", false) +
+      sort_head("best, to KD");
+  if (comparable) out += sort_head("published") + sort_head("best − published");
+  out += "</tr></thead>\n<tbody>\n";
   const auto cell = [](const std::string& content) {
     return "<td class=\"n\">" + escaped_markup(content) + "</td>";
   };
@@ -95,34 +93,33 @@ std::string results_table(const ReportData& data, const ReportPair& pair) {
     const Summary& teacher = pair.teacher_summary ? *pair.teacher_summary : none;
     out += cell(top1_text(teacher.best)) + cell(top1_text(teacher.last)) + "<td>" +
            (pair.teacher_summary ? "1" : "–") + "</td><td></td><td></td><td></td>" +
-           (comparable ? "<td></td><td></td>" : "") +
-           cell(pair.teacher_summary ? duration(teacher.seconds) : "–") + "</tr>\n";
+           (comparable ? "<td></td><td></td>" : "") + "</tr>\n";
   }
   for (size_t r = 0; r < pair.rows.size(); ++r) {
-    const ReportRow& row = pair.rows[r];
-    const AgainstKd d = against_kd(pair, row);
-    const std::vector<double> best = finished_values(row, &Summary::best);
+    const ResultRow& row = pair.rows[r];
+    const Comparison d = against_kd(pair, row);
+    const std::vector<double> best = row.values(&Summary::best);
     out += "<tr><th scope=\"row\">" + swatch(r) +
-           escaped_markup(row.method() == "ce" ? row.label + " (alone)" : row.label) + "</th>" +
-           cell(mean_text(best)) + cell(mean_text(finished_values(row, &Summary::last))) + "<td>" +
+           escaped_markup(row.method == "ce" ? row.label + " (alone)" : row.label) + "</th>" +
+           cell(mean_cell(row, &Summary::best, "–")) + cell(mean_cell(row, &Summary::last, "–")) + "<td>" +
            escaped_markup(row_state(row)) + "</td>" + cell(difference_text(d.last)) + "<td>" +
-           verdict_html(d.last) + "</td>" + cell(difference_text(d.best));
+           verdict_html(d) + "</td>" + cell(difference_text(d.best));
     if (comparable) {
-      const Beside b = beside(data, pair, row);
+      const Beside b = beside(pair, row);
       const bool fits = b.published && b.departs.empty();
       out += cell(fits ? fixed(b.published->top1, 2) : "") +
              cell(fits && !best.empty() ? signed_number(mean_of(best) - b.published->top1, 2) : "");
     }
-    out += cell(duration(mean_seconds(row))) + "</tr>\n";
+    out += "</tr>\n";
   }
   return out + "</tbody></table></div>\n";
 }
 
 // All pairs at a glance: best epoch, pairs downwards, methods across.
-std::string overview_table(const ReportData& data) {
+std::string overview_table(const Results& data) {
   std::vector<std::string> labels;
-  for (const ReportPair& pair : data.pairs) {
-    for (const ReportRow& row : pair.rows) {
+  for (const ResultPair& pair : data.pairs) {
+    for (const ResultRow& row : pair.rows) {
       if (std::find(labels.begin(), labels.end(), row.label) == labels.end()) labels.push_back(row.label);
     }
   }
@@ -133,14 +130,14 @@ std::string overview_table(const ReportData& data) {
   for (const std::string& label : labels)
     out += "<th scope=\"col\" class=\"n\">" + escaped_markup(label) + "</th>";
   out += "</tr></thead><tbody>\n";
-  for (const ReportPair& pair : data.pairs) {
+  for (const ResultPair& pair : data.pairs) {
     out += "<tr><th scope=\"row\">" + escaped_markup(pair.name) + "</th><td class=\"n dim\">" +
            (pair.teacher_summary ? top1_text(pair.teacher_summary->best) : "–") + "</td>";
     for (const std::string& label : labels) {
       const auto row = std::find_if(pair.rows.begin(), pair.rows.end(),
-                                    [&](const ReportRow& one) { return one.label == label; });
-      out += "<td class=\"n\">" +
-             (row == pair.rows.end() ? "" : mean_text(finished_values(*row, &Summary::best))) + "</td>";
+                                    [&](const ResultRow& one) { return one.label == label; });
+      out +=
+          "<td class=\"n\">" + (row == pair.rows.end() ? "" : mean_cell(*row, &Summary::best, "–")) + "</td>";
     }
     out += "</tr>\n";
   }
@@ -148,7 +145,7 @@ std::string overview_table(const ReportData& data) {
 }
 
 // Its boxes show and hide lines of the figure it stands in.
-std::string legend(const ReportPair& pair) {
+std::string legend(const ResultPair& pair) {
   std::string out = "<div class=\"legend\">";
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const std::string key = "<span class=\"key " + std::string(r >= 5 ? "dash " : "") + color_class(r) +
@@ -158,12 +155,24 @@ std::string legend(const ReportPair& pair) {
   return out + "</div>\n";
 }
 
+bool has_curve(const ResultRow& row) {
+  return std::any_of(row.runs.begin(), row.runs.end(),
+                     [](const ResultRun& run) { return !run.metrics.rows.empty(); });
+}
+
+bool has_curves(const ResultPair& pair) {
+  return std::any_of(pair.rows.begin(), pair.rows.end(), has_curve);
+}
+
 std::string curves_section(const Report& report) {
   std::string out =
       "<section id=\"curves\"><h2>Learning curves</h2><p class=\"about\">Test accuracy after each epoch: "
       "thin "
       "lines are seeds, thick ones their mean; dashed grey in the small panels is the mean of KD.</p>\n";
-  for (const ReportPair& pair : report.data.pairs) {
+  bool any = false;
+  for (const ResultPair& pair : report.data.pairs) {
+    if (!has_curves(pair)) continue;
+    any = true;
     if (report.data.pairs.size() > 1) out += "<h3>" + escaped_markup(pair.name) + "</h3>\n";
     out += "<figure class=\"big\">" + legend(pair) + curves_figure(pair) + "</figure>\n";
     if (pair.rows.size() < 2) continue;
@@ -171,17 +180,18 @@ std::string curves_section(const Report& report) {
     if (many) out += "<details><summary>Each method by itself</summary>";
     out += "<div class=\"panels\">\n";
     for (size_t r = 0; r < pair.rows.size(); ++r) {
+      if (!has_curve(pair.rows[r])) continue;
       out += "<figure><figcaption><b>" + swatch(r) + escaped_markup(pair.rows[r].label) + "</b>" +
              "</figcaption>" + row_curves_figure(pair, r) + "</figure>\n";
     }
     out += many ? "</div></details>\n" : "</div>\n";
   }
-  return out + "</section>\n";
+  return any ? out + "</section>\n" : "";
 }
 
 std::string differences_section(const Report& report) {
   std::string figures;
-  for (const ReportPair& pair : report.data.pairs) {
+  for (const ResultPair& pair : report.data.pairs) {
     const std::string figure = differences_figure(pair);
     if (figure.empty()) continue;
     figures +=
@@ -202,12 +212,11 @@ std::string differences_section(const Report& report) {
 }
 
 std::string published_section(const Report& report) {
-  if (!report.data.is_cifar100()) return "";
   std::string rows;
   std::set<std::string> departures;
-  for (const ReportPair& pair : report.data.pairs) {
-    for (const ReportRow& row : pair.rows) {
-      const Beside b = beside(report.data, pair, row);
+  for (const ResultPair& pair : report.data.pairs) {
+    for (const ResultRow& row : pair.rows) {
+      const Beside b = beside(pair, row);
       if (!b.published || b.departs.empty()) continue;
       departures.insert(b.departs);
       rows += "<tr><th scope=\"row\">" + escaped_markup(pair.name) + "</th><td>" + escaped_markup(row.label) +
@@ -233,7 +242,7 @@ std::string published_section(const Report& report) {
 
 std::string ablation_section(const Report& report) {
   std::string rows;
-  for (const ReportPair& pair : report.data.pairs) {
+  for (const ResultPair& pair : report.data.pairs) {
     for (const AblationAnswer& a : ablation_answers(pair)) {
       rows +=
           "<tr><td class=\"prose\"><b>" + escaped_markup(a.question) + "</b><br>" + escaped_markup(a.answer) +
@@ -257,45 +266,68 @@ std::string ablation_section(const Report& report) {
          rows + "</tbody></table></div></section>\n";
 }
 
-// What the reader should know first, by the last epoch.
+std::string listed(const std::vector<std::string>& parts) {
+  std::string all;
+  for (size_t i = 0; i < parts.size(); ++i)
+    all += (i == 0 ? "" : i + 1 < parts.size() ? ", " : " and ") + parts[i];
+  return all;
+}
+
+// What the reader should know first, by the last epoch: a sentence a pair.
 std::string findings(const Report& report) {
   std::string items;
-  for (const ReportPair& pair : report.data.pairs) {
-    for (const ReportRow& row : pair.rows) {
-      const AgainstKd d = against_kd(pair, row);
-      if (d.last.n == 0 || row.method() == "ce") continue;
-      items += "<li>" + verdict_html(d.last) + " <b>" + escaped_markup(row.label) + "</b> " +
-               (report.data.pairs.size() > 1 ? "(" + escaped_markup(pair.name) + ") " : "") +
-               "against plain KD: " + escaped_markup(difference_text(d.last)) + " points at the last epoch" +
-               (d.last.n > 1 ? text(", n = ", d.last.n, " seeds") : ", one seed") + "</li>\n";
+  for (const ResultPair& pair : report.data.pairs) {
+    std::vector<std::string> better, worse, unsure, single;
+    size_t seeds = 0;
+    for (const ResultRow& row : pair.rows) {
+      const Comparison d = against_kd(pair, row);
+      if (d.last.n == 0 || row.method == "ce") continue;
+      seeds = std::max(seeds, d.last.n);
+      const std::string name = "<b>" + escaped_markup(row.label) + "</b>";
+      const std::string how_far = name + " " + escaped_markup(difference_text(d.last));
+      switch (verdict_of(d.last)) {
+        case Verdict::better:
+          better.push_back(how_far);
+          break;
+        case Verdict::worse:
+          worse.push_back(how_far);
+          break;
+        case Verdict::cannot_tell:
+          unsure.push_back(name);
+          break;
+        case Verdict::unknown:
+          single.push_back(how_far);
+      }
     }
+    std::vector<std::string> parts;
+    if (!better.empty()) parts.push_back("<span class=\"better\">better</span> " + listed(better));
+    if (!worse.empty()) parts.push_back("<span class=\"worse\">worse</span> " + listed(worse));
+    if (!unsure.empty()) parts.push_back("these seeds cannot tell " + listed(unsure) + " from it");
+    if (!single.empty())
+      parts.push_back(listed(single) + ": one seed, or seeds that differ alike, say nothing");
+    if (parts.empty()) continue;
+    std::string sentence;
+    for (const std::string& part : parts) sentence += (sentence.empty() ? "" : "; ") + part;
+    items +=
+        "<p class=\"finding\">" +
+        (report.data.pairs.size() > 1 ? escaped_markup(pair.name) + ": " : std::string()) +
+        text("Against plain KD, points at the last epoch, ", seeds, seeds == 1 ? " seed: " : " seeds: ") +
+        sentence + ".</p>\n";
   }
-  return items.empty() ? "" : "<ul class=\"findings\">\n" + items + "</ul>\n";
+  return items;
 }
 
 std::string missing_note(const Report& report) {
-  std::vector<std::string> sentences = missing_sentences(report.data);
-  sentences.insert(sentences.end(), report.evaluations.notes.begin(), report.evaluations.notes.end());
+  const std::vector<std::string> sentences = missing_sentences(report);
   if (sentences.empty()) return "";
   std::string items;
   for (const std::string& sentence : sentences) items += "<li>" + escaped_markup(sentence) + "</li>\n";
   const bool many = sentences.size() > 8;
-  return "<div class=\"note\"><b>Not complete.</b> What is missing or went wrong:" +
+  return "<div class=\"note\"><b>Not complete, or not compared.</b>" +
          (many ? text("<details><summary>", sentences.size(), " entries</summary><ul>", items,
                       "</ul></details>")
                : "<ul>" + items + "</ul>") +
          "</div>\n";
-}
-
-// The page may be passed on: where data and teacher lie on this machine is nobody's business.
-RunSettings without_places(RunSettings settings) {
-  const size_t colon = settings.data.spec.find(':');
-  if (!settings.data.spec.starts_with("synthetic") && colon != std::string::npos)
-    settings.data.spec = settings.data.spec.substr(0, colon) + ":DIR";
-  if (!settings.teacher.empty())
-    settings.teacher = std::filesystem::path(settings.teacher).filename().string();
-  settings.teacher_table.folder.clear();
-  return settings;
 }
 
 std::string settings_section(const Report& report) {
@@ -307,8 +339,8 @@ std::string settings_section(const Report& report) {
       "little too high. Last is not chosen. The deviation is the sample's (n − 1). Intervals are Student's t "
       "of "
       "the paired differences at 95 %; one seed has none.</p>\n";
-  for (const ReportPair& pair : report.data.pairs) {
-    for (const ReportRow& row : pair.rows) {
+  for (const ResultPair& pair : report.data.pairs) {
+    for (const ResultRow& row : pair.rows) {
       if (!row.settings) continue;
       out += "<details><summary>Settings of " + escaped_markup(pair.name + ", " + row.label) +
              "</summary><pre>" +
@@ -328,47 +360,83 @@ std::string settings_section(const Report& report) {
   return out + "</section>\n";
 }
 
-std::string subtitle(const ReportData& data) {
+std::string subtitle(const Results& data) {
   std::set<int> epochs;
   std::set<uint64_t> seeds;
-  size_t runs = 0, finished = 0;
-  for (const ReportPair& pair : data.pairs) {
-    for (const ReportRow& row : pair.rows) {
+  std::vector<std::string> names;
+  std::set<std::filesystem::path> places;
+  size_t runs = 0, finished = 0, copies = 0;
+  for (const ResultPair& pair : data.pairs) {
+    const std::string name = pair.data_name();
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    for (const ResultRow& row : pair.rows) {
       if (row.settings) epochs.insert(row.settings->epochs);
-      for (const ReportRun& run : row.runs) {
-        seeds.insert(run.seed);
-        ++runs;
-        finished += run.finished();
+      for (const std::vector<ResultRun>* list : {&row.runs, &row.extra}) {
+        for (const ResultRun& run : *list) {
+          // A student without a teacher stands in several tables.
+          if (!run.folder.empty() && !places.insert(run.folder).second) continue;
+          seeds.insert(run.seed);
+          ++runs;
+          finished += run.finished();
+          copies += run.left_out.starts_with("the weights");
+        }
       }
     }
   }
-  const std::string name = data.is_cifar100()    ? "CIFAR-100"
-                           : data.is_synthetic() ? "Images drawn by the program"
-                                                 : data.data.substr(0, data.data.find(':'));
-  std::string line = name;
+  std::string line = listed(names);
+  if (!line.empty() && line[0] == 'i') line[0] = 'I';
   if (!epochs.empty()) {
     line += text(", ", *epochs.begin());
     if (epochs.size() > 1) line += text(" to ", *epochs.rbegin());
     line += *epochs.rbegin() == 1 ? " epoch" : " epochs";
   }
-  line += text(", ", seeds.size(), seeds.size() == 1 ? " seed" : " seeds", ", ", finished, " of ", runs,
-               " runs finished.");
+  line += text(line.empty() ? "" : ", ", seeds.size(), seeds.size() == 1 ? " seed" : " seeds", ", ", finished,
+               " of ", runs, " runs finished");
+  if (copies > 0) line += text(", ", copies, copies == 1 ? " a copy of another" : " copies of others");
+  line += ".";
   if (seeds.size() == 1) line += " One seed says little about small differences.";
   return line;
 }
 
 }  // namespace
 
-std::string verdict_html(const PairedDifference& d) {
-  const std::string words = verdict_text(d);
+RunSettings without_places(RunSettings settings) {
+  const auto name_of = [](const std::string& place) {
+    return std::filesystem::path(place).filename().string();
+  };
+  const size_t colon = settings.data.spec.find(':');
+  if (!settings.data.spec.starts_with("synthetic") && colon != std::string::npos)
+    settings.data.spec = settings.data.spec.substr(0, colon) + ":DIR";
+  settings.teacher = name_of(settings.teacher);
+  settings.init = name_of(settings.init);
+  settings.teacher_table.folder.clear();
+  return settings;
+}
+
+std::string shown_spec(const std::string& data) {
+  return data.starts_with("synthetic") ? data : data.substr(0, data.find(':'));
+}
+
+std::vector<std::string> data_kinds(const Results& results) {
+  std::vector<std::string> kinds;
+  for (const ResultPair& pair : results.pairs) {
+    const std::string kind = pair.data.substr(0, pair.data.find(':'));
+    if (!kind.empty() && std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
+  }
+  return kinds;
+}
+
+std::string verdict_html(const Comparison& comparison) {
+  const std::string words = verdict_text(comparison);
   if (words.empty()) return "";
-  const Verdict verdict = verdict_of(d);
+  if (!comparison.apart.empty()) return "<span class=\"apart\">" + escaped_markup(words) + "</span>";
+  const Verdict verdict = verdict_of(comparison.last);
   const char* kind = verdict == Verdict::better ? "better" : verdict == Verdict::worse ? "worse" : "unsure";
   return text("<span class=\"verdict ", kind, "\">", words, "</span>");
 }
 
 std::string report_html(const Report& report) {
-  const ReportData& data = report.data;
+  const Results& data = report.data;
   std::string body =
       findings(report) + missing_note(report) +
       "<p class=\"about small\" id=\"units\">Top-1 on the test images in percent, mean ± "
@@ -376,9 +444,9 @@ std::string report_html(const Report& report) {
       "seeds. Differences are paired by seed; in brackets the 95 % t-interval. Each interval stands "
       "for itself: of twenty, about one misses by chance.</p>\n";
   if (data.pairs.size() > 1) body += overview_table(data);
-  for (const ReportPair& pair : data.pairs) {
+  for (const ResultPair& pair : data.pairs) {
     if (data.pairs.size() > 1) body += "<h3>" + escaped_markup(pair.name) + "</h3>\n";
-    body += results_table(data, pair);
+    body += results_table(pair);
   }
   body = "<section id=\"results\"><h2>Results</h2>\n" + body + "</section>\n";
   const std::pair<std::string, std::string> parts[] = {{"differences", differences_section(report)},

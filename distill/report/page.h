@@ -8,7 +8,14 @@
 namespace retort {
 
 // A verdict as a label of its own, coloured and in words.
-std::string verdict_html(const PairedDifference& difference);
+std::string verdict_html(const Comparison& comparison);
+
+// The page may be passed on: settings and data without the places on this machine where something lies.
+RunSettings without_places(RunSettings settings);
+std::string shown_spec(const std::string& data);
+
+// "cifar100", "synthetic": of all pairs, each once.
+std::vector<std::string> data_kinds(const Results& results);
 
 // Gain per class against the teacher's confidence; PCD taken apart on test images. Empty where the page has
 // nothing to show.

@@ -14,8 +14,8 @@ namespace retort {
 
 namespace {
 
-std::string class_name(const Report& report, size_t label) {
-  const std::vector<std::string>& names = report.evaluations.class_names;
+std::string class_name(const Report& report, size_t pair, size_t label) {
+  const std::vector<std::string>& names = report.evaluations.pairs[pair].class_names;
   return label < names.size() ? names[label] : std::to_string(label);
 }
 
@@ -26,7 +26,7 @@ std::string correlation_text(const RankCorrelation& c) {
 
 std::string class_table(const Report& report, const std::vector<ClassFinding>& findings) {
   const ClassFinding& first = findings.front();
-  const ReportPair& pair = report.data.pairs[first.pair];
+  const ResultPair& pair = report.data.pairs[first.pair];
   std::string out =
       "<details><summary>All classes as a table</summary><div class=\"scroll\" "
       "tabindex=\"0\"><table><thead><tr>"
@@ -39,7 +39,7 @@ std::string class_table(const Report& report, const std::vector<ClassFinding>& f
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return first.confidence[a] < first.confidence[b]; });
   for (const size_t c : order) {
-    out += "<tr><th scope=\"row\">" + escaped_markup(class_name(report, c)) + "</th><td class=\"n\">" +
+    out += "<tr><th scope=\"row\">" + escaped_markup(class_name(report, findings.front().pair, c)) + "</th><td class=\"n\">" +
            fixed(100 * first.confidence[c], 1) + "</td>";
     for (const ClassFinding& finding : findings)
       out += "<td class=\"n\">" + signed_number(finding.gains[c], 1) + "</td>";
@@ -50,7 +50,7 @@ std::string class_table(const Report& report, const std::vector<ClassFinding>& f
 
 // One pair's findings: what they say, and the figures of PCD's rows.
 std::string pair_classes(const Report& report, const std::vector<ClassFinding>& findings) {
-  const ReportPair& pair = report.data.pairs[findings.front().pair];
+  const ResultPair& pair = report.data.pairs[findings.front().pair];
   std::string table =
       "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">method</th><th scope=\"col\" "
       "class=\"n\">rank "
@@ -65,12 +65,12 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
              correlation_text(f.correlation) + "</td><td class=\"n\">" + signed_number(f.low_third, 2) +
              "</td><td class=\"n\">" + signed_number(f.high_third, 2) + "</td><td class=\"prose\">" +
              escaped_markup(correlation_verdict(f.correlation, label)) + "</td></tr>\n";
-    const bool of_pcd = pair.rows[f.row].method().starts_with("pcd");
+    const bool of_pcd = pair.rows[f.row].method.starts_with("pcd");
     if (!of_pcd || shown >= 4) continue;
     ++shown;
     std::vector<ClassPoint> points;
     for (size_t c = 0; c < f.gains.size(); ++c)
-      points.push_back({class_name(report, c), f.confidence[c], f.gains[c]});
+      points.push_back({class_name(report, findings.front().pair, c), f.confidence[c], f.gains[c]});
     figures +=
         "<figure><figcaption><b>" + escaped_markup(label) + "</b>, n = " + std::to_string(f.correlation.n) +
         " classes</figcaption>" +
@@ -81,7 +81,7 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
          class_table(report, findings);
 }
 
-std::string group_table(const PcdSteps& steps, const Report& report) {
+std::string group_table(const PcdSteps& steps, const Report& report, size_t pair) {
   std::string out =
       "<details><summary>All groups as a table</summary><div class=\"scroll\" "
       "tabindex=\"0\"><table><thead><tr><th scope=\"col\" "
@@ -95,7 +95,7 @@ std::string group_table(const PcdSteps& steps, const Report& report) {
       const PcdGroup& group = steps.stages[k][g];
       out += text("<tr><td class=\"n\">", k + 1, "</td><td class=\"n\">", g + 1, "</td><td class=\"n\">",
                   group.count, "</td><td>",
-                  escaped_markup(class_name(report, size_t(steps.order[size_t(group.first)]))),
+                  escaped_markup(class_name(report, pair, size_t(steps.order[size_t(group.first)]))),
                   "</td><td class=\"n\">", significant(group.lambda, 3), "</td><td class=\"n\">",
                   significant(group.kl, 3), "</td><td class=\"n\">",
                   fixed(steps.loss > 0 ? 100 * group.loss / steps.loss : 0, 1), " %</td></tr>\n");
@@ -170,29 +170,29 @@ std::string pcd_section(const Report& report) {
   for (size_t p = 0; p < report.evaluations.pairs.size() && content.empty(); ++p) {
     const PairEvaluation& evaluation = report.evaluations.pairs[p];
     if (evaluation.chosen.empty()) continue;
-    const ReportPair& pair = report.data.pairs[p];
-    const ReportRow& row = pair.rows[evaluation.chosen_row];
+    const ResultPair& pair = report.data.pairs[p];
+    const ResultRow& row = pair.rows[evaluation.chosen_row];
     content += "<p>" +
                escaped_markup(text(pair.student, " taught by ", pair.teacher, ", ", row.label, ", seed ",
                                    evaluation.chosen_seed, ", at the end of its training.")) +
                "</p>\n";
     for (const ChosenImage& image : evaluation.chosen) {
       const PcdSteps steps = pcd_steps(row.settings->method, image.teacher, image.student);
-      const std::string label = class_name(report, size_t(image.label));
+      const std::string label = class_name(report, p, size_t(image.label));
       content += "<div class=\"sample\">" +
                  picture(image, "Test image " + std::to_string(image.index) + ", " + label) +
                  "<p><b>Test image " + std::to_string(image.index) + "</b>, chosen because " +
                  escaped_markup(image.reason) + ".<br>It is <b>" + escaped_markup(label) +
                  "</b>; the teacher says " +
-                 escaped_markup(class_name(report, likeliest_class(image.teacher))) + ", the student " +
-                 escaped_markup(class_name(report, likeliest_class(image.student))) + ". Its loss is " +
+                 escaped_markup(class_name(report, p, likeliest_class(image.teacher))) + ", the student " +
+                 escaped_markup(class_name(report, p, likeliest_class(image.student))) + ". Its loss is " +
                  significant(steps.loss, 3) +
                  ".</p></div>\n<figure class=\"big\"><div class=\"legend\"><span><span class=\"key disc c1\" "
                  "aria-hidden=\"true\"></span> teacher</span><span><span class=\"key ring c2\" "
                  "aria-hidden=\"true\"></span> "
                  "student</span></div><div class=\"scroll\" tabindex=\"0\">" +
-                 pcd_figure(steps, image, report.evaluations.class_names) + "</div></figure>\n" +
-                 group_table(steps, report);
+                 pcd_figure(steps, image, evaluation.class_names) + "</div></figure>\n" +
+                 group_table(steps, report, p);
     }
   }
   if (content.empty()) return "";

@@ -1,54 +1,94 @@
 #include "distill/report/report.h"
 
+#include "distill/report/analysis.h"
+#include "distill/study/collect.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 
 namespace retort {
 
 std::vector<double> class_gains(const Report& report, size_t pair_index, size_t row_index) {
+  const ResultPair& pair = report.data.pairs[pair_index];
+  const ResultRow &row = pair.rows[row_index], *kd = pair.plain_kd();
+  if (pair.classes) {
+    const auto known = pair.classes->gains.find(row.label);
+    return known == pair.classes->gains.end() ? std::vector<double>() : known->second;
+  }
   if (pair_index >= report.evaluations.pairs.size()) return {};
-  const ReportPair& pair = report.data.pairs[pair_index];
+  if (!kd || kd == &row || !compare_rows(row, *kd).apart.empty()) return {};
   const PairEvaluation& evaluation = report.evaluations.pairs[pair_index];
-  const ReportRow* kd = pair.plain_kd();
-  if (!kd || kd == &pair.rows[row_index]) return {};
   const auto kd_index = size_t(kd - pair.rows.data());
   std::vector<double> sums;
   size_t seeds = 0;
-  for (size_t s = 0; s < pair.rows[row_index].runs.size() && s < kd->runs.size(); ++s) {
-    const ClassAccuracy& own = evaluation.students[row_index][s];
-    const ClassAccuracy& base = evaluation.students[kd_index][s];
-    if (pair.rows[row_index].runs[s].seed != kd->runs[s].seed || own.images.empty() || base.images.empty())
-      continue;
-    sums.resize(own.images.size());
-    for (size_t c = 0; c < sums.size(); ++c) {
-      if (own.images[c] > 0) sums[c] += own.percent(c) - base.percent(c);
+  for (size_t s = 0; s < row.runs.size(); ++s) {
+    for (size_t k = 0; k < kd->runs.size(); ++k) {
+      const ClassAccuracy& own = evaluation.students[row_index][s];
+      const ClassAccuracy& base = evaluation.students[kd_index][k];
+      const std::string& hash = row.runs[s].summary.weights_hash;
+      const bool same = !hash.empty() && hash == kd->runs[k].summary.weights_hash;
+      if (row.runs[s].seed != kd->runs[k].seed || same || own.images.empty() || base.images.empty()) continue;
+      sums.resize(own.images.size());
+      for (size_t c = 0; c < sums.size(); ++c) {
+        if (own.images[c] > 0 && base.images[c] > 0) sums[c] += own.percent(c) - base.percent(c);
+      }
+      ++seeds;
     }
-    ++seeds;
   }
   for (double& sum : sums) sum /= double(seeds);
   return sums;
 }
 
-Report write_report(const std::filesystem::path& folder, const ReportOptions& options, Progress& progress) {
-  Report report{.data = collect_report(folder), .evaluations = {}, .evaluated = options.evaluate};
-  const std::filesystem::path out = options.out.empty() ? folder : options.out;
-  std::error_code error;
-  std::filesystem::create_directories(out, error);
-  check(!error, Fault::write, out.string(), ": the folder cannot be made: ", error.message());
-  if (options.evaluate) {
-    const EvaluationOptions evaluating{.cache = out / "report-cache.json",
-                                       .data = options.data,
-                                       .mean = options.mean,
-                                       .deviation = options.deviation,
-                                       .pictures = options.pictures || report.data.is_synthetic(),
-                                       .threads = options.threads};
-    report.evaluations = evaluate_report(report.data, evaluating, progress);
+std::vector<std::string> missing_sentences(const Report& report) {
+  std::vector<std::string> sentences = missing_sentences(report.data);
+  sentences.insert(sentences.end(), report.evaluations.notes.begin(), report.evaluations.notes.end());
+  return sentences;
+}
+
+Report make_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
+                   Progress& progress) {
+  Report report{.data = collect_results(folders), .evaluations = {}, .evaluated = options.evaluate};
+  if (report.data.published) {
+    report.evaluated = true;
+    for (const ResultPair& pair : report.data.pairs) {
+      report.evaluations.pairs.push_back({});
+      if (!pair.classes) continue;
+      report.evaluations.pairs.back().class_names = pair.classes->names;
+      report.evaluations.pairs.back().confidence = pair.classes->confidence;
+    }
   }
+  if (!options.evaluate || report.data.published) return report;
+  const std::filesystem::path out = options.out.empty() ? folders.front() : options.out;
+  const EvaluationOptions evaluating{.cache = out / "report-cache.json",
+                                     .data = options.data,
+                                     .mean = options.mean,
+                                     .deviation = options.deviation,
+                                     .pictures = options.pictures,
+                                     .threads = options.threads};
+  report.evaluations = evaluate_report(report.data, evaluating, progress);
+  return report;
+}
+
+WrittenReport write_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
+                           Progress& progress) {
+  const std::filesystem::path out = options.out.empty() ? folders.front() : options.out;
+  std::error_code error;
+  if (!options.out.empty()) {
+    std::filesystem::create_directories(out, error);
+    check(!error, Fault::write, out.string(), ": the folder cannot be made: ", error.message());
+  }
+  WrittenReport written{make_report(folders, options, progress), out / "report.html"};
+  const Report& report = written.report;
+  // Its page may hold more than its report.json.
+  std::error_code ignored;
+  if (report.data.published && std::filesystem::equivalent(out, folders.front(), ignored) &&
+      std::filesystem::exists(written.page, ignored))
+    return written;
   write_file(out / "report.html", report_html(report));
   write_file(out / "report.md", report_markdown(report));
   write_file(out / "report.csv", report_csv(report));
-  write_file(out / "report.json", report_json(report));
-  return report;
+  if (!report.data.published || !std::filesystem::exists(out / "report.json", ignored))
+    write_file(out / "report.json", report_json(report));
+  return written;
 }
 
 }  // namespace retort

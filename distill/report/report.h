@@ -4,29 +4,32 @@
 #include <string>
 #include <vector>
 
-#include "distill/report/data.h"
 #include "distill/report/evaluations.h"
 #include "distill/run/progress.h"
+#include "distill/study/results.h"
 
 namespace retort {
 
 struct Report {
-  ReportData data;
+  Results data;
   Evaluations evaluations;
   bool evaluated = false;  // otherwise what needs checkpoints is left out, and said to be
 };
 
 // A class's gain over plain KD in percentage points, mean over the seeds that both have; empty where one of
-// them was not evaluated. row: of report.data.pairs[pair].
+// them was not evaluated, or they cannot be compared. row: of report.data.pairs[pair].
 std::vector<double> class_gains(const Report& report, size_t pair, size_t row);
+
+// What is missing, went wrong or stands apart, a sentence each.
+std::vector<std::string> missing_sentences(const Report& report);
 
 std::string report_html(const Report& report);
 std::string report_markdown(const Report& report);
-std::string report_csv(const Report& report);  // a line per run
-std::string report_json(const Report& report);
+std::string report_csv(const Report& report);   // a line per run
+std::string report_json(const Report& report);  // what collect_results() reads again
 
 struct ReportOptions {
-  std::filesystem::path out;  // folder of the files; empty: the runs' own
+  std::filesystem::path out;  // folder of the files; empty: the first of the runs'
   std::string data;           // where the test images lie, if not where the runs say
   std::string mean, deviation;  // how networks see images of which neither file nor run says it
   bool evaluate = true;       // checkpoints on the test images
@@ -34,8 +37,18 @@ struct ReportOptions {
   int threads = 0;
 };
 
-// Writes report.html, .md, .csv and .json, and report-cache.json, what was computed from checkpoints. Returns
-// the report. Faults are those of collect_report() and of writing.
-Report write_report(const std::filesystem::path& folder, const ReportOptions& options, Progress& progress);
+// What the folders say together, evaluated.
+Report make_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
+                   Progress& progress);
+
+// Writes report.html, .md, .csv and .json; report-cache.json beside them holds what was computed from
+// checkpoints. A published report is left as it is unless `out` names another folder. Returns the report, and
+// where its page is. Faults are those of collect_results() and of writing.
+struct WrittenReport {
+  Report report;
+  std::filesystem::path page;
+};
+WrittenReport write_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
+                           Progress& progress);
 
 }  // namespace retort

@@ -4,6 +4,9 @@
 
 #include "distill/report/page.h"
 #include "distill/report/published.h"
+#include "distill/run/metrics_csv.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/markup.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/check.h"
@@ -15,12 +18,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string mean_text(const std::vector<double>& values) {
-  return values.empty() ? "–" : mean_and_deviation(values);
-}
-
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+// Where the runs' data and teachers lie is nobody's business.
+Json settings_json(const RunSettings& settings) {
+  const RunSettings shown = without_places(settings);
+  Json json = Json::object();
+  for (const SettingKey& key : setting_keys()) json[key.name] = get_key(shown, key);
+  for (const auto& [key, value] : method_keys(shown.method)) json["method." + key] = value;
+  return json;
 }
 
 Json json_of(const PairedDifference& d) {
@@ -45,10 +53,12 @@ Json json_of(const std::vector<double>& values) {
 }
 
 Json row_json(const Report& report, size_t p, size_t r) {
-  const ReportPair& pair = report.data.pairs[p];
-  const ReportRow& row = pair.rows[r];
+  const ResultPair& pair = report.data.pairs[p];
+  const ResultRow& row = pair.rows[r];
   Json runs = Json::array();
-  for (const ReportRun& run : row.runs) {
+  std::vector<ResultRun> all = row.runs;
+  all.insert(all.end(), row.extra.begin(), row.extra.end());
+  for (const ResultRun& run : all) {
     Json one = {{"seed", run.seed},
                 {"status", run.status},
                 {"best", json_of(run.summary.best)},
@@ -56,16 +66,23 @@ Json row_json(const Report& report, size_t p, size_t r) {
                 {"seconds", number(run.summary.seconds)},
                 {"weights_hash", run.summary.weights_hash}};
     if (!run.problem.empty()) one["problem"] = run.problem;
+    if (!run.left_out.empty()) one["left_out"] = run.left_out;
+    Json curve = Json::array();
+    for (const EpochMetrics& m : run.metrics.rows)
+      curve.push_back(Json::array({m.epoch, number(m.test_acc)}));
+    if (!curve.empty()) one["curve"] = std::move(curve);
     runs.push_back(std::move(one));
   }
-  const AgainstKd d = against_kd(pair, row);
+  const Comparison d = against_kd(pair, row);
   Json json = {{"label", row.label},
-               {"method", row.method()},
-               {"best", json_of(finished_values(row, &Summary::best))},
-               {"last", json_of(finished_values(row, &Summary::last))},
+               {"method", row.method},
+               {"best", json_of(row.values(&Summary::best))},
+               {"last", json_of(row.values(&Summary::last))},
                {"to_kd_best", json_of(d.best)},
                {"to_kd_last", json_of(d.last)}};
-  if (report.data.is_cifar100() && row.settings) {
+  if (!d.apart.empty()) json["not_comparable"] = d.apart;
+  if (row.settings) json["settings"] = settings_json(*row.settings);
+  if (pair.is_cifar100() && row.settings) {
     const std::string name = published_name(row.settings->method);
     const auto published = find_published(pair.teacher + "-" + pair.student, name);
     if (published) {
@@ -95,14 +112,16 @@ Json classes_json(const Report& report, size_t p) {
                                                      {"least_sure_third", f.low_third},
                                                      {"surest_third", f.high_third}};
   }
-  return {{"names", report.evaluations.class_names}, {"teacher_confidence", confidence}, {"over_kd", gains}};
+  return {{"names", report.evaluations.pairs[p].class_names},
+          {"teacher_confidence", confidence},
+          {"over_kd", gains}};
 }
 
 std::string class_markdown(const Report& report) {
   TextTable table({"pair", "method", "rank correlation", "classes", "what it says"});
   bool any = false;
   for (const ClassFinding& f : class_findings(report)) {
-    const ReportPair& pair = report.data.pairs[f.pair];
+    const ResultPair& pair = report.data.pairs[f.pair];
     const RankCorrelation& c = f.correlation;
     table.add_row({pair.name, pair.rows[f.row].label,
                    std::isnan(c.rho) ? "–"
@@ -118,22 +137,21 @@ std::string class_markdown(const Report& report) {
 }  // namespace
 
 std::string report_markdown(const Report& report) {
-  std::string out = "# " + report.data.title + "\n";
-  for (const ReportPair& pair : report.data.pairs) {
+  std::string out = "# " + escaped_markdown(report.data.title) + "\n";
+  for (const ResultPair& pair : report.data.pairs) {
     TextTable table({pair.student, "best", "last", "n", "last, to KD", "verdict", "best, to KD"});
     if (pair.teacher_summary) {
       const auto top1 = [](const auto& r) { return r ? fixed(r->top1, 2) : std::string("–"); };
       table.add_row({"teacher " + pair.teacher, top1(pair.teacher_summary->best),
                      top1(pair.teacher_summary->last), "1", "", "", ""});
     }
-    for (const ReportRow& row : pair.rows) {
-      const AgainstKd d = against_kd(pair, row);
-      const std::vector<double> best = finished_values(row, &Summary::best);
-      table.add_row({row.label, mean_text(best), mean_text(finished_values(row, &Summary::last)),
-                     std::to_string(best.size()), difference_text(d.last), verdict_text(d.last),
+    for (const ResultRow& row : pair.rows) {
+      const Comparison d = against_kd(pair, row);
+      table.add_row({row.label, mean_cell(row, &Summary::best, "–"), mean_cell(row, &Summary::last, "–"),
+                     std::to_string(row.finished()), difference_text(d.last), verdict_text(d),
                      difference_text(d.best)});
     }
-    out += "\n## " + pair.name + "\n\n" + table.markdown();
+    out += "\n## " + escaped_markdown(pair.name) + "\n\n" + table.markdown();
   }
   out +=
       "\nTop-1 on the test images in percent, mean ± standard deviation; best is the best test epoch. "
@@ -142,7 +160,7 @@ std::string report_markdown(const Report& report) {
       "about one misses by chance.\n";
   TextTable parts({"question", "compared", "last, points", "best, points", "n", "answer"});
   bool any = false;
-  for (const ReportPair& pair : report.data.pairs) {
+  for (const ResultPair& pair : report.data.pairs) {
     for (const AblationAnswer& a : ablation_answers(pair)) {
       parts.add_row({a.question, a.with + " against " + a.without, difference_text(a.last),
                      difference_text(a.best), std::to_string(a.last.n), a.answer});
@@ -152,24 +170,26 @@ std::string report_markdown(const Report& report) {
   if (any) out += "\n## Parts of PCD\n\n" + parts.markdown();
   out += class_markdown(report);
   std::string missing;
-  for (const std::string& sentence : missing_sentences(report.data)) missing += "- " + sentence + "\n";
-  for (const std::string& sentence : report.evaluations.notes) missing += "- " + sentence + "\n";
-  if (!missing.empty()) out += "\n## Not complete\n\n" + missing;
+  for (const std::string& sentence : missing_sentences(report))
+    missing += "- " + escaped_markdown(sentence) + "\n";
+  if (!missing.empty()) out += "\n## Not complete, or not compared\n\n" + missing;
   return out;
 }
 
 std::string report_csv(const Report& report) {
   TextTable table({"pair", "teacher", "student", "label", "method", "seed", "status", "best_top1",
-                   "best_epoch", "last_top1", "last_epoch", "seconds", "weights_hash"});
-  for (const ReportPair& pair : report.data.pairs) {
-    for (const ReportRow& row : pair.rows) {
-      for (const ReportRun& run : row.runs) {
+                   "best_epoch", "last_top1", "last_epoch", "seconds", "weights_hash", "left_out"});
+  for (const ResultPair& pair : report.data.pairs) {
+    for (const ResultRow& row : pair.rows) {
+      std::vector<ResultRun> runs = row.runs;
+      runs.insert(runs.end(), row.extra.begin(), row.extra.end());
+      for (const ResultRun& run : runs) {
         const auto top1 = [](const auto& r) { return r ? exact_decimal(r->top1) : std::string(); };
         const auto epoch = [](const auto& r) { return r ? std::to_string(r->epoch) : std::string(); };
         const Summary& s = run.summary;
-        table.add_row({pair.name, pair.teacher, pair.student, row.label, row.method(),
-                       std::to_string(run.seed), run.status, top1(s.best), epoch(s.best), top1(s.last),
-                       epoch(s.last), s.status.empty() ? "" : fixed(s.seconds, 1), s.weights_hash});
+        table.add_row({pair.name, pair.teacher, pair.student, row.label, row.method, std::to_string(run.seed),
+                       run.status, top1(s.best), epoch(s.best), top1(s.last), epoch(s.last),
+                       s.status.empty() ? "" : fixed(s.seconds, 1), s.weights_hash, run.left_out});
       }
     }
   }
@@ -179,7 +199,7 @@ std::string report_csv(const Report& report) {
 std::string report_json(const Report& report) {
   Json pairs = Json::array();
   for (size_t p = 0; p < report.data.pairs.size(); ++p) {
-    const ReportPair& pair = report.data.pairs[p];
+    const ResultPair& pair = report.data.pairs[p];
     Json rows = Json::array();
     for (size_t r = 0; r < pair.rows.size(); ++r) rows.push_back(row_json(report, p, r));
     Json ablation = Json::array();
@@ -196,17 +216,17 @@ std::string report_json(const Report& report) {
       teacher["best"] = json_of(pair.teacher_summary->best);
       teacher["last"] = json_of(pair.teacher_summary->last);
     }
-    Json json = {{"name", pair.name},
-                 {"student", pair.student},
-                 {"teacher", teacher},
-                 {"rows", rows},
+    if (!pair.teacher_hash.empty()) teacher["weights_hash"] = pair.teacher_hash;
+    Json json = {{"name", pair.name},           {"data", shown_spec(pair.data)},
+                 {"data_hash", pair.data_hash}, {"student", pair.student},
+                 {"teacher", teacher},          {"rows", rows},
                  {"ablation", ablation}};
     if (p < report.evaluations.pairs.size()) json["classes"] = classes_json(report, p);
     pairs.push_back(std::move(json));
   }
-  std::vector<std::string> missing = missing_sentences(report.data);
-  missing.insert(missing.end(), report.evaluations.notes.begin(), report.evaluations.notes.end());
-  const std::string data = report.data.data.substr(0, report.data.data.find(':'));
+  const std::vector<std::string> missing = missing_sentences(report);
+  std::string data;
+  for (const std::string& kind : data_kinds(report.data)) data += (data.empty() ? "" : ", ") + kind;
   return Json{{"title", report.data.title}, {"data", data}, {"pairs", pairs}, {"missing", missing}}.dump(
              2, ' ', false, Json::error_handler_t::replace) +
          "\n";

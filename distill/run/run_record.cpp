@@ -133,7 +133,8 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
                      {"best", json_of(summary.best)},
                      {"last", json_of(summary.last)},
                      {"metrics", metrics_of(summary)},
-                     {"weights_hash", summary.weights_hash}};
+                     {"weights_hash", summary.weights_hash},
+                     {"teacher_hash", summary.teacher_hash}};
   write_file(file, printed(json));
 }
 
@@ -157,7 +158,8 @@ Summary read_summary(const std::filesystem::path& file) {
             .best_by = word("best_by"),
             .best = result_of(json.at("best")),
             .last = result_of(json.at("last")),
-            .weights_hash = word("weights_hash")};
+            .weights_hash = word("weights_hash"),
+            .teacher_hash = json.value("teacher_hash", "")};
   } catch (const nlohmann::json::exception& error) {
     fail(Fault::input, file.string(), ": is no run's summary: ", error.what());
   }

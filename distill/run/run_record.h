@@ -66,6 +66,7 @@ struct Summary {
   std::string best_by;  // what chose `best`: "test" (the best test epoch, as papers do) or "validation"
   std::optional<EpochResult> best, last;
   std::string weights_hash;  // of the last weights
+  std::string teacher_hash = {};  // of the weights that taught it; empty without a teacher, or of an older version
 };
 
 // JSON of every metric, {name: {unit, better: "higher" or "lower", best, last}}; null where there is no epoch yet.

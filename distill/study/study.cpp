@@ -5,6 +5,7 @@
 #include "distill/settings/recipe_files.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/toml_file.h"
+#include "distill/text/markup.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 
@@ -13,6 +14,8 @@ namespace retort {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr int most_seeds = 1000;
 
 const TomlValue* table_at(const TomlValue& top, const std::string& name, const std::string& file) {
   const TomlValue* value = top.find(name);
@@ -54,12 +57,18 @@ void check_keys(const TomlValue& table, const std::vector<std::string>& known, c
   }
 }
 
+bool is_printable(const std::string& words) {
+  return one_line(words) == words;
+}
+
 // A label is a folder's name too. The study's own folders and files keep theirs.
 void check_label(const std::string& label, const std::string& file, int line) {
   const bool fine = !label.empty() && label != "teacher" && label != "teachers" && label != "students" &&
-                    label[0] != '.' && label.find_first_of("/\\\n\t") == std::string::npos;
+                    label[0] != '.' && label.size() <= 200 &&
+                    label.find_first_of("/\\") == std::string::npos && is_printable(label);
   check(fine, Fault::usage, file, ":", line, ": the label '", label,
-        "' cannot name a folder; expected text without slashes, and not 'teacher', 'teachers' or 'students'");
+        "' cannot name a folder; expected printable text without slashes, up to 200 bytes, and not "
+        "'teacher', 'teachers' or 'students'");
 }
 
 template <class Items>
@@ -115,6 +124,8 @@ class StudyReader {
         file_);
     Study study;
     study.title = text_at(top_, "title", path_.stem().string(), file_);
+    check(is_printable(study.title), Fault::usage, file_,
+          ": the title has control characters, expected a line of text");
     study.seeds = overrides_.seeds.value_or(seeds());
     study.nested = top_.find("pairs") != nullptr;
     settings_ = table_at(top_, "settings", file_);
@@ -140,9 +151,10 @@ class StudyReader {
   int seeds() const {
     const TomlValue* seeds = top_.find("seeds");
     if (!seeds) return 1;
-    check(seeds->kind == TomlValue::integer && seeds->as_integer >= 1 && seeds->as_integer <= 1000,
-          Fault::usage, file_, ":", seeds->line, ": seeds is not an integer from 1 to 1000");
-    return int(seeds->as_integer);
+    const std::string what = text(file_, ":", seeds->line, ": seeds");
+    check(seeds->kind == TomlValue::integer, Fault::usage, what, " is ", name_of(seeds->kind),
+          ", expected an integer from 1 to ", most_seeds);
+    return seeds_of(what, seeds->as_integer);
   }
 
   std::vector<PairEntry> read_pairs() const {
@@ -262,6 +274,11 @@ class StudyReader {
 };
 
 }  // namespace
+
+int seeds_of(const std::string& what, int64_t seeds) {
+  check(seeds >= 1 && seeds <= most_seeds, Fault::usage, what, " is ", seeds, ", expected 1 to ", most_seeds);
+  return int(seeds);
+}
 
 Study read_study(const fs::path& file, const StudyOverrides& overrides) {
   return StudyReader(file, overrides).read();

@@ -1,6 +1,7 @@
 // A study: pairs of teacher and student, several methods and seeds. Here: what its file says. Running it is
 // study_run.h.
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -40,6 +41,9 @@ struct StudyOverrides {
   // that have it.
   std::vector<std::pair<std::string, std::string>> sets;
 };
+
+// As a number of seeds: 1 to 1000. Fault::usage naming `what`.
+int seeds_of(const std::string& what, int64_t seeds);
 
 // A study's file: title, seeds, and tables of settings.
 //   [settings]              of all runs

@@ -48,7 +48,7 @@ struct Job {
   fs::path folder;
   size_t teacher = none;  // the job that has to be finished before
   bool started = false, done = false;
-  StudyRun run;
+  ResultRun run;
   int fault = 0;
 };
 
@@ -111,9 +111,7 @@ size_t Queue::add(const fs::path& folder, const RunSettings& settings, const std
           .kind = settings.model + ", " + settings.method.method().name,
           .settings = settings,
           .folder = folder,
-          .run = {.seed = settings.seed, .folder = folder, .summary = {}, .problem = {}}};
-  job.run.summary.status = "missing";
-  job.run.summary.seed = settings.seed;
+          .run = {.seed = settings.seed, .folder = folder}};
   jobs_.push_back(std::move(job));
   return at->second;
 }
@@ -258,26 +256,29 @@ bool Queue::is_settled(const Job& job) const {
 // Runs it; what goes wrong is its result.
 void Queue::attempt(Job& job, Session& session) const {
   const auto failed = [&](const char* status, Fault fault, const std::string& problem) {
-    job.run.summary.status = status;
+    job.run.status = status;
     job.run.problem = problem;
     job.fault = int(fault);
   };
+  const auto ended = [&](const Summary& summary) {
+    job.run.summary = summary;
+    job.run.status = summary.status;
+  };
   try {
     if (job.teacher != none && !jobs_[job.teacher].run.finished()) {
-      failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.summary.status);
+      failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
     } else if (is_settled(job)) {
-      job.run.summary = read_summary(job.folder / "summary.json");
-      if (job.run.summary.status == "diverged")
+      ended(read_summary(job.folder / "summary.json"));
+      if (job.run.status == "diverged")
         failed("diverged", Fault::diverged, "the loss was not finite, see log.txt");
     } else if (options_.force) {
-      job.run.summary = start_run(job.settings, job.folder, fs::exists(job.folder), session);
+      ended(start_run(job.settings, job.folder, fs::exists(job.folder), session));
     } else {
-      job.run.summary = complete_run(job.settings, job.folder, session);
+      ended(complete_run(job.settings, job.folder, session));
     }
   } catch (const Error& error) {
     const bool diverged = error.fault() == Fault::diverged;
-    if (diverged && fs::exists(job.folder / "summary.json"))
-      job.run.summary = read_summary(job.folder / "summary.json");
+    if (diverged && fs::exists(job.folder / "summary.json")) ended(read_summary(job.folder / "summary.json"));
     failed(diverged ? "diverged" : "failed", error.fault(), error.what());
   } catch (const std::bad_alloc&) {
     failed("failed", Fault::memory, "out of memory");
@@ -301,8 +302,10 @@ void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
   job.fault = attempted.fault;
   job.done = true;
   --running_;
-  stopped_ = stopped_ || job.run.summary.status == "stopped";
-  progress.end(index, job.run.summary, job.run.problem, was_there);
+  stopped_ = stopped_ || job.run.status == "stopped";
+  Summary told = job.run.summary;
+  told.status = job.run.status;
+  progress.end(index, told, job.run.problem, was_there);
   if (!was_there) write_tables();
   changed_.notify_all();
 }
@@ -317,6 +320,7 @@ StudyResult Queue::run() {
   fs::create_directories(folder_, error);
   check(!error, Fault::write, folder_.string(), ": the folder cannot be made: ", error.message());
   const FolderLock lock(folder_);
+  remove_abandoned_files(folder_);
   std::vector<std::string> kinds;
   for (const Job& job : jobs_) kinds.push_back(job.kind);
   const size_t parallel = std::min(size_t(options_.parallel), jobs_.size());
@@ -349,27 +353,33 @@ StudyResult Queue::run() {
 }
 
 StudyResult Queue::result() const {
-  StudyResult result{.title = study_.title, .data = jobs_.front().settings.data.spec, .pairs = {}};
+  StudyResult result{.title = study_.title, .data = jobs_.front().settings.data.spec};
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
     const StudyPair& pair = study_.pairs[p];
-    StudyBlock block{.name = pair.name, .student = pair.student(), .teacher = {}, .rows = {}};
+    ResultPair found{.name = pair.name,
+                     .teacher = pair.teacher.model,
+                     .student = pair.student(),
+                     .data = result.data,
+                     .data_hash = {}};
+    result.teachers.push_back({});
     if (pairs_[p].teacher != none) {
-      block.teacher = jobs_[pairs_[p].teacher].run;
-      block.teacher_trained = true;
-      block.teacher.summary.model = pair.teacher.model;
+      const ResultRun& teacher = jobs_[pairs_[p].teacher].run;
+      result.teachers.back() = teacher;
+      found.teacher_summary = teacher.summary;
     } else {
-      block.teacher.summary.model = given_models_[p];
+      found.teacher = given_models_[p];
       // What weights are of, their file says, not the study's.
-      if (pair.teacher.model.empty()) block.name = given_models_[p] + "-" + pair.name;
+      if (pair.teacher.model.empty()) found.name = given_models_[p] + "-" + pair.name;
     }
     for (size_t m = 0; m < pair.methods.size(); ++m) {
-      StudyRow row{.label = pair.methods[m].label,
-                   .method = pair.methods[m].settings.method.method().name,
-                   .runs = {}};
+      ResultRow row{.label = pair.methods[m].label,
+                    .method = pair.methods[m].settings.method.method().name,
+                    .settings = jobs_[pairs_[p].rows[m].front()].settings};
       for (const size_t job : pairs_[p].rows[m]) row.runs.push_back(jobs_[job].run);
-      block.rows.push_back(std::move(row));
+      settle(row);
+      found.rows.push_back(std::move(row));
     }
-    result.pairs.push_back(std::move(block));
+    result.pairs.push_back(std::move(found));
   }
   int diverged = 0;
   for (const Job& job : jobs_) {
@@ -391,7 +401,7 @@ void Queue::write_tables() const {
 void Queue::write_curves(const StudyResult& all) const {
   for (size_t p = 0; p < all.pairs.size(); ++p) {
     std::vector<RunCurves> curves;
-    for (const StudyRow& row : all.pairs[p].rows) {
+    for (const ResultRow& row : all.pairs[p].rows) {
       const fs::path metrics = row.runs.front().folder / "metrics.csv";
       if (fs::exists(metrics)) curves.push_back({row.label, read_metrics(metrics)});
     }

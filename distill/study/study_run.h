@@ -1,42 +1,21 @@
-// Running a study: what is missing of it, as a queue; and its results, of a whole study or of a part.
+// Running a study: what is missing of it, as a queue; and its results as they are, of the whole or of a part.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "distill/study/results.h"
 #include "distill/study/runs.h"
 #include "distill/study/study.h"
 
 namespace retort {
 
-struct StudyRun {
-  uint64_t seed = 0;
-  std::filesystem::path folder;
-  Summary summary;      // status "missing" if it did not run yet, "failed" if an error ended it
-  std::string problem;  // that error
-
-  bool finished() const { return summary.status == "finished"; }
-};
-
-struct StudyRow {
-  std::string label, method;
-  std::vector<StudyRun> runs;  // one per seed
-
-  std::vector<double> best() const, last() const;  // top-1 of the runs that finished, percent
-  double seconds() const;                          // mean of the runs that finished, NaN for none
-};
-
-struct StudyBlock {
-  std::string name, student;
-  StudyRun teacher;  // of one that was given: no folder, and a summary that knows the model alone
-  bool teacher_trained = false;
-  std::vector<StudyRow> rows;
-};
-
 struct StudyResult {
   std::string title, data;
-  std::vector<StudyBlock> pairs;
-  bool stopped = false;  // by a signal; the results so far
+  std::vector<ResultPair> pairs = {};
+  std::vector<std::optional<ResultRun>> teachers = {};  // by pair: the teacher's own run, unless it was given
+  bool stopped = false;                                 // by a signal; the results so far
 
   // What the program ends with: the fault of the first run that failed, else Fault::diverged if one diverged,
   // else 0.
@@ -67,5 +46,8 @@ StudyResult run_study(const Study& study, const std::filesystem::path& folder, c
 std::string study_text(const StudyResult& result);
 std::string study_markdown(const StudyResult& result);
 std::string study_json(const StudyResult& result, const std::filesystem::path& folder);
+
+// Of runs that differ in the seed alone: a line each, and what they say together.
+std::string seeds_text(const ResultRow& row);
 
 }  // namespace retort

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "distill/study/study_run.h"
+#include "distill/text/markup.h"
 #include "distill/text/statistics.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
@@ -15,23 +16,13 @@ namespace retort {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::vector<double> top1_of(const StudyRow& row, std::optional<EpochResult> Summary::*which) {
-  std::vector<double> values;
-  for (const StudyRun& run : row.runs) {
-    if (run.finished() && run.summary.*which) values.push_back((run.summary.*which)->top1);
-  }
-  return values;
-}
+using Which = std::optional<EpochResult> Summary::*;
 
 // "70.12 ± 0.31"; of how many runs, where some are missing; what became of them, where all are.
-std::string cell(const StudyRow& row, const std::vector<double>& values) {
-  if (values.empty()) {
-    const std::string status = row.runs.empty() ? "missing" : row.runs.front().summary.status;
-    return status == "diverged" || status == "failed" ? status : "-";
-  }
-  std::string shown = mean_and_deviation(values);
-  if (values.size() < row.runs.size()) shown += text(" (", values.size(), " of ", row.runs.size(), ")");
+std::string cell(const ResultRow& row, Which which) {
+  std::string shown = mean_cell(row, which, "-");
+  const size_t count = row.values(which).size();
+  if (count > 0 && count < row.runs.size()) shown += text(" (", count, " of ", row.runs.size(), ")");
   return shown;
 }
 
@@ -39,53 +30,59 @@ std::string top1_text(const std::optional<EpochResult>& result) {
   return result ? fixed(result->top1, 2) : "-";
 }
 
-// The row of the student alone, if there is one.
-const StudyRow* alone(const StudyBlock& block) {
-  for (const StudyRow& row : block.rows) {
-    if (row.method == "ce") return &row;
+double seconds_of(const ResultRow& row) {
+  std::vector<double> values;
+  for (const ResultRun& run : row.runs) {
+    if (run.finished()) values.push_back(run.summary.seconds);
   }
-  return nullptr;
+  return mean_of(values);
 }
 
-// Difference of the best accuracies to the student alone, with its sign.
-std::string gain_text(const StudyRow& row, const StudyRow* base) {
-  if (!base || base == &row || row.best().empty() || base->best().empty()) return "";
-  const double gain = mean_of(row.best()) - mean_of(base->best());
-  return (gain >= 0 ? "+" : "") + fixed(gain, 2);
+// How much better the best epochs are than those of the student alone, seed by seed.
+std::string gain_text(const ResultRow& row, const ResultRow* alone) {
+  if (!alone || alone == &row) return "";
+  const Comparison comparison = compare_rows(row, *alone);
+  if (!comparison.apart.empty()) return "not comparable";
+  if (comparison.best.n == 0) return "";
+  return (comparison.best.mean >= 0 ? "+" : "") + fixed(comparison.best.mean, 2);
 }
 
-TextTable table_of(const StudyBlock& block) {
+TextTable table_of(const ResultPair& pair, bool teacher_trained) {
   TextTable table({"", "best", "last", "best to alone", "seconds"});
-  const Summary& teacher = block.teacher.summary;
-  table.add_row({"teacher " + teacher.model, top1_text(teacher.best), top1_text(teacher.last), "",
-                 block.teacher_trained ? fixed(teacher.seconds, 1) : ""});
-  const StudyRow* base = alone(block);
-  for (const StudyRow& row : block.rows) {
-    const bool only = base == &row;
-    table.add_row({block.student + (only ? " alone" : " " + row.label), cell(row, row.best()),
-                   cell(row, row.last()), gain_text(row, base), fixed(row.seconds(), 1)});
+  const Summary teacher = pair.teacher_summary.value_or(Summary{});
+  table.add_row({"teacher " + pair.teacher, top1_text(teacher.best), top1_text(teacher.last), "",
+                 teacher_trained ? fixed(teacher.seconds, 1) : ""});
+  const ResultRow* alone = pair.alone();
+  for (const ResultRow& row : pair.rows) {
+    table.add_row({pair.student + (alone == &row ? " alone" : " " + row.label), cell(row, &Summary::best),
+                   cell(row, &Summary::last), gain_text(row, alone), fixed(seconds_of(row), 1)});
   }
   return table;
 }
 
 // Pairs downwards, methods across.
-TextTable matrix_of(const StudyResult& result, std::optional<EpochResult> Summary::*which) {
+TextTable matrix_of(const StudyResult& result, Which which) {
   std::vector<std::string> headers = {"pair", "teacher"};
-  for (const StudyRow& row : result.pairs.front().rows) headers.push_back(row.label);
+  for (const ResultRow& row : result.pairs.front().rows) headers.push_back(row.label);
   TextTable table(headers);
-  for (const StudyBlock& block : result.pairs) {
-    std::vector<std::string> cells = {block.name, top1_text(block.teacher.summary.*which)};
-    for (const StudyRow& row : block.rows) cells.push_back(cell(row, top1_of(row, which)));
+  for (const ResultPair& pair : result.pairs) {
+    std::vector<std::string> cells = {pair.name,
+                                      pair.teacher_summary ? top1_text((*pair.teacher_summary).*which) : "-"};
+    for (const ResultRow& row : pair.rows) cells.push_back(cell(row, which));
     table.add_row(cells);
   }
   return table;
 }
 
-std::vector<const StudyRun*> runs_of(const StudyResult& result) {
-  std::vector<const StudyRun*> runs;
-  for (const StudyBlock& block : result.pairs) {
-    for (const StudyRow& row : block.rows) {
-      for (const StudyRun& run : row.runs) runs.push_back(&run);
+// Each run once: a student without a teacher stands in several tables.
+std::vector<const ResultRun*> runs_of(const StudyResult& result) {
+  std::vector<const ResultRun*> runs;
+  std::set<std::filesystem::path> seen;
+  for (const ResultPair& pair : result.pairs) {
+    for (const ResultRow& row : pair.rows) {
+      for (const ResultRun& run : row.runs) {
+        if (seen.insert(run.folder).second) runs.push_back(&run);
+      }
     }
   }
   return runs;
@@ -95,14 +92,14 @@ std::string footnote(const StudyResult& result) {
   size_t seeds = 0, diverged = 0, failed = 0, missing = 0;
   bool by_test = true;
   std::set<int> views;  // where augmentation was limited
-  for (const StudyBlock& block : result.pairs) {
-    for (const StudyRow& row : block.rows) seeds = std::max(seeds, row.runs.size());
+  for (const ResultPair& pair : result.pairs) {
+    for (const ResultRow& row : pair.rows) seeds = std::max(seeds, row.runs.size());
   }
-  for (const StudyRun* run : runs_of(result)) {
+  for (const ResultRun* run : runs_of(result)) {
     if (run->finished() && run->summary.views != Summary{}.views) views.insert(run->summary.views);
-    diverged += run->summary.status == "diverged";
-    failed += run->summary.status == "failed";
-    missing += run->summary.status == "missing" || run->summary.status == "stopped";
+    diverged += run->status == "diverged";
+    failed += run->status == "failed";
+    missing += run->status == "missing" || run->status == "stopped";
     if (run->finished()) by_test = run->summary.best_by == "test";
   }
   std::string note =
@@ -110,6 +107,7 @@ std::string footnote(const StudyResult& result) {
   if (seeds > 1) note += ", mean ± standard deviation";
   note += text("; best: ", by_test ? "the best test epoch" : "the epoch that held-out images chose", ".");
   if (seeds == 1) note += " One seed says little about small differences.";
+  note += " Seconds are this machine's, with what else it did.";
   const auto add = [&](size_t count, const char* what) {
     if (count) note += text(" ", count, count == 1 ? " run " : " runs ", what, ".");
   };
@@ -125,25 +123,31 @@ std::string footnote(const StudyResult& result) {
 }
 
 std::string tables_text(const StudyResult& result, std::string (TextTable::*style)() const) {
-  if (result.pairs.size() == 1) return (table_of(result.pairs.front()).*style)();
+  if (result.pairs.size() == 1)
+    return (table_of(result.pairs.front(), bool(result.teachers.front())).*style)();
   return "Best epoch:\n\n" + (matrix_of(result, &Summary::best).*style)() + "\nLast epoch:\n\n" +
          (matrix_of(result, &Summary::last).*style)();
+}
+
+std::vector<std::string> sentences_of(const StudyResult& result) {
+  return apart_sentences({.title = result.title, .pairs = result.pairs, .notes = {}});
 }
 
 Json json_of(const std::optional<EpochResult>& result) {
   return result ? Json(result->top1) : Json(nullptr);
 }
 
-Json json_of(const StudyRun& run, const std::filesystem::path& folder) {
+Json json_of(const ResultRun& run, const std::filesystem::path& folder) {
   Json json = {{"seed", run.seed},
                {"folder", run.folder.lexically_relative(folder).string()},
-               {"status", run.summary.status},
+               {"status", run.status},
                {"views", run.summary.views},
                {"best", json_of(run.summary.best)},
                {"last", json_of(run.summary.last)},
                {"seconds", run.summary.seconds},
                {"weights_hash", run.summary.weights_hash}};
   if (!run.problem.empty()) json["problem"] = run.problem;
+  if (!run.left_out.empty()) json["left_out"] = run.left_out;
   return json;
 }
 
@@ -151,69 +155,76 @@ Json mean_json(const std::vector<double>& values) {
   return values.empty() ? Json(nullptr) : Json(mean_of(values));
 }
 
-Json json_of(const StudyRow& row, const std::filesystem::path& folder) {
+Json json_of(const ResultRow& row, const std::filesystem::path& folder) {
   Json runs = Json::array();
-  for (const StudyRun& run : row.runs) runs.push_back(json_of(run, folder));
-  const bool some = !row.best().empty();
+  for (const ResultRun& run : row.runs) runs.push_back(json_of(run, folder));
+  const std::vector<double> best = row.values(&Summary::best);
   return {{"label", row.label},
           {"method", row.method},
-          {"best", mean_json(row.best())},
-          {"last", mean_json(row.last())},
-          {"n", row.best().size()},
-          {"seconds", some ? Json(row.seconds()) : Json(nullptr)},
+          {"best", mean_json(best)},
+          {"last", mean_json(row.values(&Summary::last))},
+          {"n", best.size()},
+          {"seconds", best.empty() ? Json(nullptr) : Json(seconds_of(row))},
           {"runs", runs}};
 }
 
 }  // namespace
 
-std::vector<double> StudyRow::best() const {
-  return top1_of(*this, &Summary::best);
-}
-
-std::vector<double> StudyRow::last() const {
-  return top1_of(*this, &Summary::last);
-}
-
-double StudyRow::seconds() const {
-  std::vector<double> values;
-  for (const StudyRun& run : runs) {
-    if (run.finished()) values.push_back(run.summary.seconds);
-  }
-  return mean_of(values);
-}
-
 std::string study_text(const StudyResult& result) {
-  std::string all = result.title + "\n\n" + tables_text(result, &TextTable::plain) + "\n" + footnote(result);
-  for (const StudyRun* run : runs_of(result)) {
-    if (!run->problem.empty())
-      all += text("\n", run->folder.string(), ": ", run->summary.status, ": ", run->problem);
+  std::string all =
+      one_line(result.title) + "\n\n" + tables_text(result, &TextTable::plain) + "\n" + footnote(result);
+  for (const std::string& sentence : sentences_of(result)) all += "\n" + one_line(sentence);
+  for (const ResultRun* run : runs_of(result)) {
+    if (!run->problem.empty()) all += text("\n", run->folder.string(), ": ", run->status, ": ", run->problem);
   }
   return all + "\n";
 }
 
 std::string study_markdown(const StudyResult& result) {
-  return "# " + result.title + "\n\n" + tables_text(result, &TextTable::markdown) + "\n" + footnote(result) +
-         "\n";
+  std::string all = "# " + escaped_markdown(result.title) + "\n\n" +
+                    tables_text(result, &TextTable::markdown) + "\n" + footnote(result) + "\n";
+  for (const std::string& sentence : sentences_of(result)) all += "\n- " + escaped_markdown(sentence) + "\n";
+  return all;
 }
 
 std::string study_json(const StudyResult& result, const std::filesystem::path& folder) {
   Json pairs = Json::array();
-  for (const StudyBlock& block : result.pairs) {
+  for (size_t p = 0; p < result.pairs.size(); ++p) {
+    const ResultPair& pair = result.pairs[p];
     Json rows = Json::array();
-    for (const StudyRow& row : block.rows) rows.push_back(json_of(row, folder));
-    Json teacher = {{"model", block.teacher.summary.model},
-                    {"best", json_of(block.teacher.summary.best)},
-                    {"last", json_of(block.teacher.summary.last)},
-                    {"seconds", block.teacher.summary.seconds}};
-    if (block.teacher_trained) {
-      teacher["folder"] = block.teacher.folder.lexically_relative(folder).string();
-      teacher["status"] = block.teacher.summary.status;
+    for (const ResultRow& row : pair.rows) rows.push_back(json_of(row, folder));
+    const Summary summary = pair.teacher_summary.value_or(Summary{});
+    Json teacher = {{"model", pair.teacher},
+                    {"best", json_of(summary.best)},
+                    {"last", json_of(summary.last)},
+                    {"seconds", summary.seconds}};
+    if (result.teachers[p]) {
+      teacher["folder"] = result.teachers[p]->folder.lexically_relative(folder).string();
+      teacher["status"] = result.teachers[p]->status;
     }
-    pairs.push_back({{"name", block.name}, {"student", block.student}, {"teacher", teacher}, {"rows", rows}});
+    pairs.push_back({{"name", pair.name}, {"student", pair.student}, {"teacher", teacher}, {"rows", rows}});
   }
   return Json{{"title", result.title}, {"data", result.data}, {"pairs", pairs}}.dump(
              2, ' ', false, Json::error_handler_t::replace) +
          "\n";
+}
+
+std::string seeds_text(const ResultRow& row) {
+  TextTable table({"seed", "best", "last", "seconds"});
+  for (const ResultRun& run : row.runs) {
+    const auto shown = [&](const std::optional<EpochResult>& result) {
+      return run.finished() ? top1_text(result) : run.status;
+    };
+    table.add_row({std::to_string(run.seed), shown(run.summary.best), shown(run.summary.last),
+                   fixed(run.summary.seconds, 1)});
+  }
+  table.add_row({"mean", mean_cell(row, &Summary::best, "-"), mean_cell(row, &Summary::last, "-"),
+                 fixed(seconds_of(row), 1)});
+  std::string all = table.plain();
+  for (const ResultRun& run : row.runs) {
+    if (!run.left_out.empty()) all += text("seed ", run.seed, " does not count: ", run.left_out, "\n");
+  }
+  return all;
 }
 
 }  // namespace retort

@@ -32,6 +32,7 @@ class Teacher {
 
   Model& model() { return *model_; }
   const Normalize& sees() const { return sees_; }
+  const std::string& hash() const { return hash_; }  // of its weights
   // Where its logits come from stored ones; nullptr if it is asked in every step.
   StoredTeacher* stored() { return stored_.get(); }
   // What it needs in every step besides a student's images; nothing if it sees them so, or is not asked.
@@ -48,6 +49,7 @@ class Teacher {
   const Tell tell_;
   std::unique_ptr<Model> model_;
   Normalize sees_{};
+  std::string hash_;
   std::unique_ptr<StoredTeacher> stored_;
 };
 

@@ -84,6 +84,7 @@ void RunRecords::write_summary(const std::string& status, const Counters& counte
   s.last = counters.last;
   if (status == "finished" || status == "stopped")
     s.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
+  if (run_.teacher) s.teacher_hash = run_.teacher->hash();
   retort::write_summary(folder_.summary(), s);
 }
 

@@ -14,7 +14,7 @@ void read_store_index(Bytes bytes) {
   static ScratchFolder folder;
   static const std::string identity = "fuzz";
   constexpr int64_t images = 4, classes = 3;
-  const TeacherTable::Shape shape{images, classes, TablePrecision::f32};
+  const LogitStore::Shape shape{images, classes, LogitPrecision::f32};
   const uint64_t seed = XXH3_64bits(identity.data(), identity.size());
   const auto row_bytes = size_t(shape.row_bytes());
 
@@ -38,7 +38,7 @@ void read_store_index(Bytes bytes) {
   float row[classes];
   for (int64_t image = 0; image < images; ++image)
     for (int view = 0; view < view_count; ++view) table.find(image, view, row);
-  const int64_t slot = TeacherTable::slot(1, 5);
+  const int64_t slot = LogitStore::slot(1, 5);
   const float added[classes] = {1, 2, 3};
   table.set_limit(uint64_t{1} << 20);
   if (!table.append({&slot, 1}, added)) return;

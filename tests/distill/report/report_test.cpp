@@ -12,9 +12,11 @@
 #include "distill/report/pcd_steps.h"
 #include "distill/report/published.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/collect.h"
 #include "distill/text/markup.h"
 #include "distill/text/text_format.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/fake_runs.h"
 #include "tests/support/program.h"
 
 namespace retort {
@@ -25,6 +27,7 @@ using testing::content_of;
 using testing::expect_contains;
 using testing::expect_fault;
 using testing::failure;
+using testing::FakeRuns;
 using testing::Outcome;
 using testing::run;
 using testing::TempFolder;
@@ -65,56 +68,9 @@ std::string flaw_of(const std::string& html) {
   return open.empty() ? "" : open.back() + " is not closed";
 }
 
-// A folder of runs made of nothing but their records.
-class FakeRuns {
- public:
-  void add(const std::string& folder, RunSettings settings, const std::string& status, double best,
-           double last, uint64_t seed = 1) {
-    settings.seed = seed;
-    const std::string place = "s/" + folder;
-    work_.write(place + "/config.toml", settings_toml(settings));
-    Summary summary;
-    summary.status = status;
-    summary.command = settings.command;
-    summary.model = settings.model;
-    summary.method = settings.method.method().name;
-    summary.data = settings.data.spec;
-    summary.device = "portable";
-    summary.seed = seed;
-    summary.epochs = settings.epochs;
-    summary.epochs_done = 2;
-    summary.seconds = 12;
-    summary.best_by = "test";
-    summary.best = EpochResult{1, best, 90, 1};
-    summary.last = EpochResult{2, last, 90, 1};
-    summary.weights_hash = "0123456789abcdef";
-    write_summary(work_ / (place + "/summary.json"), summary);
-    work_.write(place + "/metrics.csv",
-                "epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds,ce\n"
-                "1,0.05,2,30,2," +
-                    std::to_string(best) + ",60,1,2\n2,0.05,1,40,1," + std::to_string(last) + ",70,1,1\n");
-  }
-
-  static RunSettings settings(const std::string& method) {
-    RunSettings s = default_settings(method == "ce" ? "train" : "distill");
-    s.model = "resnet8";
-    s.epochs = 2;
-    s.data.spec = "cifar100:/nowhere";
-    s.method = method_settings(method);
-    if (method != "ce") s.teacher = "elsewhere/teacher";
-    if (method != "ce") s.teacher_model = "resnet20";
-    resolve(s);
-    return s;
-  }
-
-  std::filesystem::path folder() const { return work_ / "s"; }
-  const TempFolder& work() const { return work_; }
-
-  Report report() const { return {.data = collect_report(folder()), .evaluations = {}}; }
-
- private:
-  TempFolder work_;
-};
+Report report_of(const FakeRuns& runs) {
+  return {.data = collect_results({runs.folder()}), .evaluations = {}};
+}
 
 TEST(ReportText, IsEscaped) {
   EXPECT_EQ(escaped_markup("<b>\"Tom & 'Jerry'\"</b>\n"),
@@ -239,9 +195,9 @@ TEST(Report, ComparesSeedBySeedAndSaysWhatIsMissing) {
   runs.add("no <i>ranking & co/seed-2", plain, "finished", 61.9, 61.9, 2);
   runs.work().write("s/broken/config.toml", "epochs = \"many\"\n");
 
-  const Report report = runs.report();
+  const Report report = report_of(runs);
   ASSERT_EQ(report.data.pairs.size(), 1u);
-  const ReportPair& pair = report.data.pairs[0];
+  const ResultPair& pair = report.data.pairs[0];
   EXPECT_EQ(pair.name, "resnet20-resnet8");
   ASSERT_EQ(pair.rows.size(), 4u);
   EXPECT_EQ(pair.rows[0].label, "ce");
@@ -265,13 +221,14 @@ TEST(Report, ComparesSeedBySeedAndSaysWhatIsMissing) {
 
   const std::string html = report_html(report);
   EXPECT_EQ(flaw_of(html), "");
-  EXPECT_EQ(html.find("<i>"), std::string::npos);
-  expect_contains(html, "no &lt;i&gt;ranking &amp; co");
+  EXPECT_EQ(html.find("<i>"), std::string::npos);  // folders give no names
+  expect_contains(html, "pcd, ranking none");
   expect_contains(html, "2 of 3 (others not run)");
   expect_contains(html, "Does ranking the classes help?");
   EXPECT_EQ(html.find("/nowhere"), std::string::npos);  // where the data lies stays here
   EXPECT_EQ(html.find("http"), std::string::npos);      // nothing is loaded
-  for (const char* part : {"pcd | 62.60 ± 0.85", "| better |", "Not complete"})
+  for (const char* part :
+       {"pcd | 62.60 ± 0.85", "| better |", "Not complete", "| ce | diverged | diverged |"})
     expect_contains(report_markdown(report), part);
   expect_contains(report_csv(report),
                   "resnet20-resnet8,resnet20,resnet8,pcd,pcd,2,finished,63.2,1,63.2,2,12.0,");
@@ -293,7 +250,7 @@ TEST(Report, PublishedNumbersAreNeverMixedUp) {
   resolve(brief);
   runs.add("kd/seed-1", full, "finished", 71, 70.5);
   runs.add("dkd/seed-1", brief, "finished", 60, 60);
-  const Report report = runs.report();
+  const Report report = report_of(runs);
   const std::string html = report_html(report);
   EXPECT_EQ(flaw_of(html), "");
   expect_contains(html, "<td class=\"n\">70.66</td><td class=\"n\">+0.34</td>");
@@ -314,9 +271,9 @@ TEST(Report, SeveralPairsShareTheLoneStudent) {
     settings.teacher = std::string("elsewhere/") + teacher;
     runs.add(std::string(teacher) + "/kd", settings, "finished", 60, 60);
   }
-  const Report report = runs.report();
+  const Report report = report_of(runs);
   ASSERT_EQ(report.data.pairs.size(), 3u);
-  for (const ReportPair& pair : report.data.pairs) {
+  for (const ResultPair& pair : report.data.pairs) {
     ASSERT_EQ(pair.rows.size(), 2u);
     EXPECT_EQ(pair.rows[0].label, "ce");
   }
@@ -327,18 +284,18 @@ TEST(Report, SeveralPairsShareTheLoneStudent) {
 
 TEST(Report, OneSeedHasNoIntervalAndNothingIsNoReport) {
   FakeRuns runs;
-  expect_fault(Fault::input, "no such folder", [&] { collect_report(runs.folder()); });
+  expect_fault(Fault::input, "no such folder", [&] { collect_results({runs.folder()}); });
   runs.work().write("s/letter.txt", "dear");
-  expect_fault(Fault::input, "holds no runs", [&] { collect_report(runs.folder()); });
+  expect_fault(Fault::input, "holds no runs", [&] { collect_results({runs.folder()}); });
   runs.add("kd", FakeRuns::settings("kd"), "finished", 60, 60);
   runs.add("other", FakeRuns::settings("pcd"), "finished", 61, 61);
-  const std::string html = report_html(runs.report());
+  const std::string html = report_html(report_of(runs));
   EXPECT_EQ(flaw_of(html), "");
   expect_contains(html, "one seed: no interval");
   runs.work().write("s/results.json", "{\"title\": \"t\", \"pairs\": [{\"name\": 3}]}");
-  expect_fault(Fault::input, "results.json", [&] { collect_report(runs.folder()); });
+  expect_fault(Fault::input, "results.json", [&] { collect_results({runs.folder()}); });
   runs.work().write("s/results.json", "not json");
-  EXPECT_EQ(collect_report(runs.folder()).pairs.size(), 1u);
+  EXPECT_EQ(collect_results({runs.folder()}).pairs.size(), 1u);
 }
 
 TEST(Report, OfAStudyFromOutside) {
@@ -362,7 +319,7 @@ name = "pcd"
   ASSERT_EQ(run({"compare", "tiny.toml", "--out", "s"}, work).code, 0);
   const Outcome first = run({"report", "s"}, work);
   ASSERT_EQ(first.code, 0) << first.err;
-  expect_contains(first.out, "# tiny <study>");
+  expect_contains(first.out, "# tiny &lt;study&gt;");
   expect_contains(first.out, "s/report.html");
   const std::string html = content_of(work / "s/report.html");
   EXPECT_EQ(flaw_of(html), "");
@@ -380,14 +337,7 @@ name = "pcd"
   EXPECT_EQ(result["pairs"][0]["classes"]["teacher_confidence"].size(), 24u);
   EXPECT_EQ(result["pairs"][0]["classes"]["over_kd"]["pcd"]["gain"].size(), 24u);
 
-  // A cache that is no cache is made anew; weights that cannot be read are told.
-  json odd = json::parse(content_of(work / "s/report-cache.json"));
-  for (auto& entry : odd.items()) {
-    if (entry.key().starts_with("student")) entry.value() = 3;
-  }
-  work.write("s/report-cache.json", odd.dump());
-  ASSERT_EQ(run({"report", "s"}, work).code, 0);
-  expect_contains(content_of(work / "s/report.md"), "report-cache.json");
+  // Weights that cannot be read are told.
   work.write("s/report-cache.json", "[1]");
   work.write("s/pcd/seed-2/checkpoints/last.safetensors", "rubbish");
   ASSERT_EQ(run({"report", "s"}, work).code, 0);
@@ -395,12 +345,34 @@ name = "pcd"
   EXPECT_EQ(flaw_of(partial), "");
   expect_contains(partial, "Not complete");
   expect_contains(partial, "last.safetensors");
+  expect_contains(partial, "no cache of this version");
 
   const Outcome plain = run({"report", "s", "--no-eval", "--out", "page"}, work);
   ASSERT_EQ(plain.code, 0) << plain.err;
   expect_contains(content_of(work / "page/report.html"), "no checkpoint was evaluated");
   failure(2, {"report"}, work);
   failure(3, {"report", "nowhere"}, work);
+
+  // Published: report.json alone gives the page again, curves and classes too, and is left as it is.
+  ASSERT_EQ(run({"report", "s", "--out", "page"}, work).code, 0);
+  work.write("published/report.json", content_of(work / "page/report.json"));
+  const Outcome again = run({"report", "published", "--out", "anew"}, work);
+  ASSERT_EQ(again.code, 0) << again.err;
+  const json before = json::parse(content_of(work / "page/report.json"));
+  const json after = json::parse(content_of(work / "anew/report.json"));
+  for (const char* key : {"title", "data"}) EXPECT_EQ(before[key], after[key]) << key;
+  ASSERT_EQ(after["pairs"].size(), 1u);
+  for (const char* key : {"name", "data_hash", "rows", "ablation"})
+    EXPECT_EQ(before["pairs"][0][key], after["pairs"][0][key]) << key;
+  const std::string page = content_of(work / "anew/report.html");
+  EXPECT_EQ(flaw_of(page), "");
+  expect_contains(page, "n = 24 classes");
+  expect_contains(page, "class=\"thick\"");
+  // Beside the study that it was made of, it is the same runs again.
+  const json both =
+      json::parse(run({"report", "s", "published", "--out", "both", "--json", "--no-eval"}, work).out);
+  ASSERT_EQ(both["pairs"].size(), 1u);
+  EXPECT_EQ(both["pairs"][0]["rows"][1]["to_kd_last"], before["pairs"][0]["rows"][1]["to_kd_last"]);
 }
 
 }  // namespace

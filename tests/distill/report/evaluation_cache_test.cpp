@@ -1,0 +1,160 @@
+// The report's cache is input: what is not sound in it is computed again, never believed and never a crash.
+#include "distill/report/evaluation_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "engine/base/hash.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+
+namespace retort {
+namespace {
+
+using nlohmann::json;
+using testing::content_of;
+using testing::expect_contains;
+using testing::TempFolder;
+
+const std::vector<double> three = {1, 2, 3};
+
+std::string sound_cache(const TempFolder& work) {
+  EvaluationCache cache(work / "c.json");
+  cache.put_names("classes", {"a", "b", "c"});
+  cache.put_accuracy("student", {{10, 20, 30}, {1, 20, 0}});
+  cache.put_confidence("teacher", {0.5, 0, 1});
+  cache.put_chosen(
+      "chosen",
+      {{.reason = "why", .index = 59, .label = 2, .teacher = three, .student = three, .pixels = {}}});
+  cache.write();
+  return content_of(work / "c.json");
+}
+
+// The entry's value replaced, and its hash mended if asked for: nothing but its content speaks against it.
+std::string with_value(const std::string& content, const std::string& key, const json& value, bool mended) {
+  json cache = json::parse(content);
+  cache["entries"][key]["value"] = value;
+  const std::string hashed = key + "\n" + value.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (mended) cache["entries"][key]["hash"] = hash_of(std::as_bytes(std::span(hashed)));
+  return cache.dump();
+}
+
+bool found(EvaluationCache& cache, const std::string& key) {
+  std::vector<std::string> names;
+  ClassAccuracy accuracy;
+  std::vector<double> confidence;
+  std::vector<ChosenImage> chosen;
+  if (key == "classes") return cache.find_names(key, names);
+  if (key == "student") return cache.find_accuracy(key, 3, accuracy);
+  if (key == "teacher") return cache.find_confidence(key, 3, confidence);
+  return cache.find_chosen(key, 3, 60, chosen);
+}
+
+TEST(EvaluationCache, KeepsWhatWasPut) {
+  TempFolder work;
+  sound_cache(work);
+  EvaluationCache cache(work / "c.json");
+  ClassAccuracy accuracy;
+  EXPECT_TRUE(cache.find_accuracy("student", 3, accuracy));
+  EXPECT_EQ(accuracy.correct, (std::vector<int64_t>{1, 20, 0}));
+  EXPECT_EQ(accuracy.top1(), 35);
+  for (const char* key : {"classes", "teacher", "chosen"}) EXPECT_TRUE(found(cache, key)) << key;
+  EXPECT_FALSE(found(cache, "nothing"));
+  EXPECT_TRUE(cache.notes().empty());
+}
+
+TEST(EvaluationCache, CraftedEntriesAreNotTaken) {
+  TempFolder work;
+  const std::string sound = sound_cache(work);
+  const json chosen = {
+      {"reason", "why"}, {"index", 59}, {"label", 2}, {"teacher", three}, {"student", three}};
+  const auto with = [&](const char* key, const json& value) {
+    json one = chosen;
+    one[key] = value;
+    return json::array({one});
+  };
+  const std::vector<std::pair<std::string, json>> crafted = {
+      {"student", {{"images", {10, 20, 30}}, {"correct", json::array()}}},
+      {"student", {{"images", json::array()}, {"correct", json::array()}}},
+      {"student", {{"images", {10, 20, 30}}, {"correct", {1, 20, 31}}}},
+      {"student", {{"images", {10, 20, 30}}, {"correct", {1, -1, 3}}}},
+      {"student", {{"images", {10, 20, 30}}, {"correct", {1, 1.5, 3}}}},
+      {"student", {{"images", {10, 20, 9e18}}, {"correct", {1, 1, 3}}}},
+      {"student", {{"images", {10, 20, 18446744073709551615ull}}, {"correct", {1, 1, 3}}}},
+      {"student", {{"images", {10, 20, 30, 40}}, {"correct", {1, 1, 3, 4}}}},
+      {"student", {{"images", "abc"}, {"correct", {1, 1, 3}}}},
+      {"student", 3},
+      {"student", nullptr},
+      {"student", json::object()},
+      {"teacher", {0.5, 0}},
+      {"teacher", {0.5, 0, 1.5}},
+      {"teacher", {0.5, 0, -0.1}},
+      {"teacher", {0.5, 0, nullptr}},
+      {"teacher", {0.5, 0, "1"}},
+      {"classes", json::array()},
+      {"classes", {1, 2, 3}},
+      {"chosen", with("index", 60)},
+      {"chosen", with("index", -1)},
+      {"chosen", with("index", 1e9)},
+      {"chosen", with("label", 3)},
+      {"chosen", with("label", -1)},
+      {"chosen", with("teacher", {1, 2})},
+      {"chosen", with("student", json::array())},
+      {"chosen", with("student", {1, 2, 1e308})},
+      {"chosen", with("teacher", {1, 2, nullptr})},
+      {"chosen", with("reason", 7)},
+      {"chosen", json(std::vector<json>(17, chosen))},
+  };
+  for (const auto& [key, value] : crafted) {
+    for (const bool mended : {false, true}) {
+      work.write("c.json", with_value(sound, key, value, mended));
+      EvaluationCache cache(work / "c.json");
+      EXPECT_FALSE(found(cache, key)) << key << ' ' << value.dump() << ' ' << mended;
+      ASSERT_EQ(cache.notes().size(), 1u);
+      expect_contains(cache.notes()[0], "computed again");
+      // The others are not concerned.
+      for (const char* other : {"student", "teacher"}) {
+        EXPECT_TRUE(other == key || found(cache, other)) << other;
+      }
+    }
+  }
+}
+
+TEST(EvaluationCache, AFlippedDigitIsFound) {
+  TempFolder work;
+  const std::string sound = sound_cache(work);
+  size_t believed = 0;
+  for (size_t at = 0; at < sound.size(); ++at) {
+    if (sound[at] < '0' || sound[at] > '9') continue;
+    std::string flipped = sound;
+    flipped[at] = flipped[at] == '1' ? '2' : '1';
+    work.write("c.json", flipped);
+    EvaluationCache cache(work / "c.json");
+    size_t whole = 0;
+    for (const char* key : {"classes", "student", "teacher", "chosen"}) whole += found(cache, key);
+    believed += whole == 4;
+  }
+  EXPECT_EQ(believed, 0u);
+}
+
+TEST(EvaluationCache, AFileThatIsNoneIsNone) {
+  TempFolder work;
+  for (const char* content :
+       {"", "[1]", "{}", "null", "{\"format\": \"retort report cache 2\", \"entries\": 3}",
+        "{\"format\": \"retort report cache 1\", \"entries\": {}}",
+        "{\"format\": 2, \"entries\": {\"student\": 3}}"}) {
+    work.write("c.json", content);
+    EvaluationCache cache(work / "c.json");
+    EXPECT_FALSE(found(cache, "student")) << content;
+    EXPECT_EQ(cache.notes().size(), 1u) << content;
+  }
+  const std::string entry = R"({"format": "retort report cache 2", "entries": {"student": 3}})";
+  work.write("c.json", entry);
+  EvaluationCache cache(work / "c.json");
+  EXPECT_FALSE(found(cache, "student"));
+}
+
+}  // namespace
+}  // namespace retort
