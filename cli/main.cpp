@@ -103,6 +103,9 @@ int main(int count, char** arguments) {
     return int(error.fault());
   } catch (const retort::Stopped& stopped) {
     return 128 + stopped.signal();
+  } catch (const std::filesystem::filesystem_error& error) {  // a name too long, a circle of links
+    retort::print_error(retort::text(error.path1().string(), ": ", error.code().message()));
+    return int(retort::Fault::input);
   } catch (const std::system_error& error) {
     // What a thread that cannot start throws: the system's memory or its limit of threads is used up.
     const bool resources = error.code() == std::errc::resource_unavailable_try_again ||
@@ -112,9 +115,6 @@ int main(int count, char** arguments) {
   } catch (const std::bad_alloc&) {
     retort::print_error("out of memory");
     return int(retort::Fault::memory);
-  } catch (const std::filesystem::filesystem_error& error) {  // a name too long, a circle of links
-    retort::print_error(retort::text(error.path1().string(), ": ", error.code().message()));
-    return int(retort::Fault::input);
   } catch (const std::exception& error) {
     retort::print_error(retort::text("internal error: ", error.what()));
     return int(retort::Fault::internal);
