@@ -34,7 +34,7 @@ void read_store_index(Bytes bytes) {
   folder.write("rows", bytes_of(rows));
   folder.write("identity.txt", bytes_of(identity));
 
-  TeacherTable table(folder.path(), identity, shape);
+  LogitStore table(folder.path(), identity, shape);
   float row[classes];
   for (int64_t image = 0; image < images; ++image)
     for (int view = 0; view < view_count; ++view) table.find(image, view, row);
