@@ -121,6 +121,14 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder) {
   if (now.device == "auto") now.device = there.device;
   if (now.precision == "auto") now.precision = there.precision;
   if (now.teacher_source == "auto") now.teacher_source = there.teacher_source;
+  // Numbers that nobody gave were settled when the run was assembled, from data and weights.
+  const auto settled = [](std::string& mine, const std::string& found) {
+    if (mine.empty()) mine = found;
+  };
+  settled(now.data.mean, there.data.mean);
+  settled(now.data.std, there.data.std);
+  settled(now.teacher_mean, there.teacher_mean);
+  settled(now.teacher_std, there.teacher_std);
   resolve(now);
   const auto [old_line, new_line] = first_difference(deciding_settings(there), deciding_settings(now));
   check(old_line == new_line, Fault::usage, folder.string(),

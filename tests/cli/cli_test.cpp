@@ -272,7 +272,7 @@ TEST_F(Loss, BadInput) {
                   "element [0, 1] is nan");
   expect_contains(failure(3, {"loss", "--student", "zs.npy", "--teacher", "nan.npy"}, work_), "same shape");
   expect_contains(failure(3, {"loss", "--student", "y.npy", "--teacher", "zt.npy"}, work_),
-                  "expected f32 or f64");
+                  "expected f32, f64 or f16");
   expect_contains(failure(3, {"loss", "--student", "none.npy", "--teacher", "zt.npy"}, work_), "none.npy");
   work_.write("text.npy", "no array");
   expect_contains(failure(3, {"loss", "--student", "text.npy", "--teacher", "zt.npy"}, work_), "text.npy");

@@ -45,7 +45,7 @@ Outcome succeed(const Strings& arguments, const TempFolder& work) {
 const TempFolder& weights() {
   static const TempFolder folder;
   static const bool made = [] {
-    succeed({"train", "--model", "resnet8", "--data", tiny, "--epochs", "2", "--batch", "16", "--out", "t"},
+    succeed({"train", "--model", "resnet8", "--data", tiny, "--epochs", "8", "--batch", "16", "--out", "t"},
             folder);
     const SafeTensors file = read_safetensors(folder / "t/checkpoints/last.safetensors");
     std::vector<TensorView> tensors;
