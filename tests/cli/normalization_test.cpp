@@ -45,7 +45,7 @@ Outcome succeed(const Strings& arguments, const TempFolder& work) {
 const TempFolder& weights() {
   static const TempFolder folder;
   static const bool made = [] {
-    succeed({"train", "--model", "resnet8", "--data", tiny, "--epochs", "8", "--batch", "16", "--out", "t"},
+    succeed({"train", "--model", "resnet8", "--data", tiny, "--epochs", "24", "--batch", "16", "--out", "t"},
             folder);
     const SafeTensors file = read_safetensors(folder / "t/checkpoints/last.safetensors");
     std::vector<TensorView> tensors;
@@ -190,7 +190,7 @@ TEST(Normalization, PredictAndExportsHonourIt) {
 
 TEST(Normalization, EvalSaysWhatItMeasures) {
   expect_contains(succeed({"eval", "--weights", "own.safetensors", "--data", tiny}, weights()).err,
-                  "resnet8 (own.safetensors, epoch 2) on " + tiny +
+                  "resnet8 (own.safetensors, epoch 24) on " + tiny +
                       ": 48 test images of 24 classes, by the weights' mean 0.5 0.4 0.3, std 0.4 0.5 0.6");
   expect_contains(succeed({"eval", "--weights", "raw.safetensors", "--data", tiny}, weights()).err,
                   std::string("by the data's mean ") + data_mean);
