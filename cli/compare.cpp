@@ -18,7 +18,7 @@ int run_compare(const Arguments& arguments) {
   StudyOverrides overrides;
   StudyOptions running;
   int64_t parallel = 1;
-  bool json = false;
+  bool json = false, quiet = false;
   const auto set = [&](const std::string& option, const std::string& value, const std::string& key,
                        const std::string& help) {
     options.value(option, value, help, [&overrides, key](const std::string& given) {
@@ -29,7 +29,7 @@ int run_compare(const Arguments& arguments) {
                      "a file, or a study that comes along: quick, cifar100-small, ablation, "
                      "paper-table",
                      names);
-  options.text("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
+  options.output("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
   options.value("--seeds", "N", "runs of each method (as the study says)", [&](const std::string& given) {
     overrides.seeds = seeds_of("--seeds", integer_of("--seeds", given, 1));
   });
@@ -41,6 +41,7 @@ int run_compare(const Arguments& arguments) {
   options.integer("--parallel", "runs at once; they share the CPU threads out", parallel, 1);
   options.flag("--force", "start anew in a folder that is there", running.force);
   options.flag("--resume", "the folder must be there already", running.resume);
+  options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(names.size() == 1, Fault::usage, "compare: ", names.size(), " studies are named, expected one STUDY");
@@ -55,7 +56,7 @@ int run_compare(const Arguments& arguments) {
 
   std::vector<std::string> command_line = {"retort", "compare"};
   command_line.insert(command_line.end(), arguments.begin(), arguments.end());
-  Progress progress;
+  Progress progress(2, quiet);
   StopSignal stop;
   Session session(progress, stop, command_line);
   const StudyResult result = run_study(study, folder, running, session);

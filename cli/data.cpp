@@ -27,11 +27,13 @@ int run_data(const Arguments& arguments) {
   Options options("data", "download a data set, or translate a config of mdistiller",
                   {"retort data fetch cifar100 data", "retort data recipe kd.yaml > kd.toml"});
   std::vector<std::string> words;
+  std::string url;
   bool json = false;
   options.positional("ACTION ...",
                      "fetch NAME DIR: cifar100 or cifar10; resumes a broken download. "
                      "recipe FILE: mdistiller's YAML as TOML for --config",
                      words);
+  options.text("--url", "URL", "fetch: where the same archive lies as well", url);
   options.flag("--json", "result as JSON: {path}, or {toml, notes}", json);
   if (!options.parse(arguments)) return 0;
   const std::string action = words.empty() ? "" : words[0];
@@ -44,10 +46,11 @@ int run_data(const Arguments& arguments) {
   check(words.size() == 3, Fault::usage, "data: ", words.size() - 1,
         " arguments follow fetch, expected two: NAME (cifar100 or cifar10) and DIR");
   const bool hundred = words[1] == "cifar100";
-  check(hundred || words[1] == "cifar10", Fault::usage, "data: '", words[1],
-        "' is no data set to fetch, expected cifar100 or cifar10; did you mean '",
-        nearest(words[1], {"cifar100", "cifar10"}), "'?");
-  const std::string path = fetch(hundred ? cifar100_archive() : cifar10_archive(), words[2]).string();
+  check(hundred || words[1] == "cifar10", Fault::usage, "data: '", words[1], "' is no data set to fetch; ",
+        suggestion(words[1], {"cifar100", "cifar10"}));
+  Archive archive = hundred ? cifar100_archive() : cifar10_archive();
+  if (!url.empty()) archive.url = url;
+  const std::string path = fetch(archive, words[2]).string();
   json ? print_json({{"path", path}}) : print(path + "\n");
   return 0;
 }

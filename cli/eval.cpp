@@ -85,7 +85,7 @@ int run_eval(const Arguments& arguments) {
        "retort eval --weights w.safetensors --model resnet20 --data cifar100:data"});
   std::string weights_spec, architecture, data_spec;
   int64_t batch = 200;
-  bool per_class = false, json = false;
+  bool per_class = false, json = false, quiet = false;
   options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
@@ -94,6 +94,7 @@ int run_eval(const Arguments& arguments) {
   options.integer("--batch", "images per step", batch, 1);
   const ChannelOptions channels(options);
   const DeviceChoice device_choice(options);
+  options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "result as JSON: {top1, top5, loss, n}", json);
   if (!options.parse(arguments)) return 0;
   check(!weights_spec.empty(), Fault::usage, "eval: no weights are named; give them with --weights");
@@ -111,7 +112,7 @@ int run_eval(const Arguments& arguments) {
     json ? print_json(json_of(result, data.test)) : print(text_of(result, data.test));
     return 0;
   };
-  Progress progress;
+  Progress progress(2, quiet);
   const auto testing = [&](int64_t done, int64_t total) { progress.activity("testing", done, total); };
   if (exported) {
     print_notes(weights.notes);

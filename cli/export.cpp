@@ -29,7 +29,7 @@ using Json = nlohmann::ordered_json;
 struct ExportRequest {
   std::string format, out, name = "net", quantize = "f32", data;
   int64_t threads = 0;
-  bool verify = false;
+  bool verify = false, quiet = false;
 };
 
 void verify(const ExportRequest& request, Model& model, Device& device, const std::vector<std::byte>& file,
@@ -47,7 +47,7 @@ void verify(const ExportRequest& request, Model& model, Device& device, const st
 void compare_accuracy(const ExportRequest& request, const InferenceGraph& graph,
                       const std::vector<std::byte>& file, Json* json) {
   const DataSet data = open_dataset(request.data, Parts::test);
-  Progress progress;
+  Progress progress(2, request.quiet);
   const auto measure = [&](const std::vector<std::byte>& network) {
     return network_file_accuracy(network, data.test, int(request.threads), [&](int64_t done, int64_t total) {
       progress.activity("testing", done, total);
@@ -138,7 +138,7 @@ int run_export(const Arguments& arguments) {
   options.positional("RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file", sources);
   options.text("--to", "FORMAT", "onnx, safetensors, infer (retort_infer, see retort.h), c (one C file)",
                request.format);
-  options.text("-o,--out", "FILE", "what is written", request.out);
+  options.output("-o,--out", "FILE", "what is written", request.out);
   options.text("--model", "NAME", "the network, if the file does not say", architecture);
   options.text("--quantize", "TYPE", "weights of convolutions: f32, f16 (infer), int8", request.quantize);
   options.text("--data", "SPEC", "compare the accuracy with that of f32 on these test images", request.data);
@@ -146,6 +146,7 @@ int run_export(const Arguments& arguments) {
   const ChannelOptions channels(options);
   options.flag("--verify", "compare the logits with the model's", request.verify);
   options.integer("--threads", "CPU threads, 0: one", request.threads, 0);
+  options.flag("--quiet", "no progress", request.quiet);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(sources.size() == 1, Fault::usage, "export: ", sources.size(),
@@ -154,7 +155,7 @@ int run_export(const Arguments& arguments) {
         "export: no format is named; give it with --to onnx, safetensors, infer or c");
   const std::vector<std::string> formats = {"onnx", "safetensors", "infer", "c"};
   check(std::find(formats.begin(), formats.end(), request.format) != formats.end(), Fault::usage, "--to '",
-        request.format, "' is unknown; did you mean '", nearest(request.format, formats), "'?");
+        request.format, "' is unknown; ", suggestion(request.format, formats));
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
   Weights weights = read_weights(sources[0]);

@@ -98,7 +98,7 @@ int run_loss(const Arguments& arguments) {
   options.text("--student", "FILE", "student's logits [samples, classes], f32 or f64", student_file);
   options.text("--teacher", "FILE", "teacher's, of the same shape", teacher_file);
   options.text("--labels", "FILE", "i64 [samples], for the methods that read them", labels_file);
-  options.text("--grad", "FILE", "write the gradient with respect to student's logits", gradient_file);
+  options.output("--grad", "FILE", "write the gradient with respect to student's logits", gradient_file);
   options.value("--set", "KEY=VALUE", "a key of the method, as temperature=2; repeatable",
                 [&](const std::string& given) { sets.push_back(given); });
   options.flag("--json", "result as JSON: {loss, terms}", json);

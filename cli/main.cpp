@@ -66,7 +66,7 @@ int dispatch(const std::vector<std::string>& arguments) {
     print(help());
     return 0;
   }
-  if (first == "--version") {
+  if (first == "--version" || first == "-V") {
     const bool json = arguments.size() > 1 && arguments[1] == "--json";
     if (json)
       print_json({{"version", RETORT_VERSION},
@@ -85,10 +85,12 @@ int dispatch(const std::vector<std::string>& arguments) {
     if (first == command.name) return command.run({arguments.begin() + 1, arguments.end()});
     names.push_back(command.name);
   }
-  const bool option = first.starts_with("-");
-  if (option) names = {"--help", "--version"};
-  fail(Fault::usage, "unknown ", option ? "option" : "command", " '", first, "'; did you mean '",
-       nearest(first, names), "'?", option ? " Options of a command follow it" : "");
+  if (first.starts_with("-"))
+    fail(Fault::usage, "unknown option '", first, "'; ",
+         suggestion(first, {"--help", "--version"},
+                    "options of a command follow it, as in `retort train --help`"));
+  if (first == "version") fail(Fault::usage, "unknown command 'version'; did you mean '--version'?");
+  fail(Fault::usage, "unknown command '", first, "'; ", suggestion(first, names));
 }
 
 }  // namespace

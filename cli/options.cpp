@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/output.h"
+#include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/base/text.h"
@@ -46,6 +47,18 @@ void Options::text(const std::string& names, const std::string& name, const std:
       names, name, help, [&target](const std::string& given) { target = given; }, target);
 }
 
+void Options::output(const std::string& names, const std::string& name, const std::string& help,
+                     std::string& target) {
+  value(
+      names, name, help,
+      [&target, names](const std::string& given) {
+        check(given != "-", Fault::usage, names,
+              " is '-', but nothing of this goes to stdout; name a file (./- is one of that name)");
+        target = given;
+      },
+      target);
+}
+
 void Options::integer(const std::string& names, const std::string& help, int64_t& target, int64_t minimum) {
   value(
       names, "N", help,
@@ -59,6 +72,10 @@ void Options::flag(const std::string& names, const std::string& help, bool& targ
 
 void Options::elsewhere(const std::string& name, const std::string& advice) {
   elsewhere_[name] = advice;
+}
+
+void Options::stray(std::function<std::string(const std::string&)> advice) {
+  stray_ = std::move(advice);
 }
 
 void Options::positional(const std::string& name, const std::string& help, std::vector<std::string>& target) {
@@ -87,8 +104,11 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
     }
     app.add_option_function<std::vector<std::string>>(option.names,
                                                       [&option](const std::vector<std::string>& given) {
-                                                        for (const std::string& value : given)
+                                                        for (const std::string& value : given) {
+                                                          check(!value.empty(), Fault::usage, option.names,
+                                                                " is empty; it needs a value");
                                                           option.take(value);
+                                                        }
                                                       })
         ->allow_extra_args(false)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -104,11 +124,16 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
   }
   for (const std::string& extra : app.remaining()) {
     if (extra == "--") continue;
-    check(extra.starts_with("-"), Fault::usage, command_, ": '", extra, "' is one argument too many");
+    if (!extra.starts_with("-")) {
+      const std::string advice = stray_ ? stray_(extra) : "";
+      fail(Fault::usage, command_, ": '", extra, "' is one argument too many", advice.empty() ? "" : "; ",
+           advice);
+    }
     const std::string name = without_value(extra);
     const auto advice = elsewhere_.find(name);
     fail(Fault::usage, command_, ": unknown option '", name, "'; ",
-         advice != elsewhere_.end() ? advice->second : "did you mean '" + nearest(name, known) + "'?");
+         advice != elsewhere_.end() ? advice->second
+                                    : suggestion(name, known, "`retort " + command_ + " --help` lists all"));
   }
   return true;
 }
@@ -116,19 +141,6 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
 namespace {
 
 constexpr size_t help_column = 24, screen_width = 80;
-
-// Broken at spaces so that it fits the screen, each further line below the first.
-std::string wrapped(const std::string& help) {
-  std::string all, rest = help;
-  constexpr size_t room = screen_width - help_column;
-  while (rest.size() > room) {
-    const size_t space = rest.rfind(' ', room);
-    if (space == std::string::npos || space == 0) break;
-    all += rest.substr(0, space) + "\n" + std::string(help_column, ' ');
-    rest = rest.substr(space + 1);
-  }
-  return all + rest;
-}
 
 }  // namespace
 
@@ -151,7 +163,8 @@ std::string Options::help() const {
   const auto first_short =
       std::stable_partition(lines.begin(), lines.end(), [&](const Line& l) { return !is_short(l); });
   for (auto line = lines.begin(); line != first_short; ++line)
-    all += "  " + padded(line->left, help_column - 3) + " " + wrapped(line->help) + "\n";
+    all += wrapped("  " + padded(line->left, help_column - 3) + " " + line->help, screen_width, help_column) +
+           "\n";
   for (auto line = first_short; line != lines.end(); ++line) {
     const std::string left = half(*line);
     all += line + 1 == lines.end() ? left : padded(left, half_width) + half(*++line);

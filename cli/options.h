@@ -20,11 +20,16 @@ class Options {
   void value(const std::string& names, const std::string& value, const std::string& help, Take take,
              const std::string& fallback = "");
   void text(const std::string& names, const std::string& value, const std::string& help, std::string& target);
+  // The same for what is written: "-" is refused, it would be a file of that name.
+  void output(const std::string& names, const std::string& value, const std::string& help,
+              std::string& target);
   // The target's present value is the default.
   void integer(const std::string& names, const std::string& help, int64_t& target, int64_t minimum);
   void flag(const std::string& names, const std::string& help, bool& target);
   // What to say of an option of another command, instead of the nearest one of this.
   void elsewhere(const std::string& name, const std::string& advice);
+  // What to say, behind "is one argument too many", of one where none is expected; "": nothing.
+  void stray(std::function<std::string(const std::string& argument)> advice);
   void positional(const std::string& value, const std::string& help, std::vector<std::string>& target);
 
   // False if --help was asked for and printed. Error(Fault::usage), naming the nearest option, for what is
@@ -44,6 +49,7 @@ class Options {
   std::vector<std::string> examples_;
   std::vector<Option> options_;
   std::map<std::string, std::string> elsewhere_;
+  std::function<std::string(const std::string&)> stray_;
   std::string positional_, positional_help_;
   std::vector<std::string>* positionals_ = nullptr;
 };

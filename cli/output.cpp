@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "distill/text/text_format.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/terminal.h"
 
 namespace retort {
 
@@ -37,7 +39,8 @@ void print_error(std::string_view message) {
   // Names of files end up in messages, and may hold anything.
   std::replace_if(
       line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
-  std::fprintf(stderr, "retort: %s\n", line.c_str());
+  line = wrapped("retort: " + line, line_columns(fileno(stderr)), 2);
+  std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 }  // namespace retort

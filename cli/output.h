@@ -22,7 +22,8 @@ void check_not_read(const std::string& option, const std::filesystem::path& writ
 // The same for notes, "retort: note: NOTE" each.
 void print_notes(const std::vector<std::string>& notes);
 
-// One line on stderr, "retort: MESSAGE"; line ends and control characters in it become spaces.
+// One line on stderr, "retort: MESSAGE", broken between words on a terminal; line ends and control characters
+// in it become spaces.
 void print_error(std::string_view message);
 
 }  // namespace retort

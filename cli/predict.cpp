@@ -48,7 +48,7 @@ int run_predict(const Arguments& arguments) {
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
   options.text("--data", "SPEC", "data set whose class names are shown", data);
-  options.text("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
+  options.output("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
   options.integer("--top", "classes shown", top, 1);
   const ChannelOptions channels(options);
   const DeviceChoice device_choice(options);

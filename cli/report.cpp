@@ -15,9 +15,9 @@ int run_report(const Arguments& arguments) {
   std::string out;
   ReportOptions reporting;
   int64_t threads = 0;
-  bool no_eval = false, json = false;
+  bool no_eval = false, json = false, quiet = false;
   options.positional("DIR", "studies' folders, folders of runs, or published ones", folders);
-  options.text("--out", "DIR", "folder of report.html, .md, .csv, .json (the first DIR)", out);
+  options.output("--out", "DIR", "folder of report.html, .md, .csv, .json (the first DIR)", out);
   options.text("--data", "SPEC", "where the test images lie (as the runs say)", reporting.data);
   options.flag("--no-eval", "leave out what needs checkpoints: classes, PCD at work", no_eval);
   options.flag("--images", "show test images also of data that is not drawn by the program",
@@ -25,6 +25,7 @@ int run_report(const Arguments& arguments) {
   options.text("--mean", "\"R G B\"", "normalisation of teachers whose files do not say", reporting.mean);
   options.text("--std", "\"R G B\"", "and whose runs do not", reporting.deviation);
   options.integer("--threads", "CPU threads, 0: all", threads, 0);
+  options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "print report.json instead of the table", json);
   if (!options.parse(arguments)) return 0;
   check(!folders.empty(), Fault::usage, "report: no folder is named, expected one DIR or more");
@@ -32,7 +33,7 @@ int run_report(const Arguments& arguments) {
   reporting.evaluate = !no_eval;
   reporting.threads = int(threads);
 
-  Progress progress;
+  Progress progress(2, quiet);
   const WrittenReport written =
       write_report(std::vector<std::filesystem::path>(folders.begin(), folders.end()), reporting, progress);
   progress.clear();

@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "distill/methods/registry.h"
+#include "distill/settings/recipe_names.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
 
@@ -43,18 +44,27 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
     for (const char* name : {"--teacher", "--method", "--student", "--teacher-model", "--teacher-source"})
       options.elsewhere(name, "it belongs to `retort distill`");
   }
-  options.text("--config", "FILE", "settings from TOML (a recipe, or a run's config.toml)", config_);
+  options.text("--recipe", "NAME", "list shows all", recipe_);
+  options.text("--config", "FILE", "settings from TOML", config_);
   options.value("--set", "KEY=VALUE", "any key, as method.stages=5; comes last; repeatable",
                 [this](const std::string& given) { sets_.push_back(given); });
   options.flag("--keys", "list the keys of --set", keys_);
+  options.flag("--print-config", "show, do not run", print_);
 }
 
 RunSettings SettingOptions::settings() const {
   RunSettings settings = default_settings(command_);
+  const auto check_command = [&](const std::string& file) {
+    check(settings.command == command_, Fault::usage, file, ": is of `retort ", settings.command,
+          "`, not of `retort ", command_, "`");
+  };
+  if (!recipe_.empty()) {
+    read_settings(recipe_file(recipe_), settings);
+    check_command("recipe " + recipe_);
+  }
   if (!config_.empty()) {
     read_settings(config_, settings);
-    check(settings.command == command_, Fault::usage, config_, ": is of `retort ", settings.command,
-          "`, not of `retort ", command_, "`");
+    check_command(config_);
   }
   // A method decides which keys there are, so it comes first wherever it stands.
   const std::string method = "method.name";
@@ -77,13 +87,21 @@ RunSettings SettingOptions::settings() const {
   return settings;
 }
 
-bool SettingOptions::show_keys() const {
-  if (keys_) print(describe_keys());
-  return keys_;
+bool SettingOptions::show() const {
+  if (keys_)
+    print(describe_keys());
+  else if (recipe_ == "list")
+    print(describe_recipes());
+  else if (print_)
+    print(settings_toml(settings()));
+  else
+    return false;
+  return true;
 }
 
 std::vector<std::string> SettingOptions::given() const {
   std::vector<std::string> names;
+  if (!recipe_.empty()) names.push_back("--recipe");
   if (!config_.empty()) names.push_back("--config");
   for (const Given& flag : flags_) names.push_back(flag.flag);
   for (const auto& [key, on] : switches_) {

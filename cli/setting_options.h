@@ -15,11 +15,12 @@ class SettingOptions {
   // Declares them for train or distill. Lives as long as the options.
   SettingOptions(const std::string& command, Options& options);
 
-  // Defaults, then the file, then the flags, then --set.
+  // Defaults, then the recipe, then the file, then the flags, then --set.
   RunSettings settings() const;
 
-  // --keys was given: what it asks for is printed.
-  bool show_keys() const;
+  // --keys, --recipe list or --print-config was given: what it asks for is printed, and nothing else to be
+  // done.
+  bool show() const;
 
   // The options given by name, for messages.
   std::vector<std::string> given() const;
@@ -27,8 +28,8 @@ class SettingOptions {
   const std::string* find(const std::string& key) const;
 
  private:
-  std::string command_, config_;
-  bool keys_ = false;
+  std::string command_, recipe_, config_;
+  bool keys_ = false, print_ = false;
   struct Given {
     std::string key, flag, value;
   };

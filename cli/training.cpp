@@ -5,12 +5,15 @@
 
 #include "cli/output.h"
 #include "cli/setting_options.h"
+#include "distill/run/run_folder.h"
 #include "distill/study/results.h"
 #include "distill/study/runs.h"
 #include "distill/study/study_run.h"
 #include "distill/text/statistics.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
+#include "engine/base/nearest.h"
+#include "models/model.h"
 
 namespace retort {
 
@@ -96,6 +99,21 @@ std::string default_folder(const RunSettings& settings, bool seeds) {
          (seeds ? "" : "-seed" + std::to_string(settings.seed));
 }
 
+// What a name that stands alone was meant for.
+std::string advice_on(const std::string& argument, const std::string& command) {
+  const std::vector<std::string> models = model_names();
+  const bool distill = command == "distill";
+  if (std::find(models.begin(), models.end(), argument) != models.end())
+    return text("a network is named with ", distill ? "--student " : "--model ", argument);
+  if (argument.ends_with(".toml")) return "settings are read with --config " + argument;
+  if (RunFolder::is_run(argument))
+    return distill ? text("a run is named with --teacher ", argument, ", or --resume ", argument)
+                   : "a run goes on with --resume " + argument;
+  const std::string near = nearest(argument, models);
+  if (!near.empty()) return text("did you mean ", distill ? "--student " : "--model ", near, "?");
+  return text("see `retort ", command, " --help`");
+}
+
 ResumeOptions resume_options(const SettingOptions& settings) {
   for (const std::string& name : settings.given()) {
     check(name == "--threads" || name == "--workers", Fault::usage,
@@ -115,19 +133,21 @@ int run_training(Options options, const Arguments& arguments) {
   SettingOptions setting_options(options.command(), options);
   std::string out, resume;
   int64_t seeds = 1, parallel = 1;
-  bool force = false, json = false, profile = false;
+  bool force = false, json = false, profile = false, quiet = false;
   options.integer("--seeds", "runs, one per seed", seeds, 1);
   options.integer("--parallel", "seeds at once", parallel, 1);
   options.flag("--json", "result as JSON", json);
-  options.text("--out", "DIR", "run's folder (runs/...)", out);
+  options.flag("--quiet", "no progress", quiet);
+  options.output("--out", "DIR", "run's folder (runs/...)", out);
   options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
   options.text("--resume", "DIR", "go on with a run", resume);
-  if (!options.parse(arguments) || setting_options.show_keys()) return 0;
+  options.stray([&](const std::string& argument) { return advice_on(argument, options.command()); });
+  if (!options.parse(arguments) || setting_options.show()) return 0;
 
   std::vector<std::string> command_line = {"retort", options.command()};
   command_line.insert(command_line.end(), arguments.begin(), arguments.end());
-  Progress progress;
+  Progress progress(2, quiet);
   StopSignal stop;
   Session session(progress, stop, command_line);
   session.profile = profile;

@@ -80,7 +80,8 @@ std::string some_of(const std::vector<std::string>& names) {
 // The first unexpected name with the missing one it may stand for.
 std::string suggestion(const StateFit& fit) {
   if (fit.missing.empty() || fit.unexpected.empty() || fit.unexpected[0].size() > 200) return "";
-  return text("; is '", fit.unexpected[0], "' meant for '", nearest(fit.unexpected[0], fit.missing), "'?");
+  const std::string near = nearest(fit.unexpected[0], fit.missing);
+  return near.empty() ? "" : text("; is '", fit.unexpected[0], "' meant for '", near, "'?");
 }
 
 using Given = std::map<std::string, const HostTensor*>;

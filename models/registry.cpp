@@ -73,8 +73,8 @@ std::unique_ptr<Model> make_model(const std::string& name, Device& device, const
     model->classes = options.classes;
     return model;
   }
-  fail(Fault::usage, "model '", name, "' is unknown; did you mean ", nearest(name, model_names()),
-       "? `retort info` lists all");
+  fail(Fault::usage, "model '", name, "' is unknown; ",
+       suggestion(name, model_names(), "`retort info` lists all"));
 }
 
 }  // namespace retort

@@ -106,9 +106,9 @@ Image decode_png(std::span<const uint8_t> file, const std::string& name) {
   const PngParts parts = png_parts(file, name);
   check_size(parts.picture, name, "PNG");
   int unpacked_bytes = 0;
-  StbBlock unpacked(reinterpret_cast<stbi_uc*>(stbi_zlib_decode_malloc(
-                        reinterpret_cast<const char*>(parts.compressed.data()),
-                        int(parts.compressed.size()), &unpacked_bytes)),
+  StbBlock unpacked(reinterpret_cast<stbi_uc*>(
+                        stbi_zlib_decode_malloc(reinterpret_cast<const char*>(parts.compressed.data()),
+                                                int(parts.compressed.size()), &unpacked_bytes)),
                     stbi_image_free);
   if (!unpacked) fail_damaged(name, "PNG");
   check_zlib_sum(parts.compressed, {unpacked.get(), size_t(unpacked_bytes)}, name);

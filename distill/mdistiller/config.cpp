@@ -209,9 +209,8 @@ class Translation {
     Leaf* leaf = take(fixed.theirs);
     if (!leaf) return;
     leaf->translated = leaf->value->kind == YamlValue::scalar &&
-                       std::any_of(fixed.same.begin(), fixed.same.end(), [&](const std::string& same) {
-                         return same_value(same, *leaf->value);
-                       });
+                       std::any_of(fixed.same.begin(), fixed.same.end(),
+                                   [&](const std::string& same) { return same_value(same, *leaf->value); });
     leaf->reason = fixed.reason;
   }
 
@@ -238,8 +237,10 @@ class Translation {
     origin_[path] = leaf ? "" : "  # mdistiller's default";
     if (!leaf) return fallback;
     const std::string& name = scalar(*leaf);
+    const std::string near = nearest(name, known);
     check(std::count(known.begin(), known.end(), name), Fault::usage, place(*leaf), path, " is '", name,
-          "', which is no network here; nearest: ", nearest(name, known), "; known: ", join(known));
+          "', which is no network here; ", near.empty() ? near : "did you mean '" + near + "'? ",
+          "known: ", join(known));
     return name;
   }
 

@@ -120,8 +120,7 @@ class TreeBuilder : public YAML::EventHandler {
 
 YamlValue read_yaml(const std::filesystem::path& file) {
   const std::vector<uint8_t> bytes = InputFile(file).read_all(largest_file);
-  check_utf8({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string(),
-             Fault::input);
+  check_utf8({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string(), Fault::input);
   std::istringstream in(std::string(bytes.begin(), bytes.end()));
   TreeBuilder builder(file.string());
   try {

@@ -18,16 +18,20 @@ const MethodKey* find_key(const MethodInfo& method, const std::string& name) {
   return nullptr;
 }
 
+// Losses are f32: the square of any number, which temperatures become, has to fit.
+constexpr double largest_number = 1e6;
+
 std::string expected(const MethodKey& key) {
   if (key.kind == MethodKey::flag) return "true or false";
   if (key.kind == MethodKey::choice) return "one of " + join(key.choices);
   return text(key.kind == MethodKey::number ? "a number" : "an integer",
-              key.exclusive ? " more than " : " of at least ", key.minimum);
+              key.exclusive ? " more than " : " of at least ", key.minimum, " and at most ",
+              largest_number);
 }
 
 bool allowed(const MethodKey& key, const std::string& value) {
   const auto in_range = [&](double x) {
-    return std::isfinite(x) && (key.exclusive ? x > key.minimum : x >= key.minimum);
+    return std::isfinite(x) && (key.exclusive ? x > key.minimum : x >= key.minimum) && x <= largest_number;
   };
   double real = 0;
   int whole = 0;
@@ -60,7 +64,12 @@ std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::stri
 }
 
 MethodKey temperature_key(const std::string& fallback) {
-  return {"temperature", MethodKey::number, fallback, "logits are divided by it", 0, true};
+  // Below it f32 cannot hold the quotients.
+  return {.name = "temperature",
+          .kind = MethodKey::number,
+          .fallback = fallback,
+          .help = "logits are divided by it",
+          .minimum = 1e-3};
 }
 
 int views_read(const MethodSettings& settings) {
@@ -76,8 +85,7 @@ void MethodSettings::set(const std::string& key, const std::string& value) {
   if (!known) {
     std::vector<std::string> names;
     for (const MethodKey& k : method_->keys) names.push_back(k.name);
-    fail(Fault::usage, "method ", method_->name, " has no key '", key, "'; did you mean '",
-         nearest(key, names), "'? Its keys: ", join(names));
+    fail(Fault::usage, "method ", method_->name, " has no key '", key, "'; ", suggestion(key, names));
   }
   check(allowed(*known, value), Fault::usage, "method ", method_->name, ": ", key, " is '", value,
         "', expected ", expected(*known));

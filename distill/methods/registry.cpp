@@ -55,8 +55,7 @@ MethodSettings method_settings(const std::string& name) {
   if (const MethodInfo* method = find_method(name)) return MethodSettings(*method);
   std::vector<std::string> names;
   for (const MethodInfo& known : methods()) names.push_back(known.name);
-  fail(Fault::usage, "method '", name, "' is unknown; did you mean '", nearest(name, names),
-       "'? Methods: ", join(names));
+  fail(Fault::usage, "method '", name, "' is unknown; ", suggestion(name, names));
 }
 
 std::unique_ptr<Distiller> make_distiller(const MethodSettings& settings, Device& device,

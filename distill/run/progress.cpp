@@ -1,6 +1,5 @@
 #include "distill/run/progress.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,18 +11,19 @@
 #include <vector>
 
 #include "distill/text/text_format.h"
+#include "engine/base/check.h"
+#include "engine/base/terminal.h"
 
 namespace retort {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double redraw_interval = 0.1;
-constexpr std::string_view erase_line = "\r\x1b[K";
+constexpr size_t continuation_indent = 2;  // of a message's second line and those behind it
 
-size_t width_of(int terminal) {
-  winsize size{};
-  if (::ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
+// Of the redrawn line; where a test draws on no terminal, 80.
+size_t width_of(int descriptor) {
+  return ::isatty(descriptor) ? line_columns(descriptor) : 80;
 }
 
 struct Part {
@@ -48,6 +48,19 @@ std::string labelled(std::string_view label, double value, std::string number, s
   return std::isnan(value) ? "" : std::string(label) + std::move(number) + std::string(unit);
 }
 
+// An epoch's line on a terminal: "  3/10  loss 2.76  train 11.9  test 11.9  4.6 s".
+std::string short_line(const EpochMetrics& result, int epochs, size_t columns) {
+  const std::string total = std::to_string(epochs);
+  std::string number = std::to_string(result.epoch);
+  number.insert(0, total.size() > number.size() ? total.size() - number.size() : 0, ' ');
+  return fitted({{0, " " + number + "/" + total},
+                 {2, labelled("loss ", result.train_loss, fixed(result.train_loss, 2))},
+                 {1, labelled("train ", result.train_acc, fixed(result.train_acc, 1))},
+                 {0, labelled("test ", result.test_acc, fixed(result.test_acc, 1))},
+                 {3, labelled("", result.seconds, fixed(result.seconds, 1), " s")}},
+                columns);
+}
+
 std::string count_of(int64_t done, int64_t total) {
   return std::to_string(done) + '/' + std::to_string(total);
 }
@@ -65,11 +78,13 @@ double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-Progress::Progress(int descriptor) : Progress(descriptor, can_redraw(descriptor), steady_seconds) {}
+Progress::Progress(int descriptor, bool quiet)
+    : Progress(descriptor, can_redraw(descriptor), steady_seconds, quiet) {}
 
-Progress::Progress(int descriptor, bool redraws, std::function<double()> clock)
+Progress::Progress(int descriptor, bool redraws, std::function<double()> clock, bool quiet)
     : descriptor_(descriptor),
-      redraws_(redraws),
+      redraws_(redraws && !quiet),
+      quiet_(quiet),
       clock_(std::move(clock)),
       last_draw_(-std::numeric_limits<double>::infinity()),
       run_began_at_(nan),
@@ -86,7 +101,9 @@ double Progress::seconds_left(double done, double now) const {
   return gained > 0 ? (now - run_began_at_) * (1 - done) / gained : nan;
 }
 
-void Progress::begin_run() {
+void Progress::begin_run(const std::vector<std::string>& header) {
+  if (!quiet_)
+    for (const std::string& line : header) note(line);
   const std::lock_guard lock(mutex_);
   run_began_at_ = images_per_second_ = test_top1_ = nan;
   epoch_ = 0;
@@ -125,7 +142,8 @@ void Progress::batch(const BatchProgress& at) {
 void Progress::epoch(const EpochMetrics& result, int epochs) {
   const std::lock_guard lock(mutex_);
   test_top1_ = result.test_acc;
-  if (redraws_) return;
+  if (quiet_) return;
+  if (redraws_) return stay(short_line(result, epochs, width_of(descriptor_) - 1));
   const double left = seconds_left(double(result.epoch) / std::max(1, epochs), clock_());
   write(fitted({{0, "epoch " + count_of(result.epoch, epochs)},
                 {0, labelled("lr ", result.lr, significant(result.lr, 3))},
@@ -152,18 +170,27 @@ void Progress::activity(std::string_view name, int64_t done, int64_t total) {
               width_of(descriptor_) - 1));
 }
 
-void Progress::line(std::string_view text) {
+void Progress::line(const std::vector<std::string>& parts) {
   const std::lock_guard lock(mutex_);
   const double now = clock_();
   if (!redraws_ || now - last_draw_ < redraw_interval) return;
   last_draw_ = now;
-  draw(cut_to_width(text, width_of(descriptor_) - 1));
+  std::vector<Part> ranked;
+  for (const std::string& part : parts) ranked.push_back({int(ranked.size()), part});
+  draw(fitted(std::move(ranked), width_of(descriptor_) - 1));
 }
 
 void Progress::note(std::string_view message) {
   const std::lock_guard lock(mutex_);
   clear_line();
-  write(std::string(message) + '\n');
+  // A terminal alone would break the line within a word.
+  const size_t columns = line_columns(descriptor_);
+  while (true) {
+    const size_t end = std::min(message.find('\n'), message.size());
+    write(wrapped(message.substr(0, end), columns, continuation_indent) + '\n');
+    if (end == message.size()) break;
+    message.remove_prefix(end + 1);
+  }
 }
 
 void Progress::clear() {
@@ -171,14 +198,26 @@ void Progress::clear() {
   clear_line();
 }
 
+// Where the terminal has become narrower, the line now takes several rows, which all go.
+std::string Progress::erasure() const {
+  const size_t columns = width_of(descriptor_);
+  if (line_shown_ <= columns) return "";
+  return text("\x1b[", (line_shown_ - 1) / columns, "A\r\x1b[J");
+}
+
 void Progress::draw(const std::string& line) {
-  write('\r' + line + "\x1b[K");
-  line_shown_ = true;
+  write(erasure() + '\r' + line + "\x1b[K");
+  line_shown_ = std::max<size_t>(1, display_width(line));
+}
+
+void Progress::stay(const std::string& line) {
+  write(line_shown_ ? erasure() + '\r' + line + "\x1b[K\n" : line + '\n');
+  line_shown_ = 0;
 }
 
 void Progress::clear_line() {
-  if (line_shown_) write(erase_line);
-  line_shown_ = false;
+  if (line_shown_) write(erasure() + "\r\x1b[K");
+  line_shown_ = 0;
 }
 
 void Progress::write(std::string_view text) const {

@@ -27,6 +27,10 @@ Json json_of(const Environment& environment) {
           {"compiler", environment.compiler},
           {"system", environment.system},
           {"host", environment.host},
+          {"processor", environment.machine.processor},
+          {"cores", environment.machine.cores},
+          {"usable_cores", environment.machine.usable_cores},
+          {"memory_bytes", environment.machine.memory_bytes},
           {"started", environment.started},
           {"device", environment.device},
           {"devices", environment.devices},
@@ -92,6 +96,7 @@ Environment this_environment() {
     environment.system = text(system.sysname, ' ', system.release, ' ', system.machine);
     environment.host = system.nodename;
   }
+  environment.machine = this_machine();
   environment.started = utc_time();
   return environment;
 }

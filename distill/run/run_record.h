@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "distill/run/commit.h"
+#include "distill/run/machine.h"
 
 namespace retort {
 
@@ -17,6 +18,7 @@ struct Environment {
   std::string compiler;  // "GNU 12.2.0, Release"
   std::string system;    // "Linux 6.1.0 x86_64"
   std::string host;
+  Machine machine;
   std::string started;                           // UTC
   std::string device;                            // the one in use: "onednn"
   std::vector<std::string> devices;              // what there is, in words: "CPU: ..., AVX-512, 2 threads"
@@ -29,7 +31,7 @@ struct Environment {
   std::map<std::string, std::string> normalization;
 };
 
-// With the first six filled in.
+// With the first seven filled in.
 Environment this_environment();
 
 // Writes env.json; for a resumed run it keeps what is there and adds this one to the list "resumed".

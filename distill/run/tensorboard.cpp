@@ -94,12 +94,42 @@ TensorBoard::TensorBoard(const std::filesystem::path& folder, int64_t first_step
   write_event(integer_field(2, first_step) + bytes_field(7, integer_field(1, 1)));
 }
 
-void TensorBoard::add(int64_t step, std::initializer_list<std::pair<std::string_view, double>> scalars) {
+void TensorBoard::add(int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
   // Event 2: step, 5: summary of values, each 1: tag and 2: simple_value.
   std::string summary;
   for (const auto& [tag, value] : scalars)
     summary += bytes_field(1, bytes_field(1, tag) + float_field(2, float(value)));
   write_event(integer_field(2, step) + bytes_field(5, summary));
+}
+
+// A value of Summary with 8: a TensorProto of one string (1: DT_STRING, 2: shape [1], 8: the string), and 9:
+// metadata that names the text plugin (tensorboard/plugins/text/metadata.py). It shows Markdown: four blanks
+// keep lines.
+void TensorBoard::add_text(int64_t step, std::string_view tag, std::string_view text) {
+  constexpr int64_t dt_string = 7;
+  std::string shown = "    ";
+  for (char c : text) {
+    shown += c;
+    if (c == '\n') shown += "    ";
+  }
+  const std::string shape = bytes_field(2, integer_field(1, 1));
+  const std::string tensor = integer_field(1, dt_string) + bytes_field(2, shape) + bytes_field(8, shown);
+  const std::string metadata = bytes_field(1, bytes_field(1, "text"));
+  const std::string value = bytes_field(1, tag) + bytes_field(8, tensor) + bytes_field(9, metadata);
+  write_event(integer_field(2, step) + bytes_field(5, bytes_field(1, value)));
+}
+
+std::vector<std::pair<std::string, double>> scalars_of(const EpochMetrics& epoch,
+                                                       const std::vector<std::string>& terms,
+                                                       double images_per_second) {
+  std::vector<std::pair<std::string, double>> scalars = {
+      {"train_loss", epoch.train_loss},        {"train_acc", epoch.train_acc},
+      {"test_loss", epoch.test_loss},          {"test_acc", epoch.test_acc},
+      {"test_acc_top5", epoch.test_acc_top5},  {"lr", epoch.lr},
+      {"images_per_second", images_per_second}};
+  for (size_t i = 0; i < terms.size() && i < epoch.terms.size(); ++i)
+    scalars.emplace_back("loss/" + terms[i], epoch.terms[i]);
+  return scalars;
 }
 
 void TensorBoard::write_event(const std::string& fields) {

@@ -4,11 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include "distill/run/metrics_csv.h"
 
 #include "engine/base/descriptor.h"
 
@@ -23,7 +25,10 @@ class TensorBoard {
   TensorBoard& operator=(const TensorBoard&) = delete;
 
   // One event with a value per tag. Values that are not finite are shown as such.
-  void add(int64_t step, std::initializer_list<std::pair<std::string_view, double>> scalars);
+  void add(int64_t step, const std::vector<std::pair<std::string, double>>& scalars);
+
+  // Text under that tag, shown in lines as they are.
+  void add_text(int64_t step, std::string_view tag, std::string_view text);
 
   const std::filesystem::path& file() const { return file_; }
 
@@ -33,6 +38,12 @@ class TensorBoard {
   std::filesystem::path file_;
   Descriptor descriptor_;
 };
+
+// An epoch's values under their tags: those of mdistiller, and lr, images_per_second, and loss/TERM for each
+// term.
+std::vector<std::pair<std::string, double>> scalars_of(const EpochMetrics& epoch,
+                                                       const std::vector<std::string>& terms,
+                                                       double images_per_second);
 
 // CRC-32C (Castagnoli), RFC 3720 appendix B.4.
 uint32_t crc32c(std::string_view data);

@@ -137,8 +137,8 @@ std::vector<std::string> all_names(const MethodSettings& method) {
   const auto whole = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
     return name.ends_with("." + key) || name.starts_with(key + ".");
   });
-  fail(Fault::usage, "unknown key '", key, "'; did you mean '",
-       whole != names.end() ? *whole : nearest(key, names), "'?");
+  fail(Fault::usage, "unknown key '", key, "'; ",
+       whole != names.end() ? "did you mean '" + *whole + "'?" : suggestion(key, names, "--keys lists all"));
 }
 
 bool is_method_key(const std::string& key) {
@@ -388,7 +388,8 @@ const std::vector<SettingKey>& setting_keys() {
 }
 
 void set_key(RunSettings& settings, const std::string& key, const std::string& value) {
-  check(valid_utf8(value) == value.size(), Fault::usage, key, " is no UTF-8, and config.toml cannot hold it; "
+  check(valid_utf8(value) == value.size(), Fault::usage, key,
+        " is no UTF-8, and config.toml cannot hold it; "
         "name the file otherwise");
   if (key == method_prefix + "name") {
     if (value != settings.method.method().name) settings.method = method_settings(value);

@@ -5,6 +5,7 @@
 
 #include "datasets/augment/augment.h"
 #include "datasets/loader.h"
+#include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/base/text.h"
@@ -22,7 +23,7 @@ const std::vector<int> recipe_milestones = {150, 180, 210};
 void check_model(const std::string& model, const char* key) {
   const std::vector<std::string> known = model_names();
   check(std::find(known.begin(), known.end(), model) != known.end(), Fault::usage, key, " is '", model,
-        "', which is no known network; did you mean '", nearest(model, known), "'? `retort info` lists all");
+        "', which is no known network; ", suggestion(model, known, "`retort info` lists all"));
 }
 
 void check_channels(const std::string& whose, const std::string& mean, const std::string& deviation) {
@@ -109,9 +110,13 @@ std::vector<std::string> resolve(RunSettings& settings) {
     const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;
     settings.schedule.milestones = milestones;
     if (shorter) {
-      notes.push_back(text("milestones ", join(recipe_milestones), " of ", recipe_epochs,
-                           " epochs scaled to ", settings.epochs, " epochs: ",
-                           milestones.empty() ? "none" : join(milestones), " (schedule.milestones)"));
+      const std::string run = counted(settings.epochs, "epoch");
+      notes.push_back(
+          milestones.empty()
+              ? text("lr stays the same for the ", run, ": the recipe lowers it after ",
+                     join(recipe_milestones), " of ", recipe_epochs, " epochs (schedule.milestones)")
+              : text("lr is lowered after ", join(milestones), " of ", run, ", scaled from ",
+                     join(recipe_milestones), " of ", recipe_epochs, " (schedule.milestones)"));
     }
   }
   if (settings.method.has("warmup") && !settings.method.is_set("warmup")) {
@@ -120,8 +125,9 @@ std::vector<std::string> resolve(RunSettings& settings) {
       // To a tenth of an epoch, so that config.toml is readable.
       const double scaled = std::round(10 * warmup * settings.epochs / recipe_epochs) / 10;
       settings.method.set("warmup", exact_decimal(scaled));
-      notes.push_back(text("warm-up of ", exact_decimal(warmup), " of ", recipe_epochs, " epochs scaled to ",
-                           settings.epochs, " epochs: ", exact_decimal(scaled), " (method.warmup)"));
+      notes.push_back(text("warm-up lasts ", exact_decimal(scaled), " of ", counted(settings.epochs, "epoch"),
+                           ", scaled from ", exact_decimal(warmup), " of ", recipe_epochs,
+                           " (method.warmup)"));
     }
   }
   return notes;

@@ -69,20 +69,30 @@ void lay_recipe(RunSettings& settings, const File& pair, const std::string& name
   set_from_table(settings, *own, pair.name);
 }
 
+// Others of its folder are most likely meant.
+[[noreturn]] void fail_missing(const fs::path& file) {
+  constexpr size_t shown = 8;
+  std::vector<std::string> names;
+  for (const std::string& name : recipes_in(file.parent_path())) names.push_back(name + ".toml");
+  std::string list = "--recipe list shows those that come along";
+  for (size_t i = 0; i < std::min(names.size(), shown); ++i)
+    list = i == 0 ? "there is " + names[0] : list + ", " + names[i];
+  if (names.size() > shown) list += text(" and ", names.size() - shown, " more");
+  fail(Fault::input, file.string(), ": no such file; ", suggestion(file.filename().string(), names, list));
+}
+
 }  // namespace
 
 void read_settings(const fs::path& file, RunSettings& settings) {
   const fs::path folder = file.parent_path();
   const fs::path pair = folder.parent_path() / (folder.filename().string() + ".toml");
-  if (recipe_exists(file) || folder.filename().empty() || !recipe_exists(pair)) {
-    return lay(settings, with_ancestors(file));
-  }
+  if (recipe_exists(file)) return lay(settings, with_ancestors(file));
+  if (folder.filename().empty() || !recipe_exists(pair)) fail_missing(file);
   const fs::path methods = pair.parent_path() / "methods", method = methods / file.filename();
   if (!recipe_exists(method)) {
     const std::vector<std::string> names = recipes_in(methods);
     fail(Fault::input, file.string(), ": there is no such file, and no recipe ", method.string(),
-         " to make it of",
-         names.empty() ? "" : "; did you mean '" + nearest(file.stem().string(), names) + "'?");
+         " to make it of", names.empty() ? "" : "; " + suggestion(file.stem().string(), names));
   }
   const std::vector<File> files = with_ancestors(pair);
   lay(settings, files);

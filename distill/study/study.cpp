@@ -52,8 +52,7 @@ std::string text_at(const TomlValue& table, const std::string& name, const std::
 void check_keys(const TomlValue& table, const std::vector<std::string>& known, const std::string& file) {
   for (size_t i = 0; i < table.names.size(); ++i) {
     check(std::find(known.begin(), known.end(), table.names[i]) != known.end(), Fault::usage, file, ":",
-          table.items[i].line, ": unknown key '", table.names[i], "'; did you mean '",
-          nearest(table.names[i], known), "'?");
+          table.items[i].line, ": unknown key '", table.names[i], "'; ", suggestion(table.names[i], known));
   }
 }
 
@@ -294,8 +293,10 @@ fs::path find_study(const std::string& name) {
   const std::vector<std::string> known = recipes_in(studies);
   std::string list;
   for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
-  fail(Fault::input, "there is no study '", name, "' and no such file; did you mean '", nearest(name, known),
-       "'? There are ", list);
+  std::vector<std::string> candidates = known;
+  for (const std::string& local : recipes_in(".")) candidates.push_back(local + ".toml");
+  fail(Fault::input, "there is no study '", name, "' and no such file; ",
+       suggestion(name, candidates, "name a file"), " There are ", list);
 }
 
 }  // namespace retort

@@ -24,6 +24,7 @@ class StudyProgress::View : public Progress {
   View(StudyProgress& study, size_t run)
       : Progress(-1, false, [] { return 0.0; }), study_(study), run_(run) {}
 
+  void begin_run(const std::vector<std::string>&) override { Progress::begin_run(); }
   void batch(const BatchProgress& now) override { study_.batch(run_, now); }
   void epoch(const EpochMetrics& result, int epochs) override { study_.epoch(run_, result, epochs); }
   void activity(std::string_view name, int64_t, int64_t) override { study_.activity(run_, name); }
@@ -140,19 +141,22 @@ void StudyProgress::note(const std::string& message) {
 
 void StudyProgress::draw() {
   if (!shown_.redraws()) return;
-  std::string line = text("run ", std::min(count_done_ + 1, kinds_.size()), "/", kinds_.size());
+  std::vector<std::string> parts = {
+      text("run ", std::min(count_done_ + 1, kinds_.size()), "/", kinds_.size())};
   const double rest = left();
-  if (!std::isnan(rest)) line += "  left " + duration(rest);
+  if (!std::isnan(rest)) parts.push_back("left " + duration(rest));
   for (const auto& [run, active] : active_) {
-    line += text("  ", active.name, " ", active.at.epoch, "/", active.at.epochs);
+    parts.push_back(text(active.name, " ", active.at.epoch, "/", active.at.epochs));
     if (active_.size() > 1) continue;
-    if (!active.doing.empty())
-      line += "  " + active.doing;
-    else
-      line += text("  batch ", active.at.batch, "/", active.at.batches, "  loss ",
-                   significant(active.at.loss, 4), "  top-1 ", fixed(active.at.top1, 1), " %");
+    if (!active.doing.empty()) {
+      parts.push_back(active.doing);
+      continue;
+    }
+    parts.push_back("loss " + significant(active.at.loss, 4));
+    parts.push_back("top-1 " + fixed(active.at.top1, 1) + " %");
+    parts.push_back(text("batch ", active.at.batch, "/", active.at.batches));
   }
-  shown_.line(line);
+  shown_.line(parts);
 }
 
 }  // namespace retort

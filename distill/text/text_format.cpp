@@ -84,6 +84,34 @@ std::string cut_to_width(std::string_view text, size_t width) {
   return std::string(text.substr(0, bytes)) + "…";
 }
 
+std::string wrapped(std::string_view text, size_t width, size_t indent) {
+  std::string all;
+  size_t used = 0;
+  bool line_begins = true;
+  while (!text.empty()) {
+    const size_t blanks = std::min(text.find_first_not_of(' '), text.size());
+    const size_t end = std::min(text.find(' ', blanks), text.size());
+    const size_t columns = display_width(text.substr(0, end));
+    if (!line_begins && used + columns > width) {
+      all += '\n' + std::string(indent, ' ');
+      used = indent;
+      line_begins = true;
+      text.remove_prefix(blanks);
+      continue;
+    }
+    if (end == blanks) break;  // blanks at the end
+    all += text.substr(0, end);
+    used += columns;
+    line_begins = false;
+    text.remove_prefix(end);
+  }
+  return all;
+}
+
+std::string counted(int64_t count, std::string_view noun) {
+  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+}
+
 std::string fixed(double value, int decimals) {
   return printed(value, std::chars_format::fixed, decimals);
 }

@@ -1,6 +1,7 @@
 // Text for people: widths on a terminal, numbers, durations. Independent of the locale.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,13 @@ size_t display_width(std::string_view text);
 
 // `text` cut to at most `width` columns, the last of which is then an ellipsis.
 std::string cut_to_width(std::string_view text, size_t width);
+
+// `text` broken at spaces into lines of at most `width` columns, those behind the first indented; a word that
+// is longer than a line stays whole. Spaces within a line stay, those at a break go.
+std::string wrapped(std::string_view text, size_t width, size_t indent = 0);
+
+// "1 epoch", "3 epochs", "0 images".
+std::string counted(int64_t count, std::string_view noun);
 
 // 3.14159 with 2 decimals is "3.14"; NaN is "-".
 std::string fixed(double value, int decimals);

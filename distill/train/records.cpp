@@ -5,6 +5,7 @@
 #include "distill/run/profile_report.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/text_format.h"
+#include "distill/train/run_header.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/file.h"
 
@@ -38,6 +39,7 @@ void RunRecords::begin(bool resume, const std::vector<std::string>& arguments) {
   Environment environment = this_environment();
   environment.device = run_.settings.device;
   environment.devices.push_back(run_.device->backend().description());
+  environment.libraries = libraries_of(environment.devices.back());
   environment.arguments = arguments;
   environment.seed = run_.settings.seed;
   environment.data = run_.settings.data.spec;
@@ -46,20 +48,27 @@ void RunRecords::begin(bool resume, const std::vector<std::string>& arguments) {
   if (run_.teacher) environment.normalization["teacher"] = text_of(run_.teacher->sees());
   write_environment(folder_.environment(), environment, resume);
   if (!resume) write_file(folder_.config(), settings_toml(run_.settings));
+  for (const std::string& line : header()) log(line);
+  const int64_t images = int64_t(run_.split.train.size()), batch = run_.settings.batch;
+  if (batch > images)
+    tell(text("batch ", batch, " is more than the ", counted(images, "training image"),
+              ": every step has them all"));
+}
+
+std::vector<std::string> RunRecords::header() const {
+  return run_header(run_, folder_.path());
 }
 
 void RunRecords::open_tables(const std::vector<std::string>& terms, int epoch) {
   csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), terms, epoch);
   events_ = std::make_unique<TensorBoard>(folder_.tensorboard(), epoch);
+  events_->add_text(epoch, "settings", settings_toml(run_.settings));
+  terms_ = terms;
 }
 
-void RunRecords::add_epoch(const EpochMetrics& row) {
+void RunRecords::add_epoch(const EpochMetrics& row, double images_per_second) {
   csv_->append(row);
-  events_->add(row.epoch, {{"train_loss", row.train_loss},
-                           {"train_acc", row.train_acc},
-                           {"test_loss", row.test_loss},
-                           {"test_acc", row.test_acc},
-                           {"test_acc_top5", row.test_acc_top5}});
+  events_->add(row.epoch, scalars_of(row, terms_, images_per_second));
   write_learning_curves(folder_.plots() / "curves.svg", run_name(run_.settings), {{"", csv_->table()}});
   progress_.epoch(row, run_.settings.epochs);
 }

@@ -24,11 +24,14 @@ class RunRecords {
   void log(const std::string& line) const { folder_.log(line); }
   void tell(const std::string& line) const;  // to the user and the log
 
+  // What a run begins with on a terminal, in four lines; begin() has logged it.
+  std::vector<std::string> header() const;
+
   // metrics.csv and TensorBoard's events from this epoch on: when the loss terms have names, at the first
   // step.
   bool has_tables() const { return csv_ != nullptr; }
   void open_tables(const std::vector<std::string>& terms, int epoch);
-  void add_epoch(const EpochMetrics& row);  // and the learning curves
+  void add_epoch(const EpochMetrics& row, double images_per_second);  // and the learning curves
 
   void write_summary(const std::string& status, const Counters& counters, double seconds) const;
 
@@ -45,6 +48,7 @@ class RunRecords {
   Progress& progress_;
   std::unique_ptr<MetricsCsv> csv_;
   std::unique_ptr<TensorBoard> events_;
+  std::vector<std::string> terms_;
   std::string convolutions_;    // as they are in the folder
   int64_t profiled_steps_ = 0;  // and those to warm up
 };

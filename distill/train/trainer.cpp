@@ -38,6 +38,9 @@ class Trainer {
   void between_steps();
 
   TrainingState state() { return {*run_.student, *run_.distiller, *run_.optimizer, *run_.device}; }
+  int64_t images_in(int64_t batches) const {
+    return std::min<int64_t>(batches * run_.settings.batch, run_.loader->samples());
+  }
   double seconds() const { return counters_.seconds + seconds_since(started_); }
 
   Assembly& run_;
@@ -46,6 +49,7 @@ class Trainer {
   const StopSignal& stop_;
   RunRecords records_;
   Counters counters_;
+  int64_t first_batch_ = 0;  // that this process trained of the epoch
   Clock::time_point started_ = Clock::now();        // of this process
   Clock::time_point epoch_started_ = Clock::now();  // of the epoch, in this process
   Clock::time_point saved_ = Clock::now(), shown_ = Clock::now();
@@ -54,7 +58,7 @@ class Trainer {
 Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
   if (resume) resume_checkpoint();
   records_.begin(resume, arguments);
-  progress_.begin_run();
+  progress_.begin_run(records_.header());
   started_ = Clock::now();
   records_.write_summary("running", counters_, seconds());
 
@@ -69,6 +73,7 @@ Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
 
 bool Trainer::train_epoch() {
   epoch_started_ = saved_ = Clock::now();
+  first_batch_ = counters_.batch;
   run_.optimizer->set_learning_rate(run_.schedule.at(counters_.epoch));
   run_.distiller->begin_epoch(counters_.epoch);
   if (counters_.batch == 0) run_.step->totals().clear();
@@ -102,6 +107,8 @@ void Trainer::between_steps() {
 void Trainer::finish_epoch() {
   const MetricTotals::Values sums = checked_totals();
   const double images = double(run_.loader->samples());
+  const double trained = images - double(images_in(first_batch_));  // of the epoch, by this process
+  const double images_per_second = trained / seconds_since(epoch_started_);
   const auto activity = [&](int64_t done, int64_t total) { progress_.activity("testing", done, total); };
   // What is trained can end in overflow while it is tested; such an epoch is never the best.
   const auto tested = [&](Evaluator& evaluator) {
@@ -128,7 +135,7 @@ void Trainer::finish_epoch() {
                    .seconds = counters_.epoch_seconds + seconds_since(epoch_started_),
                    .terms = {}};
   for (double sum : sums.terms) row.terms.push_back(sum / images);
-  records_.add_epoch(row);
+  records_.add_epoch(row, images_per_second);
 
   counters_.last = EpochResult{counters_.epoch, e.top1, e.top5, e.loss};
   const bool best = score > counters_.best_score;
@@ -191,8 +198,7 @@ MetricTotals::Values Trainer::checked_totals() {
 
 void Trainer::show() {
   const MetricTotals::Values values = checked_totals();
-  const auto images =
-      double(std::min<int64_t>(counters_.batch * run_.settings.batch, run_.loader->samples()));
+  const auto images = double(images_in(counters_.batch));
   progress_.batch({.epoch = counters_.epoch,
                    .epochs = run_.settings.epochs,
                    .batch = counters_.batch,

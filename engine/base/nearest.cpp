@@ -26,13 +26,39 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  return lower;
+}
+
 }  // namespace
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
-  const auto best = std::min_element(candidates.begin(), candidates.end(), [&](const auto& a, const auto& b) {
-    return edit_distance(name, a) < edit_distance(name, b);
-  });
-  return best == candidates.end() ? std::string() : *best;
+  const std::string lower = lower_case(name);
+  for (const std::string& candidate : candidates)
+    if (lower_case(candidate) == lower) return candidate;
+  const std::string* best = nullptr;
+  size_t smallest = 0;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = edit_distance(lower, lower_case(candidate));
+    if (3 * distance > std::max(name.size(), candidate.size())) continue;
+    if (best && distance >= smallest) continue;
+    best = &candidate;
+    smallest = distance;
+  }
+  return best ? *best : std::string();
+}
+
+std::string suggestion(std::string_view name, const std::vector<std::string>& candidates,
+                       std::string_view list) {
+  const std::string near = nearest(name, candidates);
+  if (!near.empty()) return "did you mean '" + near + "'?";
+  if (!list.empty()) return std::string(list);
+  std::string all;
+  for (const std::string& candidate : candidates)
+    all += (all.empty() ? "expected one of " : ", ") + candidate;
+  return all.empty() ? "there is none to name" : all;
 }
 
 }  // namespace retort

@@ -219,8 +219,9 @@ void rename_tensors(SafeTensors& file, const std::string& from, const std::strin
     for (size_t end = name.size(); end != name.npos; end = end ? name.rfind('.', end - 1) : name.npos)
       known.insert(name.substr(0, end));
   }
-  fail(Fault::usage, "--rename ", from, "=", to, ": no tensor is named so; did you mean ",
-       in_quotes(nearest(from, {known.begin(), known.end()})), "?");
+  fail(Fault::usage, "--rename ", from, "=", to, ": no tensor is named so; ",
+       suggestion(from, {known.begin(), known.end()},
+                  names.empty() ? "" : "the first is " + in_quotes(*names.begin())));
 }
 
 }  // namespace retort

@@ -32,8 +32,7 @@ WeightType weight_type_of(const std::string& option, const std::string& name) {
   if (name == "f32") return WeightType::f32;
   if (name == "f16") return WeightType::f16;
   if (name == "int8") return WeightType::int8;
-  fail(Fault::usage, option, " '", name, "' is unknown; did you mean '",
-       nearest(name, {"f32", "f16", "int8"}), "'?");
+  fail(Fault::usage, option, " '", name, "' is unknown; ", suggestion(name, {"f32", "f16", "int8"}));
 }
 
 uint16_t half_in_range(const InferenceConstant& constant, size_t element) {

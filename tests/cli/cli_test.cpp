@@ -104,10 +104,86 @@ TEST(Program, UnknownNamesNameTheNearest) {
   expect_contains(failure(2, {"--verison"}, work), "did you mean '--version'?");
   expect_contains(failure(2, {"train", "--epohcs=3"}, work),
                   "unknown option '--epohcs'; did you mean '--epochs'?");
-  expect_contains(failure(2, {"info", "resnet21"}, work), "did you mean resnet20?");
+  expect_contains(failure(2, {"info", "resnet21"}, work), "did you mean 'resnet20'?");
   expect_contains(failure(2, {"distill", "--method", "pdc"}, work), "did you mean 'pcd'?");
   expect_contains(failure(2, {"train", "--set", "epoch=3"}, work), "did you mean 'epochs'?");
   expect_contains(failure(2, {"loss", "--set", "stage=3"}, work), "did you mean 'stages'?");
+}
+
+TEST(Program, AWordThatIsNoSlipGetsTheList) {
+  TempFolder work;
+  expect_contains(failure(2, {"version"}, work), "did you mean '--version'?");
+  expect_contains(failure(2, {"frobnicate"}, work), "expected one of train, distill, ");
+  expect_contains(failure(2, {"train", "--frobnicate"}, work), "`retort train --help` lists all");
+  expect_contains(failure(2, {"loss", "--method", "PCD"}, work), "did you mean 'pcd'?");
+  expect_contains(failure(2, {"loss", "--method", "frobnicate"}, work), "expected one of ce, kd, ");
+  expect_contains(failure(2, {"train", "--model", "xyz"}, work), "`retort info` lists all");
+}
+
+TEST(Program, AnArgumentThatStandsAlone) {
+  TempFolder work;
+  expect_contains(failure(2, {"train", "resnet8"}, work), "a network is named with --model resnet8");
+  expect_contains(failure(2, {"distill", "resnet8"}, work), "--student resnet8");
+  expect_contains(failure(2, {"train", "resnt8"}, work), "did you mean --model resnet8?");
+  expect_contains(failure(2, {"train", "my.toml"}, work), "--config my.toml");
+  expect_contains(failure(2, {"train", "t"}, trained()), "--resume t");
+  expect_contains(failure(2, {"distill", "t"}, trained()), "--teacher t");
+}
+
+TEST(Program, EmptyValuesAndStandardOutputAreSaid) {
+  TempFolder work;
+  for (const char* option : {"--out", "--config", "--resume", "--data", "--init"})
+    expect_contains(failure(2, {"train", "--model", "resnet8", option, ""}, work), "is empty");
+  expect_contains(failure(2, {"export", "t", "--to", "onnx", "-o", "-"}, trained()),
+                  "nothing of this goes to stdout");
+  expect_contains(failure(2, {"predict", "--weights", "t", "--logits", "-", "x.npy"}, trained()),
+                  "--logits is '-'");
+  EXPECT_FALSE(std::filesystem::exists(trained() / "-"));
+}
+
+TEST(Program, ShortVersion) {
+  TempFolder work;
+  EXPECT_EQ(run({"-V"}, work).out, run({"--version"}, work).out);
+}
+
+TEST(Program, QuietShowsErrorsAndNotesAlone) {
+  TempFolder work;
+  std::vector<std::string> arguments = training("q");
+  const std::string loud = run(arguments, work).err;
+  for (const char* part :
+       {"network  resnet8", "data     synthetic", "device   ", "folder   q; ", "epoch 1/1"})
+    expect_contains(loud, part);
+  arguments.insert(arguments.end(), {"--quiet", "--force"});
+  const Outcome quiet = run(arguments, work);
+  EXPECT_EQ(quiet.code, 0) << quiet.err;
+  EXPECT_EQ(quiet.err.find("epoch 1/1"), std::string::npos) << quiet.err;
+  EXPECT_EQ(quiet.err.find("network"), std::string::npos) << quiet.err;
+  expect_contains(quiet.err, "schedule.milestones");
+}
+
+TEST(Program, RecipesByName) {
+  TempFolder work;
+  const std::string list = run({"distill", "--recipe", "list"}, work).out;
+  for (const char* name : {"cifar100/PAIR/METHOD", "resnet56-resnet20", " pcd ", "cifar100/teachers/MODEL"})
+    expect_contains(list, name);
+  std::istringstream lines(list);
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+
+  const Outcome composed =
+      run({"distill", "--recipe", "cifar100/resnet56-resnet20/pcd", "--epochs", "3", "--print-config"}, work);
+  EXPECT_EQ(composed.code, 0) << composed.err;
+  for (const char* line :
+       {"model = \"resnet20\"", "teacher_model = \"resnet56\"", "name = \"pcd\"", "epochs = 3"})
+    expect_contains(composed.out, line);
+  // A file that says the same.
+  work.write("c.toml", composed.out);
+  EXPECT_EQ(run({"distill", "--config", "c.toml", "--print-config"}, work).out, composed.out);
+  expect_contains(run({"train", "--recipe", "cifar100/teachers/resnet56", "--print-config"}, work).out,
+                  "model = \"resnet56\"");
+  expect_contains(failure(2, {"distill", "--recipe", "cifar100/resnet56-resnet20/pdc"}, work),
+                  "did you mean 'cifar100/resnet56-resnet20/pcd'?");
+  expect_contains(failure(2, {"distill", "--recipe", "nothing"}, work), "--recipe list shows all");
+  EXPECT_FALSE(std::filesystem::exists(work / "runs"));
 }
 
 TEST(Program, UsageErrors) {
@@ -320,7 +396,9 @@ TEST(Train, PrintsTheResultAndLeavesTheRun) {
 TEST(Train, SaysWhatItScales) {
   TempFolder work;
   const Outcome outcome = run(training("a"), work);
-  expect_contains(outcome.err, "milestones 150, 180, 210 of 240 epochs scaled to 1 epochs");
+  expect_contains(
+      outcome.err,
+      "lr stays the same for the 1 epoch: the recipe lowers it after 150, 180, 210 of 240 epochs");
   expect_contains(outcome.err, "epoch 1/1");
   expect_contains(outcome.out, "the best test epoch");
   expect_contains(outcome.out, "run   a");

@@ -40,7 +40,9 @@ class Fetch : public ::testing::Test {
     part = dir / "pack.tar.gz.part";
   }
 
-  Archive archive(const std::string& url) const { return {"pack", url, md5, "pack", {"a.bin", "names.txt"}}; }
+  Archive archive(const std::string& url) const {
+    return {"pack", url, md5, "", int64_t(bytes.size()), "pack", {"a.bin", "names.txt"}};
+  }
 
   void expect_fetched() const {
     EXPECT_EQ(content(dir / "pack/a.bin"), content(source / "pack/a.bin"));
@@ -161,7 +163,7 @@ TEST_F(Fetch, ServersThatDoNotAnswer) {
                  [&] { fetch(archive(server.url("/f.tar.gz")), dir.path()); });
     EXPECT_EQ(server.requests().size(), 1u) << "not tried again";
   }
-  expect_fault(Fault::input, "curl failed with status 1 after 1 attempt",
+  expect_fault(Fault::input, "is no https address",
                [&] { fetch(archive("nosuchprotocol://127.0.0.1/f"), dir.path()); });
 }
 
@@ -173,7 +175,7 @@ TEST_F(Fetch, WriteFailures) {
   expect_fault(Fault::write, "the folder cannot be made", [&] { fetch(pack, dir / "file"); });
   if (fs::exists("/dev/full")) {
     fs::create_symlink("/dev/full", part);
-    expect_fault(Fault::write, "writing failed", [&] { fetch(pack, dir.path()); });
+    expect_fault(Fault::write, "is a link, which is not written through", [&] { fetch(pack, dir.path()); });
     EXPECT_TRUE(fs::is_character_file("/dev/full"));
     fs::remove(part);
   }
@@ -182,8 +184,84 @@ TEST_F(Fetch, WriteFailures) {
   garbage.md5 = "d41d8cd98f00b204e9800998ecf8427e";  // of nothing
   HttpServer empty(Files{{"/f.tar.gz", {""}}});
   garbage.url = empty.url("/f.tar.gz");
-  expect_fault(Fault::write, "tar failed with status", [&] { fetch(garbage, dir.path()); });
+  expect_fault(Fault::input, "the archive is damaged", [&] { fetch(garbage, dir.path()); });
   EXPECT_FALSE(fs::exists(dir / "pack"));
+}
+
+// A name that nobody knows stays unknown: said at once, with what to do.
+TEST_F(Fetch, NoConnection) {
+  ::testing::internal::CaptureStderr();
+  const std::string message = testing::error_of(
+      Fault::input, [&] { fetch(archive("https://no-such-host.invalid/f.tar.gz"), dir.path()); });
+  EXPECT_EQ(::testing::internal::GetCapturedStderr().find("trying again"), std::string::npos);
+  testing::expect_contains(message, "cannot be resolved");
+  testing::expect_contains(message, "put pack.tar.gz (0 MB, md5 " + md5 + ") in " + dir.path().string());
+  testing::expect_contains(message, "--url");
+  EXPECT_FALSE(fs::exists(part)) << "nothing stays behind";
+}
+
+TEST_F(Fetch, AnArchivePutThereByHand) {
+  dir.write("pack.tar.gz", bytes);
+  fetch(archive("https://no-such-host.invalid/f.tar.gz"), dir.path());
+  EXPECT_EQ(content(dir / "pack/names.txt"), "one\ntwo\n");
+  EXPECT_EQ(content(dir / "pack.tar.gz"), bytes) << "it stays";
+  fs::remove_all(dir / "pack");
+  dir.write("pack.tar.gz", bytes.substr(0, 100));
+  expect_fault(Fault::verification, "is not the archive of pack",
+               [&] { fetch(archive("https://no-such-host.invalid/f.tar.gz"), dir.path()); });
+}
+
+TEST_F(Fetch, Sha256DecidesWhereItIsKnown) {
+  HttpServer server(Files{{"/f.tar.gz", {bytes}}});
+  Archive pack = archive(server.url("/f.tar.gz"));
+  pack.sha256 = std::string(64, '0');
+  expect_fault(Fault::verification, "SHA-256", [&] { fetch(pack, dir.path()); });
+  EXPECT_FALSE(fs::exists(dir / "pack"));
+  fs::remove(dir / "pack.tar.gz.wrong");
+  pack.sha256 =
+      run_process({"sha256sum", (source / "pack.tar.gz").string()}, true, "test").output.substr(0, 64);
+  fetch(pack, dir.path());
+  expect_fetched();
+}
+
+TEST_F(Fetch, HttpIsForThisMachineAlone) {
+  for (const char* url : {"http://example.invalid/f", "http://127.0.0.1.example.invalid/f",
+                          "http://localhost.example.invalid/f", "file:///etc/passwd", "ftp://127.0.0.1/f"})
+    expect_fault(Fault::input, "is no https address", [&] { fetch(archive(url), dir.path()); });
+}
+
+TEST_F(Fetch, AServerThatSendsTooMuch) {
+  HttpServer server(Files{{"/f.tar.gz", {std::string(size_t(3) << 20, 'x')}}});
+  expect_fault(Fault::input, "is larger than", [&] { fetch(archive(server.url("/f.tar.gz")), dir.path()); });
+  EXPECT_FALSE(fs::exists(part) && fs::file_size(part) > bytes.size() + bytes.size() / 8 + (1u << 20));
+}
+
+// Right sums, and links where files should be.
+TEST_F(Fetch, LinksInAnArchive) {
+  const fs::path outside = source.write("outside", "precious");
+  const auto packed = [&](const std::string& name, bool hard) {
+    TempFolder made;
+    made.write("pack/a.bin", "a");
+    made.write("pack/names.txt", "n");
+    made.write("pack/other", "o");
+    fs::remove(made / "pack" / name);
+    if (hard)
+      fs::create_hard_link(made / "pack/other", made / "pack" / name);
+    else
+      fs::create_symlink(outside, made / "pack" / name);
+    run_process({"tar", "-C", made.path().string(), "-czf", (source / "bad.tar.gz").string(), "pack"}, false,
+                "test");
+    dir.write("pack.tar.gz", content(source / "bad.tar.gz"));
+    Archive archive_ = archive("https://no-such-host.invalid/");
+    archive_.md5 = run_process({"md5sum", (dir / "pack.tar.gz").string()}, true, "test").output.substr(0, 32);
+    return archive_;
+  };
+  for (const bool hard : {false, true})
+    expect_fault(Fault::verification, "a link in its place",
+                 [&] { fetch(packed("a.bin", hard), dir.path()); });
+  fetch(packed("md5sums.txt", false), dir.path());
+  EXPECT_EQ(content(outside), "precious");
+  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(dir / "pack/md5sums.txt")));
 }
 
 TEST_F(Fetch, MissingProgramsAreNamed) {

@@ -211,7 +211,7 @@ TEST(ModelRegistry, NamesTheNearestModel) {
        {std::pair{"vgg12", "vgg11"}, {"wrn-40-2", "wrn_40_2"}, {"mobilenetv2", "MobileNetV2"}}) {
     const std::string message = error_of(Fault::usage, [&, name = wrong] { make_model(name, *device, {}); });
     expect_contains(message, text("'", wrong, "'"));
-    expect_contains(message, text("did you mean ", meant, "?"));
+    expect_contains(message, text("did you mean '", meant, "'?"));
   }
 }
 

@@ -268,7 +268,7 @@ TEST(MdistillerConfig, RefusesWhatItCannotSay) {
   expect_contains(unknown, "a.yaml:3: DISTILLER.TYPE is 'OFD'");
   expect_contains(unknown, "NONE, VANILLA, KD, DKD, DIST");
   const std::string pair = "DISTILLER: {TYPE: KD}\n";
-  expect_contains(refusal("DISTILLER: {TYPE: KD, STUDENT: resnet21}\n"), "nearest: resnet20");
+  expect_contains(refusal("DISTILLER: {TYPE: KD, STUDENT: resnet21}\n"), "did you mean 'resnet20'? known: ");
   expect_contains(refusal(pair + "SOLVER: {TYPE: Adam}\n"), "a.yaml:2: SOLVER.TYPE is 'Adam', expected SGD");
   expect_contains(refusal(pair + "DATASET: {TYPE: imagenet}\n"), "expected cifar100, cifar10");
   expect_contains(refusal(pair + "SOLVER:\n  LR: -1\n"), "a.yaml:3: SOLVER.LR: optimizer.lr is '-1'");

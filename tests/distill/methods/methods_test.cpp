@@ -210,9 +210,13 @@ TEST(Methods, WrongSettingsAreNamed) {
   };
   expect_contains(error("pcd", "stage", "3"), "did you mean 'stages'");
   expect_contains(error("kd", "stages", "3"), "method kd has no key 'stages'");
-  expect_contains(error("kd", "temperature", "0"), "temperature is '0', expected a number more than 0");
-  expect_contains(error("kd", "temperature", "-1"), "more than 0");
+  expect_contains(error("kd", "temperature", "0"), "temperature is '0', expected a number of at least 0.001");
+  expect_contains(error("kd", "temperature", "-1"), "of at least 0.001");
   expect_contains(error("kd", "temperature", "nan"), "expected a number");
+  // What f32 cannot hold the square of, or the quotient by.
+  expect_contains(error("kd", "temperature", "1e30"), "and at most 1e+06");
+  expect_contains(error("kd", "temperature", "1e-30"), "of at least 0.001");
+  expect_contains(error("kd", "alpha", "1e30"), "and at most 1e+06");
   expect_contains(error("kd", "alpha", "inf"), "expected a number");
   expect_contains(error("mlkd", "views", "0"), "an integer of at least 1");
   expect_contains(error_of(Fault::usage,

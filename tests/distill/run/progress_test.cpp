@@ -37,10 +37,7 @@ class Screen {
       ::tcgetattr(writer_, &mode);
       mode.c_oflag &= ~tcflag_t(OPOST);
       ::tcsetattr(writer_, TCSANOW, &mode);
-      winsize size{};
-      size.ws_col = static_cast<unsigned short>(columns);
-      size.ws_row = 24;
-      ::ioctl(writer_, TIOCSWINSZ, &size);
+      resize(columns);
     }
     ::fcntl(reader_, F_SETFL, O_NONBLOCK);
   }
@@ -52,6 +49,12 @@ class Screen {
   Screen& operator=(const Screen&) = delete;
 
   int descriptor() const { return writer_; }
+  void resize(int columns) {
+    winsize size{};
+    size.ws_col = static_cast<unsigned short>(columns);
+    size.ws_row = 24;
+    ::ioctl(writer_, TIOCSWINSZ, &size);
+  }
   std::string take() {
     std::string content;
     char buffer[4096];
@@ -157,7 +160,7 @@ TEST_F(ProgressOnATerminal, TheLine) {
   EXPECT_EQ(screen.take(),
             "\repoch 1/4  batch 75/100  160 images/s  loss 2.346  top-1 45.2 %  lr 0.05  left 2:10\x1b[K");
   progress->epoch(epoch_1, 4);
-  EXPECT_EQ(screen.take(), "");
+  EXPECT_EQ(screen.take(), "\r 1/4  loss 3.25  train 20.5  test 19.8  12.3 s\x1b[K\n");
   now_ += 10;
   progress->activity("testing", 3, 10);
   EXPECT_EQ(screen.take(), "\repoch 1  testing  3/10\x1b[K");
@@ -173,6 +176,75 @@ TEST_F(ProgressOnATerminal, TheLine) {
   screen.take();
   progress.reset();
   EXPECT_EQ(screen.take(), "\r\x1b[K");
+}
+
+TEST_F(ProgressOnATerminal, EpochLinesStayAboveTheRedrawnOne) {
+  Screen screen(80);
+  Progress progress(screen.descriptor(), true, clock());
+  EpochMetrics result{3, 0.05, 2.761, 11.94, 3.5, 11.91, 45, 4.61, {}};
+  progress.epoch(result, 10);
+  EXPECT_EQ(screen.take(), "  3/10  loss 2.76  train 11.9  test 11.9  4.6 s\n");
+  progress.batch(at(4, 1));
+  screen.take();
+  result.epoch = 10;
+  progress.epoch(result, 10);
+  EXPECT_EQ(screen.take(), "\r 10/10  loss 2.76  train 11.9  test 11.9  4.6 s\x1b[K\n");
+  result.test_acc = std::nan("");
+  progress.epoch(result, 10);
+  EXPECT_EQ(screen.take(), " 10/10  loss 2.76  train 11.9  4.6 s\n");
+
+  Screen narrow(30);
+  Progress small(narrow.descriptor(), true, clock());
+  result.test_acc = 11.91;
+  small.epoch(result, 10);
+  EXPECT_EQ(narrow.take(), " 10/10  train 11.9  test 11.9\n");
+}
+
+TEST_F(ProgressOnATerminal, NotesAreBrokenBetweenWords) {
+  Screen screen(20);
+  Progress progress(screen.descriptor(), true, clock());
+  progress.note("a note of several words, and_one_longer_than_the_line\nanother");
+  EXPECT_EQ(screen.take(), "a note of several\n  words,\n  and_one_longer_than_the_line\nanother\n");
+}
+
+// The line of 79 columns takes two rows of 40: both go.
+TEST_F(ProgressOnATerminal, NothingStaysWhereTheTerminalBecomesNarrower) {
+  Screen screen(80);
+  Progress progress(screen.descriptor(), true, clock());
+  progress.line({std::string(79, 'x')});
+  screen.take();
+  screen.resize(40);
+  now_ += 1;
+  progress.line({"short"});
+  EXPECT_EQ(screen.take(), "\x1b[1A\r\x1b[J\rshort\x1b[K");
+}
+
+TEST_F(ProgressOnATerminal, QuietLeavesNotes) {
+  Screen screen(80);
+  Progress progress(screen.descriptor(), true, clock(), true);
+  progress.begin_run({"a header"});
+  progress.batch(at(1, 1));
+  progress.activity("testing", 1, 2);
+  progress.line({"a line"});
+  progress.epoch(epoch_1, 4);
+  EXPECT_EQ(screen.take(), "");
+  progress.note("a note");
+  EXPECT_EQ(screen.take(), "a note\n");
+}
+
+TEST_F(ProgressTest, QuietWithoutATerminal) {
+  Screen screen(0);
+  Progress progress(screen.descriptor(), false, clock(), true);
+  progress.begin_run({"a header"});
+  progress.epoch(epoch_1, 4);
+  EXPECT_EQ(screen.take(), "");
+}
+
+TEST_F(ProgressTest, ARunBeginsWithItsHeader) {
+  Screen screen(0);
+  Progress progress(screen.descriptor(), false, clock());
+  progress.begin_run({"network  resnet8", "data     synthetic"});
+  EXPECT_EQ(screen.take(), "network  resnet8\ndata     synthetic\n");
 }
 
 TEST_F(ProgressOnATerminal, FitsTheTerminal) {

@@ -50,6 +50,29 @@ TEST(RunRecord, EnvironmentOfARunAndItsResumes) {
   }
 }
 
+TEST(RunRecord, TheMachineAndItsLibraries) {
+  TempFolder folder;
+  write_environment(folder / "env.json", this_environment(), false);
+  const json read = json::parse(read_text_file(folder / "env.json"));
+  EXPECT_NE(read["processor"], "");
+  EXPECT_GE(read["cores"].get<int>(), read["usable_cores"].get<int>());
+  EXPECT_GE(read["usable_cores"].get<int>(), 1);
+  EXPECT_GT(read["memory_bytes"].get<int64_t>(), int64_t(1) << 26);
+
+  auto libraries = libraries_of("oneDNN 2.6.3, AVX-512, 2 threads");
+  EXPECT_EQ(libraries["oneDNN"], "2.6.3");
+  libraries.erase("oneDNN");
+  libraries.erase("glibc");
+  EXPECT_TRUE(libraries.empty());
+  libraries = libraries_of(
+      "cuda, NVIDIA X 1.5 GB, compute capability 9.0, CUDA 13.0, driver for 13.0, cuBLAS 13.1.0, "
+      "cuDNN 9.19.0, tf32");
+  EXPECT_EQ(libraries["CUDA"], "13.0");
+  EXPECT_EQ(libraries["cuBLAS"], "13.1.0");
+  EXPECT_EQ(libraries["cuDNN"], "9.19.0");
+  EXPECT_EQ(libraries.count("driver") + libraries.count("compute"), 0u);
+}
+
 TEST(RunRecord, SummaryRoundTrip) {
   TempFolder folder;
   Summary summary{.status = "running",

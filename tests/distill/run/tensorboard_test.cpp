@@ -79,6 +79,34 @@ TEST(TensorBoard, Records) {
             "test_acc\x15\x00\x00\x00\x3f"s);
 }
 
+// tensorboard reads this as {tag: settings, plugin: text, dtype: string, shape: [1]}.
+TEST(TensorBoard, Text) {
+  TempFolder folder;
+  TensorBoard board(folder.path(), 1);
+  board.add_text(5, "settings", "a = 1\nb = 2");
+  const std::vector<std::string> events = events_of(board.file());
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[2],
+            "\x10\x05"                                  // step 5
+            "\x2a\x35\x0a\x33"                          // the summary, its value
+            "\x0a\x08settings"                          // 1: tag
+            "\x42\x1d\x08\x07\x12\x04\x12\x02\x08\x01"  // 8: tensor, DT_STRING, one dimension of 1
+            "\x42\x13    a = 1\n    b = 2"              // 8: the string
+            "\x4a\x08\x0a\x06\x0a\x04text");            // 9: metadata, the text plugin
+}
+
+TEST(TensorBoard, AnEpochsTags) {
+  const auto scalars =
+      scalars_of({1, 0.05, 3.25, 20.5, 3.5, 19.75, 45, 12.34, {2.5, 0.75}}, {"ce", "kd"}, 640);
+  std::vector<std::string> tags;
+  for (const auto& [tag, value] : scalars) tags.push_back(tag);
+  EXPECT_EQ(tags,
+            (std::vector<std::string>{"train_loss", "train_acc", "test_loss", "test_acc", "test_acc_top5",
+                                      "lr", "images_per_second", "loss/ce", "loss/kd"}));
+  EXPECT_EQ(scalars[5].second, 0.05);
+  EXPECT_EQ(scalars[8].second, 0.75);
+}
+
 TEST(TensorBoard, EachStartHasItsFile) {
   TempFolder folder;
   TensorBoard first(folder.path(), 1), second(folder.path(), 7);

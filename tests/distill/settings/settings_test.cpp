@@ -226,7 +226,7 @@ TEST(Resolve, ShorterRunsScaleWhatNobodySet) {
   EXPECT_EQ(settings.method.number("warmup"), 2);
   ASSERT_EQ(notes.size(), 2u);
   expect_contains(notes[0], "15, 18, 21");
-  expect_contains(notes[1], "warm-up of 20 of 240 epochs scaled to 24 epochs: 2");
+  expect_contains(notes[1], "warm-up lasts 2 of 24 epochs, scaled from 20 of 240");
 }
 
 TEST(Resolve, WhatIsSetIsNeverScaled) {

@@ -8,6 +8,22 @@
 namespace retort {
 namespace {
 
+TEST(TextFormat, WrappedBetweenWords) {
+  EXPECT_EQ(wrapped("one two three", 8), "one two\nthree");
+  EXPECT_EQ(wrapped("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(wrapped("  one  two", 80), "  one  two") << "blanks stay";
+  EXPECT_EQ(wrapped("a longerthantheline b", 6, 4), "a\n    longerthantheline\n    b");
+  EXPECT_EQ(wrapped("", 10), "");
+  EXPECT_EQ(wrapped("ends here ", 9), "ends here");
+  EXPECT_EQ(wrapped("\u4e00\u4e00 \u4e00", 5), "\u4e00\u4e00\n\u4e00") << "wide characters";
+}
+
+TEST(TextFormat, Counted) {
+  EXPECT_EQ(counted(1, "epoch"), "1 epoch");
+  EXPECT_EQ(counted(0, "epoch"), "0 epochs");
+  EXPECT_EQ(counted(3, "image"), "3 images");
+}
+
 TEST(TextFormat, DisplayWidth) {
   EXPECT_EQ(display_width(""), 0u);
   EXPECT_EQ(display_width("abc"), 3u);

@@ -1,0 +1,73 @@
+#include "distill/run/machine.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
+
+#include <algorithm>
+#include <sstream>
+#include <thread>
+
+#include "engine/base/file.h"
+#include "engine/cpu/thread_pool.h"
+
+namespace retort {
+
+namespace {
+
+std::string trimmed(std::string text) {
+  text.erase(0, std::min(text.find_first_not_of(" \t"), text.size()));
+  text.erase(text.find_last_not_of(" \t") + 1);
+  return text;
+}
+
+// x86 has "model name" in /proc/cpuinfo; aarch64 often names a board only.
+std::string processor_name() {
+  std::istringstream file(read_text_if_readable("/proc/cpuinfo").value_or(""));
+  std::string hardware;
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string key = trimmed(line.substr(0, colon));
+    if (key == "model name") return trimmed(line.substr(colon + 1));
+    if (key == "Hardware" || key == "Model") hardware = trimmed(line.substr(colon + 1));
+  }
+  if (!hardware.empty()) return hardware;
+  utsname system{};
+  return ::uname(&system) == 0 ? system.machine : "";
+}
+
+}  // namespace
+
+Machine this_machine() {
+  Machine machine;
+  machine.processor = processor_name();
+  machine.cores = int(std::max(1u, std::thread::hardware_concurrency()));
+  if (const long online = ::sysconf(_SC_NPROCESSORS_ONLN); online > 0) machine.cores = int(online);
+  machine.usable_cores = cpu_quota();
+  const long pages = ::sysconf(_SC_PHYS_PAGES), page = ::sysconf(_SC_PAGESIZE);
+  if (pages > 0 && page > 0) machine.memory_bytes = int64_t(pages) * page;
+  return machine;
+}
+
+std::map<std::string, std::string> libraries_of(const std::string& description) {
+  std::map<std::string, std::string> libraries;
+  std::istringstream parts(description);
+  for (std::string part; std::getline(parts, part, ',');) {
+    // "NAME 1.2.3" and nothing else.
+    std::istringstream words(part);
+    std::string name, version, more;
+    words >> name >> version;
+    const bool is_version = version.find('.') != std::string::npos &&
+                            version.find_first_not_of("0123456789.") == std::string::npos;
+    if (is_version && !(words >> more)) libraries[name] = version;
+  }
+#ifdef __GLIBC__
+  libraries["glibc"] = gnu_get_libc_version();
+#endif
+  return libraries;
+}
+
+}  // namespace retort

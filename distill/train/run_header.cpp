@@ -1,0 +1,42 @@
+#include "distill/train/run_header.h"
+
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
+namespace retort {
+
+namespace {
+
+// What was set of the method and differs from its defaults counts most, but a reader knows few defaults.
+std::string method_numbers(const MethodSettings& method) {
+  std::string all;
+  for (const auto& [key, value] : method.list()) {
+    if (key.kind == MethodKey::flag && value == "false") continue;
+    all += (all.empty() ? "" : ", ") + key.name + (key.kind == MethodKey::flag ? "" : " " + value);
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string> run_header(const Assembly& run, const std::filesystem::path& folder) {
+  const RunSettings& settings = run.settings;
+  const std::string numbers = method_numbers(settings.method);
+  const int64_t images = run.loader->samples(), classes = run.data.train.classes;
+  const bool some = images < run.data.train.size();
+  return {
+      text("network  ", settings.model, ", ", with_commas(count_parameters(*run.student)), " parameters; ",
+           settings.method.method().name, numbers.empty() ? "" : " (" + numbers + ")", "; ",
+           counted(settings.epochs, "epoch"), ", batch ", settings.batch, ", lr ",
+           significant(settings.optimizer.lr, 6), ", seed ", settings.seed),
+      text("data     ", settings.data.spec, ": ", with_commas(images), some ? " of " : "",
+           some ? with_commas(run.data.train.size()) : "", " training images, ",
+           with_commas(run.data.test.size()), " test images, ", classes, classes == 1 ? " class" : " classes",
+           ", hash ", std::hex, run.data.hash()),
+      text("device   ", settings.device, ": ", run.device->backend().description(), ", ", settings.precision),
+      text("folder   ", folder.string(), "; `retort ", settings.command, " --resume ", folder.string(),
+           "` goes on after a stop")};
+}
+
+}  // namespace retort
