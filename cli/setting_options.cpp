@@ -46,7 +46,7 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
   }
   options.text("--recipe", "NAME", "list shows all", recipe_);
   options.text("--config", "FILE", "settings from TOML", config_);
-  options.value("--set", "KEY=VALUE", "any key, as method.stages=5; comes last; repeatable",
+  options.value("--set", "KEY=VALUE", "any key, repeatable",
                 [this](const std::string& given) { sets_.push_back(given); });
   options.flag("--keys", "list the keys of --set", keys_);
   options.flag("--print-config", "show, do not run", print_);

@@ -266,7 +266,9 @@ void unpack(const Archive& archive, const fs::path& file, const fs::path& target
           " in the archive, or a link in its place");
     sums += sum_of(archive, unpacked / name) + "  " + name + "\n";
   }
-  write_file(unpacked / sums_file, sums);  // a new file: nothing is written through a link
+  std::error_code ignored;
+  fs::remove(unpacked / sums_file, ignored);  // what the archive has of that name may be a link to elsewhere
+  write_file(unpacked / sums_file, sums);
   std::error_code error;
   fs::rename(unpacked, target, error);
   check(!error, Fault::write, target.string(),

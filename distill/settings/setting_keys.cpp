@@ -263,7 +263,7 @@ const std::vector<SettingKey>& setting_keys() {
        "train (without a teacher) or distill",
        [](S& s) -> F { return &s.command; },
        {.choices = {"train", "distill"}}},
-      {"model", "--model NAME", "network to train, as resnet20", [](S& s) -> F { return &s.model; }},
+      {"model", "--model NAME", "network, as resnet20", [](S& s) -> F { return &s.model; }},
       {"double_batch_norm", "", "wrn_*: move three norms' statistics as mdistiller does",
        [](S& s) -> F { return &s.double_batch_norm; }},
       {"teacher", "--teacher RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",

@@ -91,6 +91,7 @@ std::string wrapped(std::string_view text, size_t width, size_t indent) {
   while (!text.empty()) {
     const size_t blanks = std::min(text.find_first_not_of(' '), text.size());
     const size_t end = std::min(text.find(' ', blanks), text.size());
+    if (end == blanks) break;  // blanks at the end
     const size_t columns = display_width(text.substr(0, end));
     if (!line_begins && used + columns > width) {
       all += '\n' + std::string(indent, ' ');
@@ -99,7 +100,6 @@ std::string wrapped(std::string_view text, size_t width, size_t indent) {
       text.remove_prefix(blanks);
       continue;
     }
-    if (end == blanks) break;  // blanks at the end
     all += text.substr(0, end);
     used += columns;
     line_begins = false;

@@ -186,7 +186,7 @@ TEST(Recipes, AreMadeOfAPairAndAMethod) {
   EXPECT_EQ(b.method.number("temperature"), 7);
   EXPECT_EQ(b.method.number("ce_weight"), 1);
   EXPECT_EQ(read("pairs/p.toml").epochs, 100);
-  expect_contains(error_of(Fault::input, [&] { read("pairs/p/bb.toml"); }), "did you mean 'b'");
+  expect_contains(error_of(Fault::input, [&] { read("pairs/p/bb.toml"); }), "expected one of a, b");
   expect_contains(error_of(Fault::input, [&] { read("pairs/q/a.toml"); }), "a.toml");
   // A file that is there is read as it is.
   work.write("pairs/p/a.toml", "epochs = 7\n");

@@ -275,7 +275,7 @@ TEST(Compare, AGivenTeacherAndADivergedRun) {
   study.replace(study.find("[teacher]\nmodel = \"resnet8\""), 27, "[teacher]\nweights = \"t:best\"");
   // In the middle: the rest goes on.
   study.insert(study.find("[[methods]]\nname = \"kd\""),
-               "[[methods]]\nname = \"kd\"\nlabel = \"wild\"\nalpha = 1e30\n");
+               "[[methods]]\nname = \"kd\"\nlabel = \"wild\"\nalpha = 1e6\n");
   work.write("given.toml", study);
   const Outcome outcome = run({"compare", "given.toml", "--out", "s"}, work);
   EXPECT_EQ(outcome.code, 5) << outcome.err;
