@@ -20,6 +20,7 @@ int run_check(const Arguments& arguments);
 int run_data(const Arguments& arguments);
 int run_import(const Arguments& arguments);
 int run_export(const Arguments& arguments);
+int run_coco_eval(const Arguments& arguments);
 
 struct Command {
   const char* name;

@@ -33,6 +33,7 @@ const std::vector<Command>& commands() {
       {"export", "a trained network in a form that other programs run", run_export},
       {"check", "hashes of a run, a study, a file, and what is missing", run_check},
       {"data", "download a data set, translate a config of mdistiller", run_data},
+      {"coco-eval", "average precision of boxes, as COCO scores it", run_coco_eval},
   };
   return all;
 }
@@ -49,7 +50,7 @@ std::string help() {
       "Commands (each has --help):\n";
   for (const Command& command : commands()) {
     std::string name = command.name;
-    name.resize(9, ' ');
+    name.resize(11, ' ');
     all += "  " + name + command.summary + "\n";
   }
   return all +
