@@ -292,10 +292,12 @@ class Collector {
   void add_planned() {
     for (const Planned& planned : planned_) {
       const auto holds = [&](const ResultRow& row) {
-        return std::any_of(row.runs.begin(), row.runs.end(), [&](const ResultRun& run) {
+        const auto is_there = [&](const ResultRun& run) {
           const fs::path place = real_path(run.folder);
           return std::find(planned.there.begin(), planned.there.end(), place) != planned.there.end();
-        });
+        };
+        return std::any_of(row.runs.begin(), row.runs.end(), is_there) ||
+               std::any_of(row.extra.begin(), row.extra.end(), is_there);
       };
       ResultPair* pair = nullptr;
       ResultRow* row = nullptr;

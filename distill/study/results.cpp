@@ -67,7 +67,7 @@ std::vector<Differing> differing(const RunSettings& a, const RunSettings& b) {
 bool stands_before(const ResultRun& a, const ResultRun& b) {
   const auto key = [](const ResultRun& run) {
     return std::make_tuple(run.folder.empty() && !run.finished(), !run.finished(), -run.summary.epochs_done,
-                           run.summary.weights_hash, run.status, run.problem, run.folder);
+                           run.summary.weights_hash, run.status, run.problem, run.folder.empty(), run.folder);
   };
   return key(a) < key(b);
 }
@@ -181,7 +181,8 @@ std::vector<double> ResultRow::values(std::optional<EpochResult> Summary::*which
 const ResultRow* ResultPair::plain_kd() const {
   const ResultRow* best = nullptr;
   const auto rank = [](const ResultRow& row) {
-    return std::make_tuple(row.settings ? keys_set(row.settings->method) : size_t(row.label != "kd"),
+    return std::make_tuple(!row.settings,
+                           row.settings ? keys_set(row.settings->method) : size_t(row.label != "kd"),
                            row.settings ? method_keys(row.settings->method) : KeysAndTexts{});
   };
   for (const ResultRow& row : rows) {
