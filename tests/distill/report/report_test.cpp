@@ -368,6 +368,11 @@ name = "pcd"
   EXPECT_EQ(flaw_of(page), "");
   expect_contains(page, "n = 24 classes");
   expect_contains(page, "class=\"thick\"");
+  // Beside the study that it was made of, it is the same runs again.
+  const json both =
+      json::parse(run({"report", "s", "published", "--out", "both", "--json", "--no-eval"}, work).out);
+  ASSERT_EQ(both["pairs"].size(), 1u);
+  EXPECT_EQ(both["pairs"][0]["rows"][1]["to_kd_last"], before["pairs"][0]["rows"][1]["to_kd_last"]);
 }
 
 }  // namespace
