@@ -45,8 +45,7 @@ std::string help() {
       "retort: knowledge distillation of image classifiers\n\n"
       "  retort train --model resnet20 --epochs 10 --out runs/teacher\n"
       "  retort distill --teacher runs/teacher --student resnet8 --epochs 10\n"
-      "  retort compare quick --out runs/quick\n"
-      "  retort report runs/quick\n\n"
+      "  retort compare quick --out runs/quick\n\n"
       "Commands (each has --help):\n";
   for (const Command& command : commands()) {
     std::string name = command.name;
