@@ -6,7 +6,7 @@ set -euo pipefail
 retort=$(realpath "$1") data=$(realpath "$2") out=$3
 mkdir "$out"
 cd "$out"
-common=(--limit 256 --batch 64 --device portable --threads 1 --data "cifar100:$data" --set data.augment=none)
+common=(--limit 256 --batch 64 --data "cifar100:$data" --set data.augment=none)
 run() { # COMMAND NAME OPTION...
   "$retort" "$1" --out "runs/$2" "${common[@]}" "${@:3}" 2>> log.txt > /dev/null
 }
@@ -19,7 +19,7 @@ distil try-2 --method pcd --epochs 1
 distil long --method pcd --epochs 4
 distil more --method dkd --epochs 2 --limit 512
 run train alone --model resnet8 --epochs 1
-"$retort" train --out runs/drawn-alone --model resnet8 --epochs 1 --data synthetic:train=128,test=48 --device portable \
-  --threads 1 2>> log.txt > /dev/null
+"$retort" train --out runs/drawn-alone --model resnet8 --epochs 1 --data synthetic:train=128,test=48 \
+  2>> log.txt > /dev/null
 cp -r runs/try runs/try-3                     # and a copied folder
 exec "$retort" report runs
