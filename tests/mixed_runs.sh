@@ -11,7 +11,7 @@ run() { # COMMAND NAME OPTION...
   "$retort" "$1" --out "runs/$2" "${common[@]}" "${@:3}" 2>> log.txt > /dev/null
 }
 run train teacher --model resnet8 --epochs 2 --seed 7
-distil() { run distill "$1" --model resnet8 --teacher runs/teacher "${@:2}"; }
+distil() { run distill "$1" --student resnet8 --teacher runs/teacher "${@:2}"; }
 distil tuesday --method kd --epochs 1
 distil tuesday-again --method kd --epochs 1   # the same seed: the same weights
 distil try --method pcd --epochs 1
