@@ -198,10 +198,12 @@ StateFit load_what_fits(Module& module, Device& device, const std::vector<HostTe
 }
 
 void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors,
-                const std::string& source) {
+                const std::string& source, Writer writer) {
   const std::vector<Entry> entries = entries_of(module);
   const Given given = by_name(tensors);
-  const StateFit fit = compare(entries, given);
+  StateFit fit = compare(entries, given);
+  if (writer == Writer::ours)
+    fit.unexpected.insert(fit.unexpected.end(), fit.counters.begin(), fit.counters.end());
   if (!fit.complete()) {
     std::string what;
     auto part = [&](const char* title, const std::vector<std::string>& names) {

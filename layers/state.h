@@ -27,10 +27,13 @@ struct StateFit {
 StateFit load_what_fits(Module& module, Device& device, const std::vector<HostTensor>& tensors,
                         const std::string& source);
 
+// Of a file that others wrote counters are no matter, in one of ours they are state of something else.
+enum class Writer { others, ours };
+
 // Sets all parameters and buffers from tensors of the same names and shapes. Fault::input, naming `source`,
 // listing missing, unexpected and mis-shaped names, and the nearest ones, and as load_what_fits().
 void load_state(Module& module, Device& device, const std::vector<HostTensor>& tensors,
-                const std::string& source);
+                const std::string& source, Writer writer = Writer::others);
 
 // Fault::input if one of those that the module has was left out when the file was read: its reason.
 void check_not_left_out(Module& module, const std::vector<SafeTensors::LeftOut>& left_out,

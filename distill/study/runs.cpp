@@ -118,13 +118,13 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
 void check_same_run(const RunSettings& wanted, const fs::path& folder) {
   if (!RunFolder::is_run(folder)) return;
   RunSettings there = read_config(folder / "config.toml"), now = wanted;
-  if (now.device == "auto") now.device = there.device;
-  if (now.precision == "auto") now.precision = there.precision;
-  if (now.teacher_source == "auto") now.teacher_source = there.teacher_source;
-  // Numbers that nobody gave were settled when the run was assembled, from data and weights.
+  // What nobody gave was settled when the run was assembled: the device, numbers of data and weights.
   const auto settled = [](std::string& mine, const std::string& found) {
-    if (mine.empty()) mine = found;
+    if (mine.empty() || mine == "auto") mine = found;
   };
+  settled(now.device, there.device);
+  settled(now.precision, there.precision);
+  settled(now.teacher_source, there.teacher_source);
   settled(now.data.mean, there.data.mean);
   settled(now.data.std, there.data.std);
   settled(now.teacher_mean, there.teacher_mean);

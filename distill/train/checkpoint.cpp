@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "models/weights.h"
 
@@ -102,15 +101,9 @@ void save_checkpoint(const std::filesystem::path& file, const std::filesystem::p
 
 Counters load_checkpoint(const std::filesystem::path& path, const TrainingState& state) {
   const SafeTensors file = read_safetensors(path);
-  load_state(state.model, state.device, model_tensors(file), path.string());
-  const std::vector<HostTensor> of_the_method = distiller_tensors(file);
-  // A method's state may be one number, which in a file of weights would be somebody's counter.
-  std::set<std::string> wanted;
-  for (const HostTensor& tensor : state_of(state.distiller, state.device)) wanted.insert(tensor.name);
-  for (const HostTensor& tensor : of_the_method)
-    check(wanted.contains(tensor.name), Fault::input, path.string(), " for this method: unexpected ", tensor.name,
-          "; this is another method's checkpoint");
-  load_state(state.distiller, state.device, of_the_method, path.string() + " for this method");
+  load_state(state.model, state.device, model_tensors(file), path.string(), Writer::ours);
+  load_state(state.distiller, state.device, distiller_tensors(file), path.string() + " for this method",
+             Writer::ours);
   for (const auto& [name, momentum] : state.optimizer.momenta()) {
     const HostTensor* t = file.find(optimizer_prefix + name);
     check(t && int64_t(t->data.size()) == int64_t(momentum.bytes()) && t->type == momentum.type, Fault::input,
