@@ -49,6 +49,10 @@ MetricTotals::Values MetricTotals::read() const {
 }
 
 void MetricTotals::restore(const Values& values) {
+  check(values.terms.size() <= max_terms, Fault::input, "totals of an epoch: ", values.terms.size(),
+        " loss terms, expected at most ", max_terms);
+  // After clear() they are the same terms again, from 0 on.
+  if (!values.terms.empty()) terms_ = int(values.terms.size());
   std::vector<double> all(size_t(before_terms + max_terms), 0.0);
   all[0] = values.loss;
   all[1] = values.top1;

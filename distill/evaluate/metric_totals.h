@@ -22,6 +22,7 @@ class MetricTotals {
     std::vector<double> terms;
   };
   Values read() const;  // waits for the device
+  // Fault::input for more terms than a method can have: they come from a file.
   void restore(const Values& values);
   void clear() { restore({}); }
 

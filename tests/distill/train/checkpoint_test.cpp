@@ -53,6 +53,26 @@ TEST(Checkpoint, IsTheModelsWeightsForEverybodyElse) {
   EXPECT_NO_THROW(load_model(weights, "", *run.device));
 }
 
+TEST(Checkpoint, TotalsGoOnWithTheirTermsBeforeTheNextStep) {
+  const auto device = Device::open({.name = "portable"});
+  MetricTotals totals(*device);
+  totals.restore({.loss = 3, .top1 = 2, .top5 = 1, .terms = {5, 7}});
+  EXPECT_EQ(totals.read().terms, (std::vector<double>{5, 7}));
+  EXPECT_EQ(totals.read().loss, 3);
+  totals.clear();
+  EXPECT_EQ(totals.read().terms, (std::vector<double>{0, 0}));
+}
+
+TEST(Checkpoint, MoreTermsThanAMethodCanHaveAreRefused) {
+  const auto device = Device::open({.name = "portable"});
+  MetricTotals totals(*device);
+  totals.restore({.terms = std::vector<double>(13, 1.0)});
+  for (const size_t count : {size_t(14), size_t(100000)}) {
+    testing::expect_fault(Fault::input, "loss terms",
+                          [&] { totals.restore({.terms = std::vector<double>(count, 1.0)}); });
+  }
+}
+
 TEST(Checkpoint, OfAnotherMethodIsRefused) {
   const testing::TempFolder work;
   Training kd("kd"), ctkd("ctkd");
