@@ -19,6 +19,7 @@ enum class Purpose : uint32_t {
   contrast_memory = 7,
   contrast_negatives = 8,
   strong_view = 9,
+  resized_crop = 10,
 };
 
 struct Random4 {

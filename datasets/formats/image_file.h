@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "datasets/formats/picture_decoder.h"
+
 namespace retort {
 
 struct Image {
@@ -14,26 +16,33 @@ struct Image {
   int orientation = 1;          // as a camera noted it (EXIF), 1..8; 1: upright
 };
 
-// Grey and CMYK become RGB, as Pillow converts them; transparency is dropped; 16 bits become 8; the
-// orientation that a camera noted is not applied, see upright(). What follows the picture's end (the video of
-// a motion photo) does not matter. `name` is for messages. What is not a whole JPEG or PNG, has a wrong
-// checksum, or more than 16,384 rows or columns or 2^26 pixels, is a Fault::input with the reason.
-Image decode_image(std::span<const uint8_t> file, const std::string& name);
-Image read_image(const std::filesystem::path& path);
+// The whole picture, see PictureDecoder; the orientation that a camera noted is not applied, see upright().
+Image decode_image(std::span<const uint8_t> file, const std::string& name, Decoder decoder = Decoder::stb);
+Image read_image(const std::filesystem::path& path, Decoder decoder = Decoder::stb);
+
+PixelView view_of(const Image& image);
 
 // The picture as its orientation says that it is to be seen; its own orientation is 1 then.
 Image upright(const Image& image);
 
-// The image itself if it is side x side, else resized so that its shorter side is `side`, and the centre cut
-// out.
+// How a picture is looked at where nothing is random: resized to height x width, its shorter side being `resized`
+// pixels (the longer one rounded down), and the centre side x side cut out of it, half a pixel to the even side, as
+// torchvision's Resize and CenterCrop. Fault::input if it is too narrow for that.
+struct CentreView {
+  int height = 0, width = 0;
+  Box cut;
+};
+CentreView centre_view(const PictureSize& size, int resized, int side);
+
+// The image itself if it is side x side and nothing is to be cut off, else its centre as above; resized less than side:
+// as side.
 struct Fitted {
   Image image;
   bool resized = false;  // whether anything had to be done
 };
-Fitted fit_image(const Image& image, int side);
+Fitted fit_image(const Image& image, int side, int resized = 0);
 
-// Bilinear with antialiasing, as Pillow and torchvision resize: each result is a mean of the source weighted
-// by a triangle as wide as the reduction.
+// See Resizer.
 Image resize_image(const Image& image, int height, int width);
 
 }  // namespace retort

@@ -81,6 +81,7 @@ class Walk {
     }
     if (!scanned_) damaged("it ends without a picture");
     parts_.stream[transform_at] = transform();
+    parts_.components = int(frame_.size());
     return std::move(parts_);
   }
 

@@ -17,6 +17,7 @@ struct JpegParts {
   // follows. One Adobe mark says how its colours are stored, as libjpeg would take them.
   std::vector<uint8_t> stream;
   int orientation = 1;
+  int components = 0;  // 1: grey, 3: colour, 4: CMYK
 };
 
 // ITU-T T.81. Fault::input, naming the place or the kind, for a damaged or truncated file and for the kinds
