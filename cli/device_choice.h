@@ -22,4 +22,8 @@ class DeviceChoice {
   int64_t threads_ = 0;
 };
 
+// More threads than processors that this process may use (affinity, quota) only get in each other's way: a
+// note. Error(Fault::usage) for more than four times as many. 0: as many as there are.
+void check_threads(int64_t threads);
+
 }  // namespace retort

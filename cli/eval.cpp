@@ -12,7 +12,8 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/progress.h"
 #include "distill/run/run_folder.h"
-#include "distill/settings/setting_keys.h"
+#include "distill/study/places.h"
+#include "distill/study/recorded_run.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
@@ -56,9 +57,9 @@ std::string data_of(const Weights& weights) {
   const std::string& source = weights.source;
   const std::string folder = source.ends_with(":best") ? source.substr(0, source.size() - 5) : source;
   if (RunFolder::is_run(folder)) {
-    RunSettings settings;
-    read_settings(std::filesystem::path(folder) / "config.toml", settings);
-    return settings.data.spec;
+    const RecordedRun run = read_recorded_run(folder);
+    for (const std::string& note : run.notes) print_error("note: " + note);
+    return placed(run.settings, folder).data.spec;
   }
   const std::string* name = weights.metadata("data");
   check(name && *name == "synthetic", Fault::usage, source, ": the file does not say where its ",

@@ -5,6 +5,7 @@
 
 #include "cli/channel_options.h"
 #include "cli/commands.h"
+#include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "datasets/open.h"
@@ -161,6 +162,7 @@ int run_export(const Arguments& arguments) {
   Weights weights = read_weights(sources[0]);
   channels.apply(weights);
   check_not_read("--out", request.out, weights.path);
+  check_threads(request.threads);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
   const auto model = load_model(weights, architecture, *device);
   print_notes(weights.notes);

@@ -1,6 +1,7 @@
 #include "distill/report/report.h"
 
 #include "cli/commands.h"
+#include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "engine/base/check.h"
@@ -31,6 +32,7 @@ int run_report(const Arguments& arguments) {
   check(!folders.empty(), Fault::usage, "report: no folder is named, expected one DIR or more");
   reporting.out = out;
   reporting.evaluate = !no_eval;
+  check_threads(threads);
   reporting.threads = int(threads);
 
   Progress progress(2, quiet);

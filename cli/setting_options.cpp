@@ -111,6 +111,11 @@ std::vector<std::string> SettingOptions::given() const {
   return names;
 }
 
+bool SettingOptions::has(const std::string& key) const {
+  return find(key) || std::any_of(sets_.begin(), sets_.end(),
+                                  [&](const std::string& set) { return set.starts_with(key + "="); });
+}
+
 const std::string* SettingOptions::find(const std::string& key) const {
   for (auto flag = flags_.rbegin(); flag != flags_.rend(); ++flag) {
     if (flag->key == key) return &flag->value;

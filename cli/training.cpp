@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/device_choice.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
 #include "distill/run/run_folder.h"
+#include "distill/study/places.h"
+#include "distill/study/recorded_run.h"
 #include "distill/study/results.h"
 #include "distill/study/runs.h"
 #include "distill/study/study_run.h"
@@ -94,9 +97,35 @@ void print_seeds(const std::vector<Summary>& summaries, const std::string& folde
         "best: " + chosen_by(summaries.front()) + "\nruns: " + folder + "\n");
 }
 
-std::string default_folder(const RunSettings& settings, bool seeds) {
-  return "runs/" + settings.model + "-" + settings.method.method().name +
-         (seeds ? "" : "-seed" + std::to_string(settings.seed));
+// The next one that is free: the values of a sweep do not get in each other's way.
+std::string default_folder(const RunSettings& settings, bool seeds, bool force) {
+  namespace fs = std::filesystem;
+  const std::string name = "runs/" + settings.model + "-" + settings.method.method().name +
+                           (seeds ? "" : "-seed" + std::to_string(settings.seed));
+  std::error_code ignored;
+  const auto taken = [&](const std::string& folder) {
+    return fs::exists(folder, ignored) && !fs::is_empty(folder, ignored);
+  };
+  if (force || !taken(name)) return name;
+  for (int number = 2;; ++number) {
+    const std::string next = text(name, "-", number);
+    if (taken(next)) continue;
+    print_error(text("note: ", name, " is taken; the run goes to ", next));
+    return next;
+  }
+}
+
+// A student is shown what its teacher was trained on, where nobody says otherwise.
+void take_data_of_teacher(RunSettings& settings, const SettingOptions& options) {
+  const std::string suffix = ":best";
+  const std::string folder = settings.teacher.ends_with(suffix)
+                                 ? settings.teacher.substr(0, settings.teacher.size() - suffix.size())
+                                 : settings.teacher;
+  if (options.has("data.spec") || settings.data.spec != DataSettings{}.spec || !RunFolder::is_run(folder))
+    return;
+  settings.data.spec = placed(read_run_settings(folder), folder).data.spec;
+  if (settings.data.spec != DataSettings{}.spec)
+    print_error(text("note: the images are those of the teacher's run, ", settings.data.spec, " (--data)"));
 }
 
 // What a name that stands alone was meant for.
@@ -116,14 +145,20 @@ std::string advice_on(const std::string& argument, const std::string& command) {
 
 ResumeOptions resume_options(const SettingOptions& settings) {
   for (const std::string& name : settings.given()) {
-    check(name == "--threads" || name == "--workers", Fault::usage,
-          "with --resume the settings are those of the run; ", name, " cannot be given");
+    const bool may = name == "--threads" || name == "--workers" || name == "--epochs" || name == "--data" ||
+                     name == "--teacher";
+    check(may, Fault::usage, "with --resume the settings are those of the run; ", name,
+          " cannot be given; another run can start from its weights: --init RUN");
   }
   ResumeOptions options;
   if (const std::string* threads = settings.find("threads"))
     options.threads = int(integer_of("--threads", *threads, 0));
   if (const std::string* workers = settings.find("data.workers"))
     options.workers = int(integer_of("--workers", *workers, 0));
+  if (const std::string* epochs = settings.find("epochs"))
+    options.epochs = int(std::min<int64_t>(integer_of("--epochs", *epochs, 1), 1'000'000));
+  if (const std::string* data = settings.find("data.spec")) options.data = *data;
+  if (const std::string* teacher = settings.find("teacher")) options.teacher = *teacher;
   return options;
 }
 
@@ -156,15 +191,17 @@ int run_training(Options options, const Arguments& arguments) {
   check(!resumes || (out.empty() && !force && seeds == 1), Fault::usage,
         "with --resume the settings are those of the run; --out, --force and --seeds cannot be given");
   const ResumeOptions resuming = resumes ? resume_options(setting_options) : ResumeOptions{};
-  const RunSettings settings = resumes ? RunSettings{} : setting_options.settings();
+  RunSettings settings = resumes ? RunSettings{} : setting_options.settings();
+  if (!resumes) take_data_of_teacher(settings, setting_options);
+  check_threads(resumes ? resuming.threads.value_or(0) : settings.threads);
   const bool several = resumes ? holds_seeds(resume) : seeds > 1;
-  const std::string folder = resumes ? resume : out.empty() ? default_folder(settings, several) : out;
+  const std::string folder = resumes ? resume : out.empty() ? default_folder(settings, several, force) : out;
 
   const int at_once = int(std::min<int64_t>(parallel, 1024));
   std::vector<Summary> summaries;
   if (several) {
     summaries = resumes ? resume_seeds(folder, resuming, session, at_once)
-                        : start_seeds(settings, int(seeds), folder, force, session, at_once);
+                        : start_seeds(settings, seeds, folder, force, session, at_once);
   } else {
     summaries = {resumes ? resume_run(folder, resuming, session)
                          : start_run(settings, folder, force, session)};

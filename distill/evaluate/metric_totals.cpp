@@ -23,6 +23,9 @@ MetricTotals::MetricTotals(Device& device)
 void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
                        const Tensor& labels, const Pass& pass) {
   check(terms.size() <= max_terms, "MetricTotals: ", terms.size(), " loss terms, at most ", max_terms);
+  check(!restored_ || terms_ == int(terms.size()), Fault::input, "the checkpoint's counters hold ", terms_,
+        " loss terms, the method has ", terms.size());
+  restored_ = false;
   terms_ = int(terms.size());
   const int64_t n = logits.shape()[0];
   const double images = double(n);
@@ -53,6 +56,7 @@ void MetricTotals::restore(const Values& values) {
         " loss terms, expected at most ", max_terms);
   // After clear() they are the same terms again, from 0 on.
   if (!values.terms.empty()) terms_ = int(values.terms.size());
+  restored_ = !values.terms.empty();
   std::vector<double> all(size_t(before_terms + max_terms), 0.0);
   all[0] = values.loss;
   all[1] = values.top1;

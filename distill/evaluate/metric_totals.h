@@ -12,8 +12,10 @@ class MetricTotals {
  public:
   explicit MetricTotals(Device& device);
 
+  static constexpr int max_terms = 13;
+
   // Adds one batch: its mean loss, its terms and its right answers. The number of terms is that of the first
-  // call.
+  // call; Fault::input if restored totals had another.
   void add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits, const Tensor& labels,
            const Pass& pass);
 
@@ -27,10 +29,10 @@ class MetricTotals {
   void clear() { restore({}); }
 
  private:
-  static constexpr int max_terms = 13;
   Device& device_;
   Array totals_;  // f64: loss, top-1, top-5, terms
   int terms_ = 0;
+  bool restored_ = false;  // terms_ is not known from a step yet
 };
 
 }  // namespace retort

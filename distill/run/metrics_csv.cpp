@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string_view>
 
 #include "engine/base/atomic_file.h"
@@ -42,7 +43,34 @@ std::string line_of(const EpochMetrics& row) {
 }  // namespace
 
 MetricsTable read_metrics(const std::filesystem::path& file) {
-  const std::string content = read_text_file(file, uint64_t{1} << 28);
+  return parse_metrics(read_text_file(file, uint64_t{1} << 28), file.string());
+}
+
+std::string metrics_text(const MetricsTable& table) {
+  std::string content = header_of(table.terms) + '\n';
+  for (const EpochMetrics& row : table.rows) content += line_of(row);
+  return content;
+}
+
+std::vector<int> epochs_that_differ(const MetricsTable& found, const MetricsTable& expected, int last) {
+  const auto lines = [&](const MetricsTable& table) {
+    std::map<int, std::string> all;
+    for (EpochMetrics row : table.rows) {
+      row.seconds = 0;
+      all[row.epoch] = line_of(row);
+    }
+    return all;
+  };
+  std::vector<int> epochs;
+  const auto there = lines(found), wanted = lines(expected);
+  for (const auto& [epoch, line] : wanted) {
+    const auto own = there.find(epoch);
+    if (epoch <= last && (own == there.end() || own->second != line)) epochs.push_back(epoch);
+  }
+  return epochs;
+}
+
+MetricsTable parse_metrics(const std::string& content, const std::string& file) {
   std::string_view rest = content;
   MetricsTable table;
   for (int number = 1; rest.find('\n') != rest.npos; ++number) {
@@ -52,12 +80,12 @@ MetricsTable read_metrics(const std::filesystem::path& file) {
     const std::vector<std::string_view> cells = split(line);
     if (number == 1) {
       const bool ok = line == fixed_columns || line.starts_with(std::string(fixed_columns) + ',');
-      check(ok, Fault::input, file.string(), ": line 1: expected the columns ", fixed_columns);
+      check(ok, Fault::input, file, ": line 1: expected the columns ", fixed_columns);
       table.terms.assign(cells.begin() + fixed_count, cells.end());
       continue;
     }
     const size_t columns = fixed_count + table.terms.size();
-    check(cells.size() == columns, Fault::input, file.string(), ": line ", number, ": ", cells.size(),
+    check(cells.size() == columns, Fault::input, file, ": line ", number, ": ", cells.size(),
           " columns, expected ", columns);
     EpochMetrics row;
     row.terms.resize(table.terms.size());
@@ -67,10 +95,9 @@ MetricsTable read_metrics(const std::filesystem::path& file) {
     size_t bad = parse(cells[0], row.epoch) ? columns : 0;
     for (size_t i = 1; i < columns; ++i)
       if (!parse(cells[i], *fields[i - 1])) bad = std::min(bad, i);
-    check(bad == columns, Fault::input, file.string(), ": line ", number, ", column ", bad + 1,
-          ": expected a number");
-    check(table.rows.empty() || row.epoch > table.rows.back().epoch, Fault::input, file.string(), ": line ",
-          number, ": epoch ", row.epoch, " after epoch ", table.rows.empty() ? 0 : table.rows.back().epoch,
+    check(bad == columns, Fault::input, file, ": line ", number, ", column ", bad + 1, ": expected a number");
+    check(table.rows.empty() || row.epoch > table.rows.back().epoch, Fault::input, file, ": line ", number,
+          ": epoch ", row.epoch, " after epoch ", table.rows.empty() ? 0 : table.rows.back().epoch,
           ", expected a later one");
     table.rows.push_back(std::move(row));
   }
@@ -78,19 +105,20 @@ MetricsTable read_metrics(const std::filesystem::path& file) {
 }
 
 MetricsCsv::MetricsCsv(const std::filesystem::path& file, const std::vector<std::string>& terms,
-                       int first_epoch)
+                       int first_epoch, const MetricsTable* known)
     : file_(file) {
   for (const std::string& term : terms)
     check(!term.empty() && term.find_first_of(",\"\r\n") == term.npos, "MetricsCsv: the loss term '", term,
           "' cannot name a column");
-  if (std::filesystem::exists(file)) table_ = read_metrics(file);
+  if (known)
+    table_ = *known;
+  else if (std::filesystem::exists(file))
+    table_ = read_metrics(file);
   std::erase_if(table_.rows, [&](const EpochMetrics& row) { return row.epoch >= first_epoch; });
   if (table_.rows.empty()) table_.terms = terms;
   check(table_.terms == terms, Fault::input, file.string(), ": line 1: columns ", header_of(table_.terms),
         ", expected ", header_of(terms));
-  std::string content = header_of(terms) + '\n';
-  for (const EpochMetrics& row : table_.rows) content += line_of(row);
-  write_file(file, content);
+  write_file(file, metrics_text(table_));
 }
 
 void MetricsCsv::append(const EpochMetrics& row) {

@@ -26,11 +26,20 @@ struct MetricsTable {
 // file is Fault::input, naming file, line, what was found and expected.
 MetricsTable read_metrics(const std::filesystem::path& file);
 
+// The same from and to text; `name` stands for the file in messages.
+MetricsTable parse_metrics(const std::string& content, const std::string& name);
+std::string metrics_text(const MetricsTable& table);
+
+// Of two tables of one run: the epochs up to `last` that the first lacks or holds otherwise, seconds aside.
+std::vector<int> epochs_that_differ(const MetricsTable& found, const MetricsTable& expected, int last);
+
 class MetricsCsv {
  public:
   // first_epoch: the epoch that will be appended next. Rows of that and later epochs, which a resumed run
-  // computes again, are dropped. Other terms than those in the file are Fault::input.
-  MetricsCsv(const std::filesystem::path& file, const std::vector<std::string>& terms, int first_epoch);
+  // computes again, are dropped. Other terms than those in the file are Fault::input. known: the rows before
+  // it, from a checkpoint, in place of the file's.
+  MetricsCsv(const std::filesystem::path& file, const std::vector<std::string>& terms, int first_epoch,
+             const MetricsTable* known = nullptr);
 
   // Epochs ascend. The row is on the disk when this returns.
   void append(const EpochMetrics& row);

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <iterator>
+#include <set>
 #include <system_error>
 #include <vector>
 
@@ -19,21 +21,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The lock file tells a run's folder from any other, and who holds it. It is never removed: another process
-// may just have opened it.
+// The lock file tells a run's folder from any other, and who holds it. It stays as long as the run does:
+// another process may just have opened it.
 constexpr const char* lock_name = "lock";
+constexpr const char* folder_names[] = {"checkpoints", "tb", "plots"};
 constexpr std::string_view mark = "retort run, pid ";
 
 fs::path checkpoint(const fs::path& folder, const char* name) {
   return folder / "checkpoints" / name;
 }
 
-// The pid in the lock file's first line, 0 if it has none yet, -1 if this is no lock file of ours.
+constexpr long not_ours = -1, unmarked = -2;
+
+// The pid in the lock file's first line, 0 if it has none, `unmarked` if nothing was written yet or a power
+// cut lost it, `not_ours` if this is no lock file of a run.
 long holder_of(const Descriptor& lock) {
   char content[64] = {};
   const int64_t size = std::min<int64_t>(lock.size(), sizeof content - 1);
-  if (size <= 0 || !lock.read_at(content, size_t(size), 0)) return -1;
-  if (!std::string_view(content, size_t(size)).starts_with(mark)) return -1;
+  if (size < 0 || (size > 0 && !lock.read_at(content, size_t(size), 0))) return not_ours;
+  const std::string_view found(content, size_t(size));
+  if (found.find_first_not_of('\0') == found.npos) return unmarked;
+  if (!found.starts_with(mark)) return not_ours;
   return std::strtol(content + mark.size(), nullptr, 10);
 }
 
@@ -42,14 +50,42 @@ long holder_of(const Descriptor& lock) {
        holder > 0 ? text(" (pid ", holder, ")") : std::string(), " is running in this folder");
 }
 
-// Whether the folder has our lock file; if that is held, says who holds it.
+// What a run makes in its folder.
+bool is_name_of_a_run(const std::string& name) {
+  static const std::set<std::string> names = {"config.toml",  "env.json",         "metrics.csv",  "log.txt",
+                                              "summary.json", "convolutions.txt", "profile.json", lock_name};
+  return names.contains(name) || (name.starts_with(".retort-") && name.ends_with(".tmp")) ||
+         std::find(std::begin(folder_names), std::end(folder_names), name) != std::end(folder_names);
+}
+
+bool has_names_of_a_run_only(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (!is_name_of_a_run(at->path().filename().string())) return false;
+  return !error;
+}
+
+// Whether the folder has our lock file; if that is held, says who holds it. One without its mark, which a
+// power cut leaves, is ours where nothing but a run's files lies beside it.
 bool is_ours_and_free(const fs::path& folder) {
   const Descriptor file(folder / lock_name, O_RDONLY | O_NONBLOCK);
   if (!file.is_open()) return false;
   const long holder = holder_of(file);
-  const bool held = holder >= 0 && file.try_lock(Descriptor::Lock::shared) == EWOULDBLOCK;
+  const bool ours = holder == unmarked ? has_names_of_a_run_only(folder) : holder != not_ours;
+  const bool held = ours && file.try_lock(Descriptor::Lock::shared) == EWOULDBLOCK;
   if (held) fail_locked(folder, holder);
-  return holder >= 0;
+  return ours;
+}
+
+// A run's folder in which no run has begun: nothing is lost if another takes it.
+bool is_vacant(const fs::path& folder) {
+  if (!has_names_of_a_run_only(folder)) return false;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!at->is_directory() && name != lock_name && !name.ends_with(".tmp")) return false;
+  }
+  return !error;
 }
 
 void make_folder(const fs::path& folder) {
@@ -90,10 +126,12 @@ void RunFolder::check_free(const fs::path& path, Mode mode) {
   if (mode == Mode::resume || !fs::exists(fs::symlink_status(folder, error))) return;
   check(fs::is_directory(folder, error), Fault::usage, shown,
         ": is not a folder, expected a new run's folder");
-  const bool ours = is_ours_and_free(folder);
-  check(mode == Mode::force, Fault::usage, shown,
-        ": the folder exists; --resume goes on with its run, --force replaces it");
-  check(ours || fs::is_empty(folder, error), Fault::usage, shown,
+  const bool empty = fs::is_empty(folder, error), ours = is_ours_and_free(folder);
+  check(mode == Mode::force || empty || (ours && is_vacant(folder)), Fault::usage, shown,
+        has_checkpoint(folder) || !fs::exists(folder / "summary.json")
+            ? ": the folder exists; --resume goes on with its run, --force replaces it"
+            : ": the folder exists; its run ended before its first checkpoint, --force replaces it");
+  check(ours || empty, Fault::usage, shown,
         ": is not empty and no run's folder, so --force deletes nothing; name another folder");
 }
 
@@ -113,17 +151,41 @@ RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
       check(errno != EEXIST, Fault::usage, shown, ": another process just made this folder");
       fail(Fault::write, shown, ": the folder cannot be made: ", reason_of(errno));
     }
+    made_ = true;
   }
   lock();
-  if (mode == Mode::force) delete_run();
-  for (const fs::path& folder : {path_ / "checkpoints", tensorboard(), plots()}) {
-    make_folder(folder);
-    remove_abandoned_files(folder);
+  try {
+    if (mode == Mode::force) delete_run();
+    for (const char* name : folder_names) {
+      make_folder(path_ / name);
+      remove_abandoned_files(path_ / name);
+    }
+    remove_abandoned_files(path_);
+    // What is synced later inside would be lost with the names that lead there.
+    sync_folder(path_);
+    sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+  } catch (...) {
+    if (made_) discard();
+    throw;
   }
-  remove_abandoned_files(path_);
-  // What is synced later inside would be lost with the names that lead there.
-  sync_folder(path_);
-  sync_folder(path_.has_parent_path() ? path_.parent_path() : fs::path("."));
+}
+
+void RunFolder::discard() const {
+  std::error_code ignored;
+  try {
+    delete_run();
+  } catch (const Error&) {
+  }
+  for (const char* name : folder_names) fs::remove(path_ / name, ignored);  // only if it is empty
+  for (const char* name : folder_names)
+    if (fs::exists(path_ / name, ignored)) return;
+  fs::remove(path_ / lock_name, ignored);
+  if (made_) fs::remove(path_, ignored);
+}
+
+bool RunFolder::has_checkpoint(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::exists(last_of(folder), ignored) || fs::exists(previous_of(folder), ignored);
 }
 
 void RunFolder::lock() {
@@ -134,12 +196,19 @@ void RunFolder::lock() {
     if (error == EWOULDBLOCK) fail_locked(path_, holder_of(lock_));
     fail(Fault::write, name.string(), ": cannot be locked: ", reason_of(error));
   }
+  // A run that was given up may just have removed it.
+  std::error_code ignored;
+  check(fs::equivalent(text("/proc/self/fd/", lock_.number()), name, ignored), Fault::usage, path_.string(),
+        ": another process just removed this folder; try again");
   // Always of one length, so that it is overwritten in place and never seen half written.
   char pid[16];
   std::snprintf(pid, sizeof pid, "%10ld\n", long(::getpid()));
   const std::string content = std::string(mark) + pid;
-  const int error = lock_.write_at(content.data(), content.size(), 0);
-  check(error == 0, Fault::write, name.string(), ": cannot be written: ", reason_of(error));
+  int error = lock_.write_at(content.data(), content.size(), 0);
+  if (error == 0) error = lock_.sync();
+  if (error == 0) return;
+  if (made_) discard();
+  fail(Fault::write, name.string(), ": cannot be written: ", reason_of(error));
 }
 
 // Only files a run makes, by name: notes that lie beside them stay.

@@ -12,19 +12,23 @@ namespace retort {
 class RunFolder {
  public:
   enum class Mode {
-    create,  // the folder must not exist yet
+    create,  // there must be no run in the folder yet, nor anything else
     force,   // a run that is there is deleted; a folder that is neither ours nor empty is refused, untouched
     resume,  // the run must be there
   };
 
-  // Makes missing parents. Fault::usage: it exists (create), is not ours (force), or another process is
-  // running in it (its pid is named). Fault::input: nothing to resume. Fault::write: it cannot be made.
+  // Makes missing parents. Fault::usage: something is in it (create), it is not ours (force), or another
+  // process is running in it (its pid is named). Fault::input: nothing to resume. Fault::write: it cannot be
+  // made.
   RunFolder(const std::filesystem::path& path, Mode mode);
   // The same refusals of a new run, before anything is made.
   static void check_free(const std::filesystem::path& path, Mode mode);
 
   // Appends a line to log.txt, with the time (UTC) before it. Line ends inside become spaces.
   void log(std::string_view message) const;
+
+  // Removes what was made, where the run could not begin.
+  void discard() const;
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path config() const { return path_ / "config.toml"; }
@@ -42,6 +46,7 @@ class RunFolder {
 
   // The same for a folder that is only read: `--teacher RUN`, compare, report.
   static bool is_run(const std::filesystem::path& folder);
+  static bool has_checkpoint(const std::filesystem::path& folder);
   static std::filesystem::path last_of(const std::filesystem::path& folder);
   static std::filesystem::path previous_of(const std::filesystem::path& folder);
   static std::filesystem::path best_of(const std::filesystem::path& folder);
@@ -51,6 +56,7 @@ class RunFolder {
   void delete_run() const;
 
   std::filesystem::path path_;
+  bool made_ = false;  // the folder itself
   Descriptor lock_;
 };
 

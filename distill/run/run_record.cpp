@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "distill/run/run_folder.h"
+#include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -39,6 +40,7 @@ Json json_of(const Environment& environment) {
           {"seed", environment.seed},
           {"data", environment.data},
           {"data_hash", environment.data_hash},
+          {"teacher_hash", environment.teacher_hash},
           {"normalization", environment.normalization}};
 }
 
@@ -49,6 +51,15 @@ Json json_of(const std::optional<EpochResult>& result) {
 
 double number_of(const Json& json) {
   return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+// What a run wrote there.
+Json read_environment(const std::filesystem::path& file) {
+  const Json json = Json::parse(read_text_file(file, 64 << 20), nullptr, /*allow_exceptions=*/false);
+  check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
+        file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
+  check_seal(json, file);
+  return json;
 }
 
 std::optional<EpochResult> result_of(const Json& json) {
@@ -104,19 +115,17 @@ Environment this_environment() {
 void write_environment(const std::filesystem::path& file, const Environment& environment, bool resumed) {
   Json json = json_of(environment);
   if (resumed && std::filesystem::exists(file)) {
-    Json first = Json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
-    check(first.is_object() && (!first.contains("resumed") || first["resumed"].is_array()), Fault::input,
-          file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
+    Json first = read_environment(file);
     first["resumed"].push_back(json);
     json = first;
   }
-  write_file(file, printed(json));
+  write_file(file, printed(sealed(json)));
 }
 
 std::string recorded_data_hash(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return "";
-  const Json json = Json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
-  const bool recorded = json.is_object() && json.contains("data_hash") && json["data_hash"].is_string();
+  const Json json = read_environment(file);
+  const bool recorded = json.contains("data_hash") && json["data_hash"].is_string();
   return recorded ? json["data_hash"].get<std::string>() : "";
 }
 
@@ -140,13 +149,14 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
                      {"metrics", metrics_of(summary)},
                      {"weights_hash", summary.weights_hash},
                      {"teacher_hash", summary.teacher_hash}};
-  write_file(file, printed(json));
+  write_file(file, printed(sealed(json)));
 }
 
 Summary read_summary(const std::filesystem::path& file) {
   const std::string content = read_text_file(file, 1 << 20);
   try {
     const Json json = Json::parse(content);
+    const bool has_seal = check_seal(json, file);
     const auto word = [&](const char* key) { return json.at(key).get<std::string>(); };
     return {.status = word("status"),
             .command = word("command"),
@@ -164,7 +174,8 @@ Summary read_summary(const std::filesystem::path& file) {
             .best = result_of(json.at("best")),
             .last = result_of(json.at("last")),
             .weights_hash = word("weights_hash"),
-            .teacher_hash = json.value("teacher_hash", "")};
+            .teacher_hash = json.value("teacher_hash", ""),
+            .sealed = has_seal};
   } catch (const nlohmann::json::exception& error) {
     fail(Fault::input, file.string(), ": is no run's summary: ", error.what());
   }

@@ -27,6 +27,7 @@ struct Environment {
   uint64_t seed = 0;
   std::string data;       // as given to --data
   std::string data_hash;  // of what was read
+  std::string teacher_hash;  // of the teacher's weights
   // How "student" and "teacher" see images: "mean ..., std ...".
   std::map<std::string, std::string> normalization;
 };
@@ -34,7 +35,7 @@ struct Environment {
 // With the first seven filled in.
 Environment this_environment();
 
-// Writes env.json; for a resumed run it keeps what is there and adds this one to the list "resumed".
+// Writes env.json, sealed; for a resumed run it keeps what is there and adds this one to the list "resumed".
 void write_environment(const std::filesystem::path& file, const Environment& environment, bool resumed);
 
 // The data_hash that an env.json holds, empty if the file is not there or has none.
@@ -55,6 +56,7 @@ struct EpochResult {
   double top1 = 0, top5 = 0, loss = 0;
 
   double value_of(const Metric& metric) const;
+  bool operator==(const EpochResult&) const = default;
 };
 
 struct Summary {
@@ -69,12 +71,13 @@ struct Summary {
   std::optional<EpochResult> best, last;
   std::string weights_hash;  // of the last weights
   std::string teacher_hash = {};  // of the weights that taught it; empty without a teacher, or of an older version
+  bool sealed = true;             // false: read from a file of 0.1.0
 };
 
 // JSON of every metric, {name: {unit, better: "higher" or "lower", best, last}}; null where there is no epoch yet.
 std::string metrics_json(const Summary& summary);
 
-// Atomically. A number that is not finite becomes null, and NaN on reading.
+// Atomically, sealed. A number that is not finite becomes null, and NaN on reading.
 void write_summary(const std::filesystem::path& file, const Summary& summary);
 
 // Fault::input, naming the file and what is wrong, unless write_summary could have written it.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "datasets/augment/augment.h"
 #include "distill/methods/registry.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
@@ -15,7 +14,6 @@ namespace retort {
 namespace {
 
 const std::string method_prefix = "method.";
-constexpr double below_one = 0.9999999999999999;  // the largest double less than 1
 
 template <class... Cases>
 struct Overloaded : Cases... {
@@ -117,8 +115,10 @@ bool assign(const SettingKey& key, SettingField field, const std::string& value)
 }
 
 const SettingKey* find_key(const std::string& name) {
+  // In a file `init` is a text, so that it cannot be a table as well.
+  const std::string in_table = name == "init.head" ? "init_head" : name;
   for (const SettingKey& key : setting_keys()) {
-    if (key.name == name) return &key;
+    if (key.name == in_table) return &key;
   }
   return nullptr;
 }
@@ -253,139 +253,6 @@ void set_entry(RunSettings& settings, const std::string& key, const TomlValue& v
 }
 
 }  // namespace
-
-const std::vector<SettingKey>& setting_keys() {
-  using S = RunSettings;
-  using F = SettingField;
-  static const std::vector<SettingKey> keys = {
-      {"command",
-       "",
-       "train (without a teacher) or distill",
-       [](S& s) -> F { return &s.command; },
-       {.choices = {"train", "distill"}}},
-      {"model", "--model NAME", "network, as resnet20", [](S& s) -> F { return &s.model; }},
-      {"double_batch_norm", "", "wrn_*: move three norms' statistics as mdistiller does",
-       [](S& s) -> F { return &s.double_batch_norm; }},
-      {"teacher", "--teacher RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file",
-       [](S& s) -> F { return &s.teacher; }},
-      {"teacher_model", "--teacher-model NAME", "its network", [](S& s) -> F { return &s.teacher_model; }},
-      {"teacher_mean", "--mean RGB", "teacher's pixel mean", [](S& s) -> F { return &s.teacher_mean; }},
-      {"teacher_std", "--std RGB", "their deviation", [](S& s) -> F { return &s.teacher_std; }},
-      {"teacher_source",
-       "--teacher-source S",
-       "live|table",
-       [](S& s) -> F { return &s.teacher_source; },
-       {.choices = {"auto", "live", "table"}}},
-      {"init", "--init FILE", "weights to start from", [](S& s) -> F { return &s.init; }},
-      {"device",
-       "--device NAME",
-       "auto, portable, onednn, cuda",
-       [](S& s) -> F { return &s.device; },
-       {.choices = {"auto", "portable", "onednn", "cuda"}}},
-      {"precision",
-       "--precision P",
-       "fp32 to fp16",
-       [](S& s) -> F { return &s.precision; },
-       {.choices = {"auto", "fp32", "tf32", "bf16", "fp16"}}},
-      {"eager", "--eager", "no captured steps", [](S& s) -> F { return &s.eager; }, {}, false},
-      {"tune", "--tune", "measure convolutions", [](S& s) -> F { return &s.tune; }},
-      {"threads",
-       "--threads N",
-       "CPU threads, 0: all",
-       [](S& s) -> F { return &s.threads; },
-       {.maximum = 1024},
-       false},
-      // TOML integers end at 2^63.
-      {"seed",
-       "--seed N",
-       "of everything random",
-       [](S& s) -> F { return &s.seed; },
-       {.maximum = 9223372036854774784.0}},
-      {"epochs",
-       "--epochs N",
-       "passes over images",
-       [](S& s) -> F { return &s.epochs; },
-       {.minimum = 1, .maximum = 1e6}},
-      {"batch",
-       "--batch N",
-       "images per step",
-       [](S& s) -> F { return &s.batch; },
-       {.minimum = 1, .maximum = 1 << 20}},
-      {"checkpoint_minutes",
-       "",
-       "between checkpoints inside an epoch",
-       [](S& s) -> F { return &s.checkpoint_minutes; },
-       {},
-       false},
-      {"teacher_table.precision",
-       "",
-       "of the stored logits; f16 rounds them",
-       [](S& s) -> F { return &s.teacher_table.precision; },
-       {.choices = {"f32", "f16"}}},
-      {"teacher_table.fill",
-       "",
-       "as rows are needed, or all before the first step; auto: ahead on cuda",
-       [](S& s) -> F { return &s.teacher_table.fill; },
-       {.choices = {"auto", "lazy", "ahead"}},
-       false},
-      {"teacher_table.folder",
-       "",
-       "of all tables (unset: RETORT_CACHE or ~/.cache/retort)",
-       [](S& s) -> F { return &s.teacher_table.folder; },
-       {},
-       false},
-      {"teacher_table.limit_gib",
-       "",
-       "of all tables together; unused ones are removed beyond it",
-       [](S& s) -> F { return &s.teacher_table.limit_gib; },
-       {},
-       false},
-      {"data.spec", "--data SPEC", "synthetic, cifar100:DIR, cifar10:DIR",
-       [](S& s) -> F { return &s.data.spec; }},
-      {"data.mean", "--mean RGB", "pixel mean, as init's", [](S& s) -> F { return &s.data.mean; }},
-      {"data.std", "--std RGB", "their deviation", [](S& s) -> F { return &s.data.std; }},
-      {"data.augment",
-       "",
-       "of training images",
-       [](S& s) -> F { return &s.data.augment; },
-       {.choices = {"crop-flip", "none"}}},
-      {"data.views",
-       "",
-       "of an image that crop-flip draws from, 162: all",
-       [](S& s) -> F { return &s.data.views; },
-       {.minimum = 1, .maximum = view_count}},
-      {"data.shuffle", "", "new order of the images every epoch", [](S& s) -> F { return &s.data.shuffle; }},
-      {"data.limit", "--limit N", "images used, 0: all", [](S& s) -> F { return &s.data.limit; }},
-      {"data.validation", "--val N", "held out for best", [](S& s) -> F { return &s.data.validation; }},
-      {"data.workers",
-       "--workers N",
-       "loader threads",
-       [](S& s) -> F { return &s.data.workers; },
-       {.maximum = 256},
-       false},
-      {"optimizer.lr",
-       "--lr X",
-       "learning rate",
-       [](S& s) -> F { return &s.optimizer.lr; },
-       {.exclusive = true}},
-      {"optimizer.momentum",
-       "",
-       "of SGD",
-       [](S& s) -> F { return &s.optimizer.momentum; },
-       {.maximum = below_one}},
-      {"optimizer.weight_decay", "", "on every parameter",
-       [](S& s) -> F { return &s.optimizer.weight_decay; }},
-      {"schedule.milestones", "",
-       "epochs after which lr is multiplied by factor (unset: 150, 180, 210 of 240, scaled)",
-       [](S& s) -> F { return &s.schedule.milestones; }},
-      {"schedule.factor",
-       "",
-       "of lr at each milestone",
-       [](S& s) -> F { return &s.schedule.factor; },
-       {.exclusive = true}},
-  };
-  return keys;
-}
 
 void set_key(RunSettings& settings, const std::string& key, const std::string& value) {
   check(valid_utf8(value) == value.size(), Fault::usage, key,

@@ -22,6 +22,13 @@ struct SettingLimits {
   std::vector<std::string> choices = {};                     // of text: nothing else is allowed
 };
 
+// What another value of a key does to a run's numbers.
+enum class KeyEffect {
+  result,  // other numbers
+  place,   // names where something lies, whose hash says whether it is the same
+  none,    // the same numbers
+};
+
 struct SettingKey {
   std::string name;  // in files and --set: "optimizer.lr"
   std::string flag;  // of the command line, and what stands for its value: "--lr X", "--eager" of a switch;
@@ -29,8 +36,10 @@ struct SettingKey {
   std::string help;
   SettingField (*field)(RunSettings& settings);
   SettingLimits limits = {};
-  bool decides = true;  // changes the result; false: another value gives the same bits
+  KeyEffect effect = KeyEffect::result;
 };
+
+inline constexpr double below_one = 0.9999999999999999;  // the largest double less than 1
 
 // In the order in which config.toml holds them. The keys of the method come besides them: "method.name" and
 // what the method has.
@@ -59,8 +68,9 @@ void read_settings(const std::filesystem::path& file, RunSettings& settings);
 // The settings as a file that gives the same settings when it is read.
 std::string settings_toml(const RunSettings& settings);
 
-// The same with what changes no result at its default: equal texts, equal results.
-std::string deciding_settings(RunSettings settings);
+// The settings that decide the result, a line each: two runs with the same lines and the same data, teacher
+// and starting weights (by their hashes) end at the same weights. Places, threads and the like are left out.
+std::string deciding(RunSettings settings);
 
 // Every key with its type, default and meaning, those of each method included: for `--keys`.
 std::string describe_keys();

@@ -55,7 +55,10 @@ struct RunSettings {
   // one of a study's, or where there is one already.
   std::string teacher_source = "auto";
   TeacherTableSettings teacher_table;
-  std::string init;  // starting weights instead of random ones
+  std::string init;                // starting weights instead of random ones
+  std::string init_head = "kept";  // their last layer: kept, or fresh for other classes
+  // Where relative places (data.spec, teacher, init) were typed, relative to the run's folder: see places.h.
+  std::string typed_in;
   std::string device = "auto";
   std::string precision = "auto";  // fp32 | tf32 | bf16 | fp16; auto: tf32 on cuda, fp32 elsewhere
   bool eager = false;              // steps are not captured, where the device could

@@ -126,14 +126,4 @@ std::string settings_toml(const RunSettings& settings) {
   return all;
 }
 
-std::string deciding_settings(RunSettings settings) {
-  // Stored or asked in every step, the teacher's logits have the same bits, but for rounded ones and a GPU's.
-  if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
-    settings.teacher_source = "live";
-  for (const SettingKey& key : setting_keys()) {
-    if (!key.decides) set_key(settings, key.name, get_key(RunSettings{}, key));
-  }
-  return settings_toml(settings);
-}
-
 }  // namespace retort

@@ -13,9 +13,13 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/run_record.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/recorded_run.h"
 #include "distill/study/runs.h"
 #include "distill/teacher/logit_store.h"
+#include "distill/train/checkpoint.h"
+#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/cpu/conv_tuning.h"
@@ -93,15 +97,16 @@ class RunCheck {
 
   void check_config() {
     add(folder_ / "config.toml", "", [&] {
-      read_settings(folder_ / "config.toml", settings_);
-      return false;
+      bool sealed = false;
+      settings_ = read_run_settings(folder_, &sealed);
+      return sealed;
     });
   }
 
   void check_summary() {
     add(folder_ / "summary.json", resume(), [&] {
       summary_ = read_summary(folder_ / "summary.json");
-      return false;
+      return summary_->sealed;
     });
   }
 
@@ -116,6 +121,7 @@ class RunCheck {
   RunSettings settings_;
   std::optional<Summary> summary_;
   int epochs_ = 0;  // that the last checkpoint has seen whole
+  Binding binding_;  // of the last checkpoint
   std::vector<CheckedFile> files_;
 };
 
@@ -138,6 +144,10 @@ bool RunCheck::check_checkpoint(const fs::path& file, bool is_last) {
   check(settings_.model.empty() || model->name == settings_.model, Fault::input, file.string(), ": is of ",
         model->name, ", the run trains ", settings_.model);
   if (!is_last) return weights.file.verified;
+  binding_ = read_checkpoint_record(file).binding;
+  check(!binding_.sealed || settings_.model.empty() || binding_.settings == settings_hash(settings_),
+        Fault::input, file.string(), ": was trained with settings of hash ", binding_.settings,
+        ", config.toml has others");
   if (const std::string* epoch = weights.metadata("epoch")) epochs_ = std::atoi(epoch->c_str());
   if (!summary_ || summary_->weights_hash.empty()) return weights.file.verified;
   const std::string hash = weights_hash(state_of(*model, *device));
@@ -151,7 +161,7 @@ bool RunCheck::check_checkpoint(const fs::path& file, bool is_last) {
 void RunCheck::check_metrics() {
   const fs::path file = folder_ / "metrics.csv";
   if (!there(file) && epochs_ == 0) return;
-  add(file, "", [&] {
+  add(file, binding_.sealed ? resume() : "", [&] {
     const MetricsTable table = read_metrics(file);
     for (size_t i = 0; i < table.rows.size(); ++i)
       check(table.rows[i].epoch == int(i) + 1, Fault::input, file.string(), ": epoch ", i + 1,
@@ -164,16 +174,20 @@ void RunCheck::check_metrics() {
       check(row.test_acc == summary_->last->top1, Fault::input, file.string(), ": epoch ", row.epoch,
             " has test_acc ", row.test_acc, ", summary.json says ", summary_->last->top1);
     }
-    return false;
+    if (!binding_.sealed) return false;
+    const std::vector<int> differ = epochs_that_differ(table, binding_.metrics, epochs_);
+    check(differ.empty(), Fault::input, file.string(), ": epoch ", differ.empty() ? 0 : differ[0],
+          " is not what the last checkpoint says");
+    return true;
   });
 }
 
 void RunCheck::check_environment() {
   const fs::path file = folder_ / "env.json";
   add(file, "", [&] {
-    const auto json = nlohmann::json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
-    check(json.is_object(), Fault::input, file.string(), ": is no JSON object");
-    return false;
+    const auto json =
+        nlohmann::ordered_json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
+    return check_seal(json, file);
   });
 }
 

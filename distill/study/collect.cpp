@@ -7,8 +7,11 @@
 
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/grouping.h"
+#include "distill/study/places.h"
+#include "distill/study/recorded_run.h"
 #include "distill/study/report_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -74,6 +77,8 @@ class Collector {
       if (classes != published_classes_.end()) pair.classes = classes->second;
       fill_missing_seeds(pair);
     }
+    if (unbound_ > 0)
+      note(text(unbound_, unbound_ == 1 ? " run is" : " runs are", " unbound: made by 0.1.0"));
     results_.published =
         planned_.empty() && std::all_of(runs_.begin(), runs_.end(),
                                         [](const FoundRun& found) { return found.run.folder.empty(); });
@@ -115,16 +120,22 @@ class Collector {
   std::optional<FoundRun> read_run(const fs::path& folder) {
     try {
       FoundRun found;
-      read_settings(folder / "config.toml", found.settings);
+      RecordedRun recorded = read_recorded_run(folder);
+      const std::string unbound = unbound_note(folder);
+      for (const std::string& line : recorded.notes)
+        if (line != unbound) note(line);
+      unbound_ += !recorded.bound;
+      found.settings = placed(std::move(recorded.settings), folder);
       found.run.folder = folder;
       found.run.seed = found.settings.seed;
       found.run.status = "running";
-      if (fs::exists(folder / "summary.json")) {
-        found.run.summary = read_summary(folder / "summary.json");
-        found.run.status = found.run.summary.status;
+      if (recorded.summary) {
+        found.run.summary = *recorded.summary;
+        found.run.status = recorded.summary->status;
       }
-      if (fs::exists(folder / "metrics.csv")) found.run.metrics = read_metrics(folder / "metrics.csv");
-      found.data_hash = recorded_data_hash(folder / "env.json");
+      found.run.metrics = std::move(recorded.metrics);
+      found.data_hash =
+          recorded.data_hash.empty() ? recorded_data_hash(folder / "env.json") : recorded.data_hash;
       return found;
     } catch (const Error& error) {
       note(error.what());
@@ -360,7 +371,7 @@ class Collector {
   std::map<std::string, PublishedClasses> published_classes_;
   std::map<fs::path, std::string> problems_;
   std::map<std::string, TeacherFile> teacher_files_;
-  size_t order_ = 0, again_ = 0;
+  size_t order_ = 0, again_ = 0, unbound_ = 0;
 };
 
 }  // namespace

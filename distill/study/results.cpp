@@ -18,9 +18,9 @@ namespace {
 
 // What changes no result, what is the pair's, and what becomes "teacher's logits" below.
 bool aside(const SettingKey& key) {
-  static const std::set<std::string> of_pair = {"command",       "model",     "teacher",
-                                                "teacher_model", "data.spec", "seed"};
-  return !key.decides || of_pair.contains(key.name) || key.name == "teacher_source" ||
+  static const std::set<std::string> of_pair = {"command",   "model",    "teacher", "teacher_model",
+                                                "data.spec", "typed_in", "seed"};
+  return key.effect == KeyEffect::none || of_pair.contains(key.name) || key.name == "teacher_source" ||
          key.name.starts_with("teacher_table.");
 }
 

@@ -7,9 +7,16 @@
 #include <sstream>
 #include <thread>
 
+#include "datasets/loader.h"
 #include "datasets/open.h"
+#include "distill/evaluate/seen_by.h"
+#include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/places.h"
+#include "distill/study/recorded_run.h"
+#include "distill/study/study.h"
 #include "distill/study/study_progress.h"
 #include "distill/train/trainer.h"
 #include "engine/base/atomic_file.h"
@@ -25,24 +32,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* seeds_name = "seeds.toml";
 
-// The settings that a run's own file holds. What is wrong with it is wrong with the folder that was named.
-RunSettings read_config(const fs::path& file) {
-  RunSettings settings;
-  try {
-    read_settings(file, settings);
-  } catch (const Error& error) {
-    fail(Fault::input, error.what());
-  }
-  return settings;
-}
-
 void apply(const ResumeOptions& options, RunSettings& settings) {
   settings.threads = options.threads.value_or(settings.threads);
   settings.data.workers = options.workers.value_or(settings.data.workers);
-}
-
-bool finished(const fs::path& folder) {
-  return fs::exists(folder / "summary.json") && read_summary(folder / "summary.json").status == "finished";
 }
 
 // The first line in which two files of settings differ, of each, or empty.
@@ -56,6 +48,25 @@ std::pair<std::string, std::string> first_difference(const std::string& a, const
     if (!more_b) line_b.clear();
     if (line_a != line_b) return {line_a, line_b};
   }
+}
+
+// The hash of a run's images, empty where nobody wrote it down. What is damaged beside a checkpoint that
+// knows it is not asked.
+std::string recorded_data(const fs::path& folder) {
+  const std::string bound = read_recorded_run(folder).data_hash;
+  return bound.empty() ? recorded_data_hash(folder / "env.json") : bound;
+}
+
+// What a run of 0.1.0 did without saying so: it knew no tables at first, and showed all networks the images
+// by the data's own numbers.
+void complete_old_settings(RunSettings& settings, const DataSet& data, bool began) {
+  if (settings.teacher_source == "auto") settings.teacher_source = "live";
+  if (!began) return;
+  const Normalize numbers = normalize_of(data.train);
+  for (std::string* mean : {&settings.data.mean, &settings.teacher_mean})
+    if (mean->empty()) *mean = mean_text(numbers);
+  for (std::string* deviation : {&settings.data.std, &settings.teacher_std})
+    if (deviation->empty()) *deviation = deviation_text(numbers);
 }
 
 fs::path seed_folder(const fs::path& folder, uint64_t seed) {
@@ -84,40 +95,142 @@ std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
   return notes;
 }
 
+namespace {
+
+// Of the weights, by which a run knows its teacher.
+std::string hash_of_weights(const std::string& spec) {
+  return weights_hash(model_tensors(read_weights(spec).file));
+}
+
+bool is_same_place(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  return a == b || fs::weakly_canonical(a, ignored) == fs::weakly_canonical(b, ignored);
+}
+
+// What is spelled otherwise may be the same all the same.
+void check_same_places(const RunSettings& now, const RunSettings& there, const fs::path& folder,
+                       Session& session) {
+  const auto hold = [&](const char* what, const std::string& old, const std::string& wanted, bool same) {
+    check(same, Fault::usage, folder.string(), ": holds a run with ", what, " ", old, ", now it is ", wanted,
+          "; name another folder, or --force to start anew");
+  };
+  if (now.method.method().reads.teacher && !is_same_place(now.teacher, there.teacher)) {
+    const std::string known = read_recorded_run(folder).teacher_hash;
+    hold("teacher", there.teacher, now.teacher, !known.empty() && known == hash_of_weights(now.teacher));
+  }
+  if (!is_same_place(now.init, there.init)) hold("init", there.init, now.init, false);
+  if (now.data.spec != there.data.spec) {
+    const std::string known = recorded_data(folder);
+    hold("data", there.data.spec, now.data.spec,
+         known.empty() || known == text(std::hex, session.data(now.data.spec).hash()));
+  }
+}
+
+}  // namespace
+
 Summary start_run(RunSettings settings, const fs::path& path, bool force, Session& session) {
   const std::vector<std::string> notes = resolve(settings);
   const RunFolder::Mode mode = force ? RunFolder::Mode::force : RunFolder::Mode::create;
   RunFolder::check_free(path, mode);  // the assembling takes a while
+  settings.typed_in = folder_from(path);
   Assembly run(settings, session.data(settings.data.spec), session.progress,
                {.profile = session.profile, .notes = notes});
   const RunFolder folder(path, mode);
-  return train(run, folder, false, session.progress, session.stop, session.arguments);
+  try {
+    return train(run, folder, false, session.progress, session.stop, session.arguments);
+  } catch (...) {
+    if (!fs::exists(folder.summary())) folder.discard();  // it did not begin
+    throw;
+  }
 }
+
+namespace {
+
+std::string list_text(const std::vector<int>& list) {
+  std::string all;
+  for (const int item : list) all += (all.empty() ? "" : ", ") + std::to_string(item);
+  return all.empty() ? "none" : all;
+}
+
+// The run's images, at the first place where they are those it was trained on.
+const DataSet& data_of_run(RunSettings& settings, const std::vector<std::string>& places,
+                           const fs::path& path, Session& session) {
+  const std::string recorded = recorded_data(path);
+  std::string now;
+  for (const std::string& place : places) {
+    if (place != places.back() && first_there({place, ""}).empty()) continue;
+    settings.data.spec = place;
+    now = text(std::hex, session.data(place).hash());
+    if (recorded.empty() || recorded == now) return session.data(place);
+  }
+  fail(Fault::input, settings.data.spec, ": is not the data that ", path.string(),
+       " was trained on (its hash was ", recorded, ", now it is ", now,
+       "); the run cannot go on with other images");
+}
+
+std::string teacher_of_run(const RunSettings& settings, const std::string& known, const fs::path& path) {
+  const std::vector<std::string> places = places_of_weights(settings.teacher, settings, path);
+  if (places.size() > 1 && !known.empty()) {  // both may be there
+    for (const std::string& place : places) {
+      try {
+        if (hash_of_weights(place) == known) return place;
+      } catch (const Error&) {
+      }
+    }
+  }
+  return first_there(places);
+}
+
+}  // namespace
 
 Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& session) {
   const RunFolder folder(path, RunFolder::Mode::resume);
-  if (finished(path)) {
+  RecordedRun run = read_recorded_run(path);
+  for (const std::string& note : run.notes) session.progress.note(note);
+  RunSettings& settings = run.settings;
+  const int epochs = options.epochs.value_or(settings.epochs);
+  check(epochs >= settings.epochs, Fault::usage, path.string(), ": has ", settings.epochs, " epochs, ",
+        epochs,
+        " would be fewer; a resumed run can have more, another run can start from its weights: --init ",
+        path.string());
+  const bool longer = epochs > settings.epochs, elsewhere = options.data || options.teacher;
+  if (run.summary && run.summary->status == "finished" && !longer) {
     session.progress.note(text(path.string(), ": the run is finished"));
-    return read_summary(folder.summary());
+    if (run.summary_made) write_summary(folder.summary(), *run.summary);
+    if (run.metrics_made) write_file(folder.metrics(), metrics_text(run.metrics));
+    return *run.summary;
   }
-  RunSettings settings = read_config(folder.config());
+  // Where everything lies as it did, the file keeps its places as they were typed.
+  RunSettings kept = settings;
+  kept.epochs = epochs;
   apply(options, settings);
-  // Of a version that had no tables.
-  if (settings.teacher_source == "auto") settings.teacher_source = "live";
-  const DataSet& data = session.data(settings.data.spec);
-  const std::string recorded = recorded_data_hash(folder.environment()), now = text(std::hex, data.hash());
-  check(recorded.empty() || recorded == now, Fault::input, settings.data.spec, ": is not the data that ",
-        path.string(), " was trained on (its hash was ", recorded, ", now it is ", now,
-        "); the run cannot go on with other images");
-  AssemblyOptions assembling{.profile = session.profile, .record_name = folder.convolutions().string()};
-  if (fs::exists(folder.convolutions())) assembling.convolutions = read_text_file(folder.convolutions());
-  Assembly run(settings, data, session.progress, assembling);
-  return train(run, folder, true, session.progress, session.stop, session.arguments);
+  std::vector<std::string> places = places_of_data(settings, path);
+  if (options.data) places = {*options.data};
+  const std::string teacher =
+      options.teacher ? *options.teacher : teacher_of_run(settings, run.teacher_hash, path);
+  settings.init = first_there(places_of_weights(settings.init, settings, path));
+  const DataSet& data = data_of_run(settings, places, path, session);
+  settings.teacher = teacher;
+  settings.typed_in = folder_from(path);
+  if (!run.bound) complete_old_settings(settings, data, run.began);
+  const int before = settings.epochs;
+  settings.epochs = epochs;
+  AssemblyOptions assembling{
+      .profile = session.profile, .goes_on = run.began, .record_name = folder.convolutions().string()};
+  if (run.began && run.bound && (longer || elsewhere))
+    assembling.config = settings_toml(elsewhere ? settings : kept);
+  assembling.convolutions = read_text_if_readable(folder.convolutions()).value_or("");
+  Assembly assembled(settings, data, session.progress, assembling);
+  if (longer)
+    session.progress.note(
+        text("the run goes on to ", epochs, " epochs instead of ", before,
+             "; milestones stay: ", list_text(settings.schedule.milestones.value_or(std::vector<int>{}))));
+  return train(assembled, folder, true, session.progress, session.stop, session.arguments);
 }
 
-void check_same_run(const RunSettings& wanted, const fs::path& folder) {
+void check_same_run(const RunSettings& wanted, const fs::path& folder, Session& session) {
   if (!RunFolder::is_run(folder)) return;
-  RunSettings there = read_config(folder / "config.toml"), now = wanted;
+  RunSettings there = placed(read_run_settings(folder), folder), now = wanted;
   // What nobody gave was settled when the run was assembled: the device, numbers of data and weights.
   const auto settled = [](std::string& mine, const std::string& found) {
     if (mine.empty() || mine == "auto") mine = found;
@@ -130,20 +243,25 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder) {
   settled(now.teacher_mean, there.teacher_mean);
   settled(now.teacher_std, there.teacher_std);
   resolve(now);
-  const auto [old_line, new_line] = first_difference(deciding_settings(there), deciding_settings(now));
+  const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
   check(old_line == new_line, Fault::usage, folder.string(),
         ": holds a run with other settings (there: ", old_line.empty() ? "nothing" : old_line,
         "; now: ", new_line.empty() ? "nothing" : new_line,
         "); name another folder, or --force to start anew");
+  check_same_places(now, there, folder, session);
 }
 
 Summary complete_run(const RunSettings& settings, const fs::path& path, Session& session) {
   // A kill in the first moment leaves a folder without a run: force makes it one.
   if (!RunFolder::is_run(path)) return start_run(settings, path, fs::exists(path), session);
-  check_same_run(settings, path);
-  const fs::path summary = path / "summary.json";
-  if (fs::exists(summary) && read_summary(summary).status == "diverged") return read_summary(summary);
-  return resume_run(path, {.threads = settings.threads, .workers = settings.data.workers}, session);
+  check_same_run(settings, path, session);
+  const std::optional<Summary> summary = read_recorded_run(path).summary;
+  if (summary && summary->status == "diverged") return *summary;
+  ResumeOptions options{.threads = settings.threads, .workers = settings.data.workers};
+  const RunSettings there = placed(read_run_settings(path), path);
+  if (there.data.spec != settings.data.spec) options.data = settings.data.spec;
+  if (!is_same_place(there.teacher, settings.teacher)) options.teacher = settings.teacher;
+  return resume_run(path, options, session);
 }
 
 namespace {
@@ -213,6 +331,8 @@ std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, i
   check(parallel >= 1, Fault::usage, "parallel is ", parallel, ", expected 1 or more");
   parallel = int(std::min<int64_t>(parallel, seeds));
   std::vector<RunSettings> runs(size_t(seeds), settings);
+  check(settings.seed < uint64_t{1} << 62, Fault::usage, "seed ", settings.seed,
+        ": expected less than 2^62 of ", seeds, " seeds from it on");
   for (int64_t i = 0; i < seeds; ++i) {
     RunSettings& one = runs[size_t(i)];
     one.seed += uint64_t(i);
@@ -223,9 +343,9 @@ std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, i
 
 }  // namespace
 
-std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const fs::path& folder, bool force,
-                                 Session& session, int parallel) {
-  check(seeds >= 1, Fault::usage, "seeds is ", seeds, ", expected 1 or more");
+std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, const fs::path& folder,
+                                 bool force, Session& session, int parallel) {
+  seeds_of("seeds", seeds);
   check(force || !fs::exists(folder), Fault::usage, folder.string(),
         ": the folder exists; --resume goes on with its runs, --force replaces them");
   check(!fs::exists(folder) || holds_seeds(folder), Fault::usage, folder.string(),
@@ -235,7 +355,8 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const f
   std::error_code error;
   fs::create_directories(folder, error);
   check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
-  write_file(folder / seeds_name, text("seeds = ", seeds, "\n") + settings_toml(resolved));
+  resolved.typed_in = folder_from(folder);
+  write_file(folder / seeds_name, sealed(text("seeds = ", seeds, "\n") + settings_toml(resolved)));
   for (const std::string& note : notes) session.progress.note(note);
   return for_each_seed(resolved, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
     return start_run(one, seed_folder(folder, one.seed), force, own);
@@ -247,18 +368,38 @@ std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& o
   const fs::path file = folder / seeds_name;
   RunSettings settings;
   int64_t seeds = 0;
+  bool bound = true;
   try {
+    bound = check_seal(read_text_file(file, 1 << 20), file);
     const TomlValue table = read_toml(file);
     const TomlValue* count = table.find("seeds");
     check(count && count->kind == TomlValue::integer, Fault::input, file.string(), ": has no seeds = N");
     seeds = count->as_integer;
+    seeds_of(file.string() + ": seeds", seeds);
     set_from_table(settings, table, file.string(), {"seeds"});
   } catch (const Error& error) {
     fail(Fault::input, error.what());
   }
+  if (!bound) session.progress.note(unbound_note(folder));
+  settings = placed(settings, folder);
   apply(options, settings);
+  const int epochs = options.epochs.value_or(settings.epochs);
+  check(epochs >= settings.epochs, Fault::usage, folder.string(), ": its runs have ", settings.epochs,
+        " epochs, ", epochs, " would be fewer");
+  if (options.data) settings.data.spec = *options.data;
+  if (options.teacher) settings.teacher = *options.teacher;
+  if (epochs > settings.epochs || options.data || options.teacher) {
+    settings.epochs = epochs;
+    write_file(file, sealed(text("seeds = ", seeds, "\n") + settings_toml(settings)));
+  }
   return for_each_seed(settings, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
-    return complete_run(one, seed_folder(folder, one.seed), own);
+    const fs::path path = seed_folder(folder, one.seed);
+    if (!RunFolder::is_run(path) || read_run_settings(path).epochs >= one.epochs)
+      return complete_run(one, path, own);
+    ResumeOptions longer = options;
+    longer.epochs = one.epochs;
+    longer.threads = one.threads;
+    return resume_run(path, longer, own);
   });
 }
 

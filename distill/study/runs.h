@@ -41,9 +41,11 @@ class Session {
   std::shared_ptr<const DataSet> data_;
 };
 
-// What a resumed run may do otherwise without ending at other weights.
+// What a resumed run may do otherwise without having trained other weights so far.
 struct ResumeOptions {
-  std::optional<int> threads, workers;
+  std::optional<int> threads = {}, workers = {};
+  std::optional<int> epochs = {};                      // more than it has; milestones stay
+  std::optional<std::string> data = {}, teacher = {};  // where they lie now
 };
 
 // Resolves the settings and looks at all they name, data, weights, whether the method fits the classes,
@@ -59,8 +61,9 @@ Summary start_run(RunSettings settings, const std::filesystem::path& folder, boo
 // returned.
 Summary resume_run(const std::filesystem::path& folder, const ResumeOptions& options, Session& session);
 
-// Fault::usage if the folder holds a run of other settings, apart from those that do not change the result.
-void check_same_run(const RunSettings& settings, const std::filesystem::path& folder);
+// Fault::usage if the folder holds a run of other settings, apart from those that do not change the result,
+// or one on other images, from another teacher or other starting weights: by their hashes, wherever they lie.
+void check_same_run(const RunSettings& settings, const std::filesystem::path& folder, Session& session);
 
 // The run of these settings, whatever there is of it: a finished or diverged one's summary, an unfinished one
 // resumed, none started. Fault::usage if the folder holds a run of other settings.
@@ -69,8 +72,9 @@ Summary complete_run(const RunSettings& settings, const std::filesystem::path& f
 // Runs that differ in the seed alone, settings.seed and those after it, in folder/seed-K; seeds.toml beside
 // them says how many. `parallel` of them run at once, a thread and a device each, and share the CPU threads out; their
 // numbers are those of runs one by one. Ends early if a signal stops one: the last summary says so.
-std::vector<Summary> start_seeds(const RunSettings& settings, int seeds, const std::filesystem::path& folder,
-                                 bool force, Session& session, int parallel = 1);
+std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds,
+                                 const std::filesystem::path& folder, bool force, Session& session,
+                                 int parallel = 1);
 std::vector<Summary> resume_seeds(const std::filesystem::path& folder, const ResumeOptions& options,
                                   Session& session, int parallel = 1);
 

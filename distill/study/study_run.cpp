@@ -12,6 +12,7 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/recorded_run.h"
 #include "distill/study/study_progress.h"
 #include "distill/teacher/stored_teacher.h"
 #include "engine/base/atomic_file.h"
@@ -200,7 +201,7 @@ void Queue::check_all() {
   for (const Job& job : jobs_) {
     check(job.settings.data.spec == data, Fault::usage, study_.title, ": ", job.name, " has data '",
           job.settings.data.spec, "', others have '", data, "'; a study compares on one data set");
-    if (!options_.force) check_same_run(job.settings, job.folder);
+    if (!options_.force) check_same_run(job.settings, job.folder, session_);
     RunSettings copy = job.settings;
     resolve(copy);
   }
@@ -246,7 +247,7 @@ bool Queue::is_settled(const Job& job) const {
   const fs::path file = job.folder / "summary.json";
   if (options_.force || !RunFolder::is_run(job.folder) || !fs::exists(file)) return false;
   try {
-    const std::string status = read_summary(file).status;
+    const std::string status = read_recorded_run(job.folder).summary->status;
     return status == "finished" || status == "diverged";
   } catch (const Error&) {
     return false;  // the attempt says what is wrong
@@ -268,7 +269,7 @@ void Queue::attempt(Job& job, Session& session) const {
     if (job.teacher != none && !jobs_[job.teacher].run.finished()) {
       failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
     } else if (is_settled(job)) {
-      ended(read_summary(job.folder / "summary.json"));
+      ended(*read_recorded_run(job.folder).summary);
       if (job.run.status == "diverged")
         failed("diverged", Fault::diverged, "the loss was not finite, see log.txt");
     } else if (options_.force) {

@@ -7,6 +7,8 @@
 #include "distill/run/named_weights.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
+#include "distill/train/smallest_batch.h"
+#include "distill/train/start_weights.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
 
@@ -14,12 +16,14 @@ namespace retort {
 
 Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress& progress,
                    const AssemblyOptions& options)
-    : settings(resolved), data(images) {
+    : settings(resolved), data(images), config(options.config) {
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
   check_method(settings.method, data.train.classes);
   open_device(options);
-  make_networks(progress, options.check_only);
+  make_networks(progress, options);
   make_method();
+  if (!options.goes_on)
+    check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
   if (!options.check_only) {  // what could be wrong with the settings has been found by now
     for (const std::string& note : options.notes) progress.note(note);
     if (teacher) teacher->test();
@@ -45,20 +49,21 @@ void Assembly::open_device(const AssemblyOptions& options) {
                          .profile = profile.get()});
 }
 
-void Assembly::make_networks(Progress& progress, bool check_only) {
+void Assembly::make_networks(Progress& progress, const AssemblyOptions& options) {
   student = make_model(settings.model, *device,
                        {.classes = data.train.classes, .double_batch_norm = settings.double_batch_norm});
   initialize(*student, *device, settings.seed);
-  Weights init;
-  if (!settings.init.empty()) {
-    init = read_weights(settings.init);
-    load_state(*student, *device, model_tensors(init.file), init.path.string() + " as " + settings.model);
-  }
-  const auto tell = [this, &progress, check_only](const std::string& line) {
+  const auto tell = [this, &progress, check_only = options.check_only](const std::string& line) {
     if (check_only) return;
     progress.note(line);
     logger ? logger(line) : log.push_back(line);
   };
+  Weights init;
+  if (!settings.init.empty() && !options.goes_on) {
+    init = read_weights(settings.init);
+    const std::string line = load_start(settings, init, *student, *device);
+    if (!line.empty()) tell(line);
+  }
   student_sees = settled_numbers(init, settings.data.mean, settings.data.std, data.train, tell);
   if (!settings.method.method().reads.teacher) return;
   teacher = std::make_unique<Teacher>(settings, data, *device, progress, tell);

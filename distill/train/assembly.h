@@ -19,7 +19,9 @@
 namespace retort {
 
 struct AssemblyOptions {
+  std::string config = {};        // what config.toml shall be from the first step on; empty: what it is
   bool profile = false;           // every kernel passes through `profile`
+  bool goes_on = false;           // from a checkpoint: the weights it once started from are not read
   bool check_only = false;        // the teacher is neither tested nor are its stored logits opened
   std::string convolutions = {};  // the record of a run that goes on, see ConvTuning
   std::string record_name = {};   // where it was read, for messages
@@ -35,6 +37,7 @@ struct Assembly {
 
   RunSettings settings;  // device, precision, the teacher's source and the images' numbers decided
   const DataSet& data;
+  const std::string config;  // see AssemblyOptions
   // Where lines for the run's log go; until there is one, they wait in `log`.
   std::function<void(const std::string&)> logger;
   std::vector<std::string> log;
@@ -56,7 +59,7 @@ struct Assembly {
 
  private:
   void open_device(const AssemblyOptions& options);
-  void make_networks(Progress& progress, bool check_only);
+  void make_networks(Progress& progress, const AssemblyOptions& options);
   void make_method();
   void make_batches(bool check_only);
 };

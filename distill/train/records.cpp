@@ -3,9 +3,11 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/curves_svg.h"
 #include "distill/run/profile_report.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/text_format.h"
 #include "distill/train/run_header.h"
+#include "distill/train/checkpoint.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/file.h"
 
@@ -35,7 +37,13 @@ void RunRecords::tell(const std::string& line) const {
   folder_.log(line);
 }
 
-void RunRecords::begin(bool resume, const std::vector<std::string>& arguments) {
+void RunRecords::begin(bool resume, bool bound, const Binding& binding,
+                       const std::vector<std::string>& arguments) {
+  // First: with it the folder can be resumed. Before the first checkpoint that is bound to it.
+  if (!run_.config.empty())
+    write_file(folder_.config(), sealed(run_.config));
+  else if (!bound)
+    write_file(folder_.config(), sealed(settings_toml(run_.settings)));
   Environment environment = this_environment();
   environment.device = run_.settings.device;
   environment.devices.push_back(run_.device->backend().description());
@@ -43,11 +51,17 @@ void RunRecords::begin(bool resume, const std::vector<std::string>& arguments) {
   environment.arguments = arguments;
   environment.seed = run_.settings.seed;
   environment.data = run_.settings.data.spec;
-  environment.data_hash = text(std::hex, run_.data.hash());
+  environment.data_hash = binding.data;
+  environment.teacher_hash = binding.teacher;
   environment.normalization["student"] = text_of(run_.student_sees);
   if (run_.teacher) environment.normalization["teacher"] = text_of(run_.teacher->sees());
-  write_environment(folder_.environment(), environment, resume);
-  if (!resume) write_file(folder_.config(), settings_toml(run_.settings));
+  try {
+    write_environment(folder_.environment(), environment, resume);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::input) throw;
+    tell(text(error.what(), "; it is written anew"));
+    write_environment(folder_.environment(), environment, false);
+  }
   for (const std::string& line : header()) log(line);
   const int64_t images = int64_t(run_.split.train.size()), batch = run_.settings.batch;
   if (batch > images)
@@ -59,8 +73,8 @@ std::vector<std::string> RunRecords::header() const {
   return run_header(run_, folder_.path());
 }
 
-void RunRecords::open_tables(const std::vector<std::string>& terms, int epoch) {
-  csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), terms, epoch);
+void RunRecords::open_tables(const std::vector<std::string>& terms, int epoch, const MetricsTable& known) {
+  csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), terms, epoch, &known);
   events_ = std::make_unique<TensorBoard>(folder_.tensorboard(), epoch);
   events_->add_text(epoch, "settings", settings_toml(run_.settings));
   terms_ = terms;
@@ -73,28 +87,15 @@ void RunRecords::add_epoch(const EpochMetrics& row, double images_per_second) {
   progress_.epoch(row, run_.settings.epochs);
 }
 
-void RunRecords::write_summary(const std::string& status, const Counters& counters, double seconds) const {
-  const RunSettings& settings = run_.settings;
-  Summary s;
-  s.status = status;
-  s.command = settings.command;
-  s.model = settings.model;
-  s.teacher = settings.teacher;
-  s.method = settings.method.method().name;
-  s.data = settings.data.spec;
-  s.device = settings.device;
-  s.seed = settings.seed;
-  s.views = settings.data.views;
-  s.epochs = settings.epochs;
-  s.epochs_done = counters.last ? counters.last->epoch : 0;
-  s.seconds = seconds;
-  s.best_by = run_.validation ? "validation" : "test";
-  s.best = counters.best;
-  s.last = counters.last;
+Summary RunRecords::write_summary(const std::string& status, const Counters& counters, double seconds) const {
+  Summary summary = summary_of(run_.settings, counters);
+  summary.status = status;
+  summary.seconds = seconds;
   if (status == "finished" || status == "stopped")
-    s.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
-  if (run_.teacher) s.teacher_hash = run_.teacher->hash();
-  retort::write_summary(folder_.summary(), s);
+    summary.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
+  if (run_.teacher) summary.teacher_hash = run_.teacher->hash();
+  retort::write_summary(folder_.summary(), summary);
+  return summary;
 }
 
 void RunRecords::write_convolutions() {

@@ -18,8 +18,9 @@ class RunRecords {
  public:
   RunRecords(Assembly& run, const RunFolder& folder, Progress& progress);
 
-  // env.json and, of a new run, config.toml.
-  void begin(bool resume, const std::vector<std::string>& arguments);
+  // env.json and config.toml, unless the latter is already `bound` to the checkpoint that the run goes on
+  // from.
+  void begin(bool resume, bool bound, const Binding& binding, const std::vector<std::string>& arguments);
 
   void log(const std::string& line) const { folder_.log(line); }
   void tell(const std::string& line) const;  // to the user and the log
@@ -28,12 +29,13 @@ class RunRecords {
   std::vector<std::string> header() const;
 
   // metrics.csv and TensorBoard's events from this epoch on: when the loss terms have names, at the first
-  // step.
+  // step. known: the epochs before it.
   bool has_tables() const { return csv_ != nullptr; }
-  void open_tables(const std::vector<std::string>& terms, int epoch);
+  void open_tables(const std::vector<std::string>& terms, int epoch, const MetricsTable& known);
   void add_epoch(const EpochMetrics& row, double images_per_second);  // and the learning curves
+  const MetricsTable& table() const { return csv_->table(); }
 
-  void write_summary(const std::string& status, const Counters& counters, double seconds) const;
+  Summary write_summary(const std::string& status, const Counters& counters, double seconds) const;
 
   // By which algorithms convolutions were computed, if that has changed: before a checkpoint depends on it.
   void write_convolutions();

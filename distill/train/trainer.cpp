@@ -31,6 +31,7 @@ class Trainer {
   bool train_epoch();  // false if a signal came
   void finish_epoch();
   void resume_checkpoint();
+  void bind();
   void save(bool best);
   Summary end(const std::string& status);
   MetricTotals::Values checked_totals();
@@ -50,14 +51,17 @@ class Trainer {
   RunRecords records_;
   Counters counters_;
   int64_t first_batch_ = 0;  // that this process trained of the epoch
+  Binding binding_;     // of the checkpoints to come
+  bool bound_ = false;  // config.toml is that of the checkpoint the run goes on from
   Clock::time_point started_ = Clock::now();        // of this process
   Clock::time_point epoch_started_ = Clock::now();  // of the epoch, in this process
   Clock::time_point saved_ = Clock::now(), shown_ = Clock::now();
 };
 
 Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
+  bind();
   if (resume) resume_checkpoint();
-  records_.begin(resume, arguments);
+  records_.begin(resume, bound_, binding_, arguments);
   progress_.begin_run(records_.header());
   started_ = Clock::now();
   records_.write_summary("running", counters_, seconds());
@@ -83,7 +87,8 @@ bool Trainer::train_epoch() {
   while (const HostBatch* batch = run_.loader->next()) {
     const Tensor teacher_logits = stored ? stored->logits(*batch) : Tensor{};
     run_.step->run(run_.batch->upload(*batch), teacher_logits);
-    if (!records_.has_tables()) records_.open_tables(run_.step->term_names(), counters_.epoch);
+    if (!records_.has_tables())
+      records_.open_tables(run_.step->term_names(), counters_.epoch, binding_.metrics);
     records_.profiled_step();
     if (++counters_.batch == run_.loader->batches()) break;  // finished before anything else is done
     if (stop_.received()) return false;
@@ -136,6 +141,7 @@ void Trainer::finish_epoch() {
                    .terms = {}};
   for (double sum : sums.terms) row.terms.push_back(sum / images);
   records_.add_epoch(row, images_per_second);
+  binding_.metrics = records_.table();
 
   counters_.last = EpochResult{counters_.epoch, e.top1, e.top5, e.loss};
   const bool best = score > counters_.best_score;
@@ -158,30 +164,35 @@ void Trainer::finish_epoch() {
 
 Summary Trainer::end(const std::string& status) {
   if (status == "stopped") save(false);
-  records_.write_summary(status, counters_, seconds());
+  const Summary summary = records_.write_summary(status, counters_, seconds());
   if (status == "stopped")
     records_.log(text("stopped by a signal in epoch ", counters_.epoch, " after batch ", counters_.batch));
   else
     records_.finish(run_.teacher ? run_.teacher->stored() : nullptr);
-  return read_summary(folder_.summary());
+  return summary;
+}
+
+// By which a checkpoint knows the folder, the images and the teacher that it belongs to.
+void Trainer::bind() {
+  binding_.settings = settings_hash(run_.settings);
+  binding_.data = text(std::hex, run_.data.hash());
+  if (run_.teacher) binding_.teacher = run_.teacher->hash();
 }
 
 void Trainer::resume_checkpoint() {
-  const bool before = std::filesystem::exists(folder_.previous());
-  std::filesystem::path file = folder_.last();
-  if (!std::filesystem::exists(file)) {  // killed before the first one, or between two renames
-    if (!before) return;
-    file = folder_.previous();
-  }
-  try {
-    counters_ = load_checkpoint(file, state());
-  } catch (const Error& error) {
-    // The one before leads to the same weights, only later.
-    if (error.fault() != Fault::input || file == folder_.previous() || !before) throw;
-    records_.tell(text(error.what(), "; going on from the checkpoint before it"));
-    counters_ = load_checkpoint(folder_.previous(), state());
-  }
+  const std::optional<CheckpointRecord> record = load_last_of(
+      folder_.last(), folder_.previous(), state(), [this](const std::string& line) { records_.tell(line); });
+  if (!record) return;  // killed before the first one
+  check_belongs(
+      *record, folder_.path(), binding_,
+      {.epochs = run_.settings.epochs, .batch = run_.settings.batch, .images = run_.loader->samples()});
+  counters_ = record->counters;
   run_.step->totals().restore(counters_.totals);
+  bound_ = record->binding.sealed;
+  binding_.metrics = record->binding.metrics;
+  if (!bound_ && std::filesystem::exists(folder_.metrics()))
+    binding_.metrics = read_metrics(folder_.metrics());
+  std::erase_if(binding_.metrics.rows, [&](const EpochMetrics& row) { return row.epoch >= counters_.epoch; });
   progress_.note(text("resuming at epoch ", counters_.epoch, ", batch ", counters_.batch));
 }
 
@@ -191,7 +202,9 @@ MetricTotals::Values Trainer::checked_totals() {
   records_.write_summary("diverged", counters_, seconds());
   const std::string line =
       text("the loss is not finite in epoch ", counters_.epoch, ", at or before batch ", counters_.batch,
-           "; the last good checkpoint was kept. A smaller --lr may help");
+           RunFolder::has_checkpoint(folder_.path()) ? "; the last good checkpoint was kept"
+                                                     : "; there is no checkpoint before it",
+           ". A smaller --lr may help");
   records_.log(line);
   fail(Fault::diverged, line);
 }
@@ -221,8 +234,8 @@ void Trainer::save(bool best) {
   metadata["data"] = run_.data.name;
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata["top1"] = exact_decimal(c.last->top1);
-  save_checkpoint(folder_.last(), folder_.previous(), state(), c, metadata);
-  if (best) save_checkpoint(folder_.best(), {}, state(), c, metadata);
+  save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding_, metadata);
+  if (best) save_checkpoint(folder_.best(), {}, state(), c, binding_, metadata);
 }
 
 }  // namespace

@@ -256,14 +256,18 @@ std::string hash_of_header(std::string_view header, size_t digits) {
   return hash_of(std::as_bytes(std::span(blank)));
 }
 
-void check_hashes(const HeaderReader& reader, std::string_view header, const SafeTensors& result,
-                  const std::string& file) {
+void check_header_hash(const HeaderReader& reader, std::string_view header, const std::string& file) {
   const std::string& header_hash = reader.metadata.at(header_hash_key);
   const size_t digits = find_header_hash(header);
   const std::string found = digits == header.npos ? "no such hash" : hash_of_header(header, digits);
   check(found == header_hash, Fault::input, file, ": header: hash ", found, ", expected ",
         in_quotes(header_hash),
         ": the file is corrupt, or another program rewrote it and kept our xxh3 metadata: leave both out");
+}
+
+void check_hashes(const HeaderReader& reader, std::string_view header, const SafeTensors& result,
+                  const std::string& file) {
+  check_header_hash(reader, header, file);
   std::string_view rest = reader.metadata.at(tensor_hashes_key);
   const size_t expected_size = result.tensors.empty() ? 0 : result.tensors.size() * (hash_digits + 1) - 1;
   check(rest.size() == expected_size, Fault::input, file, ": header: ", tensor_hashes_key, " has ",
@@ -368,6 +372,29 @@ SafeTensors parse_safetensors(std::span<const std::byte> file, const std::string
 
 SafeTensors read_safetensors(const std::filesystem::path& path) {
   return parse_safetensors(read_file(path), path.string());
+}
+
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path) {
+  InputFile file(path);
+  uint64_t length = 0;
+  std::vector<std::byte> begin(sizeof length);
+  if (file.size() >= 8) {
+    file.read(begin.data(), sizeof length);
+    std::memcpy(&length, begin.data(), sizeof length);
+    if (length <= header_limit && int64_t(length) <= file.size() - 8) {
+      begin.resize(sizeof length + length);
+      file.read(begin.data() + sizeof length, int64_t(length));
+    }
+  } else {
+    begin.clear();
+  }
+  const std::string_view header = header_of(begin, file.name());
+  HeaderReader reader(file.name());
+  json::sax_parse(header.begin(), header.end(), &reader);
+  if (reader.metadata.contains(header_hash_key)) check_header_hash(reader, header, file.name());
+  reader.metadata.erase(header_hash_key);
+  reader.metadata.erase(tensor_hashes_key);
+  return std::move(reader.metadata);
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata,

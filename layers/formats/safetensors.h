@@ -70,6 +70,9 @@ SafeTensors read_safetensors(const std::filesystem::path& path);
 // The same from memory; `name` stands for the file in messages.
 SafeTensors parse_safetensors(std::span<const std::byte> file, const std::string& name);
 
+// The metadata alone, without reading the tensors: the header's hash is checked, theirs are not.
+std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
+
 // Writes atomically; `keep` as in AtomicFile. The order of `tensors` does not matter, their names differ.
 void write_safetensors(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata,
                        std::vector<TensorView> tensors, const std::filesystem::path& keep = {});

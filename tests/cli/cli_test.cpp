@@ -433,7 +433,7 @@ TEST(Train, AnExistingFolderIsRefusedWithoutForce) {
   forced[forced.size() - 2] = "mine";
   expect_contains(failure(2, forced, work), "--force deletes nothing");
   EXPECT_EQ(content_of(work / "mine/notes.txt"), "keep me");
-  expect_contains(failure(2, {"train", "--resume", "a", "--epochs", "3"}, work), "--epochs cannot be given");
+  expect_contains(failure(2, {"train", "--resume", "a", "--lr", "3"}, work), "--lr cannot be given");
   expect_contains(failure(3, {"train", "--resume", "none"}, work), "none");
   expect_contains(failure(3, {"train", "--resume", "mine"}, work), "mine");
 }
@@ -707,9 +707,8 @@ TEST(BadInput, WeightsFiles) {
 TEST(BadInput, ARunIsNotResumedOnOtherData) {
   TempFolder work;
   ASSERT_EQ(run(training("a"), work).code, 0);
-  work.write("a/summary.json", replaced(content_of(work / "a/summary.json"), "finished", "stopped"));
-  work.write("a/config.toml", replaced(content_of(work / "a/config.toml"), tiny, tiny + ",seed=2"));
-  expect_contains(failure(3, {"train", "--resume", "a"}, work), "is not the data that a was trained on");
+  expect_contains(failure(3, {"train", "--resume", "a", "--epochs", "2", "--data", tiny + ",seed=2"}, work),
+                  "is not the data that a was trained on");
 }
 
 TEST(BadInput, ADamagedRunIsNotResumed) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "distill/run/run_record.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/settings.h"
 #include "tests/support/temp_folder.h"
@@ -26,7 +27,7 @@ class FakeRuns {
   void add(const std::string& folder, RunSettings settings, const FakeRun& run) {
     settings.seed = run.seed;
     const std::string place = "s/" + folder;
-    work_.write(place + "/config.toml", settings_toml(settings));
+    work_.write(place + "/config.toml", sealed(settings_toml(settings)));
     Summary summary;
     summary.status = run.status;
     summary.command = settings.command;

@@ -11,6 +11,7 @@
 #include "distill/report/analysis.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/report/published.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/collect.h"
 #include "distill/text/markup.h"

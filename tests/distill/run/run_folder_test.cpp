@@ -53,13 +53,69 @@ TEST(RunFolder, CreateRefusesWhatExists) {
   expect_contains(message, (folder / "run").string());
   expect_contains(message, "--resume");
   expect_contains(message, "--force");
-  fs::create_directory(folder / "empty");
-  expect_contains(create("empty"), "exists");
   write_file(folder / "file", "");
   expect_contains(create("file"), "is not a folder");
   fs::create_symlink("nowhere", folder / "link");
   expect_contains(create("link"), "is not a folder");
   EXPECT_EQ(read_text_file(folder / "run/config.toml"), "content");
+}
+
+// faults 2.10: nothing is lost by it.
+TEST(RunFolder, CreateTakesAnEmptyFolder) {
+  TempFolder folder;
+  fs::create_directory(folder / "empty");
+  const RunFolder run(folder / "empty", Mode::create);
+  EXPECT_TRUE(fs::is_directory(run.plots()));
+}
+
+TEST(RunFolder, SaysWhereThereIsNothingToGoOnFrom) {
+  TempFolder folder;
+  make_run(folder / "run");
+  fs::remove(RunFolder::last_of(folder / "run"));
+  fs::remove(RunFolder::previous_of(folder / "run"));
+  expect_contains(error_of(Fault::usage, [&] { RunFolder(folder / "run", Mode::create); }),
+                  "ended before its first checkpoint, --force");
+}
+
+// What a power cut in a run's first moments leaves: names without content.
+TEST(RunFolder, ALockWithoutItsMarkIsOursBesideOurNames) {
+  for (const std::string& content : {std::string(), std::string(27, '\0')}) {
+    for (const char* beside : {"", "checkpoints", "log.txt", "config.toml"}) {
+      SCOPED_TRACE(beside);
+      TempFolder folder;
+      fs::create_directory(folder / "run");
+      write_file(folder / "run/lock", content);
+      if (std::string(beside) == "checkpoints") fs::create_directory(folder / "run/checkpoints");
+      if (std::string(beside).find('.') != std::string::npos) write_file(folder / "run" / beside, "");
+      const bool something = std::string(beside).find('.') != std::string::npos;
+      if (something)
+        error_of(Fault::usage, [&] { RunFolder(folder / "run", Mode::create); });
+      else
+        RunFolder(folder / "run", Mode::create);
+      write_file(folder / "run/lock", content);
+      RunFolder(folder / "run", Mode::force);
+      EXPECT_FALSE(fs::exists(folder / "run/log.txt"));
+    }
+  }
+  TempFolder folder;
+  fs::create_directory(folder / "other");
+  write_file(folder / "other/lock", "");
+  write_file(folder / "other/thesis.tex", "precious");
+  expect_contains(error_of(Fault::usage, [&] { RunFolder(folder / "other", Mode::force); }),
+                  "deletes nothing");
+}
+
+TEST(RunFolder, WhatCouldNotBeginLeavesNothing) {
+  TempFolder folder;
+  {
+    const RunFolder run(folder / "run", Mode::create);
+    write_file(run.config(), "");
+    run.discard();
+  }
+  EXPECT_FALSE(fs::exists(folder / "run"));
+  fs::create_directory(folder / "mine");
+  RunFolder(folder / "mine", Mode::create).discard();
+  EXPECT_TRUE(fs::is_empty(folder / "mine"));
 }
 
 TEST(RunFolder, CreateNamesWhyItCannot) {
@@ -143,8 +199,8 @@ TEST(RunFolder, LockEndsWithTheObject) {
   std::optional<RunFolder> run(std::in_place, folder / "run", Mode::create);
   error_of(Fault::usage, [&] { RunFolder(folder / "run", Mode::force); });
   run.reset();
-  error_of(Fault::usage, [&] { RunFolder(folder / "run", Mode::create); });
   error_of(Fault::input, [&] { RunFolder(folder / "run", Mode::resume); });
+  RunFolder(folder / "run", Mode::create);  // no run has begun in it
   RunFolder(folder / "run", Mode::force);
 }
 

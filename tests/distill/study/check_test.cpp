@@ -90,6 +90,20 @@ TEST_F(Check, WhatContradictsTheCheckpointIsDamaged) {
   EXPECT_FALSE(check_path(work_ / "run").ok());
 }
 
+// Every file of a run has something by which damage shows.
+TEST_F(Check, EveryFileIsBound) {
+  for (const CheckedFile& file : check_path(work_ / "run").files)
+    EXPECT_EQ(file.status, Status::ok) << file.path;
+  const std::vector<std::pair<std::string, std::string>> digits = {
+      {"config.toml", "seed = 1"}, {"summary.json", "\"epochs\": 2"}, {"env.json", "\"seed\": 1"}};
+  for (const auto& [name, text] : digits) {
+    const std::string whole = content_of(work_ / ("run/" + name));
+    damage(name, whole.find(text) + text.size() - 1);
+    EXPECT_EQ(found(name).status, Status::damaged) << name;
+    work_.write("run/" + name, whole);
+  }
+}
+
 TEST_F(Check, WhatIsMissingIsNamed) {
   fs::remove(work_ / "run/metrics.csv");
   EXPECT_EQ(found("metrics.csv").status, Status::missing);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "distill/methods/registry.h"
 #include "models/weights.h"
 #include "tests/support/expect_error.h"
@@ -34,7 +36,7 @@ TEST(Checkpoint, KeepsWhatTheMethodLearns) {
   for (const auto& [name, momentum] : run.optimizer->momenta()) {
     if (name == "distiller.theta") write_values(*run.device, momentum, {-0.5});
   }
-  save_checkpoint(work / "c.safetensors", {}, run.state(), Counters{}, {});
+  save_checkpoint(work / "c.safetensors", {}, run.state(), Counters{}, {}, {});
 
   Training later("ctkd");
   load_checkpoint(work / "c.safetensors", later.state());
@@ -47,7 +49,7 @@ TEST(Checkpoint, KeepsWhatTheMethodLearns) {
 TEST(Checkpoint, IsTheModelsWeightsForEverybodyElse) {
   const testing::TempFolder work;
   Training run("ctkd");
-  save_checkpoint(work / "c.safetensors", {}, run.state(), Counters{}, {});
+  save_checkpoint(work / "c.safetensors", {}, run.state(), Counters{}, {}, {});
   const Weights weights = open_weights((work / "c.safetensors").string());
   EXPECT_EQ(model_tensors(weights.file).size(), state_of(*run.model, *run.device).size());
   EXPECT_NO_THROW(load_model(weights, "", *run.device));
@@ -76,14 +78,35 @@ TEST(Checkpoint, MoreTermsThanAMethodCanHaveAreRefused) {
 TEST(Checkpoint, OfAnotherMethodIsRefused) {
   const testing::TempFolder work;
   Training kd("kd"), ctkd("ctkd");
-  save_checkpoint(work / "kd.safetensors", {}, kd.state(), Counters{}, {});
-  save_checkpoint(work / "ctkd.safetensors", {}, ctkd.state(), Counters{}, {});
+  save_checkpoint(work / "kd.safetensors", {}, kd.state(), Counters{}, {}, {});
+  save_checkpoint(work / "ctkd.safetensors", {}, ctkd.state(), Counters{}, {}, {});
   for (const auto& [file, run] : {std::pair{"kd.safetensors", &ctkd}, std::pair{"ctkd.safetensors", &kd}}) {
     const std::string message =
         testing::error_of(Fault::input, [&, f = work / file, r = run] { load_checkpoint(f, r->state()); });
     testing::expect_contains(message, "theta");
     testing::expect_contains(message, "for this method");
   }
+}
+
+// A key that a later program adds, with a default that means what was done before, must refuse no checkpoint.
+TEST(Checkpoint, ItsSettingsHashLeavesDefaultsOut) {
+  RunSettings settings, other;
+  EXPECT_EQ(settings_hash(settings), settings_hash(other));
+  other.epochs = 3;
+  other.threads = 2;
+  other.data.workers = 0;
+  other.teacher = "somewhere";
+  EXPECT_EQ(settings_hash(settings), settings_hash(other));
+  const std::string usual = settings_hash(settings);
+  settings.optimizer.lr = 0.15;
+  EXPECT_NE(settings_hash(settings), usual);
+  std::vector<std::string> hashes;
+  for (const MethodInfo& method : methods()) {
+    settings.method = method_settings(method.name);
+    hashes.push_back(settings_hash(settings));
+  }
+  std::sort(hashes.begin(), hashes.end());
+  EXPECT_EQ(std::unique(hashes.begin(), hashes.end()), hashes.end());
 }
 
 }  // namespace

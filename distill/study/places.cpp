@@ -1,0 +1,79 @@
+#include "distill/study/places.h"
+
+#include <algorithm>
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* best_suffix = ":best";
+
+// "cifar100:" and "data" of "cifar100:data"; drawn images lie nowhere.
+std::pair<std::string, std::string> kind_and_place(const std::string& spec) {
+  const size_t colon = spec.find(':');
+  if (spec.starts_with("synthetic") || colon == std::string::npos) return {spec, ""};
+  return {spec.substr(0, colon + 1), spec.substr(colon + 1)};
+}
+
+std::vector<fs::path> places(const fs::path& typed, const std::string& typed_in, const fs::path& run) {
+  if (typed.empty() || typed.is_absolute() || typed_in.empty()) return {typed};
+  std::error_code error;
+  const fs::path there = fs::weakly_canonical(fs::weakly_canonical(run, error) / typed_in, error);
+  const fs::path from_there = fs::proximate(there / typed, fs::current_path(error), error);
+  if (error || from_there == typed.lexically_normal()) return {typed};
+  return {from_there, typed};
+}
+
+bool is_there(const std::string& place) {
+  std::error_code ignored;
+  const auto [kind, folder] = kind_and_place(place);
+  if (fs::exists(place, ignored)) return true;
+  if (place.ends_with(best_suffix)) return fs::exists(place.substr(0, place.size() - 5), ignored);
+  return folder.empty() ? place.starts_with("synthetic") : fs::exists(folder, ignored);
+}
+
+}  // namespace
+
+std::string folder_from(const fs::path& run) {
+  std::error_code error;
+  const fs::path relative =
+      fs::relative(fs::current_path(error), fs::weakly_canonical(fs::absolute(run, error), error), error);
+  return error ? std::string() : relative.string();
+}
+
+std::vector<std::string> places_of_data(const RunSettings& settings, const fs::path& run) {
+  const auto [kind, typed] = kind_and_place(settings.data.spec);
+  std::vector<std::string> all;
+  for (const fs::path& place : places(typed, settings.typed_in, run)) all.push_back(kind + place.string());
+  return all;
+}
+
+std::vector<std::string> places_of_weights(const std::string& spec, const RunSettings& settings,
+                                           const fs::path& run) {
+  const bool best = spec.ends_with(best_suffix);
+  const std::string typed = best ? spec.substr(0, spec.size() - std::string(best_suffix).size()) : spec;
+  std::vector<std::string> all;
+  for (const fs::path& place : places(typed, settings.typed_in, run))
+    all.push_back(place.string() + (best ? best_suffix : ""));
+  return all;
+}
+
+std::string first_there(const std::vector<std::string>& places) {
+  const auto found = std::find_if(places.begin(), places.end(), is_there);
+  return found == places.end() ? places.back() : *found;
+}
+
+RunSettings placed(RunSettings settings, const fs::path& run) {
+  const std::string data = first_there(places_of_data(settings, run)),
+                    teacher = first_there(places_of_weights(settings.teacher, settings, run)),
+                    init = first_there(places_of_weights(settings.init, settings, run));
+  settings.data.spec = data;
+  settings.teacher = teacher;
+  settings.init = init;
+  settings.typed_in = folder_from(run);
+  return settings;
+}
+
+}  // namespace retort

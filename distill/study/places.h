@@ -1,0 +1,28 @@
+// Where what a run names lies now. A run keeps a place as it was typed, and the folder it was typed in,
+// relative to the run: it is looked for from there, then from here, so that a run goes on wherever it is
+// named from, and where it was moved together with what lies beside it. Whether it is the same is for the
+// hashes to say.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "distill/settings/settings.h"
+
+namespace retort {
+
+// The folder the program runs in, relative to a run's: RunSettings::typed_in.
+std::string folder_from(const std::filesystem::path& run);
+
+// The places to look at, in order, as this program can open them; the last one is as it was typed.
+std::vector<std::string> places_of_data(const RunSettings& settings, const std::filesystem::path& run);
+std::vector<std::string> places_of_weights(const std::string& spec, const RunSettings& settings,
+                                           const std::filesystem::path& run);
+
+// The first at which there is something, or the last.
+std::string first_there(const std::vector<std::string>& places);
+
+// The settings with all places as they can be opened from here.
+RunSettings placed(RunSettings settings, const std::filesystem::path& run);
+
+}  // namespace retort

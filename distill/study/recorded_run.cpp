@@ -1,0 +1,199 @@
+#include "distill/study/recorded_run.h"
+
+#include <cmath>
+
+#include "distill/run/run_folder.h"
+#include "distill/run/sealed.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/train/checkpoint.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+bool same(const std::optional<EpochResult>& a, const std::optional<EpochResult>& b) {
+  if (!a || !b) return !a && !b;
+  const bool losses = a->loss == b->loss || (std::isnan(a->loss) && std::isnan(b->loss));
+  return losses && a->epoch == b->epoch && a->top1 == b->top1 && a->top5 == b->top5;
+}
+
+std::string result_text(const std::optional<EpochResult>& result) {
+  return result ? text("top-1 ", result->top1, " after epoch ", result->epoch) : std::string("no epoch");
+}
+
+std::string list_text(const std::vector<int>& epochs) {
+  constexpr size_t shown = 8;
+  std::string all;
+  for (size_t i = 0; i < std::min(epochs.size(), shown); ++i) all += text(i ? ", " : "", epochs[i]);
+  return text(epochs.size() == 1 ? "epoch " : "epochs ", all,
+              epochs.size() > shown ? text(" and ", epochs.size() - shown, " more") : std::string());
+}
+
+class Reading {
+ public:
+  explicit Reading(const fs::path& folder) : folder_(folder) {}
+
+  RecordedRun run() {
+    bool sealed = false;
+    run_.settings = read_run_settings(folder_, &sealed);
+    read_checkpoint();
+    run_.bound = sealed;
+    check(sealed || !(checkpoint_ && checkpoint_->binding.sealed), Fault::input, config().string(),
+          ": is damaged: its last line, the hash of the others, is missing");
+    if (sealed && checkpoint_ && checkpoint_->binding.sealed) bind();
+    read_results();
+    read_epochs();
+    if (!run_.bound) run_.notes.push_back(unbound_note(folder_));
+    return std::move(run_);
+  }
+
+ private:
+  fs::path config() const { return folder_ / "config.toml"; }
+
+  // The last one, or, if it is damaged, the one before.
+  void read_checkpoint() {
+    std::error_code ignored;
+    const fs::path last = RunFolder::last_of(folder_), previous = RunFolder::previous_of(folder_);
+    const bool has_previous = fs::exists(previous, ignored);
+    run_.began = has_previous || fs::exists(last, ignored);
+    if (!run_.began) return;
+    try {
+      checkpoint_ = read_checkpoint_record(fs::exists(last, ignored) ? last : previous);
+    } catch (const Error& error) {
+      if (error.fault() != Fault::input || !has_previous) throw;
+      run_.notes.push_back(text(error.what(), "; looking at the checkpoint before it"));
+      checkpoint_ = read_checkpoint_record(previous);
+    }
+  }
+
+  void bind() {
+    const Binding& binding = checkpoint_->binding;
+    const std::string now = settings_hash(run_.settings);
+    check(binding.settings == now, Fault::input, config().string(),
+          ": is not of this run: the checkpoint was trained with settings of hash ", binding.settings,
+          ", these have ", now);
+    run_.data_hash = binding.data;
+    run_.teacher_hash = binding.teacher;
+  }
+
+  void read_results() {
+    const fs::path file = folder_ / "summary.json";
+    std::error_code ignored;
+    if (!fs::exists(file, ignored)) {
+      if (checkpoint_) run_.summary = from_checkpoint();
+      run_.summary_made = bool(checkpoint_);
+      return;
+    }
+    try {
+      run_.summary = read_summary(file);
+    } catch (const Error& error) {
+      if (error.fault() != Fault::input || !checkpoint_) throw;
+      run_.notes.push_back(text(error.what(), "; its results are those of the checkpoint"));
+      run_.summary = from_checkpoint();
+      run_.summary_made = true;
+      return;
+    }
+    Summary& summary = *run_.summary;
+    check(summary.sealed || !(checkpoint_ && checkpoint_->binding.sealed), Fault::input, file.string(),
+          ": is damaged: its hash is missing");
+    check(run_.bound || !summary.sealed, Fault::input, config().string(),
+          ": is damaged: its last line, the hash of the others, is missing");
+    check(summary.model == run_.settings.model && summary.seed == run_.settings.seed &&
+              summary.method == run_.settings.method.method().name,
+          Fault::input, file.string(), ": is of another run: ", summary.model, ", ", summary.method,
+          ", seed ", summary.seed);
+    // The run was to go on for more epochs, and was killed before it did.
+    if (summary.status == "finished" && summary.epochs < run_.settings.epochs) {
+      summary.status = "stopped";
+      summary.epochs = run_.settings.epochs;
+    }
+    if (!checkpoint_) return;
+    const Counters& counters = checkpoint_->counters;
+    if (summary.status == "running") {  // a kill between the two; the checkpoint comes first
+      summary.last = counters.last;
+      summary.best = counters.best;
+      summary.epochs_done = counters.last ? counters.last->epoch : 0;
+      return;
+    }
+    if (summary.status == "diverged") return;  // in an epoch of which there is no checkpoint
+    check(same(summary.last, counters.last) && same(summary.best, counters.best), Fault::input, file.string(),
+          ": says ", result_text(summary.last), " and best ", result_text(summary.best), ", the checkpoint ",
+          result_text(counters.last), " and ", result_text(counters.best),
+          "; delete it, and what it said is taken from the checkpoint");
+    const std::string& hash = checkpoint_->binding.weights;
+    check(hash.empty() || summary.weights_hash.empty() || hash == summary.weights_hash, Fault::input,
+          file.string(), ": its weights_hash is ", summary.weights_hash, ", the checkpoint's ", hash);
+    check(summary.status != "finished" || counters.epoch > summary.epochs, Fault::input, file.string(),
+          ": says that the run is finished, the checkpoint stands in epoch ", counters.epoch, " of ",
+          summary.epochs);
+  }
+
+  Summary from_checkpoint() const {
+    const Counters& counters = checkpoint_->counters;
+    Summary summary = summary_of(run_.settings, counters);
+    summary.status = counters.epoch > run_.settings.epochs ? "finished" : "stopped";
+    summary.weights_hash = checkpoint_->binding.weights;
+    summary.teacher_hash = checkpoint_->binding.teacher;
+    return summary;
+  }
+
+  void read_epochs() {
+    const fs::path file = folder_ / "metrics.csv";
+    const int last = checkpoint_ && checkpoint_->counters.last ? checkpoint_->counters.last->epoch : 0;
+    const bool vouched = checkpoint_ && checkpoint_->binding.sealed;
+    std::error_code ignored;
+    try {
+      if (fs::exists(file, ignored)) run_.metrics = read_metrics(file);
+    } catch (const Error& error) {
+      if (error.fault() != Fault::input || !vouched) throw;
+      run_.notes.push_back(error.what());
+      run_.metrics = {};
+    }
+    if (!vouched) {
+      std::vector<int> missing;
+      for (int epoch = 1, row = 0; epoch <= last; ++epoch) {
+        const auto& rows = run_.metrics.rows;
+        while (size_t(row) < rows.size() && rows[size_t(row)].epoch < epoch) ++row;
+        if (size_t(row) >= rows.size() || rows[size_t(row)].epoch != epoch) missing.push_back(epoch);
+      }
+      if (!missing.empty()) run_.notes.push_back(text(file.string(), ": lacks ", list_text(missing)));
+      return;
+    }
+    const std::vector<int> differ = epochs_that_differ(run_.metrics, checkpoint_->binding.metrics, last);
+    if (!differ.empty())
+      run_.notes.push_back(text(file.string(), ": ", list_text(differ),
+                                " missing or not as trained; the checkpoint's own record is used"));
+    run_.metrics_made = !differ.empty();
+    run_.metrics = checkpoint_->binding.metrics;
+  }
+
+  const fs::path folder_;
+  RecordedRun run_;
+  std::optional<CheckpointRecord> checkpoint_;
+};
+
+}  // namespace
+
+RunSettings read_run_settings(const fs::path& folder, bool* sealed) {
+  const fs::path file = folder / "config.toml";
+  RunSettings settings;
+  try {
+    const bool has_seal = check_seal(read_text_file(file, 1 << 20), file);
+    if (sealed) *sealed = has_seal;
+    read_settings(file, settings);
+  } catch (const Error& error) {
+    fail(Fault::input, error.what());
+  }
+  return settings;
+}
+
+RecordedRun read_recorded_run(const fs::path& folder) {
+  return Reading(folder).run();
+}
+
+}  // namespace retort

@@ -1,0 +1,35 @@
+// What lies in a run's folder, each file held against the others before it is believed: the settings by their
+// seal and by the checkpoint, results and epochs by the checkpoint's counters.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "distill/run/metrics_csv.h"
+#include "distill/run/run_record.h"
+#include "distill/settings/settings.h"
+#include "distill/train/checkpoint.h"
+
+namespace retort {
+
+struct RecordedRun {
+  RunSettings settings;
+  bool bound = true;               // false: made by 0.1.0, whose files do not vouch for each other
+  bool began = false;              // there is a checkpoint
+  std::optional<Summary> summary;  // nothing before the first step
+  MetricsTable metrics;            // the epochs so far
+  std::string data_hash;           // of the images it is trained on; empty where nobody wrote it down
+  std::string teacher_hash;        // weights_hash() of its teacher; the same
+  bool summary_made = false, metrics_made = false;  // taken from the checkpoint, the file is not as it was
+  std::vector<std::string> notes;  // for the user: what was unbound, and what was damaged and made again
+};
+
+// Fault::input, naming file and reason, where something cannot be believed and cannot be made again: settings
+// that are not those of the checkpoint, results that it contradicts.
+RecordedRun read_recorded_run(const std::filesystem::path& folder);
+
+// The settings alone: what is wrong with the file is wrong with the folder that was named.
+RunSettings read_run_settings(const std::filesystem::path& folder, bool* sealed = nullptr);
+
+}  // namespace retort

@@ -1,0 +1,84 @@
+#include "distill/train/smallest_batch.h"
+
+#include <cmath>
+
+#include "distill/methods/registry.h"
+#include "distill/train/checkpoint.h"
+#include "distill/train/run_context.h"
+#include "distill/train/step.h"
+
+namespace retort {
+
+namespace {
+
+std::unique_ptr<Model> network(const std::string& name, const ModelOptions& options, Device& device,
+                               uint64_t seed) {
+  std::unique_ptr<Model> model = make_model(name, device, options);
+  initialize(*model, device, seed);
+  return model;
+}
+
+// The loss of the first sample alone.
+double loss_of_one(const RunSettings& settings, const ImageSet& images, const std::vector<int32_t>& samples,
+                   const Model* like) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto student =
+      network(settings.model, {.classes = images.classes, .double_batch_norm = settings.double_batch_norm},
+              *device, 1);
+  std::unique_ptr<Model> teacher;
+  if (like) {
+    teacher = network(like->name, {.classes = images.classes}, *device, 2);
+    freeze(*teacher);
+    fold_batch_norms(*teacher, *device);
+  }
+  const auto distiller = make_distiller(
+      settings.method, *device, method_context(settings, *student, teacher.get(), *device, images, samples));
+  initialize(*distiller, *device, 1);
+  distiller->begin_epoch(1);
+  Sgd optimizer(*device, learned_parameters(*student, *distiller), SgdOptions{});
+  TrainingStep step({.device = *device,
+                     .student = *student,
+                     .distiller = *distiller,
+                     .optimizer = optimizer,
+                     .teacher = teacher.get()});
+
+  const Array image = device->persistent({1, images.height, images.width, images.channels}, DType::f32);
+  const Array numbers = device->persistent({2}, DType::i32);
+  std::vector<double> pixels;
+  for (int64_t i = 0; i < images.image_bytes(); ++i)
+    pixels.push_back(images.image(samples.at(0))[i] / 255.0 - 0.5);
+  write_values(*device, image, pixels);
+  int32_t* label = numbers.tensor.as<int32_t>();
+  label[0] = images.labels[size_t(samples[0])];
+  label[1] = samples[0];
+  Batch batch{.images = image.tensor,
+              .labels = {label, {1}, DType::i32},
+              .indices = {label + 1, {1}, DType::i32},
+              .views = {},
+              .strong = {},
+              .other_images = image.tensor,
+              .other_strong = {}};
+  if (views_read(settings.method) == 2) batch.strong = batch.other_strong = image.tensor;
+  step.run(batch);
+  return step.totals().read().loss;
+}
+
+}  // namespace
+
+void check_smallest_batch(const RunSettings& settings, const ImageSet& images,
+                          const std::vector<int32_t>& samples, const Model* teacher) {
+  const auto count = int64_t(samples.size());
+  if (count % settings.batch != 1 && settings.batch != 1) return;
+  std::string why = "its loss is not a number";
+  try {
+    if (std::isfinite(loss_of_one(settings, images, samples, teacher))) return;
+  } catch (const Error& error) {
+    if (error.fault() == Fault::memory) throw;
+    why = error.what();
+  }
+  fail(Fault::usage, settings.model, " with method ", settings.method.method().name,
+       " cannot be trained with a batch of one image, and ", count, " images in batches of ", settings.batch,
+       " leave one: ", why, "; choose another --batch or --limit");
+}
+
+}  // namespace retort
