@@ -92,12 +92,18 @@ int run_loss(const Arguments& arguments) {
                    "retort loss --method dkd --set beta=2 --student zs.npy --teacher zt.npy \\",
                    "            --labels y.npy --grad g.npy"});
   std::string method = "pcd", student_file, teacher_file, labels_file, gradient_file;
+  std::string strong_student_file, strong_teacher_file, similarity_file;
   std::vector<std::string> sets;
   bool json = false;
   options.text("--method", "NAME", logit_methods(), method);
   options.text("--student", "FILE", "student's logits [samples, classes], f32 or f64", student_file);
   options.text("--teacher", "FILE", "teacher's, of the same shape", teacher_file);
   options.text("--labels", "FILE", "i64 [samples], for the methods that read them", labels_file);
+  options.text("--strong-student", "FILE", "of a second view, for the methods that read two",
+               strong_student_file);
+  options.text("--strong-teacher", "FILE", "the teacher's of that view", strong_teacher_file);
+  options.text("--similarity", "FILE", "[classes, classes]: how alike a teacher sees them, for wkd-l",
+               similarity_file);
   options.output("--grad", "FILE", "write the gradient with respect to student's logits", gradient_file);
   options.value("--set", "KEY=VALUE", "a key of the method, as temperature=2; repeatable",
                 [&](const std::string& given) { sets.push_back(given); });
@@ -121,14 +127,29 @@ int run_loss(const Arguments& arguments) {
   input.samples = student.shape[0];
   input.classes = student.shape[1];
   input.student = finite_values(student, student_file);
-  if (settings.method().reads.teacher) {
-    const NpyArray teacher = read_logits(teacher_file);
-    check(teacher.shape == student.shape, Fault::input, teacher_file, ": holds ", shape_text(teacher), ", ",
+  const auto of_same_shape = [&](const std::string& file) {
+    const NpyArray logits = read_logits(file);
+    check(logits.shape == student.shape, Fault::input, file, ": holds ", shape_text(logits), ", ",
           student_file, " holds ", shape_text(student), "; expected the same shape");
-    input.teacher = finite_values(teacher, teacher_file);
+    return finite_values(logits, file);
+  };
+  if (settings.method().reads.teacher) input.teacher = of_same_shape(teacher_file);
+  check(strong_student_file.empty() == strong_teacher_file.empty(), Fault::usage,
+        "loss: a second view needs both nets' logits; give --strong-student and --strong-teacher");
+  if (!strong_student_file.empty()) {
+    input.strong_student = of_same_shape(strong_student_file);
+    input.strong_teacher = of_same_shape(strong_teacher_file);
+  }
+  if (!similarity_file.empty()) {
+    const NpyArray similarity = read_logits(similarity_file);
+    check(similarity.shape == std::vector<int64_t>(2, input.classes), Fault::input, similarity_file,
+          ": holds ", shape_text(similarity), ", the logits are of ", input.classes,
+          " classes; expected as many rows and columns");
+    input.class_similarity = finite_values(similarity, similarity_file);
   }
   if (!labels_file.empty()) input.labels = read_labels(labels_file);
-  for (const std::string& read : {student_file, teacher_file, labels_file})
+  for (const std::string& read :
+       {student_file, teacher_file, labels_file, strong_student_file, strong_teacher_file, similarity_file})
     check_not_read("--grad", gradient_file, read);
 
   const auto device = Device::open({.name = "portable"});

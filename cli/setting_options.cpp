@@ -36,7 +36,8 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
     flag(key.name, student ? "--student" : key.flag.substr(0, space), key.flag.substr(space + 1), key.help,
          get_key(defaults, key));
     if (key.name == "teacher_model")
-      flag("method.name", "--method", "NAME", method_list(), defaults.method.method().name);
+      flag("method.name", "--method", "NAME", "kd, dkd, pcd, ...; a wrong name lists all",
+           defaults.method.method().name);
   }
   if (distill) {
     options.elsewhere("--model", "the network to train is --student, the teacher's --teacher-model");
@@ -127,12 +128,6 @@ std::pair<std::string, std::string> key_and_value(const std::string& text) {
   const size_t equals = text.find('=');
   check(equals != std::string::npos && equals > 0, Fault::usage, "--set is '", text, "', expected KEY=VALUE");
   return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
-std::string method_list() {
-  std::string all;
-  for (const MethodInfo& method : methods()) all += (all.empty() ? "" : " ") + method.name;
-  return all;
 }
 
 }  // namespace retort

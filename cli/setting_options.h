@@ -40,9 +40,6 @@ class SettingOptions {
   std::map<std::string, bool> switches_;  // by key
 };
 
-// "ce, kd, ...", for helps.
-std::string method_list();
-
 // "KEY=VALUE" in two; Error(Fault::usage) otherwise.
 std::pair<std::string, std::string> key_and_value(const std::string& text);
 

@@ -26,6 +26,11 @@ void check_input(const MethodSettings& settings, const ProbeInput& input) {
           "loss: a second view's logits have ", strong->size(), " numbers, the first's are ", input.samples,
           " x ", input.classes);
   }
+  if (method.reads.class_similarity) {
+    check(input.class_similarity.size() == size_t(input.classes * input.classes), Fault::input,
+          "loss: method ", method.name, " reads how alike a teacher sees the classes, ", input.classes, " x ",
+          input.classes, " numbers; ", input.class_similarity.size(), " are given (--similarity)");
+  }
   check(input.strong_student.empty() || method.reads.two_views, Fault::input, "loss: method ", method.name,
         " reads one view, two are given");
   check(!method.reads.labels || !input.labels.empty(), Fault::input, "loss: method ", method.name,
@@ -76,7 +81,9 @@ ProbeResult probe_loss(const MethodSettings& settings, Device& device, const Pro
     if (!input.strong_student.empty()) {
       inputs.strong = {leaf(input.strong_student), on_device<T>(pass, input.strong_teacher, shape)};
     }
-    const auto distiller = make_distiller(settings, device, DTypeOf<T>::value);
+    MethodContext context(DTypeOf<T>::value);
+    context.class_similarity = input.class_similarity;
+    const auto distiller = make_distiller(settings, device, context);
     const std::vector<LossTerm> terms = distiller->distillation_terms(inputs, pass);
     tape.backward(total(terms, pass));
     for (const LossTerm& term : terms) result.terms.push_back({term.name, on_host<T>(device, term.value)[0]});
@@ -98,6 +105,7 @@ void check_method(const MethodSettings& method, int64_t classes) {
   const std::vector<double> zeros(size_t(classes), 0.0);
   ProbeInput input{.samples = 1, .classes = classes, .student = zeros, .teacher = zeros, .labels = {0}};
   if (views_read(method) == 2) input.strong_student = input.strong_teacher = zeros;
+  if (method.method().reads.class_similarity) input.class_similarity.assign(size_t(classes * classes), 0.0);
   probe_loss(method, *device, input);
 }
 

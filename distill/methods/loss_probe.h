@@ -18,7 +18,8 @@ struct ProbeInput {
   std::vector<int64_t> labels = {};         // may be empty for a method that reads none
   std::vector<double> strong_student = {};  // of a second view; both empty, or both given
   std::vector<double> strong_teacher = {};
-  DType arithmetic = DType::f64;  // or f32; f64 needs the portable device
+  std::vector<double> class_similarity = {};  // classes x classes, for a method that reads it
+  DType arithmetic = DType::f64;              // or f32; f64 needs the portable device
 };
 
 struct ProbeResult {

@@ -26,6 +26,8 @@ struct MethodContext {
   FeatureShapes student, teacher;  // for a method that reads features
   std::vector<int32_t> labels;     // of the image set, by index
   std::vector<int32_t> samples;    // which of its images are trained on, ascending
+  // C,C, for a method that reads it: how alike the teacher's features of two classes are, 0 to 1.
+  std::vector<double> class_similarity;
 };
 
 }  // namespace retort

@@ -25,8 +25,7 @@ std::string expected(const MethodKey& key) {
   if (key.kind == MethodKey::flag) return "true or false";
   if (key.kind == MethodKey::choice) return "one of " + join(key.choices);
   return text(key.kind == MethodKey::number ? "a number" : "an integer",
-              key.exclusive ? " more than " : " of at least ", key.minimum, " and at most ",
-              largest_number);
+              key.exclusive ? " more than " : " of at least ", key.minimum, " and at most ", largest_number);
 }
 
 bool allowed(const MethodKey& key, const std::string& value) {

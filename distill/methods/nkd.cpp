@@ -18,10 +18,7 @@ class Nkd : public Distiller {
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
     const Logits z = prepared(inputs.logits, pass);
-    const Var index = inputs.labels.reshaped({inputs.labels.shape().size(), 1});
-    const Var p = gather_columns(pass, softmax(pass, z.teacher), index);
-    const Var log_q = gather_columns(pass, log_softmax(pass, z.student), index);
-    return {{"target", affine(pass, mean_all(pass, mul(pass, p, log_q)), -1)},
+    return {{"target", target_cross_entropy(pass, z.student, z.teacher, inputs.labels)},
             {"non-target", subset_kl(pass, z.student, z.teacher, inputs.labels, Subset::not_label, tau_,
                                      gamma_ * tau_ * tau_, true)}};
   }

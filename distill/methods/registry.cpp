@@ -14,6 +14,17 @@ MethodInfo dkd_method();
 MethodInfo dist_method();
 MethodInfo nkd_method();
 MethodInfo rld_method();
+MethodInfo label_smoothing_method();
+MethodInfo teacher_free_method();
+MethodInfo swap_method();
+MethodInfo rc_method();
+MethodInfo revision_method();
+MethodInfo ttm_method();
+MethodInfo wttm_method();
+MethodInfo gdkd_method();
+MethodInfo ldrld_method();
+MethodInfo wkd_method();
+MethodInfo crld_method();
 MethodInfo mlkd_method();
 MethodInfo ctkd_method();
 MethodInfo pcd_released_method();
@@ -25,22 +36,17 @@ MethodInfo crd_method();
 MethodInfo reviewkd_method();
 
 const std::vector<MethodInfo>& methods() {
-  static const std::vector<MethodInfo> all = {student_alone_method(),
-                                              kd_method(),
-                                              dkd_method(),
-                                              dist_method(),
-                                              nkd_method(),
-                                              rld_method(),
-                                              mlkd_method(),
-                                              ctkd_method(),
-                                              pcd_method(),
-                                              pcd_released_method(),
-                                              pcd_progressive_method(),
-                                              fitnet_method(),
-                                              at_method(),
-                                              rkd_method(),
-                                              crd_method(),
-                                              reviewkd_method()};
+  static const std::vector<MethodInfo> all = {
+      student_alone_method(),
+      // of logits
+      kd_method(), dkd_method(), dist_method(), nkd_method(), rld_method(), swap_method(), rc_method(),
+      revision_method(), ttm_method(), wttm_method(), gdkd_method(), ldrld_method(), wkd_method(),
+      mlkd_method(), crld_method(), ctkd_method(), pcd_method(), pcd_released_method(),
+      pcd_progressive_method(),
+      // without a teacher
+      label_smoothing_method(), teacher_free_method(),
+      // of features
+      fitnet_method(), at_method(), rkd_method(), crd_method(), reviewkd_method()};
   return all;
 }
 

@@ -52,4 +52,11 @@ Var subset_kl(const Pass& pass, const Var& student, const Tensor& teacher, const
   });
 }
 
+Var target_cross_entropy(const Pass& pass, const Var& student, const Var& teacher, const Var& labels) {
+  const Var index = labels.reshaped({labels.shape().size(), 1});
+  const Var p = gather_columns(pass, softmax(pass, teacher), index);
+  const Var log_q = gather_columns(pass, log_softmax(pass, student), index);
+  return affine(pass, mean_all(pass, mul(pass, p, log_q)), -1);
+}
+
 }  // namespace retort

@@ -23,4 +23,7 @@ enum class Subset { not_label, below_label };
 Var subset_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
               Subset subset, double temperature, double weight, bool cross_entropy = false);
 
+// -mean p_y log q_y at temperature 1, y the label.
+Var target_cross_entropy(const Pass& pass, const Var& student, const Var& teacher, const Var& labels);
+
 }  // namespace retort

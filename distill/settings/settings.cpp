@@ -111,25 +111,27 @@ std::vector<std::string> resolve(RunSettings& settings) {
     settings.schedule.milestones = milestones;
     if (shorter) {
       const std::string run = counted(settings.epochs, "epoch");
-      notes.push_back(
-          milestones.empty()
-              ? text("lr stays the same for the ", run, ": the recipe lowers it after ",
-                     join(recipe_milestones), " of ", recipe_epochs, " epochs (schedule.milestones)")
-              : text("lr is lowered after ", join(milestones), " of ", run, ", scaled from ",
-                     join(recipe_milestones), " of ", recipe_epochs, " (schedule.milestones)"));
+      notes.push_back(milestones.empty()
+                          ? text("lr stays the same for the ", run, ": the recipe lowers it after ",
+                                 join(recipe_milestones), " of ", recipe_epochs,
+                                 " epochs (schedule.milestones)")
+                          : text("lr is lowered after ", join(milestones), " of ", run, ", scaled from ",
+                                 join(recipe_milestones), " of ", recipe_epochs, " (schedule.milestones)"));
     }
   }
-  if (settings.method.has("warmup") && !settings.method.is_set("warmup")) {
-    const double warmup = settings.method.number("warmup");
-    if (shorter && warmup > 0) {
-      // To a tenth of an epoch, so that config.toml is readable.
-      const double scaled = std::round(10 * warmup * settings.epochs / recipe_epochs) / 10;
-      settings.method.set("warmup", exact_decimal(scaled));
-      notes.push_back(text("warm-up lasts ", exact_decimal(scaled), " of ", counted(settings.epochs, "epoch"),
-                           ", scaled from ", exact_decimal(warmup), " of ", recipe_epochs,
-                           " (method.warmup)"));
-    }
-  }
+  // To a tenth of an epoch, so that config.toml is readable.
+  const auto scale = [&](const std::string& key, const std::string& what) {
+    if (!shorter || !settings.method.has(key) || settings.method.is_set(key)) return;
+    const double full = settings.method.number(key);
+    if (full <= 0) return;
+    const double scaled = std::round(10 * full * settings.epochs / recipe_epochs) / 10;
+    settings.method.set(key, exact_decimal(scaled));
+    notes.push_back(text(what, " ", exact_decimal(scaled), " of ", counted(settings.epochs, "epoch"),
+                         ", scaled from ", exact_decimal(full), " of ", recipe_epochs, " (method.", key,
+                         ")"));
+  };
+  scale("warmup", "warm-up lasts");
+  scale("decay_from", "the method's weight falls after");
   return notes;
 }
 

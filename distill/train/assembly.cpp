@@ -6,6 +6,7 @@
 #include "distill/methods/loss_probe.h"
 #include "distill/run/named_weights.h"
 #include "distill/train/checkpoint.h"
+#include "distill/train/class_similarity.h"
 #include "distill/train/run_context.h"
 #include "distill/train/smallest_batch.h"
 #include "distill/train/start_weights.h"
@@ -21,7 +22,7 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
   check_method(settings.method, data.train.classes);
   open_device(options);
   make_networks(progress, options);
-  make_method();
+  make_method(progress, options);
   if (!options.goes_on)
     check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
   if (!options.check_only) {  // what could be wrong with the settings has been found by now
@@ -72,11 +73,17 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
               text_of(student_sees)));
 }
 
-void Assembly::make_method() {
+void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
-  distiller = make_distiller(settings.method, *device,
-                             method_context(settings, *student, teacher ? &teacher->model() : nullptr,
-                                            *device, data.train, split.train));
+  MethodContext context = method_context(settings, *student, teacher ? &teacher->model() : nullptr, *device,
+                                         data.train, split.train);
+  const bool asks = !options.check_only && !options.goes_on;  // a checkpoint holds it
+  if (settings.method.method().reads.class_similarity && asks) {
+    context.class_similarity = class_similarity(
+        teacher->model(), *device, data.train, split.train, teacher->sees(),
+        [&](int64_t done, int64_t total) { progress.activity("comparing classes", done, total); });
+  }
+  distiller = make_distiller(settings.method, *device, context);
   initialize(*distiller, *device, settings.seed);
   schedule = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
               settings.schedule.factor};

@@ -60,7 +60,7 @@ struct Assembly {
  private:
   void open_device(const AssemblyOptions& options);
   void make_networks(Progress& progress, const AssemblyOptions& options);
-  void make_method();
+  void make_method(Progress& progress, const AssemblyOptions& options);
   void make_batches(bool check_only);
 };
 

@@ -12,6 +12,8 @@ MethodContext method_context(const RunSettings& settings, Model& student, Model*
     context.student = feature_shapes(student, device);
     context.teacher = feature_shapes(*teacher, device);
   }
+  if (reads.class_similarity)
+    context.class_similarity.assign(size_t(images.classes) * size_t(images.classes), 0.0);
   if (reads.indices) {
     context.labels = images.labels;
     context.samples = samples;

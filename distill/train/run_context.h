@@ -9,6 +9,7 @@
 
 namespace retort {
 
+// How alike the teacher sees the classes is left 0, where a method reads it: see class_similarity().
 // Of a run on the given images of a set; teacher may be null for a method that reads none.
 MethodContext method_context(const RunSettings& settings, Model& student, Model* teacher, Device& device,
                              const ImageSet& images, const std::vector<int32_t>& samples);

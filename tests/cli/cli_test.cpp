@@ -367,6 +367,28 @@ TEST_F(Loss, HelpNamesOnlyTheMethodsItComputes) {
   expect_contains(failure(2, command("fitnet"), work_), "expected a method that compares logits");
 }
 
+TEST_F(Loss, MethodsThatReadMoreThanTwoFilesOfLogits) {
+  const std::vector<int64_t> labels = {0, 3};
+  write_npy(work_ / "y.npy", {2}, std::span(labels));
+  expect_contains(failure(3, command("wkd-l", {"--labels", "y.npy"}), work_), "--similarity");
+  std::vector<double> alike;
+  for (int i = 0; i < 6; ++i) {
+    for (int j = 0; j < 6; ++j) alike.push_back(1 - std::abs(i - j) / 10.0);
+  }
+  write_npy(work_ / "a.npy", {6, 6}, std::span<const double>(alike));
+  write_npy(work_ / "wide.npy", {4, 9}, std::span<const double>(alike));
+  const auto wkd = [&](const std::string& file) {
+    return command("wkd-l", {"--labels", "y.npy", "--similarity", file, "--json"});
+  };
+  expect_contains(failure(3, wkd("wide.npy"), work_), "as many rows and columns");
+  EXPECT_NEAR(double(json::parse(run(wkd("a.npy"), work_).out)["loss"]), 13.3975979835, 1e-5);
+  expect_contains(failure(2, command("crld"), work_), "two views");
+  expect_contains(failure(2, command("crld", {"--strong-student", "zs.npy"}), work_), "--strong-teacher");
+  const Outcome two =
+      run(command("crld", {"--strong-student", "zs.npy", "--strong-teacher", "zt.npy", "--json"}), work_);
+  EXPECT_GT(double(json::parse(two.out)["loss"]), 0) << two.err;
+}
+
 TEST_F(Loss, TheGradientDoesNotReplaceWhatWasRead) {
   const std::string before = content_of(work_ / "zs.npy");
   expect_contains(failure(2, command("pcd", {"--grad", "./zs.npy"}), work_), "name another file");

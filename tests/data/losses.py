@@ -7,8 +7,8 @@ losses.json
          either a list of rows, or {"sum": [{name, scale, bits}, ...]}: the element-wise sum of closed
          formulas, see closed_formula.py (shift 0)
   cases  [{method, set, settings, terms, value, gradient[, strong_gradient, theta_gradient, rank_gap]}, ...]
-         settings use the program's keys; besides them temperature_a (rld), theta (ctkd), views (mlkd, 1 or
-         2). terms carry the method's own weights and sum to value. Cross-entropy is left out (method "ce" is
+         settings use the program's keys; besides them temperature_a (rld), theta (ctkd), views (mlkd and
+         crld, 1 or 2); wkd-l takes 1 - |i - j| / 10 for the likeness of classes i and j. terms carry the method's own weights and sum to value. Cross-entropy is left out (method "ce" is
          its own case), the warm-up factor too. gradient is d value / d student logits (strong_gradient: of
          the second view's): {"values": [...]} row-major when small, else the summary of closed_formula.py.
          rank_gap: the smallest difference between two neighbours of PCD's ranking that are not equal; a f32
@@ -54,7 +54,13 @@ def random_set(name, b, c, scale_t=4.0, scale_s=4.0, bits=closed_formula.BITS):
 
 
 def make_sets():
-    sets = {"example": EXAMPLE}
+    sets = {
+        "example": EXAMPLE,
+        "example, right": EXAMPLE | {"labels": [0, 1]},  # the teacher, about both samples
+        "example, wrong": EXAMPLE | {"labels": [1, 3]},
+        # Without a tie between the student's two largest logits.
+        "example, ranked": EXAMPLE | {"student": [[1, 0.9, *EXAMPLE["student"][0][2:]], EXAMPLE["student"][1]]},
+    }
     for b, c in ((7, 10), (4, 100), (3, 23), (2, 1000)):
         sets[f"{b}x{c}"] = random_set(f"{b}x{c}", b, c)
     for view in ("teacher", "student"):
@@ -193,6 +199,79 @@ PRINTED = [
     ("mlkd", mlkd(views=2, tau=2.0, beta=9.0, standardize=True), 6.7196224541, 21.0958367569),
     ("ctkd", ctkd(alpha=1.0), 0.2813808391, 0.6607438749),
 ]
+
+
+def swap(tau=4.0, standardize=False):
+    return {"temperature": tau, "alpha": 1.0, "standardize": standardize}
+
+
+def rc(tau=4.0, alpha=1.0, beta=0.1, standardize=False):
+    return {"temperature": tau, "alpha": alpha, "beta": beta, "standardize": standardize}
+
+
+def revision():
+    return {"alpha": 4.0, "beta": 1.0, "lambda": 0.8}
+
+
+def ttm(gamma, beta=1.0, standardize=False):
+    return {"gamma": gamma, "beta": beta, "standardize": standardize}
+
+
+def gdkd(k=5, weights=(1.0, 1.0, 8.0), tau=4.0, standardize=False):
+    w0, w1, w2 = weights
+    return {"k": k, "w0": w0, "w1": w1, "w2": w2, "temperature": tau, "standardize": standardize}
+
+
+def ldrld(k=7, alpha=10.5, beta=7.0, tau=4.0, standardize=False):
+    return {"k": k, "alpha": alpha, "beta": beta, "temperature": tau, "standardize": standardize}
+
+
+def wkd(alpha=600.0, tau=8.0, scale=1.0, standardize=False):
+    return {"alpha": alpha, "temperature": tau, "scale": scale, "standardize": standardize}
+
+
+def crld(threshold=0.9, strong=0.2, standardize=False):
+    return {
+        "alpha": 2.0,
+        "beta": 0.5,
+        "threshold": threshold,
+        "strong_threshold": strong,
+        "temperature": 4.0,
+        "standardize": standardize,
+        "views": 2,
+    }
+
+
+def tfkd(alpha=1.0, tau=20.0, multiplier=1.0):
+    return {"alpha": alpha, "temperature": tau, "multiplier": multiplier}
+
+
+# (method, set, settings, value, sum of the absolute gradient, its first entry or None).
+PRINTED_RIVALS = [
+    # of rc only the last term
+    ("rc", "example", rc(4.0, 0.0, 1.0), 0.1485249746, 0.4422241818, -0.0865807387),
+    ("rc", "example", rc(2.0, 0.0, 1.0, True), 0.1453550683, 0.5491182842, None),
+    ("swap", "example", swap(), 0.3775099018, 0.7620014135, -0.0862896073),
+    ("swap", "example", swap(2.0, True), 0.1665380836, 0.6240674635, None),
+    ("revision", "example", revision(), 2.7327344626, 5.5907187973, None),
+    ("revision", "example, right", revision(), 3.3113917982, 6.3017493988, None),
+    ("revision", "example, wrong", revision(), 0.0132334012, 0.0389767957, None),
+    ("ttm", "example", ttm(0.1), 0.2006561346, 0.5170401215, None),
+    ("wttm", "example", ttm(0.1), 0.9300891722, 2.3977759212, None),
+    ("wttm", "example", ttm(0.25), 0.3700791607, 1.2185161148, None),
+    ("gdkd", "example", gdkd(2), 1.3323786704, 3.9254425163, -0.1072019662),
+    ("gdkd", "example", gdkd(3, (0.5, 2.0, 2.0), 1.0), 0.5127899700, 1.6069075992, None),
+    ("ldrld", "example, ranked", ldrld(3, 1.0, 0.0), 0.1653369029, None, None),
+    ("ldrld", "example, ranked", ldrld(3, 0.0, 1.0), 0.1600712689, None, None),
+    ("ldrld", "example, ranked", ldrld(3), 2.8565363625, 7.8693673349, -0.6216400449),
+    ("wkd-l", "example", wkd(), 13.3975979835, 1.7456491411, -0.1876452964),
+    ("wkd-l", "example", wkd(200.0, 2.0), 7.5353065666, 9.4836790731, None),
+    ("crld", "example", crld(), 0.2560035929, 0.1631776156, None),
+    ("crld", "example", crld(0.7, 0.47), 0.7636316998, 0.8542057320, None),
+    ("ls-ce", "example", {"smoothing": 0.1}, 1.3267251315, 1.2120677660, None),
+    ("tfkd-reg", "example", tfkd(), 0.0460041397, 0.0996424176, None),
+]
+PRINTED_STRONG_GRADIENTS = {0.9: 0.3681154142, 0.7: 0.6729585824}  # of crld's second view, by threshold
 PRINTED_TERMS = {"kd": 0.6874983659, "cc": 0.0027146430, "bc": 0.0031673089}  # of mlkd, one view
 PRINTED_THETA_GRADIENT = -0.0025257118
 PRINTED_PCD_GRADIENT = [  # of pcd(), both samples
@@ -210,6 +289,16 @@ def check_printed(sets):
         same(case["value"], value, (method, settings))
         if gradient_sum is not None:
             same(gradient.abs().sum().item(), gradient_sum, (method, settings, "gradient"))
+    for method, name, settings, value, gradient_sum, first in PRINTED_RIVALS:
+        case, gradient = evaluate(sets, method, name, settings)
+        same(case["value"], value, (method, name, settings))
+        if gradient_sum is not None:
+            same(gradient.abs().sum().item(), gradient_sum, (method, settings, "gradient"))
+        if first is not None:
+            same(gradient[0, 0].item(), first, (method, settings, "first entry"))
+        if method == "crld":
+            strong = sum(abs(x) for x in case["strong_gradient"]["values"])
+            same(strong, PRINTED_STRONG_GRADIENTS[settings["threshold"]], (method, settings, "second view"))
     case, _ = evaluate(sets, "mlkd", "example", mlkd())
     for key, value in PRINTED_TERMS.items():
         same(case["terms"][key], value, ("mlkd", key))
@@ -218,7 +307,7 @@ def check_printed(sets):
     _, gradient = evaluate(sets, "pcd", "example", pcd())
     for found, expected in zip(gradient.flatten().tolist(), PRINTED_PCD_GRADIENT):
         same(found, expected, "pcd, gradient")
-    print(f"{len(PRINTED)} printed values hold")
+    print(f"{len(PRINTED) + len(PRINTED_RIVALS)} printed values hold")
 
 
 def make_cases(sets):
@@ -269,6 +358,28 @@ def make_cases(sets):
         if "strong_student" in sets[name]:
             plan.append(("mlkd", name, mlkd(2)))
             plan.append(("mlkd", name, mlkd(2, 2.0, 9.0, True)))
+    for name in ["example"] + general + ["ties", "near", "wide", "single"]:
+        for standardize in (False, True) if name in ["example"] + general else (False,):
+            plan.append(("swap", name, swap(standardize=standardize)))
+            plan.append(("rc", name, rc(standardize=standardize)))
+            plan.append(("rc", name, rc(2.0, 9.0, 0.9, standardize)))
+            plan.append(("ttm", name, ttm(0.1, 45.0, standardize)))
+            plan.append(("wttm", name, ttm(0.2, 4.0, standardize)))
+            plan.append(("gdkd", name, gdkd(standardize=standardize)))
+            plan.append(("gdkd", name, gdkd(3, (0.5, 2.0, 2.0), 1.0, standardize)))
+            if name != "ties" and not (name == "example" and not standardize):
+                plan.append(("ldrld", name, ldrld(standardize=standardize)))
+                plan.append(("ldrld", name, ldrld(3, 1.0, 2.0, 1.0, standardize)))
+            plan.append(("wkd-l", name, wkd(standardize=standardize)))
+            plan.append(("wkd-l", name, wkd(200.0, 6.0, 2.0, standardize)))
+            if "strong_student" in sets[name]:
+                plan.append(("crld", name, crld(standardize=standardize)))
+                plan.append(("crld", name, crld(0.6, 0.5, standardize)))
+        if name != "wide":  # gradients of saturated probabilities, 1e-15 of anything
+            plan.append(("revision", name, revision()))
+        plan.append(("ls-ce", name, {"smoothing": 0.1}))
+        plan.append(("tfkd-reg", name, tfkd(0.95, 40.0)))
+    plan += [(method, name, settings) for method, name, settings, *_ in PRINTED_RIVALS]
     plan += [("kd", "example", kd(alpha=1.0)), ("kd", "example", kd(2.0, 1.0, True))]
     plan += [("rld", "example", rld(tau_a=4.0)), ("ctkd", "example", ctkd(alpha=1.0))]
     return [evaluate(sets, *entry)[0] for entry in plan]

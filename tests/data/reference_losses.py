@@ -5,6 +5,8 @@ method's own weights, so that the loss is the sum of the terms. zt, zs: teacher 
 labels. The teacher is a constant, the student's gradient flows through everything else.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -223,7 +225,185 @@ def ctkd(zt, zs, y, settings, theta=None):
     }
 
 
+def smoothed(zs, y, on, off):
+    """-sum t log q per sample, t = on for the label, off for every other class."""
+    log_q = F.log_softmax(zs, 1)
+    target = torch.full_like(log_q, off).scatter(1, y[:, None], on)
+    return target, -(target * log_q).sum(1)
+
+
+def ls_ce(zt, zs, y, settings):
+    """Label smoothing: a / (C - 1) on the other classes."""
+    a, classes = settings["smoothing"], zs.shape[1]
+    return {"ce": smoothed(zs, y, 1 - a, a / (classes - 1))[1].mean()}
+
+
+def tfkd_reg(zt, zs, y, settings):
+    """arXiv:1909.11723, the regularisation."""
+    a, classes = settings["alpha"], zs.shape[1]
+    virtual = torch.full_like(zs, 0.01 / (classes - 1)).scatter(1, y[:, None], 0.99)
+    log_t = F.log_softmax(virtual.detach() / settings["temperature"], 1)
+    term = kl(log_t, F.log_softmax(zs, 1)).mean() / classes
+    terms = {"ce": (1 - a) * F.cross_entropy(zs, y)} if a < 1 else {}
+    return terms | {"tfkd": a * settings["multiplier"] * term}
+
+
+def first_largest(z):
+    return (z == z.amax(1, keepdim=True)).int().argmax(1)
+
+
+def swap(zt, zs, y, settings):
+    """arXiv:1911.07471, logit adjustment."""
+    zt, zs = logits_of(zt, zs, settings)
+    tau, k = settings["temperature"], first_largest(zt)
+    rows = torch.arange(zt.shape[0])
+    edited = zt.clone()
+    edited[rows, y], edited[rows, k] = zt[rows, k], zt[rows, y]
+    return {"swap": settings["alpha"] * tau**2 * kl(F.log_softmax(edited / tau, 1), F.log_softmax(zs / tau, 1)).mean()}
+
+
+def rc(zt, zs, y, settings):
+    """RC of arXiv:2408.07703's code."""
+    zt, zs = logits_of(zt, zs, settings)
+    tau = settings["temperature"]
+    log_q = F.log_softmax(zs / tau, 1)
+    own = zs.detach().clone()
+    own[torch.arange(own.shape[0]), y] += own.amax(1)
+    return {
+        "kd": settings["alpha"] * tau**2 * kl(F.log_softmax(zt / tau, 1), log_q).mean(),
+        "self": settings["beta"] * tau**2 * kl(F.log_softmax(own / tau, 1), log_q).mean(),
+    }
+
+
+def revision(zt, zs, y, settings):
+    """arXiv:2404.03693, label revision."""
+    right = first_largest(zt) == y
+    none = zs.sum() * 0
+    terms = {"right-ce": none, "right-logits": none, "revised": none}
+    if right.any():
+        terms["right-ce"] = F.cross_entropy(zs[right], y[right])
+        terms["right-logits"] = settings["alpha"] * F.mse_loss(zs[right], zt[right])
+    if not right.all():
+        p, label = F.softmax(zt[~right], 1), y[~right][:, None]
+        b = settings["lambda"] / (p.amax(1, keepdim=True) - p.gather(1, label) + 1)
+        g = b * p + (1 - b) * torch.zeros_like(p).scatter(1, label, 1)
+        terms["revised"] = settings["beta"] * F.mse_loss(F.softmax(zs[~right], 1), g)
+    return terms
+
+
+def ttm(zt, zs, y, settings, weigh=False):
+    """arXiv:2402.11148."""
+    zt, zs = logits_of(zt, zs, settings)
+    gamma = settings["gamma"]
+    each = kl(F.log_softmax(gamma * zt, 1), F.log_softmax(zs, 1))
+    if weigh:
+        each = each * F.softmax(zt, 1).pow(gamma).sum(1)
+    return {"ttm": settings["beta"] * each.mean()}
+
+
+def wttm(zt, zs, y, settings):
+    return ttm(zt, zs, y, settings, weigh=True)
+
+
+def stable_descending(z):
+    return torch.argsort(z.detach(), dim=1, descending=True, stable=True)
+
+
+def set_kl(zt, zs):
+    return kl(F.log_softmax(zt, 1), F.log_softmax(zs, 1))
+
+
+def gdkd(zt, zs, y, settings):
+    """arXiv:2512.04625."""
+    zt, zs = logits_of(zt, zs, settings)
+    tau, k = settings["temperature"], settings["k"]
+    order = stable_descending(zt)
+    zt, zs = zt.gather(1, order) / tau, zs.gather(1, order) / tau
+    masses = [torch.stack([z[:, :k].logsumexp(1), z[:, k:].logsumexp(1)], 1) for z in (zt, zs)]
+    mass = set_kl(*masses) if k < zt.shape[1] else zs.sum(1) * 0
+    rest = set_kl(zt[:, k:], zs[:, k:]) if k < zt.shape[1] else zs.sum(1) * 0
+    return {
+        "mass": settings["w0"] * tau**2 * mass.mean(),
+        "top": settings["w1"] * tau**2 * set_kl(zt[:, :k], zs[:, :k]).mean(),
+        "rest": settings["w2"] * tau**2 * rest.mean(),
+    }
+
+
+def ldrld(zt, zs, y, settings):
+    """arXiv:2507.15911; ranks count from 1."""
+    zt, zs = logits_of(zt, zs, settings)
+    tau = settings["temperature"]
+    k = min(settings["k"], zt.shape[1])
+    order = stable_descending(zs)
+    zt, zs = zt.gather(1, order) / tau, zs.gather(1, order) / tau
+    local = set_kl(zt[:, :k], zs[:, :k])
+    for i in range(k):
+        for j in range(i + 1, k):
+            a = 2 * math.exp(-0.05 * (i + j + 2)) / (1.5 + j - i)
+            local = local + a * set_kl(zt[:, [i, j]], zs[:, [i, j]])
+    rest = set_kl(zt[:, k:], zs[:, k:]) if k < zt.shape[1] else zs.sum(1) * 0
+    return {
+        "local": settings["alpha"] * tau**2 * local.mean() / (k * (k - 1) / 2 + 1),
+        "rest": settings["beta"] * tau**2 * rest.mean(),
+    }
+
+
+def similarity(classes):
+    """What the cases of wkd-l take for the classes' likeness."""
+    at = torch.arange(classes, dtype=torch.float64)
+    return 1 - (at[:, None] - at[None, :]).abs() / 10
+
+
+def wkd_l(zt, zs, y, settings):
+    """arXiv:2412.08139, on logits. Sample by sample, over the classes other than the label."""
+    zt, zs = logits_of(zt, zs, settings)
+    tau, classes = settings["temperature"], zt.shape[1]
+    everywhere = 1 - torch.exp(-settings["scale"] * (1 - similarity(classes)))
+    costs = []
+    for b in range(zt.shape[0]):
+        others = [c for c in range(classes) if c != y[b]]
+        d = everywhere[others][:, others].clamp(min=0) + 1e-8
+        kernel = torch.exp(-d / 0.05)
+        p, q = F.softmax(zt[b, others] / tau, 0), F.softmax(zs[b, others] / tau, 0)
+        u = torch.full_like(q, 1 / len(others))
+        for _ in range(10):
+            v = p / (kernel.T @ u + 1e-8)
+            u = q / (kernel @ v + 1e-8)
+        costs.append((u[:, None] * kernel * v[None, :] * d).sum())
+    p_y = F.softmax(zt, 1).gather(1, y[:, None])
+    log_q_y = F.log_softmax(zs, 1).gather(1, y[:, None])
+    return {"target": -(p_y * log_q_y).mean(), "transport": settings["alpha"] * torch.stack(costs).mean()}
+
+
+def crld(zt, zs, y, settings, strong=None):
+    """arXiv:2412.16493."""
+    tau = settings["temperature"]
+    sure_weak = (F.softmax(zt, 1).amax(1) >= settings["threshold"]).double()
+    sure_strong = (F.softmax(strong[0], 1).amax(1) >= settings["strong_threshold"]).double()
+    zt, zs = logits_of(zt, zs, settings)
+    strong_t, strong_s = logits_of(*strong, settings)
+
+    def k(t, s):
+        return tau**2 * set_kl(t / tau, s / tau)
+
+    return {
+        "within": settings["alpha"] * (sure_weak * (k(zt, zs) + k(strong_t, strong_s))).mean(),
+        "across": settings["beta"] * (sure_strong * (k(zt, strong_s) + k(strong_t, zs))).mean(),
+    }
+
+
 METHODS = {
+    "ls-ce": ls_ce,
+    "tfkd-reg": tfkd_reg,
+    "swap": swap,
+    "rc": rc,
+    "revision": revision,
+    "ttm": ttm,
+    "wttm": wttm,
+    "gdkd": gdkd,
+    "ldrld": ldrld,
+    "wkd-l": wkd_l,
+    "crld": crld,
     "ce": ce,
     "kd": kd,
     "dkd": dkd,

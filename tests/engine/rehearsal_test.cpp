@@ -10,6 +10,7 @@
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
 #include "distill/train/step.h"
+#include "tests/support/class_similarity.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/rehearsal_backend.h"
 
@@ -60,8 +61,10 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
   settings.epochs = 4;
   std::vector<int32_t> samples;
   for (int32_t i = 0; i < int32_t(set.size()); ++i) samples.push_back(i);
-  const auto distiller = make_distiller(
-      of_method, device, method_context(settings, *student, teacher.get(), device, set, samples));
+  MethodContext context = method_context(settings, *student, teacher.get(), device, set, samples);
+  if (of_method.method().reads.class_similarity)
+    context.class_similarity = some_class_similarity(set.classes);
+  const auto distiller = make_distiller(of_method, device, context);
   initialize(*distiller, device, 1);
   Sgd optimizer(device, learned_parameters(*student, *distiller),
                 {.loss_scaling = precision == Precision::fp16});

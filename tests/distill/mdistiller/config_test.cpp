@@ -263,10 +263,43 @@ TEST(MdistillerConfig, WhatIsNotTranslatedIsNamedWithItsLine) {
   for (size_t i = 0; i < expected.size(); ++i) expect_contains(all.notes[i], expected[i]);
 }
 
+// Of forks, whose files often leave everything to the code.
+TEST(MdistillerConfig, MethodsThatCorrectTheTeacher) {
+  const Translated rc = translated(config("RC", "RC:\n  RC_WEIGHT: 0.2\n  T: 3\n"));
+  EXPECT_EQ(rc.settings.method.method().name, "rc");
+  EXPECT_EQ(rc.number("beta"), 0.2);
+  EXPECT_EQ(rc.number("alpha"), 1);
+  EXPECT_EQ(rc.number("temperature"), 3);
+  EXPECT_EQ(translated(config("SWAP")).settings.method.method().name, "swap");
+  EXPECT_EQ(translated(config("REVISION")).settings.method.method().name, "revision");
+  const Translated my = translated(config("MY", "MY:\n  BETA: 2\n  METHOD: ge_incl\n"));
+  EXPECT_EQ(my.settings.method.method().name, "rld");
+  EXPECT_EQ(my.number("beta"), 2);
+  EXPECT_FALSE(noted(my, "MY.METHOD"));
+  EXPECT_TRUE(noted(translated(config("MY", "MY:\n  GAMMA: 1\n")), "MY.GAMMA"));
+}
+
+TEST(MdistillerConfig, MethodsOfLaterForks) {
+  const Translated gdkd =
+      translated(config("GDKD", "GDKD:\n  W1: 2\n  W2: 6\n  TOPK: 4\n  KL_TYPE: forward\n"));
+  EXPECT_EQ(gdkd.settings.method.method().name, "gdkd");
+  EXPECT_EQ(gdkd.number("w2"), 6);
+  EXPECT_EQ(gdkd.settings.method.integer("k"), 4);
+  EXPECT_FALSE(noted(gdkd, "GDKD.KL_TYPE"));
+  const Translated crld = translated(config("CRLD", "CRLD:\n  TAU_W: 0.7\n  TAU_S: 0.47\n  CV_WEIGHT: 1\n"));
+  EXPECT_EQ(crld.settings.method.method().name, "crld");
+  EXPECT_EQ(crld.number("threshold"), 0.7);
+  EXPECT_EQ(crld.number("strong_threshold"), 0.47);
+  EXPECT_EQ(views_read(crld.settings.method), 2);
+  const Translated wkd = translated(config("WKD", "WKD:\n  TEMPERATURE: 2\n  LOSS:\n    KD_WEIGHT: 30\n"));
+  EXPECT_EQ(wkd.settings.method.method().name, "wkd-l");
+  EXPECT_EQ(wkd.number("alpha"), 30);
+}
+
 TEST(MdistillerConfig, RefusesWhatItCannotSay) {
-  const std::string unknown = refusal("SOLVER: {LR: 1}\nDISTILLER:\n  TYPE: OFD\n");
-  expect_contains(unknown, "a.yaml:3: DISTILLER.TYPE is 'OFD'");
-  expect_contains(unknown, "NONE, VANILLA, KD, DKD, DIST");
+  const std::string unknown = refusal("SOLVER: {LR: 1}\nDISTILLER:\n  TYPE: SKD\n");
+  expect_contains(unknown, "a.yaml:3: DISTILLER.TYPE is 'SKD'");
+  expect_contains(unknown, "NONE, VANILLA, LS-CE");
   const std::string pair = "DISTILLER: {TYPE: KD}\n";
   expect_contains(refusal("DISTILLER: {TYPE: KD, STUDENT: resnet21}\n"), "did you mean 'resnet20'? known: ");
   expect_contains(refusal(pair + "SOLVER: {TYPE: Adam}\n"), "a.yaml:2: SOLVER.TYPE is 'Adam', expected SGD");
@@ -363,8 +396,8 @@ TEST(MdistillerConfig, FromTheCommandLine) {
   expect_contains(failure(3, {"data", "recipe", "missing.yaml"}, work), "missing.yaml");
   work.write("bad.yaml", "A: [\n");
   expect_contains(failure(3, {"data", "recipe", "bad.yaml"}, work), "bad.yaml:");
-  work.write("ofd.yaml", config("OFD"));
-  expect_contains(failure(2, {"data", "recipe", "ofd.yaml"}, work), "supported: NONE");
+  work.write("skd.yaml", config("SKD"));
+  expect_contains(failure(2, {"data", "recipe", "skd.yaml"}, work), "supported: NONE");
   expect_contains(failure(2, {"data", "recipe"}, work), "expected one");
   expect_contains(failure(2, {"data", "translate"}, work), "retort data recipe FILE");
 }

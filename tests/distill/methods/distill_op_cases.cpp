@@ -3,12 +3,14 @@
 #include "distill/methods/at.h"
 #include "distill/methods/crd.h"
 #include "distill/methods/ctkd.h"
+#include "distill/methods/edited_kl.h"
 #include "distill/methods/pcd.h"
 #include "distill/methods/registry.h"
 #include "distill/methods/reviewkd.h"
 #include "distill/methods/rkd.h"
 #include "distill/methods/standardize.h"
 #include "distill/methods/target_split.h"
+#include "tests/support/class_similarity.h"
 
 namespace retort {
 
@@ -39,10 +41,16 @@ OpCase method_case(const MethodInfo& method, bool standardised) {
       [name = method.name, standardised](const Pass& pass, const Var& student, const Var& teacher) {
         MethodSettings settings = method_settings(name);
         if (standardised) settings.set("standardize", "true");
-        const auto distiller = make_distiller(settings, pass.device, student.type());
+        MethodContext context(student.type());
+        if (settings.method().reads.class_similarity)
+          context.class_similarity = some_class_similarity(classes);
+        const auto distiller = make_distiller(settings, pass.device, context);
         freeze(*distiller);  // it dies before the tape runs backward, which may not know its parameters
         const Var labels = some_labels(pass);
-        return total(distiller->distillation_terms({{student, teacher}, labels}, pass), pass);
+        DistillInputs inputs{{student, teacher}, labels};
+        if (views_read(settings) == 2)
+          inputs.strong = {affine(pass, student, 0.5, 0.25), affine(pass, teacher, 1.5)};
+        return total(distiller->distillation_terms(inputs, pass), pass);
       });
 }
 
@@ -79,6 +87,14 @@ void add_distillation_cases(std::vector<OpCase>& all) {
                                                cross_entropy);
                             }));
   }
+  for (const bool raise : {false, true}) {
+    all.push_back(loss_case(raise ? "kl from a raised target" : "kl from a swapped target",
+                            [raise](const Pass& pass, const Var& student, const Var& target) {
+                              const TargetEdit edit =
+                                  raise ? TargetEdit::raise_by_largest : TargetEdit::swap_with_largest;
+                              return edited_kl(pass, student, target, some_labels(pass), edit, 2.0, 4.0);
+                            }));
+  }
   OpCase learned = loss_case("kl at a learned temperature", nullptr);
   learned.inputs.push_back({{1}});
   learned.op = [](const Pass& pass, const std::vector<Var>& in) {
@@ -105,9 +121,10 @@ void add_distillation_cases(std::vector<OpCase>& all) {
     return contrast_loss(pass, v, memory, index, partition, {.samples = 50, .temperature = 2});
   });
   for (const MethodInfo& method : methods()) {
-    if (method.reads.features) continue;
+    if (method.reads.features || method.name == "rc")
+      continue;  // rc: a part of its target is the student itself
     all.push_back(method_case(method, false));
-    if (method.reads.teacher) all.push_back(method_case(method, true));
+    if (MethodSettings(method).has("standardize")) all.push_back(method_case(method, true));
   }
 }
 

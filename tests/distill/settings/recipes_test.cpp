@@ -9,6 +9,7 @@
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/toml_file.h"
 #include "models/model.h"
+#include "tests/support/class_similarity.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
 #include "tests/support/temp_folder.h"
@@ -126,6 +127,28 @@ TEST(Recipes, PerPairValues) {
     EXPECT_EQ(number(pair, "dkd", "beta"), 8) << pair;
     EXPECT_EQ(number(pair, "dkd-ls", "beta"), 72) << pair;
   }
+  const auto gdkd = [&](const std::string& pair, double w1, double w2) {
+    EXPECT_EQ(number(pair, "gdkd", "w0"), 1) << pair;
+    EXPECT_EQ(number(pair, "gdkd", "w1"), w1) << pair;
+    EXPECT_EQ(number(pair, "gdkd", "w2"), w2) << pair;
+  };
+  gdkd(r20, 1, 1);
+  gdkd("resnet110-resnet32", 1, 1);
+  gdkd("resnet110-resnet20", 1, 8);
+  gdkd(r8x4, 2, 8);
+  gdkd(v8, 1, 6);
+  gdkd("vgg13-MobileNetV2", 1, 6);
+  for (const std::string pair :
+       {"wrn_40_2-wrn_16_2", "wrn_40_2-wrn_40_1", "wrn_40_2-MobileNetV2", "wrn_40_2-resnet8x4"})
+    gdkd(pair, 2, 6);
+  for (const std::string pair : {"resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2", "ResNet50-MobileNetV2"})
+    gdkd(pair, 1, 8);
+  EXPECT_EQ(number("vgg13-MobileNetV2", "tfkd-reg", "temperature"), 40);
+  EXPECT_EQ(number("resnet32x4-ShuffleV2", "tfkd-reg", "temperature"), 10);
+  EXPECT_EQ(number(r20, "tfkd-reg", "multiplier"), 100);
+  EXPECT_EQ(number(r20, "rc-ls", "beta"), 0.9);
+  EXPECT_EQ(number(r20, "swap-ls", "alpha"), 1);
+  EXPECT_EQ(number(r20, "swap", "ce_weight"), 0);
   EXPECT_EQ(number(r8x4, "dkd-ls", "alpha"), 9);
   EXPECT_EQ(number(r20, "reviewkd", "alpha"), 0.6);
   EXPECT_EQ(number("resnet110-resnet32", "reviewkd", "alpha"), 1);
@@ -215,6 +238,8 @@ void one_step(const std::string& pair, const std::string& method) {
   for (int32_t i = 0; i < 40; ++i) numbers.push_back(i);
   context.samples = numbers;
   for (int32_t i = 0; i < 40; ++i) context.labels.push_back(i % int32_t(classes));
+  if (settings.method.method().reads.class_similarity)
+    context.class_similarity = some_class_similarity(classes);
   const auto distiller = make_distiller(settings.method, *device, context);
   initialize(*distiller, *device, 3);
   distiller->begin_epoch(1);

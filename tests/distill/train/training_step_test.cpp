@@ -8,6 +8,7 @@
 #include "distill/train/checkpoint.h"
 #include "distill/train/step.h"
 #include "models/model.h"
+#include "tests/support/class_similarity.h"
 
 namespace retort {
 namespace {
@@ -42,6 +43,8 @@ struct Step {
       context.samples.push_back(i);
       context.labels.push_back(i % int32_t(classes));
     }
+    if (settings.method().reads.class_similarity)
+      context.class_similarity = some_class_similarity(classes);
     distiller = make_distiller(settings, *device, context);
     initialize(*distiller, *device, 3);
     distiller->begin_epoch(5);
@@ -114,7 +117,7 @@ TEST_P(TrainingStep, GivesTheSameBitsForAnyNumberOfThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingStep,
-                         testing::Values("ce", "kd", "dkd", "dist", "ctkd", "pcd", "pcd-released", "fitnet",
+                         testing::Values("ce", "kd", "dkd", "dist", "ctkd", "tfkd-reg", "rc", "revision", "wttm", "gdkd", "ldrld", "wkd-l", "pcd", "pcd-released", "fitnet",
                                          "at", "rkd", "crd", "reviewkd"),
                          [](const auto& test) {
                            std::string name = test.param;
