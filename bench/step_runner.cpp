@@ -98,7 +98,7 @@ void StepRunner::prepare_table() {
   settings.teacher_table.folder = folder_.string();
   table_ = std::make_unique<StoredTeacher>(*teacher_, *device_, set_, normalize_of(set_), n, settings,
                                           [](const std::string&) {});
-  table_->open();
+  table_->open(indices_);
 }
 
 void StepRunner::run() {

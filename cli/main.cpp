@@ -93,6 +93,21 @@ int dispatch(const std::vector<std::string>& arguments) {
   fail(Fault::usage, "unknown command '", first, "'; ", suggestion(first, names));
 }
 
+// What was being made, moved or removed could not be written; all else was looked at.
+Fault fault_of(const std::filesystem::filesystem_error& error) {
+  for (const std::errc full : {std::errc::no_space_on_device, std::errc::read_only_file_system,
+                               std::errc::file_too_large, std::errc::too_many_links})
+    if (error.code() == full) return Fault::write;
+  const std::string what = error.what();
+  for (const char* writing : {"cannot create", "cannot rename", "cannot remove", "cannot copy", "cannot resize",
+                              "cannot set"})
+    if (what.find(writing) != what.npos) return Fault::write;
+  const bool used_up = error.code() == std::errc::too_many_files_open ||
+                       error.code() == std::errc::too_many_files_open_in_system ||
+                       error.code() == std::errc::not_enough_memory;
+  return used_up ? Fault::memory : Fault::input;
+}
+
 }  // namespace
 }  // namespace retort
 
@@ -107,7 +122,7 @@ int main(int count, char** arguments) {
     return 128 + stopped.signal();
   } catch (const std::filesystem::filesystem_error& error) {  // a name too long, a circle of links
     retort::print_error(retort::text(error.path1().string(), ": ", error.code().message()));
-    return int(retort::Fault::input);
+    return int(retort::fault_of(error));
   } catch (const std::system_error& error) {
     // What a thread that cannot start throws: the system's memory or its limit of threads is used up.
     const bool resources = error.code() == std::errc::resource_unavailable_try_again ||

@@ -73,7 +73,8 @@ Evaluation Evaluator::run(const std::function<void(int64_t done, int64_t total)>
   result.top5 = 100 * sums.top5 / n;
   result.loss = sums.loss / n;
   check(std::isfinite(result.loss) && std::isfinite(read_values(device_, broken_)[0]), Fault::diverged,
-        "evaluate: on ", result.n, " images the loss of ", model_.name, " is ", result.loss,
+        "evaluate: on ", result.n, " images the loss of ", model_.name, " is ",
+        std::isnan(result.loss) ? std::abs(result.loss) : result.loss,
         ", or a logit is not finite: the network's numbers overflow, its accuracy says nothing");
   return result;
 }

@@ -164,7 +164,8 @@ RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector
   return result;
 }
 
-std::string correlation_verdict(const RankCorrelation& c, const std::string& method) {
+std::string correlation_verdict(const RankCorrelation& c, const std::string& method, size_t seeds) {
+  if (seeds < 2) return "Cannot tell: one seed is one network, not the method.";
   if (std::isnan(c.rho)) return "Cannot tell: too few classes, or all the same.";
   if (c.high < 0) return method + " gains more on classes that the teacher is less sure of.";
   if (c.low > 0) return method + " gains more on classes that the teacher is sure of.";

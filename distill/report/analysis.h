@@ -28,8 +28,9 @@ struct RankCorrelation {
 };
 RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector<double>& b);
 
-// Whether the gain goes with the teacher's confidence in a class, in words.
-std::string correlation_verdict(const RankCorrelation& correlation, const std::string& method);
+// Whether the gain, of so many seeds, goes with the teacher's confidence in a class, in words. The interval is
+// over classes: of one seed it is about that network, not about the method.
+std::string correlation_verdict(const RankCorrelation& correlation, const std::string& method, size_t seeds);
 
 // What is missing, went wrong or stands apart, a sentence each.
 std::vector<std::string> missing_sentences(const Results& data);

@@ -3,12 +3,11 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
-#include <span>
 
+#include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
-#include "engine/base/hash.h"
 
 namespace retort {
 
@@ -19,9 +18,8 @@ using Json = nlohmann::json;
 constexpr const char* format = "retort report cache 2";
 constexpr size_t most_classes = 1'000'000;
 
-std::string hash_of_entry(const std::string& key, const Json& value) {
-  const std::string content = key + "\n" + value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return hash_of(std::as_bytes(std::span(content)));
+std::string hash_of_value(const std::string& key, const Json& value) {
+  return hash_of_entry(key, value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 // What is wrong with an entry, as an Error that find() turns into a note.
@@ -86,7 +84,7 @@ bool EvaluationCache::find(const std::string& key, Read&& read) {
     expect(entry.is_object() && entry.contains("value") && entry.contains("hash") &&
                entry.at("hash").is_string(),
            "it is no entry");
-    expect(entry.at("hash").get<std::string>() == hash_of_entry(key, entry.at("value")),
+    expect(entry.at("hash").get<std::string>() == hash_of_value(key, entry.at("value")),
            "its hash is another");
     read(entry.at("value"));
     return true;
@@ -147,7 +145,7 @@ bool EvaluationCache::find_chosen(const std::string& key, size_t classes, int64_
 namespace {
 
 void put(Json& entries, const std::string& key, Json value) {
-  const std::string hash = hash_of_entry(key, value);
+  const std::string hash = hash_of_value(key, value);
   entries[key] = {{"value", std::move(value)}, {"hash", hash}};
 }
 

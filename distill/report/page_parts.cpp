@@ -39,8 +39,8 @@ std::string class_table(const Report& report, const std::vector<ClassFinding>& f
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return first.confidence[a] < first.confidence[b]; });
   for (const size_t c : order) {
-    out += "<tr><th scope=\"row\">" + escaped_markup(class_name(report, findings.front().pair, c)) + "</th><td class=\"n\">" +
-           fixed(100 * first.confidence[c], 1) + "</td>";
+    out += "<tr><th scope=\"row\">" + escaped_markup(class_name(report, findings.front().pair, c)) +
+           "</th><td class=\"n\">" + fixed(100 * first.confidence[c], 1) + "</td>";
     for (const ClassFinding& finding : findings)
       out += "<td class=\"n\">" + signed_number(finding.gains[c], 1) + "</td>";
     out += "</tr>\n";
@@ -64,7 +64,9 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
     table += "<tr><th scope=\"row\">" + escaped_markup(label) + "</th><td class=\"n\">" +
              correlation_text(f.correlation) + "</td><td class=\"n\">" + signed_number(f.low_third, 2) +
              "</td><td class=\"n\">" + signed_number(f.high_third, 2) + "</td><td class=\"prose\">" +
-             escaped_markup(correlation_verdict(f.correlation, label)) + "</td></tr>\n";
+             escaped_markup(
+                 correlation_verdict(f.correlation, label, pair.rows[f.row].values(&Summary::last).size())) +
+             "</td></tr>\n";
     const bool of_pcd = pair.rows[f.row].method.starts_with("pcd");
     if (!of_pcd || shown >= 4) continue;
     ++shown;

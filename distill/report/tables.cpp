@@ -123,11 +123,13 @@ std::string class_markdown(const Report& report) {
   for (const ClassFinding& f : class_findings(report)) {
     const ResultPair& pair = report.data.pairs[f.pair];
     const RankCorrelation& c = f.correlation;
-    table.add_row({pair.name, pair.rows[f.row].label,
-                   std::isnan(c.rho) ? "–"
-                                     : signed_number(c.rho, 2) + " (" + signed_number(c.low, 2) + " to " +
-                                           signed_number(c.high, 2) + ")",
-                   std::to_string(c.n), correlation_verdict(c, pair.rows[f.row].label)});
+    table.add_row(
+        {pair.name, pair.rows[f.row].label,
+         std::isnan(c.rho) ? "–"
+                           : signed_number(c.rho, 2) + " (" + signed_number(c.low, 2) + " to " +
+                                 signed_number(c.high, 2) + ")",
+         std::to_string(c.n),
+         correlation_verdict(c, pair.rows[f.row].label, pair.rows[f.row].values(&Summary::last).size())});
     any = true;
   }
   if (!any) return "";

@@ -25,6 +25,9 @@ namespace fs = std::filesystem;
 // another process may just have opened it.
 constexpr const char* lock_name = "lock";
 constexpr const char* folder_names[] = {"checkpoints", "tb", "plots"};
+// config.toml while --force deletes the rest: what is left of a run whose settings are gone is then known from
+// one whose settings were lost.
+constexpr const char* replaced_name = ".retort-replaced.tmp";
 constexpr std::string_view mark = "retort run, pid ";
 
 fs::path checkpoint(const fs::path& folder, const char* name) {
@@ -133,6 +136,9 @@ void RunFolder::check_free(const fs::path& path, Mode mode) {
             : ": the folder exists; its run ended before its first checkpoint, --force replaces it");
   check(ours || empty, Fault::usage, shown,
         ": is not empty and no run's folder, so --force deletes nothing; name another folder");
+  check(is_run(folder) || !has_checkpoint(folder) || fs::exists(folder / replaced_name, error), Fault::usage,
+        shown, ": its config.toml is lost, its checkpoints are not; --force deletes nothing. Move ",
+        (folder / "checkpoints").string(), " away, or name another folder");
 }
 
 RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
@@ -213,9 +219,13 @@ void RunFolder::lock() {
 
 // Only files a run makes, by name: notes that lie beside them stay.
 void RunFolder::delete_run() const {
-  // config.toml first: without it, what a kill leaves of this is no run to resume.
-  std::vector<fs::path> files = {config(), environment(), metrics(), log_file(), summary(),
-                                 last(),   previous(),    best(),    profile(),  convolutions()};
+  // Without config.toml, what a kill leaves of this is no run to resume.
+  const fs::path replaced = path_ / replaced_name;
+  std::error_code ignored;
+  fs::rename(config(), replaced, ignored);
+  sync_folder(path_);
+  std::vector<fs::path> files = {config(),   environment(), metrics(), log_file(),     summary(), last(),
+                                 previous(), best(),        profile(), convolutions()};
   const auto add = [&](const fs::path& folder, std::string_view prefix, std::string_view suffix) {
     std::error_code error;
     for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
@@ -225,6 +235,7 @@ void RunFolder::delete_run() const {
   };
   add(tensorboard(), "events.out.tfevents.", "");
   add(plots(), "", ".svg");
+  files.push_back(replaced);
   for (const fs::path& file : files) {
     const bool gone = ::unlink(file.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
     check(gone, Fault::write, file.string(), ": cannot be deleted: ", reason_of(errno));

@@ -65,6 +65,10 @@ bool check_seal(const Json& object, const std::filesystem::path& file) {
   return true;
 }
 
+std::string hash_of_entry(const std::string& key, const std::string& content) {
+  return hash_of_text(key + "\n" + content);
+}
+
 std::string unbound_note(const std::filesystem::path& folder) {
   return folder.string() + ": unbound: made by 0.1.0";
 }

@@ -20,6 +20,9 @@ bool check_seal(const std::string& content, const std::filesystem::path& file);
 nlohmann::ordered_json sealed(nlohmann::ordered_json object);
 bool check_seal(const nlohmann::ordered_json& object, const std::filesystem::path& file);
 
+// Of an entry of a file in which each has its own: its name and its content as text.
+std::string hash_of_entry(const std::string& key, const std::string& content);
+
 // "unbound: made by 0.1.0", with the folder before it: for what has no seal.
 std::string unbound_note(const std::filesystem::path& folder);
 

@@ -120,7 +120,7 @@ class RunCheck {
   const fs::path folder_;
   RunSettings settings_;
   std::optional<Summary> summary_;
-  int epochs_ = 0;  // that the last checkpoint has seen whole
+  int epochs_ = 0;   // that the last checkpoint has seen whole
   Binding binding_;  // of the last checkpoint
   std::vector<CheckedFile> files_;
 };
@@ -212,6 +212,22 @@ std::vector<fs::path> runs_in(const fs::path& folder) {
   return found;
 }
 
+// What a report keeps of checkpoints: each entry carries its own hash.
+bool check_kept(const fs::path& file) {
+  using Json = nlohmann::json;
+  const Json json = Json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
+  check(json.is_object() && json.contains("entries") && json.at("entries").is_object(), Fault::input,
+        file.string(), ": is no report's cache");
+  for (const auto& [key, entry] : json.at("entries").items()) {
+    const bool whole =
+        entry.is_object() && entry.contains("value") && entry.contains("hash") &&
+        entry.at("hash") ==
+            hash_of_entry(key, entry.at("value").dump(-1, ' ', false, Json::error_handler_t::replace));
+    check(whole, Fault::input, file.string(), ": the entry of ", key, " has another hash");
+  }
+  return true;
+}
+
 CheckResult check_folder(const fs::path& folder) {
   if (RunFolder::is_run(folder)) return {"run", RunCheck(folder).files()};
   const bool seeds = holds_seeds(folder), study = there(folder / "results.json");
@@ -220,14 +236,18 @@ CheckResult check_folder(const fs::path& folder) {
         ": holds neither a run nor a study; for the cache folder give --cache");
   CheckResult result{seeds ? "seeds" : study ? "study" : "runs", {}};
   for (const fs::path& run : runs) append(result.files, RunCheck(run).files());
-  for (const char* name : {"results.json", "report-cache.json"}) {
-    const fs::path file = folder / name;
-    if (!there(file)) continue;
-    result.files.push_back(checked(file, "rm " + quoted(file), [&] {
-      check(nlohmann::json::accept(read_text_file(file)), Fault::input, file.string(), ": is no JSON");
-      return false;
+  if (seeds)
+    result.files.push_back(
+        checked(seeds_file(folder), "", [&] { return read_recorded_seeds(folder).bound; }));
+  const fs::path results = folder / "results.json", kept = folder / "report-cache.json";
+  if (study)
+    result.files.push_back(checked(results, "rm " + quoted(results), [&] {
+      return check_seal(
+          nlohmann::ordered_json::parse(read_text_file(results), nullptr, /*allow_exceptions=*/false),
+          results);
     }));
-  }
+  if (there(kept))
+    result.files.push_back(checked(kept, "rm " + quoted(kept), [&] { return check_kept(kept); }));
   return result;
 }
 

@@ -165,9 +165,18 @@ class Collector {
     const fs::path file = folder / "results.json";
     std::error_code ignored;
     if (!fs::exists(file, ignored)) return false;
-    const Json json = Json::parse(read_text_file(file, 1 << 28), nullptr, /*allow_exceptions=*/false);
+    const std::string content = read_text_file(file, 1 << 28);
+    try {
+      const auto whole = nlohmann::ordered_json::parse(content, nullptr, /*allow_exceptions=*/false);
+      check(whole.is_object(), Fault::input, file.string(), ": is no JSON object");
+      check_seal(whole, file);
+    } catch (const Error& error) {  // the runs themselves say what they are
+      note(text(error.what(), "; the study's own names are not used (compare writes it anew)"));
+      return false;
+    }
+    const Json json = Json::parse(content);
     // Of an older program without pairs: the runs themselves say more.
-    if (!json.is_object() || !json.contains("pairs")) return false;
+    if (!json.contains("pairs")) return false;
     try {
       if (folder == root_ && json.contains("title")) add_title(json.at("title").get<std::string>());
       for (const Json& entry : json.at("pairs")) read_pair(folder, entry);

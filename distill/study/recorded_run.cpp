@@ -5,6 +5,7 @@
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/study.h"
 #include "distill/train/checkpoint.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
@@ -190,6 +191,26 @@ RunSettings read_run_settings(const fs::path& folder, bool* sealed) {
     fail(Fault::input, error.what());
   }
   return settings;
+}
+
+fs::path seeds_file(const fs::path& folder) {
+  return folder / "seeds.toml";
+}
+
+RecordedSeeds read_recorded_seeds(const fs::path& folder) {
+  const fs::path file = seeds_file(folder);
+  RecordedSeeds found;
+  try {
+    found.bound = check_seal(read_text_file(file, 1 << 20), file);
+    const TomlValue table = read_toml(file);
+    const TomlValue* count = table.find("seeds");
+    check(count && count->kind == TomlValue::integer, Fault::input, file.string(), ": has no seeds = N");
+    found.seeds = seeds_of(file.string() + ": seeds", count->as_integer);
+    set_from_table(found.settings, table, file.string(), {"seeds"});
+  } catch (const Error& error) {
+    fail(Fault::input, error.what());
+  }
+  return found;
 }
 
 RecordedRun read_recorded_run(const fs::path& folder) {

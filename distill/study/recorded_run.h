@@ -1,6 +1,7 @@
 // What lies in a run's folder, each file held against the others before it is believed: the settings by their
 // seal and by the checkpoint, results and epochs by the checkpoint's counters.
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -28,6 +29,17 @@ struct RecordedRun {
 // Fault::input, naming file and reason, where something cannot be believed and cannot be made again: settings
 // that are not those of the checkpoint, results that it contradicts.
 RecordedRun read_recorded_run(const std::filesystem::path& folder);
+
+// What seeds.toml says: the settings of runs that differ in the seed alone, and how many they are.
+struct RecordedSeeds {
+  RunSettings settings;
+  int64_t seeds = 0;
+  bool bound = true;
+};
+
+// Fault::input for what start_seeds() cannot have written.
+RecordedSeeds read_recorded_seeds(const std::filesystem::path& folder);
+std::filesystem::path seeds_file(const std::filesystem::path& folder);
 
 // The settings alone: what is wrong with the file is wrong with the folder that was named.
 RunSettings read_run_settings(const std::filesystem::path& folder, bool* sealed = nullptr);

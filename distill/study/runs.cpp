@@ -30,8 +30,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* seeds_name = "seeds.toml";
-
 void apply(const ResumeOptions& options, RunSettings& settings) {
   settings.threads = options.threads.value_or(settings.threads);
   settings.data.workers = options.workers.value_or(settings.data.workers);
@@ -346,17 +344,18 @@ std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, i
 std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, const fs::path& folder,
                                  bool force, Session& session, int parallel) {
   seeds_of("seeds", seeds);
-  check(force || !fs::exists(folder), Fault::usage, folder.string(),
+  std::error_code error;
+  const bool taken = fs::exists(folder, error) && !fs::is_empty(folder, error);
+  check(force || !taken, Fault::usage, folder.string(),
         ": the folder exists; --resume goes on with its runs, --force replaces them");
-  check(!fs::exists(folder) || holds_seeds(folder), Fault::usage, folder.string(),
+  check(!taken || holds_seeds(folder), Fault::usage, folder.string(),
         ": holds no runs of several seeds, so --force deletes nothing; name another folder");
   RunSettings resolved = settings;
   const std::vector<std::string> notes = prepare_run(resolved, session);
-  std::error_code error;
   fs::create_directories(folder, error);
   check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
   resolved.typed_in = folder_from(folder);
-  write_file(folder / seeds_name, sealed(text("seeds = ", seeds, "\n") + settings_toml(resolved)));
+  write_file(seeds_file(folder), sealed(text("seeds = ", seeds, "\n") + settings_toml(resolved)));
   for (const std::string& note : notes) session.progress.note(note);
   return for_each_seed(resolved, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
     return start_run(one, seed_folder(folder, one.seed), force, own);
@@ -365,21 +364,8 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, con
 
 std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& options, Session& session,
                                   int parallel) {
-  const fs::path file = folder / seeds_name;
-  RunSettings settings;
-  int64_t seeds = 0;
-  bool bound = true;
-  try {
-    bound = check_seal(read_text_file(file, 1 << 20), file);
-    const TomlValue table = read_toml(file);
-    const TomlValue* count = table.find("seeds");
-    check(count && count->kind == TomlValue::integer, Fault::input, file.string(), ": has no seeds = N");
-    seeds = count->as_integer;
-    seeds_of(file.string() + ": seeds", seeds);
-    set_from_table(settings, table, file.string(), {"seeds"});
-  } catch (const Error& error) {
-    fail(Fault::input, error.what());
-  }
+  const fs::path file = seeds_file(folder);
+  auto [settings, seeds, bound] = read_recorded_seeds(folder);
   if (!bound) session.progress.note(unbound_note(folder));
   settings = placed(settings, folder);
   apply(options, settings);
@@ -405,7 +391,7 @@ std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& o
 
 bool holds_seeds(const fs::path& folder) {
   std::error_code ignored;
-  return fs::exists(folder / seeds_name, ignored);
+  return fs::exists(seeds_file(folder), ignored);
 }
 
 }  // namespace retort

@@ -403,8 +403,11 @@ void Queue::write_curves(const StudyResult& all) const {
   for (size_t p = 0; p < all.pairs.size(); ++p) {
     std::vector<RunCurves> curves;
     for (const ResultRow& row : all.pairs[p].rows) {
-      const fs::path metrics = row.runs.front().folder / "metrics.csv";
-      if (fs::exists(metrics)) curves.push_back({row.label, read_metrics(metrics)});
+      try {
+        const MetricsTable metrics = read_recorded_run(row.runs.front().folder).metrics;
+        if (!metrics.rows.empty()) curves.push_back({row.label, metrics});
+      } catch (const Error&) {  // it is among the study's failures
+      }
     }
     const fs::path place = folder_ / study_.pairs[p].place;
     if (!curves.empty() && fs::exists(place))

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "distill/run/sealed.h"
 #include "distill/study/study_run.h"
 #include "distill/text/markup.h"
 #include "distill/text/statistics.h"
@@ -204,8 +205,8 @@ std::string study_json(const StudyResult& result, const std::filesystem::path& f
     }
     pairs.push_back({{"name", pair.name}, {"student", pair.student}, {"teacher", teacher}, {"rows", rows}});
   }
-  return Json{{"title", result.title}, {"data", result.data}, {"pairs", pairs}}.dump(
-             2, ' ', false, Json::error_handler_t::replace) +
+  return sealed(Json{{"title", result.title}, {"data", result.data}, {"pairs", pairs}})
+             .dump(2, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }
 

@@ -144,6 +144,17 @@ int64_t LogitStore::rows() const {
   return std::max<int64_t>(rows_.size(), 0) / shape_.row_bytes();
 }
 
+int64_t LogitStore::count(const std::vector<bool>& wanted) const {
+  std::vector<uint32_t> numbers(size_t{1} << 16);
+  int64_t found = 0;
+  for (size_t first = 0; first < wanted.size(); first += numbers.size()) {
+    const size_t size = std::min(numbers.size(), wanted.size() - first);
+    if (!index_.read_at(numbers.data(), size * sizeof numbers[0], int64_t(first * sizeof numbers[0]))) break;
+    for (size_t i = 0; i < size; ++i) found += wanted[first + i] && numbers[i] != 0;
+  }
+  return found;
+}
+
 bool LogitStore::find(int64_t image, int view, float* to) const {
   const int64_t wanted = slot(image, view);
   uint32_t number = 0;

@@ -52,6 +52,9 @@ class LogitStore {
   // The row of an image's view; false if it is not there or not sound. `to`: classes floats.
   bool find(int64_t image, int view, float* to) const;
 
+  // How many of these slots have a row; one per slot of the table.
+  int64_t count(const std::vector<bool>& wanted) const;
+
   // Adds a row per slot, slots.size() x classes floats. False, and error() says why, if they were not stored:
   // the disk is full, or `rows` would be longer than the limit.
   bool append(std::span<const int64_t> slots, const float* logits);

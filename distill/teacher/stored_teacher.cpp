@@ -7,6 +7,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/text/text_format.h"
 #include "engine/base/cache_folder.h"
+#include "engine/base/file.h"
 #include "engine/base/hash.h"
 #include "models/weights.h"
 
@@ -108,7 +109,32 @@ bool StoredTeacher::exists() const {
   return !cache_.empty() && LogitStore::holds_rows(folder_, identity_);
 }
 
-std::string StoredTeacher::open() {
+// Which pictures a run meets is a function of its settings.
+std::string StoredTeacher::stock(std::span<const int32_t> samples) const {
+  std::vector<bool> wanted(size_t(images_.size() * view_count));
+  int64_t all = 0;
+  const bool plain = augment_named(settings_.data.augment) == Augment::none;
+  for (int epoch = 1; epoch <= settings_.epochs; ++epoch) {
+    for (const int32_t sample : samples) {
+      const View shown = plain ? View{}
+                               : view_of(settings_.seed, uint32_t(epoch), uint32_t(sample), settings_.data.views);
+      std::vector<bool>::reference slot = wanted[size_t(LogitStore::slot(sample, index_of(shown)))];
+      all += !slot;
+      slot = true;
+    }
+    if (plain) break;
+  }
+  const int64_t there = table_->count(wanted);
+  // Their bits are those of their batch's size, which no other batch has.
+  const std::string last =
+      last_ > 0 && !usable(last_) ? text("; for an epoch's last batch, of ", last_, ", it is asked each time") : "";
+  if (there == all) return text("all ", with_commas(all), " logits that this run needs are there") + last;
+  return text(with_commas(there), " of the ", with_commas(all),
+              " logits that this run needs are there; the teacher is asked for the others, once each") +
+         last;
+}
+
+std::string StoredTeacher::open(std::span<const int32_t> samples) {
   const LogitStore::Shape shape{images_.size(), classes_, precision_};
   const auto without = [&](const std::string& why) {
     return text("teacher table: ", why, "; the teacher is asked instead, with the same results");
@@ -124,10 +150,7 @@ std::string StoredTeacher::open() {
     table_ = std::make_unique<LogitStore>(folder_, identity_, shape);
     const auto index = uint64_t(4 * shape.slots());
     table_->set_limit(room > index ? room - index : 0);
-    return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ", ",
-                table_->rows(), " of ", whole, " rows; this run alone would find ",
-                fixed(100 * expected_reuse(settings_.epochs, views), 0),
-                " % of its logits there, later ones with the same seed all");
+    return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ": ", stock(samples));
   } catch (const Error& error) {
     if (error.fault() != Fault::write) throw;
     return without(error.what());

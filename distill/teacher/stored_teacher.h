@@ -4,6 +4,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,9 @@ class StoredTeacher {
   bool exists() const;
 
   // Opens or makes the table, within the limit of the cache. Where that fails the teacher is asked instead;
-  // the run's results are the same, and a note says so. Returns a line about the table.
-  std::string open();
+  // the run's results are the same, and a note says so. Returns a line about the table: how much of what the
+  // run will ask for, being trained on these samples, is there.
+  std::string open(std::span<const int32_t> samples);
 
   // The batch's logits on the device, B,C, at an address that is fixed per batch size, until the next call.
   Tensor logits(const HostBatch& batch);
@@ -51,6 +53,7 @@ class StoredTeacher {
 
  private:
   void probe();
+  std::string stock(std::span<const int32_t> samples) const;
   // The teacher on `size` images at `images`; its logits in computed_.
   void run(int64_t size, const float* images);
   void look_up(const HostBatch& batch);

@@ -45,13 +45,14 @@ void Teacher::test() {
              fixed(e.top5, 2), " % on ", e.n, " test images"));
 }
 
-std::string Teacher::choose_source(int64_t samples) {
+std::string Teacher::choose_source(const std::vector<int32_t>& trained) {
+  const auto samples = int64_t(trained.size());
   if (settings_.teacher_source != "live") {
     stored_ = std::make_unique<StoredTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
     if (settings_.teacher_source == "auto") settings_.teacher_source = stored_->exists() ? "table" : "live";
   }
   if (settings_.teacher_source == "table") {
-    tell_(stored_->open());
+    tell_(stored_->open(trained));
     return "";
   }
   stored_.reset();

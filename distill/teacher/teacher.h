@@ -28,7 +28,7 @@ class Teacher {
 
   // Live or stored, for the samples of data.train that the run trains on; written into the settings. Returns
   // a line for the log alone, or an empty one.
-  std::string choose_source(int64_t samples);
+  std::string choose_source(const std::vector<int32_t>& trained);
 
   Model& model() { return *model_; }
   const Normalize& sees() const { return sees_; }

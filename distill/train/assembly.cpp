@@ -95,7 +95,7 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
 
 void Assembly::make_batches(bool check_only) {
   if (teacher && !check_only) {
-    const std::string line = teacher->choose_source(int64_t(split.train.size()));
+    const std::string line = teacher->choose_source(split.train);
     if (!line.empty()) log.push_back(line);
   }
   // Room for as many images as a batch can have.

@@ -122,7 +122,8 @@ void RunRecords::profiled_step() {
 void RunRecords::finish(const StoredTeacher* stored) const {
   if (stored && stored->asked() > 0) {
     log(text("teacher table: had ", stored->found(), " of ", stored->asked(), " logits, ",
-             fixed(100 * double(stored->found()) / double(stored->asked()), 1), " %"));
+             fixed(100 * double(stored->found()) / double(stored->asked()), 1), " %; the teacher was asked ",
+             counted(stored->asked() - stored->found(), "time")));
   }
   if (run_.profile && profiled_steps_ < warm_up_steps + measured_steps)
     progress_.note(text("no profile: the run had ", profiled_steps_, " steps, ",

@@ -154,11 +154,18 @@ def sealed_toml(text, before, hashes):
 
 
 def sealed_json(tree, hashes):
-    """With the hash that the file carries of itself, made as the program makes it: over the text with blanks instead."""
+    """With the hash that the file carries of itself, made as the program makes it: over the rest, without spaces. A report's
+    cache has one for each entry, over its name and value with sorted keys."""
+    def of(value, before="", **form):
+        text = before + json.dumps(value, separators=(",", ":"), ensure_ascii=False, **form)
+        return hashes.of(text.encode("utf-8", "surrogatepass"))
+
     if isinstance(tree, dict) and isinstance(tree.get("xxh3"), str):
-        tree["xxh3"] = " " * 16
-        text = json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-        return text.replace('"xxh3": "' + " " * 16, '"xxh3": "' + hashes.of(text.encode("utf-8", "surrogatepass")))
+        tree["xxh3"] = of({key: value for key, value in tree.items() if key != "xxh3"})
+    elif isinstance(tree, dict) and isinstance(tree.get("entries"), dict):
+        for key, entry in tree["entries"].items():
+            if isinstance(entry, dict) and isinstance(entry.get("hash"), str) and "value" in entry:
+                entry["hash"] = of(entry["value"], key + "\n", sort_keys=True)
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
 

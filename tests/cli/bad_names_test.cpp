@@ -48,6 +48,32 @@ TEST(BadInput, NamesTooLongAndLinksInACircle) {
   }
 }
 
+// A place that cannot be written is a failed write, whoever writes there.
+TEST(BadInput, OutputsThatCannotBe) {
+  TempFolder work;
+  const std::string name(300, 'n');
+  const std::vector<std::string> train = {"train", "--model", "resnet8", "--data", tiny, "--epochs", "1", "--out"};
+  std::vector<std::string> command = train;
+  command.push_back("t");
+  ASSERT_EQ(run(command, work).code, 0);
+  work.write("file", "");
+  for (const std::string& out : {name, name + "/a", std::string("file/a")}) {
+    std::vector<std::vector<std::string>> commands = {
+        {"export", "t", "--to", "onnx", "-o", out},
+        {"export", "t", "--to", "safetensors", "-o", out},
+        {"import", "t/checkpoints/last.safetensors", "--model", "resnet8", "--out", out},
+        {"report", "t", "--threads", "1", "--out", out}};
+    commands.push_back(train);
+    commands.back().push_back(out);
+    commands.push_back(train);
+    commands.back().insert(commands.back().end(), {out, "--seeds", "2"});
+    for (const std::vector<std::string>& one : commands) {
+      const Outcome outcome = run(one, work);
+      EXPECT_EQ(outcome.code, 4) << one[0] << ' ' << out.substr(0, 10) << ": " << outcome.err;
+    }
+  }
+}
+
 // As the shell's <(...) names one: no file has that name, and its real path cannot be told.
 TEST(BadInput, SettingsInAPipe) {
   TempFolder work;

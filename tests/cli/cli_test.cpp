@@ -527,6 +527,22 @@ TEST(Train, ALossThatIsNotFiniteExitsWith5) {
   EXPECT_EQ(outcome.code, 5) << outcome.err;
   EXPECT_EQ(outcome.out, "");
   EXPECT_EQ(json::parse(content_of(work / "a/summary.json"))["status"], "diverged");
+  // There is nothing to go on from, and nobody says that there is.
+  EXPECT_EQ(outcome.err.find("was kept"), std::string::npos) << outcome.err;
+  expect_contains(outcome.err, "A smaller --lr may help");
+  expect_contains(failure(2, training("a"), work), "ended before its first checkpoint, --force");
+}
+
+TEST(Train, WhatSettingsMeanOtherwiseThanTheyReadIsSaid) {
+  TempFolder work;
+  std::vector<std::string> arguments = training("a");
+  arguments.insert(arguments.end(), {"--batch", "5000"});
+  const Outcome outcome = run(arguments, work);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  expect_contains(outcome.err, "every step has them all");
+  arguments = {"distill", "--student", "resnet8", "--teacher", "a", "--method", "kd", "--set",
+               "method.temperature=1e30"};
+  expect_contains(failure(2, arguments, work), "temperature");
 }
 
 TEST(Distill, EveryMethodRuns) {

@@ -5,10 +5,12 @@
 
 #include "datasets/formats/npy.h"
 #include "distill/methods/registry.h"
+#include "distill/report/evaluation_cache.h"
 #include "distill/run/metrics_csv.h"
 #include "distill/run/run_record.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/settings.h"
+#include "distill/train/counters.h"
 #include "engine/base/file.h"
 #include "engine/cpu/conv_tuning.h"
 #include "layers/formats/safetensors.h"
@@ -169,6 +171,30 @@ void records() {
   });
   for (const char kind : {'\0', '\1', '\2', '\3'})
     add("lock", "kind_" + std::to_string(int(kind)), kind + std::string("retort run, pid       4711\n"));
+
+  Counters counters;
+  counters.epoch = 3;
+  counters.batch = 2;
+  counters.seconds = 1.5;
+  counters.best_score = 11;
+  counters.best = counters.last = EpochResult{2, 11, 42, 3};
+  counters.totals = {4, 2, 6, {1, 2, 3}};
+  add("counters", "inside", counters_text(counters));
+  add("counters", "begin", counters_text(Counters{}));
+
+  add_written("report_cache", "all", "", [](const fs::path& file) {
+    EvaluationCache cache(file);
+    cache.put_names("names", {"a", "b", "c"});
+    cache.put_accuracy("accuracy", {{4, 4, 4}, {1, 2, 3}});
+    cache.put_confidence("confidence", {.5, .25, .25});
+    cache.put_chosen("chosen", {ChosenImage{"r", 4, 1, {1, 2, 3}, {3, 2, 1}, {}, 0}});
+    cache.write();
+  });
+  RunSettings settings;
+  settings.model = "resnet8";
+  const std::string lines = settings_toml(settings);
+  for (const char kind : {'\0', '\1'}) add("seeds", "seeds_" + std::to_string(int(kind)), kind + ("seeds = 3\n" + lines));
+  for (const char kind : {'\2', '\3'}) add("seeds", "config_" + std::to_string(int(kind)), kind + lines);
 
   const std::string header(8, '\0');
   std::string rows;

@@ -56,6 +56,7 @@ class MemoryFile {
   MemoryFile& operator=(const MemoryFile&) = delete;
 
   const std::filesystem::path& holding(Bytes bytes);
+  const std::filesystem::path& path() const { return path_; }
 
  private:
   int file_;

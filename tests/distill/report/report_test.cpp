@@ -102,13 +102,14 @@ TEST(ReportStatistics, RankCorrelation) {
   EXPECT_NEAR(rank_correlation({1, 2, 3, 4}, {8, 6, 4, 1}).rho, -1, 1e-12);
   EXPECT_TRUE(std::isnan(rank_correlation({1, 2, 3}, {1, 2, 3}).rho));
   EXPECT_TRUE(std::isnan(rank_correlation({1, 1, 1, 1}, {1, 2, 3, 4}).rho));
-  expect_contains(correlation_verdict(rank_correlation({1, 1, 1, 1}, {1, 2, 3, 4}), "pcd"), "Cannot tell");
-  expect_contains(correlation_verdict(c, "pcd"), "Cannot tell");  // five points
+  expect_contains(correlation_verdict(rank_correlation({1, 1, 1, 1}, {1, 2, 3, 4}), "pcd", 3), "Cannot tell");
+  expect_contains(correlation_verdict(c, "pcd", 3), "Cannot tell");  // five points
   std::vector<double> up, down;
   for (int i = 0; i < 40; ++i) up.push_back(i), down.push_back(-i * i);
-  expect_contains(correlation_verdict(rank_correlation(up, down), "pcd"),
+  expect_contains(correlation_verdict(rank_correlation(up, down), "pcd", 3),
                   "pcd gains more on classes that the teacher is less sure");
-  expect_contains(correlation_verdict(rank_correlation(up, up), "pcd"), "is sure of");
+  expect_contains(correlation_verdict(rank_correlation(up, up), "pcd", 3), "is sure of");
+  expect_contains(correlation_verdict(rank_correlation(up, up), "pcd", 1), "Cannot tell: one seed");
 }
 
 TEST(ReportStatistics, Verdicts) {

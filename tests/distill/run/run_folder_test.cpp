@@ -105,6 +105,23 @@ TEST(RunFolder, ALockWithoutItsMarkIsOursBesideOurNames) {
                   "deletes nothing");
 }
 
+// Settings that are lost make nobody's checkpoints worthless.
+TEST(RunFolder, ForceKeepsCheckpointsWhoseSettingsAreLost) {
+  TempFolder folder;
+  make_run(folder / "run");
+  fs::remove(folder / "run/config.toml");
+  for (const Mode mode : {Mode::force, Mode::create}) {
+    error_of(Fault::usage, [&] { RunFolder(folder / "run", mode); });
+    EXPECT_TRUE(RunFolder::has_checkpoint(folder / "run"));
+  }
+  expect_contains(error_of(Fault::usage, [&] { RunFolder(folder / "run", Mode::force); }), "config.toml is lost");
+  // What a kill inside --force leaves is deleted to its end.
+  write_file(folder / "run/.retort-replaced.tmp", "");
+  RunFolder(folder / "run", Mode::force);
+  EXPECT_FALSE(RunFolder::has_checkpoint(folder / "run"));
+  EXPECT_FALSE(fs::exists(folder / "run/.retort-replaced.tmp"));
+}
+
 TEST(RunFolder, WhatCouldNotBeginLeavesNothing) {
   TempFolder folder;
   {

@@ -104,6 +104,49 @@ TEST_F(Check, EveryFileIsBound) {
   }
 }
 
+// Of a folder of seeds, a study and a report, each file that is read again.
+TEST_F(Check, FilesBesideRunsAreBound) {
+  ASSERT_EQ(run({"train", "--model", "resnet8", "--data", "synthetic:train=32,test=16", "--epochs", "1",
+                 "--batch", "16", "--seeds", "2", "--out", "seeds"},
+                work_)
+                .code,
+            0);
+  work_.write("study.toml",
+              "title = \"T\"\nseeds = 1\n[settings]\nepochs = 1\nbatch = 16\n[settings.data]\nspec = "
+              "\"synthetic:train=32,test=16\"\n[teacher]\nmodel = \"resnet8\"\n[student]\nmodel = "
+              "\"resnet8\"\n[[methods]]\nname = \"kd\"\n");
+  ASSERT_EQ(run({"compare", "study.toml", "--out", "study"}, work_).code, 0);
+  ASSERT_EQ(run({"report", "study", "--threads", "1"}, work_).code, 0);
+  const auto status_of = [&](const std::string& folder, const std::string& name) {
+    for (const CheckedFile& file : check_path(work_ / folder).files)
+      if (file.path == work_ / (folder + "/" + name)) return file.status;
+    ADD_FAILURE() << name << " is not looked at";
+    return Status::missing;
+  };
+  for (const auto& [folder, name] : std::vector<std::pair<std::string, std::string>>{
+           {"seeds", "seeds.toml"}, {"study", "results.json"}, {"study", "report-cache.json"}}) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(status_of(folder, name), Status::ok);
+    const std::string whole = content_of(work_ / (folder + "/" + name));
+    std::string changed = whole;
+    const size_t digit = whole.find_first_of("123456789", whole.size() / 3);
+    ASSERT_NE(digit, whole.npos);
+    changed[digit] ^= 1;
+    work_.write(folder + "/" + name, changed);
+    EXPECT_EQ(status_of(folder, name), Status::damaged);
+    EXPECT_EQ(run({"check", folder}, work_).code, 8);
+    work_.write(folder + "/" + name, whole);
+  }
+  // A study whose list is damaged is known by its runs.
+  std::string list = content_of(work_ / "study/results.json");
+  list[list.find("\"kd\"") + 1] = 'x';
+  work_.write("study/results.json", list);
+  const Outcome shown = run({"report", "study", "--threads", "1"}, work_);
+  EXPECT_EQ(shown.code, 0) << shown.err;
+  expect_contains(shown.out + shown.err, "results.json");
+  EXPECT_EQ((shown.out + shown.err).find("xd"), std::string::npos);
+}
+
 TEST_F(Check, WhatIsMissingIsNamed) {
   fs::remove(work_ / "run/metrics.csv");
   EXPECT_EQ(found("metrics.csv").status, Status::missing);

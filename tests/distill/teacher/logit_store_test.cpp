@@ -295,6 +295,11 @@ struct Scene {
     return StoredTeacher(*teacher, *device, images, normalize_of(images), images.size(), settings,
                         [this](const std::string& note) { notes.push_back(note); });
   }
+  std::vector<int32_t> samples() const {
+    std::vector<int32_t> all;
+    for (int32_t i = 0; i < images.size(); ++i) all.push_back(i);
+    return all;
+  }
   // The live teacher's logits.
   std::vector<float> live(const HostBatch& host, DeviceBatch& batches) {
     const Batch batch = batches.upload(host);
@@ -311,7 +316,7 @@ class TableTeacherOn : public ::testing::TestWithParam<std::string> {};
 // Epochs of two seeds, so that batches are found whole, in part and not at all.
 void expect_live_bits(Scene& s) {
   StoredTeacher table = s.table();
-  expect_contains(table.open(), s.work.path().string());
+  expect_contains(table.open(s.samples()), s.work.path().string());
   DeviceBatch batches(*s.device, s.images, s.settings.batch);
   for (const uint64_t seed : {1, 2}) {
     Loader loader(s.images,
@@ -347,7 +352,7 @@ TEST_P(TableTeacherOn, FilledAheadNothingIsMissing) {
   {
     StoredTeacher table = s.table();
     EXPECT_FALSE(table.exists());
-    table.open();
+    table.open(s.samples());
     std::vector<int32_t> all;
     for (int32_t i = 0; i < 72; ++i) all.push_back(i);
     int64_t batches = 0;
@@ -359,7 +364,7 @@ TEST_P(TableTeacherOn, FilledAheadNothingIsMissing) {
   }
   StoredTeacher table = s.table();
   EXPECT_TRUE(table.exists());
-  expect_contains(table.open(), "216 of 216 rows");
+  expect_contains(table.open(s.samples()), "all 216 logits that this run needs are there");
   Loader loader(s.images, {.batch = 24, .seed = 8, .views = 3});
   for (int epoch = 1; epoch < 5; ++epoch) {
     loader.begin_epoch(epoch);
@@ -376,7 +381,7 @@ TEST(StoredTeacher, OtherTeachersImagesAndPrecisionsHaveOtherTables) {
   s.settings.batch = 16;
   {
     StoredTeacher table = s.table();
-    table.open();
+    table.open(s.samples());
     Loader loader(s.images, {.batch = 16});
     loader.begin_epoch(1);
     table.logits(*loader.next());
@@ -401,7 +406,7 @@ TEST(StoredTeacher, WithoutAFolderTheTeacherIsAsked) {
   Scene s("portable");
   s.settings.teacher_table.folder = (s.work.write("file", "") / "in").string();
   StoredTeacher table = s.table();
-  expect_contains(table.open(), "the teacher is asked instead");
+  expect_contains(table.open(s.samples()), "the teacher is asked instead");
   DeviceBatch batches(*s.device, s.images, s.settings.batch);
   Loader loader(s.images, {.batch = 32});
   loader.begin_epoch(1);
@@ -415,7 +420,7 @@ TEST(StoredTeacher, AFullTableIsToldOnceAndTheRunGoesOn) {
   Scene s("portable");
   s.settings.teacher_table.limit_gib = 50e3 / double(1 << 30);  // the index and a few rows
   StoredTeacher table = s.table();
-  table.open();
+  table.open(s.samples());
   DeviceBatch batches(*s.device, s.images, s.settings.batch);
   Loader loader(s.images, {.batch = 32});
   for (const int epoch : {1, 2, 1}) {
@@ -429,6 +434,32 @@ TEST(StoredTeacher, AFullTableIsToldOnceAndTheRunGoesOn) {
   }
   ASSERT_EQ(s.notes.size(), 1u);
   expect_contains(s.notes[0], "computed and not stored");
+}
+
+// The second of two equal runs asks the teacher nothing, and says so.
+TEST(StoredTeacher, SaysWhatOfTheRunsOwnLogitsIsThere) {
+  Scene s("portable");
+  s.settings.epochs = 2;
+  const auto train = [&](uint64_t seed) {
+    s.settings.seed = seed;
+    StoredTeacher table = s.table();
+    const std::string line = table.open(s.samples());
+    Loader loader(s.images, {.batch = 32, .seed = seed});
+    for (int epoch = 1; epoch <= 2; ++epoch) {
+      loader.begin_epoch(epoch);
+      while (const HostBatch* host = loader.next()) table.logits(*host);
+    }
+    return std::pair(line, table.asked() - table.found());
+  };
+  const auto [first, asked] = train(1);
+  expect_contains(first, "0 of the ");
+  EXPECT_GT(asked, 0);
+  const auto [again, asked_again] = train(1);
+  const bool repeats = asked_again == 0;  // where a small last batch has other bits, it is asked again
+  if (repeats) expect_contains(again, "all ");
+  const auto [other, asked_other] = train(2);
+  EXPECT_EQ(other.find("all "), other.npos);
+  EXPECT_GT(asked_other, 0);
 }
 
 TEST(StoredTeacher, HowMuchARunFinds) {
