@@ -1,0 +1,21 @@
+# What gpu_run.sh and gpu_first_run.sh share (sourced).
+
+# PyTorch's wheels and the toolkit behind what the system has: a version that is found there may lack a part.
+add_library_paths() {
+  local more
+  more=$(python3 -c 'import glob, nvidia; print(":".join(d for p in nvidia.__path__ for d in sorted(glob.glob(p + "/*/lib"))))' 2>/dev/null)
+  for folder in /usr/local/cuda/lib64 /usr/local/cuda/lib; do [ -d $folder ] && more=${more:+$more:}$folder; done
+  [ -z "$more" ] || export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$more
+}
+
+# pack FILE FOLDER NAME...: an archive that is there whole or not at all, the one before it until then.
+pack() {
+  local file=$1 folder=$2
+  shift 2
+  tar -cJf "$file.new" -C "$folder" "$@" 2>/dev/null && mv -f "$file.new" "$file"
+}
+
+# tests_ran LOG: the tests' own word that some ran, none failed, none was skipped.
+tests_ran() {
+  grep -qE '\[  PASSED  \] [1-9][0-9]* test' "$1" && ! grep -qE '\[  (FAILED|SKIPPED) \]' "$1"
+}

@@ -1,0 +1,230 @@
+#!/usr/bin/env bash
+# The first quarter of an hour on a GPU, in three parts of a few minutes each:
+#
+#   bench/gpu_first_run.sh A|B|C --out DIR --seconds N [--build DIR] [--data DIR] [--teacher FILE] [--device NAME]
+#
+#   A  is the backend right: environment, captured steps, all tests on the device, its own kernels under the sanitizer
+#   B  is it fast: step times with measured engines, kernels under ncu, PyTorch on the same card
+#   C  does it learn: resnet56-resnet20 in bf16, kd, then pcd, 240 epochs each
+#
+# A part ends after N seconds at the latest; called again with the same DIR it goes on where it stopped. What is left in
+# DIR (at most 8 files below 15 MB: summary.md, summary.json, steps.json, tuning.csv, logs, plans, ncu, runs as tar.xz) is
+# renamed into place after every stage, so a kill loses one stage. Status: 0 all stages of the part succeeded, 1 some
+# failed, 2 wrong usage, 3 time is up, 4 the device cannot be used at all. A stage succeeds only if its own output says
+# that something ran. --build: where retort, tests/retort_tests and bench/retort_bench_step lie (build/portable-bundle).
+# --data: CIFAR-100's folder, or that of its sheets with unpack.py. --teacher: weights of resnet56. Needs no network.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+. bench/gpu_common.sh
+
+usage() {
+  echo "gpu_first_run: $*; see the head of $0" >&2
+  exit 2
+}
+part=${1:-} build=build/portable-bundle out="" seconds="" data="" teacher="" device=cuda
+case $part in A | B | C) shift ;; *) usage "the first argument is A, B or C" ;; esac
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || usage "$1 needs a value"
+  case $1 in
+    --build | --out | --seconds | --data | --teacher | --device) declare "${1#--}=$2" ;;
+    *) usage "unknown option $1" ;;
+  esac
+  shift 2
+done
+[ -n "$out" ] && [[ $seconds =~ ^[1-9][0-9]*$ ]] || usage "--out DIR and --seconds N are needed"
+build=$(realpath -m "$build") out=$(realpath -m "$out")
+[ -z "$data" ] || data=$(realpath -m "$data")
+[ -z "$teacher" ] || teacher=$(realpath -m "$teacher")
+retort=$build/retort tests=$build/tests/retort_tests step=$build/bench/retort_bench_step
+for program in "$retort" "$tests" "$step"; do [ -x "$program" ] || usage "$program is not there"; done
+work=$out/work
+mkdir -p "$work"/{done,failed,logs,ncu,runs,cache} || usage "$out cannot be written"
+add_library_paths
+export RETORT_PROGRAM=$retort RETORT_TEST_DATA=$PWD/tests/data RETORT_RECIPES=$PWD/distill/recipes
+export RETORT_CACHE=$work/cache  # part C uses the engines that part B measured
+
+left() { echo $((seconds - SECONDS)); }
+
+# What there is, by rename. Nothing here may fail the run.
+leave() {
+  pack "$out/logs.tar.xz" "$work" logs done failed
+  [ -z "$(ls "$work/ncu")" ] || pack "$out/ncu.tar.xz" "$work" ncu
+  [ ! -d "$work/cache/cudnn-plans" ] || pack "$out/plans.tar.xz" "$work/cache" cudnn-plans
+  [ -z "$(ls "$work/runs")" ] || pack "$out/runs.tar.xz" "$work" --exclude='*previous.safetensors' --exclude='*best.safetensors' \
+    --exclude='*.lock' runs
+  python3 bench/gpu_results.py summary "$out" 2>>"$work/logs/summary.err" || true
+}
+
+# stage NAME MOST CHECK COMMAND...: runs the command for MOST seconds at most, its output to logs/NAME.out and .err; then
+# CHECK NAME must find in the output that something ran.
+stage() {
+  local name=$1 most=$2 check=$3 status start=$SECONDS why=""
+  shift 3
+  [ ! -e "$work/done/$name" ] || return 0
+  [ "$(left)" -lt "$most" ] && most=$(($(left) - 8))
+  if [ "$most" -lt 3 ]; then
+    echo "gpu_first_run: no time for $name" >&2
+    late=1
+    return 1
+  fi
+  echo "gpu_first_run: $name" >&2
+  timeout -s TERM -k 5 "$most" "$@" >"$work/logs/$name.out" 2>"$work/logs/$name.err" </dev/null
+  status=$?
+  rm -f "$work/failed/$name"
+  if [ $status -eq 124 ] || [ $status -eq 137 ]; then
+    why="stopped after $most seconds"
+  elif [ $status -ne 0 ]; then
+    why="status $status"
+  elif ! "$check" "$name"; then
+    why="its output does not say that anything ran"
+  fi
+  truncate -s '<5000000' "$work/logs/$name.out" "$work/logs/$name.err"
+  if [ -z "$why" ]; then
+    echo "$((SECONDS - start)) seconds" >"$work/done/$name"
+  else
+    echo "$why" >"$work/failed/$name"
+    echo "gpu_first_run: $name failed: $why" >&2
+    tail -n 3 "$work/logs/$name.err" >&2
+    bad=1
+  fi
+  leave
+  [ -z "$why" ]
+}
+bad=0 late=0
+
+# --- what a stage's output has to show ---
+ran_tests() { tests_ran "$work/logs/$1.out"; }
+ran_shards() {
+  local log
+  for log in "$work/logs/$1".*.log; do tests_ran "$log" || return 1; done
+}
+ran_step() { grep -q "\"median_ms\":" "$work/logs/$1.out"; }
+ran_steps() { [ "$(grep -c '"median_ms":' "$work/logs/$1.out")" -eq "$(grep -c '^case ' "$work/logs/$1.err")" ] && grep -q '"median_ms":' "$work/logs/$1.out"; }
+ran_sanitizer() { ran_tests "$1" && grep -q 'ERROR SUMMARY: 0 errors' "$work/logs/$1.out"; }
+ran_ncu() { [ "$(wc -l <"$work/ncu/${1#ncu-}.csv")" -gt 20 ]; }
+ran_pytorch() { grep -q '"median_ms"' "$work/logs/$1.out"; }
+ran_run() { grep -q '"status": *"finished"' "$work/runs/$1/summary.json"; }
+there() { [ -f "$work/cifar-100/train.bin" ]; }
+
+# --- stages' commands ---
+environment() {
+  date -u
+  git rev-parse HEAD 2>/dev/null || cat COMMIT 2>/dev/null
+  nvidia-smi || [ "$device" != cuda ] || return 1
+  "$step" --model resnet8 --device "$device" --seconds 0.1 --json
+}
+sanitizer() {
+  local program
+  program=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer) || return 1
+  RETORT_CUDNN_TUNE=0 "$program" --tool "$1" --kernel-regex kns=retort --error-exitcode 9 --print-limit 20 "$tests" \
+    --gtest_filter='Ops/OpTable.EveryBackendAgreesWithPortableInF64/*' --gtest_brief=1
+}
+# Six parts of the tests at once: most of their time is the host's.
+shards() {
+  local i status=0 pids=()
+  for i in 0 1 2 3 4 5; do
+    GTEST_TOTAL_SHARDS=6 GTEST_SHARD_INDEX=$i "$tests" --gtest_brief=1 --gtest_filter="$1" >"$work/logs/tests.$i.log" 2>&1 &
+    pids+=($!)
+  done
+  for i in "${pids[@]}"; do wait "$i" || status=1; done
+  return $status
+}
+# one KEY=VALUE... -- OPTIONS: a line of JSON.
+one() {
+  local name=$1 json
+  shift
+  echo "case $name $*" >&2
+  json=$("$step" --device "$device" --seconds 0.4 --json $eager "$@" | tail -n 1) || return 1
+  printf '{"case": "%s", "options": "%s", "step": %s}\n' "$name" "$*" "$json"
+}
+steps() {
+  local pair precision method status=0
+  for pair in resnet32x4-resnet8x4 resnet56-resnet20; do
+    for precision in $precisions; do
+      for method in kd pcd; do
+        one $pair --model ${pair#*-} --teacher ${pair%-*} --method $method --precision $precision || status=1
+      done
+      one $pair --model ${pair#*-} --teacher ${pair%-*} --method kd --precision $precision --table || status=1
+      one $pair --model ${pair#*-} --method ce --precision $precision || status=1
+      one $pair --model ${pair#*-} --teacher ${pair%-*} --method kd --precision $precision --eager || status=1
+    done
+  done
+  return $status
+}
+ncu_step() {
+  local program
+  program=$(command -v ncu || ls /usr/local/cuda/bin/ncu) || return 1
+  "$program" --clock-control none --graph-profiling node --csv --page raw \
+    --metrics gpu__time_duration.sum,dram__bytes.sum --launch-skip 400 --launch-count 400 \
+    "$step" --device "$device" --model "${1#*-}" --teacher "${1%-*}" --method kd --precision bf16 --seconds 0.01 --json \
+    >"$work/ncu/$1.csv"
+}
+pytorch() {
+  local pair=$1
+  shift
+  python3 bench/rivals/pytorch_step.py --model "${pair#*-}" --teacher "${pair%-*}" --method kd --seconds 2 "$@"
+}
+unpack() { python3 "$data/unpack.py" "$work/cifar-100"; }
+# A run that goes on where it stopped, packed every 30 seconds.
+run() {
+  local name=$1 status
+  shift
+  if [ -e "$work/runs/$name/config.toml" ]; then
+    set -- "$retort" distill --resume "$work/runs/$name"
+  else
+    rm -rf "$work/runs/$name"
+    set -- "$retort" distill "$@" --device "$device" --out "$work/runs/$name"
+  fi
+  (while sleep 30; do leave; done) &
+  local packer=$!
+  "$@" &
+  local own=$!
+  trap 'kill -TERM $own 2>/dev/null' TERM
+  wait $own
+  status=$?
+  [ $status -le 128 ] || wait $own || status=$?
+  kill $packer 2>/dev/null
+  return $status
+}
+export -f environment sanitizer shards one steps ncu_step pytorch unpack run leave pack
+precisions="bf16 tf32" eager=""
+[ "$device" = cuda ] || precisions=fp32
+[ ! -e "$work/failed/capture" ] || eager=--eager
+export retort tests step device work out data precisions eager build
+images=$data
+[ ! -f "$work/cifar-100/train.bin" ] || images=$work/cifar-100
+
+case $part in
+  A)
+    export RETORT_TEST_DEVICE=$device
+    stage environment 45 ran_step bash -o pipefail -c 'environment' || {
+      leave
+      [ $late -eq 1 ] && exit 3
+      exit 4
+    }
+    stage capture 40 ran_tests "$tests" --gtest_filter="${FIRST_RUN_CAPTURE:-Capture.*:Backends/ConvolutionsInEveryType*cuda*:CudnnLayer.*}" ||
+      echo "gpu_first_run: the steps that follow are not captured" >&2
+    stage tests 60 ran_shards bash -o pipefail -c "shards '${FIRST_RUN_TESTS:-Ops/*:Cudnn*:Precision.*:DeviceBatch.*:*Reference*:Losses.*:Methods/TrainingStep*}'"
+    for tool in memcheck racecheck; do stage sanitizer-$tool 45 ran_sanitizer bash -o pipefail -c "sanitizer $tool"; done
+    ;;
+  B)
+    if [ -n "$data" ] && [ ! -f "$data/train.bin" ]; then stage unpack 60 there bash -o pipefail -c unpack; fi
+    stage steps 90 ran_steps bash -o pipefail -c steps
+    for pair in resnet32x4-resnet8x4 resnet56-resnet20; do
+      stage pytorch-$pair 45 ran_pytorch bash -o pipefail -c "pytorch $pair --as-mdistiller"
+    done
+    stage pytorch-compiled 90 ran_pytorch bash -o pipefail -c "pytorch resnet32x4-resnet8x4 --bf16 --compile"
+    for pair in resnet32x4-resnet8x4 resnet56-resnet20; do stage ncu-$pair 40 ran_ncu bash -o pipefail -c "ncu_step $pair"; done
+    ;;
+  C)
+    [ -n "$images" ] && [ -n "$teacher" ] || usage "part C needs --data and --teacher"
+    for method in kd pcd; do
+      stage resnet20-$method "$(left)" ran_run bash -o pipefail -c "run resnet20-$method --teacher '$teacher' --student resnet20 \
+        --method $method --data 'cifar100:$images' --epochs ${FIRST_RUN_EPOCHS:-240} \
+        --precision ${precisions%% *}" || [ "$(left)" -gt 60 ] || { late=1; break; }
+    done
+    ;;
+esac
+leave
+[ $bad -eq 0 ] || exit 1
+[ $late -eq 0 ] || exit 3
