@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -62,11 +63,41 @@ Json read_environment(const std::filesystem::path& file) {
   return json;
 }
 
-std::optional<EpochResult> result_of(const Json& json) {
-  if (json.is_null()) return std::nullopt;
-  return EpochResult{json.at("epoch").get<int>(), number_of(json.at("top1")), number_of(json.at("top5")),
-                     number_of(json.at("loss"))};
-}
+constexpr int most_epochs = 1000001;  // one more than a run may have
+constexpr int most_views = 162;
+
+// Numbers of a summary, in the range that a run gives them: a hash that is right makes none of them true.
+class SummaryReader {
+ public:
+  SummaryReader(const Json& object, const std::filesystem::path& file) : object_(object), file_(file) {}
+
+  std::string word(const char* key) const { return object_.at(key).get<std::string>(); }
+  int integer(const char* key, int low, int high) const {
+    const Json& value = object_.at(key);
+    check(value.is_number_integer() && value >= low && value <= high, Fault::input, file_.string(), ": ", key,
+          " is ", value.dump().substr(0, 40), ", expected ", low, " to ", high);
+    return value.get<int>();
+  }
+  // Null is a number that was none.
+  double real(const char* key, double low, double high) const {
+    const double value = number_of(object_.at(key));
+    check(std::isnan(value) || (value >= low && value <= high), Fault::input, file_.string(), ": ", key,
+          " is ", value, ", expected ", low, " to ", high);
+    return value;
+  }
+  std::optional<EpochResult> result(const char* key) const {
+    const Json& value = object_.at(key);
+    if (value.is_null()) return std::nullopt;
+    const SummaryReader own(value, file_);
+    constexpr double largest = std::numeric_limits<double>::max();
+    return EpochResult{own.integer("epoch", 0, most_epochs), own.real("top1", 0, 100),
+                       own.real("top5", 0, 100), own.real("loss", -largest, largest)};
+  }
+
+ private:
+  const Json& object_;
+  const std::filesystem::path& file_;
+};
 
 Json metrics_of(const Summary& summary) {
   Json all = Json::object();
@@ -157,23 +188,27 @@ Summary read_summary(const std::filesystem::path& file) {
   try {
     const Json json = Json::parse(content);
     const bool has_seal = check_seal(json, file);
-    const auto word = [&](const char* key) { return json.at(key).get<std::string>(); };
-    return {.status = word("status"),
-            .command = word("command"),
-            .model = word("model"),
-            .teacher = word("teacher"),
-            .method = word("method"),
-            .data = word("data"),
-            .device = word("device"),
-            .seed = json.at("seed").get<uint64_t>(),
-            .views = json.value("views", Summary{}.views),  // older versions knew no other
-            .epochs = json.at("epochs").get<int>(),
-            .epochs_done = json.at("epochs_done").get<int>(),
-            .seconds = number_of(json.at("seconds")),
-            .best_by = word("best_by"),
-            .best = result_of(json.at("best")),
-            .last = result_of(json.at("last")),
-            .weights_hash = word("weights_hash"),
+    const SummaryReader of(json, file);
+    const Json& seed = json.at("seed");
+    check(seed.is_number_unsigned(), Fault::input, file.string(), ": seed is ", seed.dump().substr(0, 40),
+          ", expected an integer of at least 0");
+    return {.status = of.word("status"),
+            .command = of.word("command"),
+            .model = of.word("model"),
+            .teacher = of.word("teacher"),
+            .method = of.word("method"),
+            .data = of.word("data"),
+            .device = of.word("device"),
+            .seed = seed.get<uint64_t>(),
+            // Older versions knew no other.
+            .views = json.contains("views") ? of.integer("views", 1, most_views) : Summary{}.views,
+            .epochs = of.integer("epochs", 0, most_epochs),
+            .epochs_done = of.integer("epochs_done", 0, most_epochs),
+            .seconds = of.real("seconds", 0, 1e12),
+            .best_by = of.word("best_by"),
+            .best = of.result("best"),
+            .last = of.result("last"),
+            .weights_hash = of.word("weights_hash"),
             .teacher_hash = json.value("teacher_hash", ""),
             .sealed = has_seal};
   } catch (const nlohmann::json::exception& error) {

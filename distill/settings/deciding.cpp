@@ -10,7 +10,8 @@ namespace {
 
 // "cifar100" of "cifar100:DIR": what is there is told by its hash. Drawn images are what their options say.
 std::string kind_of(const std::string& spec) {
-  return spec.starts_with("synthetic") ? spec : spec.substr(0, spec.find(':'));
+  const bool drawn = spec.starts_with("synthetic") || spec.starts_with("scenes");
+  return drawn ? spec : spec.substr(0, spec.find(':'));
 }
 
 }  // namespace

@@ -10,10 +10,14 @@ namespace fs = std::filesystem;
 
 constexpr const char* best_suffix = ":best";
 
+bool is_drawn(const std::string& spec) {
+  return spec.starts_with("synthetic") || spec.starts_with("scenes");
+}
+
 // "cifar100:" and "data" of "cifar100:data"; drawn images lie nowhere.
 std::pair<std::string, std::string> kind_and_place(const std::string& spec) {
   const size_t colon = spec.find(':');
-  if (spec.starts_with("synthetic") || colon == std::string::npos) return {spec, ""};
+  if (is_drawn(spec) || colon == std::string::npos) return {spec, ""};
   return {spec.substr(0, colon + 1), spec.substr(colon + 1)};
 }
 
@@ -24,14 +28,6 @@ std::vector<fs::path> places(const fs::path& typed, const std::string& typed_in,
   const fs::path from_there = fs::proximate(there / typed, fs::current_path(error), error);
   if (error || from_there == typed.lexically_normal()) return {typed};
   return {from_there, typed};
-}
-
-bool is_there(const std::string& place) {
-  std::error_code ignored;
-  const auto [kind, folder] = kind_and_place(place);
-  if (fs::exists(place, ignored)) return true;
-  if (place.ends_with(best_suffix)) return fs::exists(place.substr(0, place.size() - 5), ignored);
-  return folder.empty() ? place.starts_with("synthetic") : fs::exists(folder, ignored);
 }
 
 }  // namespace
@@ -58,6 +54,16 @@ std::vector<std::string> places_of_weights(const std::string& spec, const RunSet
   for (const fs::path& place : places(typed, settings.typed_in, run))
     all.push_back(place.string() + (best ? best_suffix : ""));
   return all;
+}
+
+bool is_there(const std::string& place) {
+  std::error_code ignored;
+  if (fs::exists(place, ignored)) return true;
+  if (place.ends_with(best_suffix)) return fs::exists(place.substr(0, place.size() - 5), ignored);
+  const auto [kind, folder] = kind_and_place(place);
+  if (kind.empty() || kind == place) return is_drawn(place);
+  // Options may follow the folder.
+  return fs::exists(folder, ignored) || fs::exists(folder.substr(0, folder.find(',')), ignored);
 }
 
 std::string first_there(const std::vector<std::string>& places) {

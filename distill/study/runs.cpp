@@ -150,13 +150,22 @@ std::string list_text(const std::vector<int>& list) {
   return all.empty() ? "none" : all;
 }
 
+// "t" or "t, nor at a/t".
+std::string all_of(const std::vector<std::string>& places) {
+  std::string all = places.back();
+  for (size_t i = 0; i + 1 < places.size(); ++i) all += ", nor at " + places[i];
+  return all;
+}
+
 // The run's images, at the first place where they are those it was trained on.
 const DataSet& data_of_run(RunSettings& settings, const std::vector<std::string>& places,
                            const fs::path& path, Session& session) {
+  check(std::any_of(places.begin(), places.end(), is_there), Fault::input, path.string(),
+        ": the images it is trained on are not at ", all_of(places), "; say with --data where they lie");
   const std::string recorded = recorded_data(path);
   std::string now;
   for (const std::string& place : places) {
-    if (place != places.back() && first_there({place, ""}).empty()) continue;
+    if (!is_there(place)) continue;
     settings.data.spec = place;
     now = text(std::hex, session.data(place).hash());
     if (recorded.empty() || recorded == now) return session.data(place);
@@ -168,6 +177,8 @@ const DataSet& data_of_run(RunSettings& settings, const std::vector<std::string>
 
 std::string teacher_of_run(const RunSettings& settings, const std::string& known, const fs::path& path) {
   const std::vector<std::string> places = places_of_weights(settings.teacher, settings, path);
+  check(settings.teacher.empty() || std::any_of(places.begin(), places.end(), is_there), Fault::input, path.string(),
+        ": its teacher is not at ", all_of(places), "; say with --teacher where it lies");
   if (places.size() > 1 && !known.empty()) {  // both may be there
     for (const std::string& place : places) {
       try {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/file.h"
 #include "tests/support/expect_error.h"
@@ -112,6 +113,50 @@ TEST(RunRecord, SummaryRoundTrip) {
   EXPECT_EQ(written["metrics"]["loss"]["better"], "lower");
   EXPECT_EQ(written["metrics"]["loss"]["best"], 0.9);
   EXPECT_TRUE(written["metrics"]["loss"]["last"].is_null());
+}
+
+// A right hash makes no number true.
+TEST(RunRecord, NumbersOutOfTheirRange) {
+  using ordered = nlohmann::ordered_json;
+  TempFolder folder;
+  const std::filesystem::path file = folder / "summary.json";
+  Summary summary;
+  summary.status = "finished";
+  summary.model = "resnet8";
+  summary.epochs = summary.epochs_done = 2;
+  summary.best = summary.last = EpochResult{2, 50, 60, 1.5};
+  write_summary(file, summary);
+  const ordered whole = ordered::parse(read_text_file(file));
+  const ordered result = whole["last"];
+  const auto with = [&](const char* key, const ordered& value) {
+    ordered changed = result;
+    changed[key] = value;
+    return changed;
+  };
+  for (const auto& [key, value] :
+       std::vector<std::pair<const char*, ordered>>{{"epochs", -1},
+                                                    {"epochs", 1.5},
+                                                    {"epochs", int64_t{1} << 62},
+                                                    {"epochs", "2"},
+                                                    {"epochs_done", 1e308},
+                                                    {"seed", -1},
+                                                    {"seed", 0.5},
+                                                    {"seconds", -1},
+                                                    {"views", 0},
+                                                    {"views", 163},
+                                                    {"last", 3},
+                                                    {"last", with("top1", 100.5)},
+                                                    {"last", with("top5", -1)},
+                                                    {"best", with("epoch", -1)},
+                                                    {"best", with("loss", "low")}}) {
+    SCOPED_TRACE(std::string(key) + " " + value.dump());
+    ordered changed = whole;
+    changed[key] = value;
+    write_file(file, sealed(changed).dump());
+    expect_contains(error_of(Fault::input, [&] { read_summary(file); }), "summary.json");
+  }
+  write_file(file, sealed(whole).dump());
+  EXPECT_EQ(read_summary(file).last->top1, 50);
 }
 
 TEST(RunRecord, BrokenSummaries) {
