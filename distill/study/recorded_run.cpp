@@ -1,6 +1,8 @@
 #include "distill/study/recorded_run.h"
 
 #include <cmath>
+#include <initializer_list>
+#include <utility>
 
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
@@ -33,6 +35,26 @@ std::string list_text(const std::vector<int>& epochs) {
   for (size_t i = 0; i < std::min(epochs.size(), shown); ++i) all += text(i ? ", " : "", epochs[i]);
   return text(epochs.size() == 1 ? "epoch " : "epochs ", all,
               epochs.size() > shown ? text(" and ", epochs.size() - shown, " more") : std::string());
+}
+
+// What 0.1.0 wrote without a hash held all of these; what lacks one was cut, and so was a file that has the
+// program's own key of format 2.
+void check_unsealed(const TomlValue& table, const fs::path& file) {
+  check(!table.find("typed_in"), Fault::input, file.string(),
+        ": is damaged: its last line, the hash of the others, is missing");
+  for (const char* key :
+       {"command", "model", "teacher", "init", "device", "precision", "seed", "epochs", "batch"})
+    check(table.find(key), Fault::input, file.string(), ": is damaged: it lacks ", key);
+  for (const auto& [name, keys] : std::initializer_list<std::pair<const char*, std::vector<const char*>>>{
+           {"data", {"spec", "augment", "shuffle", "limit", "validation"}},
+           {"optimizer", {"lr", "momentum", "weight_decay"}},
+           {"schedule", {"milestones", "factor"}},
+           {"method", {"name"}}}) {
+    const TomlValue* inner = table.find(name);
+    for (const char* key : keys)
+      check(inner && inner->kind == TomlValue::table && inner->find(key), Fault::input, file.string(),
+            ": is damaged: it lacks ", name, ".", key);
+  }
 }
 
 class Reading {
@@ -186,6 +208,7 @@ RunSettings read_run_settings(const fs::path& folder, bool* sealed) {
   try {
     const bool has_seal = check_seal(read_text_file(file, 1 << 20), file);
     if (sealed) *sealed = has_seal;
+    if (!has_seal) check_unsealed(read_toml(file), file);
     read_settings(file, settings);
   } catch (const Error& error) {
     fail(Fault::input, error.what());
@@ -204,6 +227,7 @@ RecordedSeeds read_recorded_seeds(const fs::path& folder) {
     found.bound = check_seal(read_text_file(file, 1 << 20), file);
     const TomlValue table = read_toml(file);
     const TomlValue* count = table.find("seeds");
+    if (!found.bound) check_unsealed(table, file);
     check(count && count->kind == TomlValue::integer, Fault::input, file.string(), ": has no seeds = N");
     found.seeds = seeds_of(file.string() + ": seeds", count->as_integer);
     set_from_table(found.settings, table, file.string(), {"seeds"});

@@ -7,10 +7,14 @@ import random
 import re
 import shutil
 import struct
+import sys
 import tomllib
 
 from campaign_flips import fixtures
 from jobs import STUDY
+
+sys.setrecursionlimit(5000)  # what follows is deep
+
 
 def deep():
     value = []
