@@ -129,8 +129,11 @@ void RunFolder::check_free(const fs::path& path, Mode mode) {
   if (mode == Mode::resume || !fs::exists(fs::symlink_status(folder, error))) return;
   check(fs::is_directory(folder, error), Fault::usage, shown,
         ": is not a folder, expected a new run's folder");
-  const bool empty = fs::is_empty(folder, error), ours = is_ours_and_free(folder);
-  check(mode == Mode::force || empty || (ours && is_vacant(folder)), Fault::usage, shown,
+  const bool empty = fs::is_empty(folder, error), vacant = is_vacant(folder);
+  // A power cut may lose the lock's name and leave that of an empty folder made after it.
+  const bool unlocked = vacant && !fs::exists(fs::symlink_status(folder / lock_name, error));
+  const bool ours = unlocked || is_ours_and_free(folder);
+  check(mode == Mode::force || empty || (ours && vacant), Fault::usage, shown,
         has_checkpoint(folder) || !fs::exists(folder / "summary.json")
             ? ": the folder exists; --resume goes on with its run, --force replaces it"
             : ": the folder exists; its run ended before its first checkpoint, --force replaces it");

@@ -11,9 +11,8 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
-#include "engine/half.h"
-#include "engine/base/file.h"
 #include "engine/base/hash.h"
+#include "engine/half.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -93,6 +92,10 @@ LogitStore::LogitStore(const fs::path& folder, const std::string& identity, cons
   const auto check_opened = [&](bool opened, const char* action) {
     check(opened, Fault::write, folder.string(), ": ", action, ": ", reason_of(errno));
   };
+  {  // What killed writers left, where nobody else writes now.
+    const Descriptor alone = lock_table(folder, Descriptor::Lock::exclusive);
+    if (alone.is_open()) remove_abandoned_files(folder);
+  }
   lock_ = lock_table(folder, Descriptor::Lock::shared);
   check_opened(lock_.is_open(), "cannot be made or locked");
   rows_ = Descriptor(folder / "rows", O_RDWR | O_CREAT, 0644);

@@ -97,6 +97,16 @@ TEST(RunFolder, ALockWithoutItsMarkIsOursBesideOurNames) {
       EXPECT_FALSE(fs::exists(folder / "run/log.txt"));
     }
   }
+  for (const Mode mode : {Mode::create, Mode::force}) {  // without even its name
+    TempFolder folder;
+    fs::create_directories(folder / "run/checkpoints");
+    fs::create_directories(folder / "run/tb");
+    RunFolder(folder / "run", mode);
+    fs::create_directories(folder / "mine/tb");
+    write_file(folder / "mine/tb/precious", "");
+    error_of(Fault::usage, [&] { RunFolder(folder / "mine", mode); });
+    EXPECT_TRUE(fs::exists(folder / "mine/tb/precious"));
+  }
   TempFolder folder;
   fs::create_directory(folder / "other");
   write_file(folder / "other/lock", "");

@@ -66,6 +66,18 @@ void overwrite(const fs::path& file, int64_t at, const std::string& bytes) {
   out << bytes;
 }
 
+// Of a writer that was killed; a living one's stays.
+TEST(TeacherTable, RemovesWhatKilledWritersLeft) {
+  TempFolder work;
+  const auto left = work / "logits-a/.retort-1-2.tmp";
+  work.write("logits-a/.retort-1-2.tmp", "half");
+  const LogitStore table(work / "logits-a", "a", shape);
+  EXPECT_FALSE(std::filesystem::exists(left));
+  work.write("logits-a/.retort-1-2.tmp", "half");
+  const LogitStore beside(work / "logits-a", "a", shape);
+  EXPECT_TRUE(std::filesystem::exists(left));
+}
+
 TEST(TeacherTable, KeepsWhatIsAppended) {
   TempFolder work;
   {
