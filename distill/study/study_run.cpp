@@ -395,7 +395,7 @@ StudyResult Queue::result() const {
 
 void Queue::write_tables() const {
   const StudyResult now = result();
-  write_file(folder_ / "results.json", study_json(now, folder_));
+  write_file(folder_ / "results.json", study_json(now, folder_, /*seal=*/true));
   write_file(folder_ / "results.md", study_markdown(now));
 }
 

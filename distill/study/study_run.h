@@ -45,7 +45,7 @@ StudyResult run_study(const Study& study, const std::filesystem::path& folder, c
 // The tables, for a terminal and for Markdown, and everything as JSON.
 std::string study_text(const StudyResult& result);
 std::string study_markdown(const StudyResult& result);
-std::string study_json(const StudyResult& result, const std::filesystem::path& folder);
+std::string study_json(const StudyResult& result, const std::filesystem::path& folder, bool seal = false);
 
 // Of runs that differ in the seed alone: a line each, and what they say together.
 std::string seeds_text(const ResultRow& row);

@@ -188,7 +188,7 @@ std::string study_markdown(const StudyResult& result) {
   return all;
 }
 
-std::string study_json(const StudyResult& result, const std::filesystem::path& folder) {
+std::string study_json(const StudyResult& result, const std::filesystem::path& folder, bool seal) {
   Json pairs = Json::array();
   for (size_t p = 0; p < result.pairs.size(); ++p) {
     const ResultPair& pair = result.pairs[p];
@@ -205,9 +205,8 @@ std::string study_json(const StudyResult& result, const std::filesystem::path& f
     }
     pairs.push_back({{"name", pair.name}, {"student", pair.student}, {"teacher", teacher}, {"rows", rows}});
   }
-  return sealed(Json{{"title", result.title}, {"data", result.data}, {"pairs", pairs}})
-             .dump(2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  const Json all = {{"title", result.title}, {"data", result.data}, {"pairs", pairs}};
+  return (seal ? sealed(all) : all).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string seeds_text(const ResultRow& row) {
