@@ -18,9 +18,9 @@ std::string plans_folder() {
 }
 
 // Switches for measurements: no part of a run's settings.
-bool is_set(const char* variable) {
+bool is_set(const char* variable, const char* to = "1") {
   const char* value = std::getenv(variable);
-  return value && std::string(value) == "1";
+  return value && std::string(value) == to;
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptions& options) {
@@ -28,8 +28,10 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptio
     return make_cuda({.tf32 = options.precision != Precision::fp32,
                       .capture = options.capture,
                       .plans = plans_folder(),
-                      .tune = options.tuning != nullptr || is_set("RETORT_CUDNN_TUNE"),
-                      .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM")});
+                      .plans_of_run = {},
+                      .tune = !is_set("RETORT_CUDNN_TUNE", "0"),
+                      .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM"),
+                      .separate_workspaces = is_set("RETORT_CUDNN_WORKSPACES")});
   }
   if (name == "portable") return std::make_unique<Portable>(options.threads, options.tuning);
   std::unique_ptr<Backend> onednn = make_onednn(options.threads, options.tuning);

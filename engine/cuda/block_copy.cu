@@ -28,7 +28,7 @@ cudaError_t epilogue(cudaStream_t stream, void* y_data, int64_t rows, int64_t co
     float value = to_float(y[i]);
     if (bias) value += to_float(bias[divide(i, columns).rest]);
     if (add) value += to_float(add[i]);
-    if (relu && !(value > 0)) value = 0;  // NaN too, as everywhere in the engine
+    if (relu && value < 0) value = 0;  // NaN stays NaN, as everywhere in the engine
     y[i] = from_float<X>(value);
   });
 }

@@ -13,12 +13,14 @@ struct CudaOptions {
   bool deterministic = true;  // the same bits in every run
   bool capture = true;        // steps may be captured
   std::string plans;          // folder where cuDNN's plans are kept; empty: nowhere
+  std::string plans_of_run;   // a run's own: they come first, and what the run uses is written there; empty: none
   // cuDNN's engines are chosen by measuring the heuristics' first ones when a shape is met; the choice may
   // differ between runs unless plans are kept.
   bool tune = false;
   // Batch norm by cuDNN where it can (its engines are compiled in the first step, which takes seconds for
   // each shape) instead of own kernels.
   bool cudnn_batch_norm = false;
+  bool separate_workspaces = false;  // of cuDNN's plans: to find out whether sharing one is why a replay differs
 };
 
 // What keeps this machine from using the backend, as a sentence for the user; empty if nothing does: the

@@ -86,7 +86,9 @@ Cuda::Cuda(const CudaOptions& options)
       cudnn_(CudnnOptions{.deterministic = options.deterministic,
                           .tune = options.tune,
                           .math = options.tf32 ? CudnnMath::tf32 : CudnnMath::fp32,
-                          .plans = options.plans},
+                          .plans = options.plans,
+                          .plans_of_run = options.plans_of_run,
+                          .separate_workspaces = options.separate_workspaces},
              *this, stream_.get()) {
   scratch(least_scratch);
 }

@@ -67,9 +67,12 @@ void Cuda::fill(const Tensor& to, double value) {
 void Cuda::copy(const Tensor& from, const Sink& to) {
   check(from.type == to.to.type && from.size() == to.to.size(), "copy: ", from.shape, " ", from.type, " to ",
         to.to.shape, " ", to.to.type);
+  // A copy node costs more than a kernel: it goes through a copy engine, and what is small is not worth the way there.
+  constexpr size_t small = size_t(1) << 20;
   const cudaError_t status =
-      to.accumulates()
-          ? cast_kernel(stream_.get(), from.type, from.data, to.to.type, to.to.data, from.size(), true)
+      to.accumulates() || (from.bytes() < small && (from.type == DType::f32 || size_of(from.type) == 2))
+          ? cast_kernel(stream_.get(), from.type, from.data, to.to.type, to.to.data, from.size(),
+                        to.accumulates())
           : cudaMemcpyAsync(to.to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream_.get());
   check_cuda(status, "copy of ", from.shape, " ", from.type);
 }

@@ -54,7 +54,7 @@ cublasStatus_t sgemm(cublasHandle_t handle, cublasOperation_t of_a, cublasOperat
   if (!handle->workspace || m < 0 || n < 0 || k < 0 || lda < std::max(1, plain_a ? m : k) ||
       ldb < std::max(1, plain_b ? k : n) || ldc < std::max(1, m))
     return CUBLAS_STATUS_INVALID_VALUE;
-  emulation::enqueue_work(handle->stream, [=, scale = *alpha, keep = *beta] {
+  emulation::enqueue_work(handle->stream, "cublasSgemm", [=, scale = *alpha, keep = *beta] {
     for (int64_t j = 0; j < n; ++j) {
       for (int64_t i = 0; i < m; ++i) {
         double sum = 0;

@@ -1,12 +1,14 @@
 // Convolutions in the place of cuDNN's: sums in f64, rounded once. RETORT_EMULATED_CUDNN says what there are
 // engines for, so that every recipe is tried: all; aligned: 16 bytes of channels, nothing added, one type;
-// bare: nothing behind the convolution; none.
+// bare: nothing behind the convolution; h100: as far as is known, what cuDNN 9.19 has for an H100 (one type, everything
+// behind a convolution); waits: all, but the first plan of each waits for the device; none.
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
 
 #include "engine/base/check.h"
-#include "engine/cuda/cudnn/tuning.h"
+#include "engine/cuda/cudnn/execute.h"
 #include "engine/types.h"
 #include "tests/cuda_emulation/stream.h"
 
@@ -23,8 +25,9 @@ bool has_engine(const CudnnProblem& p) {
   if (kind == "aligned")
     return p.channels / p.groups % step == 0 && p.outputs / p.groups % step == 0 && !p.accumulate &&
            p.result == p.type;
-  check(kind == "all", Fault::usage, "RETORT_EMULATED_CUDNN is '", kind,
-        "', expected all, aligned, bare, none");
+  if (kind == "h100") return p.result == p.type;
+  check(kind == "all" || kind == "waits", Fault::usage, "RETORT_EMULATED_CUDNN is '", kind,
+        "', expected all, aligned, bare, h100, waits, none");
   return true;
 }
 
@@ -38,6 +41,9 @@ void set_element(void* data, DType type, int64_t i, double value) {
   else
     static_cast<uint16_t*>(data)[i] = bits16_of(type, float(value));
 }
+
+std::mutex known_mutex;
+std::map<std::string, CudnnPlan> known;  // by what they serialise to
 
 using Operands = std::map<CudnnSlot, void*>;
 
@@ -92,7 +98,7 @@ void compute(const CudnnProblem& p, const Operands& operands) {
     double value = sums[i];
     if (p.add) value += add[i];
     if (p.bias) value += bias[i % bias.size()];
-    if (p.relu && !(value > 0)) value = 0;
+    if (p.relu && value < 0) value = 0;  // NaN stays
     if (p.accumulate) value += element(to, p.result, int64_t(i));
     set_element(to, p.result, int64_t(i), value);
   }
@@ -107,19 +113,34 @@ bool cudnn_computes(DType type) {
 std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const CudnnOptions&, const CudnnTarget&,
                                         size_t) {
   if (!has_engine(problem)) return {};
-  return {CudnnPlan(problem)};
+  const char* kind = std::getenv("RETORT_EMULATED_CUDNN");
+  std::vector<CudnnPlan> plans;
+  if (kind && std::string(kind) == "waits") plans.emplace_back(problem, true);
+  plans.emplace_back(problem);
+  const std::lock_guard lock(known_mutex);
+  for (const CudnnPlan& plan : plans) known.emplace(plan.serialised(), plan);
+  return plans;
+}
+
+std::optional<CudnnPlan> read_cudnn_plan(const std::string& serialised, const CudnnTarget&) {
+  const std::lock_guard lock(known_mutex);
+  const auto found = known.find(serialised);
+  if (found == known.end()) return std::nullopt;
+  return found->second;
 }
 
 void execute_cudnn_plan(const CudnnPlan& plan, cudnnHandle_t handle, const std::vector<int64_t>& ids,
                         const std::vector<void*>& pointers, void* workspace, const CudnnProblem& problem) {
   check(plan.problem == problem && workspace != nullptr, "emulated cuDNN: ", problem, " with another's plan");
+  if (plan.waits && cudaStreamSynchronize(handle->stream) != cudaSuccess)
+    fail(Fault::internal, "emulated cuDNN: an engine waits while a step is captured");
   Operands operands;
   for (size_t i = 0; i < ids.size(); ++i) {
     check(pointers[i] && reinterpret_cast<uintptr_t>(pointers[i]) % CudnnPlan::alignment == 0,
           "emulated cuDNN: ", problem, ": operand ", ids[i], " is not aligned");
     operands[CudnnSlot(ids[i])] = pointers[i];
   }
-  emulation::enqueue_work(handle->stream, [operands, problem, workspace, bytes = size_t(plan.workspace())] {
+  emulation::enqueue_work(handle->stream, "cuDNN " + text(problem), [operands, problem, workspace, bytes = size_t(plan.workspace())] {
     std::memset(workspace, 0xff, bytes);  // an engine may leave anything there
     compute(problem, operands);
   });

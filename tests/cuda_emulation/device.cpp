@@ -1,12 +1,15 @@
 // Threads of a block as fibers: each has a stack, and runs until it waits or ends.
 #include "tests/cuda_emulation/device.h"
 
+#include <cxxabi.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/base/check.h"
 #include "tests/cuda_emulation/stream.h"
 
 // Keeps the registers that a call preserves on the stack, its pointer in *save, and goes on with the stack
@@ -209,13 +212,21 @@ uint64_t exchange(uint64_t value, int other_lane) {
   return other;
 }
 
-void enqueue(const Configuration& c, std::function<void()> kernel) {
+std::string name_of(const char* kernel, const std::type_info& arguments) {
+  int status = 0;
+  char* readable = abi::__cxa_demangle(arguments.name(), nullptr, nullptr, &status);
+  std::string name = status == 0 ? text(kernel, ' ', readable) : kernel;
+  std::free(readable);
+  return name;
+}
+
+void enqueue(const Configuration& c, std::string name, std::function<void()> kernel) {
   const size_t threads = size_t(c.block.x) * c.block.y * c.block.z;
   const bool fits = threads >= 1 && threads <= most_threads && c.block.z <= 64 && c.grid.x >= 1 &&
                     c.grid.x <= 0x7fffffff && c.grid.y >= 1 && c.grid.y <= 65535 && c.grid.z >= 1 &&
                     c.grid.z <= 65535 && c.shared <= most_shared;
   if (!fits) return set_last_error(cudaErrorInvalidConfiguration);
-  enqueue_work(c.stream, [c, kernel = std::move(kernel)] { run(c, kernel); });
+  enqueue_work(c.stream, std::move(name), [c, kernel = std::move(kernel)] { run(c, kernel); });
 }
 
 }  // namespace retort::emulation

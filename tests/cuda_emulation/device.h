@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
+#include <tuple>
+#include <typeinfo>
 
 namespace retort::emulation {
 
@@ -40,11 +43,14 @@ struct Configuration {
 };
 
 // Runs the kernel, or records it where the stream is captured; what a GPU refuses is an error of the launch.
-void enqueue(const Configuration& configuration, std::function<void()> kernel);
+void enqueue(const Configuration& configuration, std::string name, std::function<void()> kernel);
+
+// For people: a kernel's name and, where it takes a functor or a row kernel, whose.
+std::string name_of(const char* kernel, const std::type_info& arguments);
 
 template <class Kernel, class... Arguments>
-void launch(const Configuration& configuration, Kernel kernel, Arguments... arguments) {
-  enqueue(configuration, [=] { kernel(arguments...); });
+void launch(const char* name, const Configuration& configuration, Kernel kernel, Arguments... arguments) {
+  enqueue(configuration, name_of(name, typeid(std::tuple<Arguments...>)), [=] { kernel(arguments...); });
 }
 
 }  // namespace retort::emulation
@@ -81,6 +87,17 @@ T __shfl_xor_sync(unsigned, T value, int step) {
   bits = retort::emulation::exchange(bits, retort::emulation::thread().lane ^ step);
   std::memcpy(&value, &bits, sizeof value);
   return value;
+}
+// Blocks run one after another in a thread of the host, so what is atomic on the device is plain here.
+inline unsigned atomicInc(unsigned* at, unsigned last) {
+  const unsigned old = *at;
+  *at = old >= last ? 0 : old + 1;
+  return old;
+}
+inline void __threadfence() {}
+template <class T>
+T __ldcg(const T* from) {
+  return *from;
 }
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int) {

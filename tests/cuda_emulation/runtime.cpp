@@ -1,30 +1,39 @@
-// The functions of the CUDA runtime that the backend calls. Work runs when it is enqueued; a captured stream
-// records it, and refuses what a capture forbids.
+// The functions of the CUDA runtime that the backend calls. RETORT_EMULATED_STREAM says when work runs:
+//   eager   when it is enqueued (the default)
+//   lazy    as late as the rules allow: when somebody waits for it, or the queue is full, and then mixed with the work of
+//           other streams; freed memory is filled with NaN and not given out again
+// A captured stream records its work and refuses what a capture forbids.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <map>
 #include <mutex>
-#include <set>
+#include <string>
 #include <vector>
 
 #include "tests/cuda_emulation/stream.h"
 
-using Work = std::vector<std::function<void()>>;
+using retort::emulation::Node;
 
 struct CUstream_st {
   bool capturing = false, invalid = false;
-  Work captured;
+  std::vector<Node> captured;
+  std::deque<std::function<void()>> queue;  // what has not run; lazy only
+  uint64_t enqueued = 0, ran = 0;
 };
 struct CUgraph_st {
-  Work nodes;
+  std::vector<Node> nodes;
 };
 struct CUgraphExec_st {
-  Work nodes;
+  std::vector<Node> nodes;
 };
 struct CUevent_st {
+  cudaStream_t stream = nullptr;  // null: never recorded
+  uint64_t mark = 0;              // work of the stream before it
   std::chrono::steady_clock::time_point at;
 };
 
@@ -46,17 +55,76 @@ cudaError_t forbidden_in_capture() {
 }
 
 std::mutex memory_mutex;
-std::set<void*> device_memory;
+std::map<void*, size_t> device_memory;
+std::vector<Node> last_graph;
+bool work_runs = true;
+int graphs_alive = 0;
+
+bool lazy() {
+  static const bool value = [] {
+    const char* given = std::getenv("RETORT_EMULATED_STREAM");
+    const std::string kind = given ? given : "eager";
+    if (kind != "eager" && kind != "lazy") std::abort();
+    return kind == "lazy";
+  }();
+  return value;
+}
+
+// Streams of one thread interleave; those of others run beside it anyway.
+thread_local std::vector<cudaStream_t> streams_here;
+thread_local uint32_t dice = 1;
+
+uint32_t roll() {
+  dice ^= dice << 13;
+  dice ^= dice >> 17;
+  dice ^= dice << 5;
+  return dice;
+}
+
+void run_one(cudaStream_t stream) {
+  const std::function<void()> work = std::move(stream->queue.front());
+  stream->queue.pop_front();
+  ++stream->ran;
+  work();
+}
+
+// The stream's work before the mark, in between some of what other streams have.
+void run_to(cudaStream_t stream, uint64_t mark) {
+  while (stream->ran < mark) {
+    for (cudaStream_t other : streams_here)
+      if (other != stream && !other->queue.empty() && roll() % 2) run_one(other);
+    run_one(stream);
+  }
+}
+
+void put(cudaStream_t stream, std::function<void()> work) {
+  if (!work_runs) return;
+  if (!lazy()) return work();
+  constexpr size_t most = 100;
+  stream->queue.push_back(std::move(work));
+  ++stream->enqueued;
+  if (stream->queue.size() > most) run_to(stream, stream->enqueued - most / 2);
+}
 
 }  // namespace
 
 namespace retort::emulation {
 
-void enqueue_work(cudaStream_t stream, std::function<void()> work) {
+void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work) {
   if (stream->capturing)
-    stream->captured.push_back(std::move(work));
+    stream->captured.push_back({std::move(name), std::move(work)});
   else
-    work();
+    put(stream, std::move(work));
+}
+
+const std::vector<Node>& last_captured() {
+  return last_graph;
+}
+void set_work_runs(bool runs) {
+  work_runs = runs;
+}
+int captured_graphs() {
+  return graphs_alive;
 }
 
 void set_last_error(cudaError_t error) {
@@ -115,14 +183,21 @@ cudaError_t cudaMalloc(void** data, size_t bytes) {
   constexpr size_t most = size_t(16) << 20;           // libraries' workspaces need no more time
   std::memset(*data, 0xff, std::min(rounded, most));  // NaN
   const std::lock_guard lock(memory_mutex);
-  device_memory.insert(*data);
+  device_memory[*data] = rounded;
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* data) {
   if (const cudaError_t status = forbidden_in_capture()) return status;
   const std::lock_guard lock(memory_mutex);
-  if (data && device_memory.erase(data) == 0) return noted(cudaErrorInvalidValue);
-  std::free(data);
+  if (!data) return cudaSuccess;
+  const auto found = device_memory.find(data);
+  if (found == device_memory.end()) return noted(cudaErrorInvalidValue);
+  const size_t bytes = found->second;
+  device_memory.erase(found);
+  if (lazy())
+    std::memset(data, 0xff, bytes);  // and kept: who still reads it reads NaN
+  else
+    std::free(data);
   return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
@@ -141,17 +216,23 @@ cudaError_t cudaFreeHost(void* data) {
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   *stream = new CUstream_st;
+  streams_here.push_back(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaStreamCreate(stream);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  run_to(stream, stream->enqueued);
+  std::erase(streams_here, stream);
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  if (!stream->capturing) return cudaSuccess;
+  if (!stream->capturing) {
+    run_to(stream, stream->enqueued);
+    return cudaSuccess;
+  }
   stream->invalid = true;
   return noted(cudaErrorStreamCaptureUnsupported);
 }
@@ -161,7 +242,9 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (capturing_here) return noted(cudaErrorIllegalState);
-  *stream = {.capturing = true, .captured = {}};
+  stream->capturing = true;
+  stream->invalid = false;
+  stream->captured.clear();
   capturing_here = stream;
   return cudaSuccess;
 }
@@ -170,13 +253,18 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (capturing_here != stream) return noted(cudaErrorIllegalState);
   capturing_here = nullptr;
   const bool valid = !stream->invalid;
-  if (valid) *graph = new CUgraph_st{std::move(stream->captured)};
-  *stream = {};
+  if (valid) {
+    *graph = new CUgraph_st{std::move(stream->captured)};
+    last_graph = (*graph)->nodes;
+  }
+  stream->capturing = stream->invalid = false;
+  stream->captured.clear();
   return valid ? cudaSuccess : noted(cudaErrorStreamCaptureInvalidated);
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   *executable = new CUgraphExec_st{graph->nodes};
+  ++graphs_alive;
   return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -185,6 +273,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   delete executable;
+  --graphs_alive;
   return cudaSuccess;
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
@@ -192,7 +281,7 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   if (stream->capturing) return noted(cudaErrorStreamCaptureUnsupported);
-  for (const auto& node : executable->nodes) node();
+  for (const Node& node : executable->nodes) put(stream, node.work);
   return cudaSuccess;
 }
 
@@ -202,7 +291,11 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     stream->invalid = true;
     return noted(cudaErrorStreamCaptureUnsupported);
   }
-  enqueue_work(stream, [=] { std::memcpy(to, from, bytes); });
+  enqueue_work(stream, "memcpy", [=] { std::memcpy(to, from, bytes); });
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  enqueue_work(stream, "memset", [=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
 
@@ -210,16 +303,27 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new CUevent_st;
   return cudaSuccess;
 }
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, 0);
+}
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  if (event->stream) run_to(event->stream, event->mark);
   delete event;
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (stream->capturing) return noted(cudaErrorStreamCaptureUnsupported);
-  event->at = std::chrono::steady_clock::now();
+  put(stream, [event] { event->at = std::chrono::steady_clock::now(); });
+  event->stream = lazy() ? stream : nullptr;
+  event->mark = stream->enqueued;
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t) {
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream) run_to(event->stream, event->mark);
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = std::chrono::duration<float, std::milli>(end->at - begin->at).count();
   return cudaSuccess;
 }
 

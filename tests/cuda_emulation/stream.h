@@ -3,12 +3,26 @@
 #include <cuda_runtime_api.h>
 
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace retort::emulation {
 
-// Runs the work, or records it where the stream is captured.
-void enqueue_work(cudaStream_t stream, std::function<void()> work);
+// What a captured step holds: a kernel, a copy, a plan of cuDNN or a product of cuBLAS.
+struct Node {
+  std::string name;
+  std::function<void()> work;
+};
+
+// Runs the work, keeps it for later, or records it where the stream is captured.
+void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work);
 // What cudaGetLastError() gives next.
 void set_last_error(cudaError_t error);
+
+// For tests: the nodes of the step captured last in this process; how many captured steps are kept; whether work runs
+// at all, or is only counted.
+const std::vector<Node>& last_captured();
+int captured_graphs();
+void set_work_runs(bool runs);
 
 }  // namespace retort::emulation

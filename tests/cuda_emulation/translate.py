@@ -31,7 +31,7 @@ def translated(text):
         # Arguments are copied when the kernel is launched, as a device does.
         result.append(text[place : match.start()])
         result.append(
-            f"retort::emulation::launch({{{configuration}}}, "
+            f'retort::emulation::launch("{kernel}", {{{configuration}}}, '
             f"[](auto... argument) {{ {kernel}(argument...); }}, {arguments})"
         )
         place = end + 1

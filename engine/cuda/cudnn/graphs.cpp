@@ -5,8 +5,10 @@
 #include <array>
 #include <initializer_list>
 #include <map>
+#include <mutex>
 
 #include "engine/cuda/block_copy.h"
+#include "engine/cuda/cudnn/execute.h"
 #include "engine/cuda/cudnn/plan.h"
 #include "engine/cuda/cudnn/plan_files.h"
 #include "engine/cuda/cudnn/tuning.h"
@@ -73,6 +75,7 @@ class CudnnGraphs::Impl {
         handle_(stream),
         target_(handle_.get()),
         files_(options.plans, options.plans.empty() ? std::string() : context_of(options)),
+        files_of_run_(options.plans_of_run, options.plans_of_run.empty() ? std::string() : context_of(options)),
         workspace_(memory) {}
 
   // Computes the request if there is a plan for it. epsilon, momentum: on the host, for a batch norm in
@@ -84,6 +87,8 @@ class CudnnGraphs::Impl {
   Counters counters() const {
     Counters now = counters_;
     now.workspace = workspace_.bytes();
+    for (const auto& [request, entry] : entries_)
+      if (entry.workspace) now.workspace += entry.workspace->bytes();
     return now;
   }
 
@@ -97,10 +102,13 @@ class CudnnGraphs::Impl {
   struct Entry {
     CudnnRecipe recipe;
     std::optional<CudnnPlan> plan;
+    std::unique_ptr<CudnnWorkspace> workspace;  // of its own, if options say so
   };
 
   Entry& entry_for(const CudnnProblem& request);
   std::optional<CudnnPlan> plan_for(const CudnnProblem& problem);
+  std::optional<CudnnPlan> kept_plan(const std::string& key);
+  std::optional<CudnnPlan> new_plan(const CudnnProblem& problem, const std::string& key);
   bool capturing() const;
 
   const CudnnOptions options_;
@@ -108,7 +116,7 @@ class CudnnGraphs::Impl {
   const cudaStream_t stream_;
   const Handle handle_;
   const CudnnTarget target_;
-  const CudnnPlanFiles files_;
+  const CudnnPlanFiles files_, files_of_run_;
   CudnnWorkspace workspace_;
   std::map<CudnnProblem, Entry> entries_;  // by what is asked for
   Counters counters_;
@@ -120,22 +128,55 @@ bool CudnnGraphs::Impl::capturing() const {
   return status != cudaStreamCaptureStatusNone;
 }
 
+std::optional<CudnnPlan> CudnnGraphs::Impl::kept_plan(const std::string& key) {
+  for (const CudnnPlanFiles* files : {&files_of_run_, &files_}) {
+    const std::optional<std::string> kept = files->read(key);
+    if (!kept) continue;
+    std::optional<CudnnPlan> plan = read_cudnn_plan(*kept, target_);
+    if (!plan) continue;
+    ++counters_.read;
+    if (files == &files_) files_of_run_.write(key, *kept);
+    return plan;
+  }
+  return std::nullopt;
+}
+
+std::optional<CudnnPlan> CudnnGraphs::Impl::new_plan(const CudnnProblem& problem, const std::string& key) {
+  constexpr size_t measured = 8, tried = 4;
+  const bool timed = options_.tune && is_convolution(problem.op);
+  std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, timed ? measured : tried);
+  if (plans.empty()) return std::nullopt;
+  size_t best = 0;
+  if (is_convolution(problem.op)) {
+    const PlanTrial trial = try_cudnn_plans(problem, plans, timed, handle_.get(), stream_, memory_);
+    if (timed) {
+      std::vector<std::string> lines;
+      for (size_t i = 0; i < plans.size(); ++i)
+        lines.push_back(text(plans[i].engine(), ',', plans[i].tensor_cores() ? "tensor cores" : "CUDA cores", ',',
+                             plans[i].workspace(), ',', 1e3f * trial.milliseconds[i], ',',
+                             trial.best == i ? "chosen" : ""));
+      files_.write_times(key, lines);
+    }
+    if (!trial.best) return std::nullopt;
+    best = *trial.best;
+  }
+  ++counters_.planned;
+  if (const std::string plan = plans[best].serialised(); !plan.empty()) {
+    files_.write(key, plan);
+    files_of_run_.write(key, plan);
+  }
+  return std::move(plans[best]);
+}
+
 std::optional<CudnnPlan> CudnnGraphs::Impl::plan_for(const CudnnProblem& problem) {
   const std::string key = text(problem);
-  if (const std::optional<std::string> kept = files_.read(key)) {
-    if (std::optional<CudnnPlan> plan = read_cudnn_plan(*kept, target_)) {
-      ++counters_.read;
-      return plan;
-    }
-  }
-  const bool measured = options_.tune && is_convolution(problem.op);
-  std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, measured ? 8 : 1);
-  if (plans.empty()) return std::nullopt;
-  ++counters_.planned;
-  const size_t best =
-      plans.size() > 1 ? fastest_cudnn_plan(problem, plans, handle_.get(), stream_, memory_) : 0;
-  if (const std::string plan = plans[best].serialised(); !plan.empty()) files_.write(key, plan);
-  return std::move(plans[best]);
+  if (std::optional<CudnnPlan> plan = kept_plan(key)) return plan;
+  // Several runs in one process would disturb each other's measurements and could choose differently: one plans at a
+  // time, and who waited finds what the other wrote.
+  static std::mutex planning;
+  const std::lock_guard lock(planning);
+  if (std::optional<CudnnPlan> plan = kept_plan(key)) return plan;
+  return new_plan(problem, key);
 }
 
 CudnnGraphs::Impl::Entry& CudnnGraphs::Impl::entry_for(const CudnnProblem& request) {
@@ -151,6 +192,7 @@ CudnnGraphs::Impl::Entry& CudnnGraphs::Impl::entry_for(const CudnnProblem& reque
     break;
   }
   if (!entry.plan) ++counters_.refused;
+  if (options_.separate_workspaces) entry.workspace = std::make_unique<CudnnWorkspace>(memory_);
   return entries_.emplace(request, std::move(entry)).first->second;
 }
 
@@ -181,10 +223,11 @@ bool CudnnGraphs::Impl::run(const CudnnProblem& request, std::initializer_list<O
     bytes +=
         aligned(size_t(block_of(problem, operand.slot).size()) * size_of(type_of(problem, operand.slot)));
   }
-  check(bytes <= workspace_.largest() || !capturing(), "cuDNN: ", request, " needs ", bytes,
-        " bytes of workspace while a step is captured, of which there are ", workspace_.largest(),
+  CudnnWorkspace& memory = entry.workspace ? *entry.workspace : workspace_;
+  check(bytes <= memory.largest() || !capturing(), "cuDNN: ", request, " needs ", bytes,
+        " bytes of workspace while a step is captured, of which there are ", memory.largest(),
         "; run the step once before it is captured");
-  char* workspace = static_cast<char*>(workspace_.reserve(bytes));
+  char* workspace = static_cast<char*>(memory.reserve(bytes));
   for (size_t i = 0, next = 0; i < pointers.size(); ++i) {
     if (!pointers[i]) pointers[i] = workspace + staged[next++].offset;
   }

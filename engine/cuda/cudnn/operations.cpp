@@ -161,6 +161,10 @@ class Builder {
     const Part how = part(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
     at(how).set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
     at(how).set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+    if (mode == CUDNN_POINTWISE_RELU_FWD) {  // a NaN is no 0, or a broken teacher looks sound
+      const cudnnNanPropagation_t nan = CUDNN_PROPAGATE_NAN;
+      at(how).set(CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_TYPE_NAN_PROPOGATION, 1, &nan);
+    }
     at(how).finalize("pointwise");
     const Part op = part(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
     at(op).set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, at(how));

@@ -10,9 +10,14 @@ enum class CudnnMath { fp32, tf32 };
 
 struct CudnnOptions {
   bool deterministic = true;  // only engines that give the same bits in every run
-  bool tune = false;          // measure the best candidates of the heuristics at the first call
+  bool tune = false;          // measure the best candidates at the first call
   CudnnMath math = CudnnMath::tf32;
   std::string plans = {};  // folder of plans, made if absent; empty: they are not kept on disk
+  // Another folder, of one run: its plans come first, and what the run uses is written there, so that it can go on with
+  // the same bits.
+  std::string plans_of_run = {};
+  // A workspace for each plan instead of one for all: to find out whether sharing it is why a replay differs.
+  bool separate_workspaces = false;
 };
 
 }  // namespace retort

@@ -26,21 +26,48 @@ std::vector<CudnnDescriptor> configurations(const CudnnOperations& operations, c
   return found;
 }
 
-std::vector<cudnnBackendNumericalNote_t> numerical_notes(const CudnnDescriptor& configuration) {
-  std::vector<CudnnDescriptor> engine;
-  engine.emplace_back(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-  configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
-  return engine[0].get_list<cudnnBackendNumericalNote_t>(
+struct EngineNotes {
+  std::vector<cudnnBackendNumericalNote_t> numerical;
+  bool compiled_at_run_time = false;
+  std::string name;
+};
+
+EngineNotes notes_of(const CudnnDescriptor& configuration) {
+  std::vector<CudnnDescriptor> engines;
+  engines.emplace_back(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, engines);
+  const CudnnDescriptor& engine = engines[0];
+  EngineNotes notes;
+  notes.numerical = engine.get_list<cudnnBackendNumericalNote_t>(
       CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+  for (const auto behavior : engine.get_list<cudnnBackendBehaviorNote_t>(
+           CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT))
+    notes.compiled_at_run_time |= behavior == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
+  notes.name = text("engine ", engine.get_integer(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+  std::vector<CudnnDescriptor> knobs;
+  for (int i = 0; i < CUDNN_KNOB_TYPE_COUNTS; ++i) knobs.emplace_back(CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR);
+  const int64_t count = configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, knobs);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto type = knobs[size_t(i)].get_list<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE,
+                                                                        CUDNN_TYPE_KNOB_TYPE, 1);
+    notes.name += text(i == 0 ? " knobs " : " ", type.empty() ? -1 : int(type[0]), '=',
+                       knobs[size_t(i)].get_integer(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
+  }
+  return notes;
 }
 
-CudnnPlan build(CudnnDescriptor configuration, const CudnnTarget& target) {
+bool has(const std::vector<cudnnBackendNumericalNote_t>& notes, cudnnBackendNumericalNote_t note) {
+  return std::find(notes.begin(), notes.end(), note) != notes.end();
+}
+
+CudnnPlan build(CudnnDescriptor configuration, const CudnnTarget& target, const EngineNotes& notes) {
   CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
   if (const cudnnHandle_t handle = target.handle())
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
   plan.finalize("execution plan");
-  return CudnnPlan(std::move(plan), std::move(configuration));
+  return CudnnPlan(std::move(plan), std::move(configuration), notes.name,
+                   has(notes.numerical, CUDNN_NUMERICAL_NOTE_TENSOR_CORE));
 }
 
 }  // namespace
@@ -54,10 +81,13 @@ CudnnTarget CudnnTarget::described(const std::string& json) {
   return target;
 }
 
-CudnnPlan::CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration)
+CudnnPlan::CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration, std::string engine,
+                     bool tensor_cores)
     : configuration_(std::move(configuration)),
       plan_(std::move(plan)),
-      workspace_(plan_.get_integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+      workspace_(plan_.get_integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)),
+      engine_(std::move(engine)),
+      tensor_cores_(tensor_cores) {}
 
 std::string CudnnPlan::serialised() const {
   try {
@@ -69,19 +99,26 @@ std::string CudnnPlan::serialised() const {
 
 bool forbidden(const std::vector<cudnnBackendNumericalNote_t>& notes, DType type,
                const CudnnOptions& options) {
-  const auto has = [&](cudnnBackendNumericalNote_t note) {
-    return std::find(notes.begin(), notes.end(), note) != notes.end();
-  };
   // Sums are promised in f32, operands as they are, but for TF32.
-  if (has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return true;
-  if (options.deterministic && has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return true;
+  if (has(notes, CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return true;
+  if (options.deterministic && has(notes, CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC)) return true;
   if (type != DType::f32) return false;
-  if (has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return true;  // to 16 bit
-  return options.math == CudnnMath::fp32 && has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+  if (has(notes, CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return true;  // to 16 bit
+  return options.math == CudnnMath::fp32 && has(notes, CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+}
+
+int64_t little_workspace(const CudnnProblem& problem) {
+  constexpr int64_t always_little = int64_t(700) << 10;
+  const CudnnSlot result = problem.op == CudnnOp::conv_input_gradient    ? CudnnSlot::dx
+                           : problem.op == CudnnOp::conv_weight_gradient ? CudnnSlot::dw
+                                                                         : CudnnSlot::y;
+  return std::max(always_little, block_of(problem, result).size() * int64_t(size_of(type_of(problem, result))));
 }
 
 std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const CudnnOptions& options,
                                         const CudnnTarget& target, size_t most) {
+  // Engines to look at: the good one is among the first eight of every convolution of the models.
+  const size_t considered = is_convolution(problem.op) ? std::max<size_t>(most, 12) : most;
   std::vector<CudnnPlan> plans;
   try {
     const CudnnOperations operations = cudnn_operations(problem, target.handle(), CudnnPlan::alignment);
@@ -92,23 +129,33 @@ std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const Cudnn
       } catch (const CudnnRefusal& refusal) {
         if (!refusal.unsupported()) throw;
       }
+      std::vector<EngineNotes> notes;
+      bool precompiled = false;
+      for (const CudnnDescriptor& configuration : found) {
+        notes.push_back(notes_of(configuration));
+        precompiled |= !notes.back().compiled_at_run_time && !forbidden(notes.back().numerical, problem.type, options);
+      }
       int failures = 0;
-      for (CudnnDescriptor& configuration : found) {
-        if (forbidden(numerical_notes(configuration), problem.type, options)) continue;
+      for (size_t i = 0; i < found.size() && plans.size() < considered; ++i) {
+        if (forbidden(notes[i].numerical, problem.type, options)) continue;
+        if (precompiled && notes[i].compiled_at_run_time && is_convolution(problem.op)) continue;
         try {
-          CudnnPlan plan = build(std::move(configuration), target);
+          CudnnPlan plan = build(std::move(found[i]), target, notes[i]);
           if (plan.workspace() <= most_workspace) plans.push_back(std::move(plan));
         } catch (const CudnnRefusal&) {
           if (++failures == most_failures) break;
           continue;  // the next engine may take it
         }
-        if (plans.size() == most) return plans;
       }
       if (!plans.empty()) break;  // the fallback is for what the heuristics do not know
     }
   } catch (const CudnnRefusal& refusal) {
     check(refusal.unsupported(), "cuDNN: ", problem, " cannot be planned: ", refusal.why);
   }
+  std::stable_partition(plans.begin(), plans.end(), [&](const CudnnPlan& plan) {
+    return plan.tensor_cores() && plan.workspace() <= little_workspace(problem);
+  });
+  if (plans.size() > most) plans.erase(plans.begin() + int64_t(most), plans.end());
   return plans;
 }
 

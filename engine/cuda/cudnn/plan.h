@@ -30,12 +30,16 @@ class CudnnTarget {
 class CudnnPlan {
  public:
   // configuration: what the plan was made of, which is kept with it; none for a plan that was read.
-  explicit CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration = std::nullopt);
+  explicit CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration = std::nullopt,
+                     std::string engine = {}, bool tensor_cores = false);
 
   // Bytes that the addresses of all tensors must be a multiple of.
   static constexpr int64_t alignment = 16;
 
   int64_t workspace() const { return workspace_; }
+  // "engine 38, knobs 4=1 7=2"; empty for a plan that was read.
+  const std::string& engine() const { return engine_; }
+  bool tensor_cores() const { return tensor_cores_; }  // by the engine's own word; false for a plan that was read
   cudnnBackendDescriptor_t raw() const { return plan_.raw(); }
   // For the folder of plans; empty if the engine has no such form.
   std::string serialised() const;
@@ -44,13 +48,20 @@ class CudnnPlan {
   std::optional<CudnnDescriptor> configuration_;
   CudnnDescriptor plan_;
   int64_t workspace_;
+  std::string engine_;
+  bool tensor_cores_;
 };
 
-// The first `most` plans that can be built, in the order of cuDNN's heuristics (mode A, then fallback), after
-// engines that the options forbid are left out; empty where there is none. Throws Error(Fault::internal)
-// where cuDNN fails otherwise than by having no engine.
+// The best `most` plans that can be built, without engines that the options forbid or that are compiled at run time
+// though others are not; empty where there is none. The order is that of cuDNN's heuristics (mode A, then fallback), but
+// engines of the tensor cores that need little workspace come first: for small channel counts the heuristics begin with
+// the CUDA cores or with conversions of the layout, which take megabytes. Throws Error(Fault::internal) where cuDNN fails
+// otherwise than by having no engine.
 std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const CudnnOptions& options,
                                         const CudnnTarget& target, size_t most);
+
+// Workspace that counts as little for the problem: the size of its result, or what stays in the cache anyway.
+int64_t little_workspace(const CudnnProblem& problem);
 
 // A plan from what serialised() wrote, or none if this cuDNN or device does not take it.
 std::optional<CudnnPlan> read_cudnn_plan(const std::string& serialised, const CudnnTarget& target);

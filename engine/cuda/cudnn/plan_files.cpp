@@ -41,4 +41,13 @@ void CudnnPlanFiles::write(const std::string& problem, const std::string& plan) 
   write_cached(path_of(problem), text(head_of(problem), digest_of(plan), '\n', plan));
 }
 
+void CudnnPlanFiles::write_times(const std::string& problem, const std::vector<std::string>& candidates) const {
+  if (folder_.empty()) return;
+  const std::string path = text(folder_, "/candidates.csv");
+  std::string lines = read_text_if_readable(path).value_or("");
+  if (lines.empty()) lines = "problem,engine,cores,workspace,us,chosen\n";
+  for (const std::string& candidate : candidates) lines += text('"', problem, "\",", candidate, '\n');
+  write_cached(path, lines);
+}
+
 }  // namespace retort

@@ -3,6 +3,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace retort {
 
@@ -19,6 +20,10 @@ class CudnnPlanFiles {
   // Readers see the old file or the whole new one. A file that cannot be written is left out: plans are made
   // again.
   void write(const std::string& problem, const std::string& plan) const;
+
+  // Adds a line for each candidate that was measured to candidates.csv in the folder: the problem, engine, cores, bytes
+  // of workspace, microseconds, "chosen". What was measured is the only account of why an engine was taken.
+  void write_times(const std::string& problem, const std::vector<std::string>& candidates) const;
 
   std::string path_of(const std::string& problem) const;
 

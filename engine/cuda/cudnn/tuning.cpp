@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/cuda/cudnn/execute.h"
 #include "engine/cuda/handles.h"
 
 namespace retort {
@@ -23,7 +24,7 @@ class Timer {
 
   // Milliseconds on the device that f's work takes.
   template <class F>
-  float time(cudaStream_t stream, F f) {
+  float time(cudaStream_t stream, F f) const {
     check_cuda(cudaEventRecord(begin_, stream), "measuring a plan");
     f();
     check_cuda(cudaEventRecord(end_, stream), "measuring a plan");
@@ -70,8 +71,7 @@ std::vector<CudnnSlot> slots_of(const CudnnProblem& problem) {
 // Milliseconds of one run in a captured chain, as steps have them: where the host launches each, it is the
 // host that is measured.
 template <class F>
-float time_in_a_chain(cudaStream_t stream, Timer& timer, F run) {
-  constexpr int chained = 10, repeats = 5;
+float time_in_a_chain(cudaStream_t stream, const Timer& timer, int chained, int repeats, F run) {
   run();  // loads what it needs, which a capture forbids
   check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "measuring a plan");
   cudaGraph_t captured = nullptr;
@@ -88,29 +88,14 @@ float time_in_a_chain(cudaStream_t stream, Timer& timer, F run) {
   for (int repeat = 0; repeat <= repeats; ++repeat) {
     const float time =
         timer.time(stream, [&] { check_cuda(cudaGraphLaunch(chain.get(), stream), "measuring a plan"); });
-    if (repeat > 0) best = std::min(best, time / chained);  // the first one warms up
+    if (repeat > 0) best = std::min(best, time / float(chained));  // the first one warms up
   }
-  return best;
+  return repeats > 0 ? best : 0;
 }
 
 }  // namespace
 
-void execute_cudnn_plan(const CudnnPlan& plan, cudnnHandle_t handle, const std::vector<int64_t>& ids,
-                        const std::vector<void*>& pointers, void* workspace, const CudnnProblem& problem) {
-  try {
-    CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-    pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
-    pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, int64_t(pointers.size()),
-             pointers.data());
-    pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
-    pack.finalize("variant pack");
-    cudnn_check(CudnnLibrary::get().execute(handle, plan.raw(), pack.raw()), "cudnnBackendExecute");
-  } catch (const CudnnRefusal& refusal) {
-    fail(Fault::internal, "cuDNN: ", problem, ": ", refusal.why);
-  }
-}
-
-size_t fastest_cudnn_plan(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans,
+PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans, bool timed,
                           cudnnHandle_t handle, cudaStream_t stream, Memory& memory) {
   const auto aligned = [](size_t bytes) {
     return (bytes + Arena::alignment - 1) / Arena::alignment * Arena::alignment;
@@ -129,23 +114,28 @@ size_t fastest_cudnn_plan(const CudnnProblem& problem, const std::vector<CudnnPl
   std::vector<void*> pointers;
   for (const size_t offset : offsets) pointers.push_back(lent.data() + offset);
   // Zeros, and not what was there: a NaN or a denormal number may take its own time.
-  check_cuda(cudaMemsetAsync(lent.data(), 0, bytes + aligned(most), stream), "measuring plans for ", problem);
+  check_cuda(cudaMemsetAsync(lent.data(), 0, bytes + aligned(most), stream), "trying plans for ", problem);
 
-  Timer timer;
-  size_t best = 0;
-  float best_time = std::numeric_limits<float>::max();
-  for (size_t i = 0; i < plans.size(); ++i) {
+  const Timer timer;
+  PlanTrial trial;
+  trial.milliseconds.assign(plans.size(), std::numeric_limits<float>::infinity());
+  float least = std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < plans.size() && (timed || !trial.best); ++i) {
     const auto run = [&] {
       execute_cudnn_plan(plans[i], handle, ids, pointers, lent.data() + bytes, problem);
     };
     try {
-      const float time = time_in_a_chain(stream, timer, run);
-      if (time < best_time) best_time = time, best = i;
+      const float time = time_in_a_chain(stream, timer, timed ? 10 : 1, timed ? 5 : 0, run);
+      trial.milliseconds[i] = time;
+      if (!trial.best || time < least) {
+        least = time;
+        trial.best = i;
+      }
     } catch (const Error&) {  // one that cannot be run or captured is not chosen
       cudaGetLastError();
     }
   }
-  return best;
+  return trial;
 }
 
 }  // namespace retort

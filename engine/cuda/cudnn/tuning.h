@@ -1,21 +1,25 @@
-// Plans run: once, and several against each other.
+// Plans tried: which of several can be captured, and which is fastest.
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
+#include <optional>
 #include <vector>
 
+#include "engine/arena.h"
 #include "engine/cuda/cudnn/plan.h"
 
 namespace retort {
 
-// Enqueues the plan on the handle's stream. pointers[i] is the tensor with the id ids[i]; workspace holds at
-// least plan.workspace() bytes. problem: for messages. Throws Error(Fault::internal).
-void execute_cudnn_plan(const CudnnPlan& plan, cudnnHandle_t handle, const std::vector<int64_t>& ids,
-                        const std::vector<void*>& pointers, void* workspace, const CudnnProblem& problem);
+struct PlanTrial {
+  std::optional<size_t> best;       // none where no plan can be run and captured
+  std::vector<float> milliseconds;  // of one run in a captured chain of ten; infinity: not tried, or it failed
+};
 
-// The place of the plan that takes the least time in a captured chain of runs, in memory of its own that is
-// given back: what the caller's tensors hold does not change. Waits for the device. Convolutions only.
-size_t fastest_cudnn_plan(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans,
+// Runs the plans in memory of its own that is given back: what the caller's tensors hold does not change. timed: all of
+// them, the fastest is best; else the first that can be captured is, since an engine may wait or allocate. Waits for the
+// device. Convolutions only.
+PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans, bool timed,
                           cudnnHandle_t handle, cudaStream_t stream, Memory& memory);
 
 }  // namespace retort

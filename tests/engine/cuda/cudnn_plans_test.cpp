@@ -3,7 +3,10 @@
 // graphs, types, layouts and filters are as cuDNN wants them.
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <set>
+#include <tuple>
 
 #include "engine/cuda/cudnn/plan.h"
 #include "layers/module.h"
@@ -185,6 +188,43 @@ TEST_F(CudnnPlans, MathDecidesOnTheEngine) {
   ASSERT_EQ(several.size(), 4u);
   EXPECT_EQ(several[0].serialised(), rounded[0].serialised());
   EXPECT_NE(several[1].serialised(), rounded[0].serialised());
+}
+
+// Where nothing is measured, the first plan is taken: of the tensor cores, with no more workspace than the result or what
+// stays in the cache. RETORT_SHOW_ENGINES=1 prints the table. What cannot be had so, with the reason, is `exceptions`.
+TEST_F(CudnnPlans, TheFirstPlanUsesTensorCoresAndLittleWorkspace) {
+  // Images of 3 channels: no engine of the tensor cores reads 6 bytes. In steps they are drawn with 8 channels.
+  const auto exception = [](const CudnnProblem& p) { return p.channels == 3; };
+  std::set<CudnnProblem> problems = convolutions_of({"resnet20"});
+  for (const int64_t outputs : {16, 32}) {
+    for (const CudnnOp op : {CudnnOp::conv, CudnnOp::conv_weight_gradient})
+      problems.insert(convolution(op, 32, 8, outputs, 3, 1));
+  }
+  for (const auto& [side, from, to] : {std::tuple{32, 32, 64}, {16, 64, 128}, {8, 128, 256}}) {
+    for (const CudnnOp op : {CudnnOp::conv, CudnnOp::conv_input_gradient, CudnnOp::conv_weight_gradient}) {
+      const int stride = from == 32 ? 1 : 2;
+      problems.insert(convolution(op, from == 32 ? 32 : 2 * side, from, to, 3, stride));
+      problems.insert(convolution(op, from == 32 ? 32 : 2 * side, from, to, 1, stride));
+      problems.insert(convolution(op, from == 32 ? 32 : side, to, to, 3, 1));
+    }
+  }
+  int good = 0;
+  for (const DType type : {DType::bf16, DType::f16, DType::f32}) {
+    for (const CudnnProblem& f32 : problems) {
+      const CudnnProblem p = as(f32, type);
+      const std::vector<CudnnPlan> plans = make_cudnn_plans(p, tf32, *target_, 1);
+      ASSERT_EQ(plans.size(), 1u) << p;
+      const CudnnPlan& plan = plans[0];
+      if (std::getenv("RETORT_SHOW_ENGINES"))
+        std::printf("%-95s %s %8.2f MB  %s\n", text(p).c_str(), plan.tensor_cores() ? "tensor" : "CUDA  ",
+                    1e-6 * double(plan.workspace()), plan.engine().c_str());
+      if (exception(p)) continue;
+      EXPECT_TRUE(plan.tensor_cores()) << p << ": " << plan.engine();
+      EXPECT_LE(plan.workspace(), little_workspace(p)) << p << ": " << plan.engine();
+      ++good;
+    }
+  }
+  EXPECT_GT(good, 100);
 }
 
 TEST_F(CudnnPlans, APlanIsReadFromWhatItWrote) {

@@ -1,9 +1,10 @@
-// Stands for engine/cuda/cudnn_plan.h: a plan is the problem, which cudnn.cpp computes.
+// Stands for engine/cuda/cudnn/plan.h: a plan is the problem, which cudnn.cpp computes.
 #pragma once
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/base/check.h"
 #include "engine/cuda/cudnn/graphs.h"
 #include "engine/cuda/cudnn/library.h"
 #include "engine/cuda/cudnn/recipe.h"
@@ -19,19 +20,22 @@ class CudnnTarget {
 
 class CudnnPlan {
  public:
-  explicit CudnnPlan(const CudnnProblem& p) : problem(p) {}
+  // waits: an engine that waits for the device, which no capture allows.
+  explicit CudnnPlan(const CudnnProblem& p, bool waits_for_device = false) : problem(p), waits(waits_for_device) {}
   static constexpr int64_t alignment = 16;
   int64_t workspace() const { return 1000; }
-  std::string serialised() const { return ""; }
+  std::string engine() const { return waits ? "engine that waits" : "engine"; }
+  bool tensor_cores() const { return true; }
+  std::string serialised() const { return text(waits, problem); }
 
   CudnnProblem problem;
+  bool waits;
 };
 
 std::vector<CudnnPlan> make_cudnn_plans(const CudnnProblem& problem, const CudnnOptions& options,
                                         const CudnnTarget& target, size_t most);
 
-inline std::optional<CudnnPlan> read_cudnn_plan(const std::string&, const CudnnTarget&) {
-  return std::nullopt;
-}
+// What was serialised before in this process.
+std::optional<CudnnPlan> read_cudnn_plan(const std::string& serialised, const CudnnTarget& target);
 
 }  // namespace retort
