@@ -12,8 +12,8 @@ struct CudaOptions {
       false;  // convolutions of f32 operands may round them to 10 bits of mantissa for the tensor cores
   bool deterministic = true;  // the same bits in every run
   bool capture = true;        // steps may be captured
-  std::string plans;          // folder where cuDNN's plans are kept; empty: nowhere
-  std::string plans_of_run;   // a run's own: they come first, and what the run uses is written there; empty: none
+  std::string plans = {};  // folder where cuDNN's plans are kept; empty: nowhere
+  std::string plans_of_run = {};  // a run's own: they come first, and what the run uses is written there; empty: none
   // cuDNN's engines are chosen by measuring the heuristics' first ones when a shape is met; the choice may
   // differ between runs unless plans are kept.
   bool tune = false;

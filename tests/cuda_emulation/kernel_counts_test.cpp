@@ -81,10 +81,10 @@ struct Bound {
 };
 
 TEST_F(KernelCounts, OfAStepAreAtMostTheseMany) {
-  for (const Bound& b : {Bound{wide, "kd", Precision::bf16, false, 120}, Bound{deep, "kd", Precision::bf16, false, 220},
-                         Bound{wide, "kd", Precision::bf16, true, 82}, Bound{deep, "kd", Precision::bf16, true, 160},
-                         Bound{wide, "pcd", Precision::bf16, false, 120}, Bound{deep, "pcd", Precision::bf16, false, 220},
-                         Bound{wide, "kd", Precision::tf32, false, 200}, Bound{deep, "kd", Precision::tf32, false, 400}}) {
+  for (const Bound& b : {Bound{wide, "kd", Precision::bf16, false, 176}, Bound{deep, "kd", Precision::bf16, false, 320},
+                         Bound{wide, "kd", Precision::bf16, true, 138}, Bound{deep, "kd", Precision::bf16, true, 259},
+                         Bound{wide, "pcd", Precision::bf16, false, 176}, Bound{deep, "pcd", Precision::bf16, false, 320},
+                         Bound{wide, "kd", Precision::tf32, false, 154}, Bound{deep, "kd", Precision::tf32, false, 276}}) {
     const std::vector<std::string> found = nodes(b.pair, b.method, b.precision, b.table);
     const std::string title = text(b.pair.teacher, "-", b.pair.student, ", ", b.method, ", ", name_of(b.precision),
                                    b.table ? ", with the table" : "");
