@@ -22,6 +22,10 @@ DeviceBatch::DeviceBatch(Device& device, const ImageSet& set, int64_t largest,
   if (other_) other_images_ = device.persistent(shape, DType::f32);
   if (other_ && options.strong) other_strong_ = device.persistent(shape, DType::f32);
   if (!rendering) return;
+  if (!set.in_memory()) {
+    bytes_ = device.persistent(shape, DType::u8);
+    return;
+  }
   set_ = device.persistent({int64_t(set.images.size())}, DType::u8);
   device.backend().upload(set_, set.images.data());
 }
@@ -48,6 +52,11 @@ Batch DeviceBatch::upload(const HostBatch& host) {
   std::copy_n(host.views, host.size, host_numbers_.begin() + 2 * largest_);
   device_.backend().upload(numbers_, host_numbers_.data());
   if (!rendering_) device_.backend().upload(batch.images, host.images);
+  if (bytes_) {
+    check(host.bytes, "DeviceBatch: the loader gave no bytes of photos");
+    device_.backend().upload(Tensor{bytes_.tensor.data, {host.size, s[0], s[1], s[2]}, DType::u8},
+                             host.bytes);
+  }
   if (other_ && !rendering_) {
     check(host.other_images, "DeviceBatch: the loader gave no pixels for the other network");
     device_.backend().upload(batch.other_images, host.other_images);
@@ -66,6 +75,13 @@ void DeviceBatch::render(const Batch& batch) {
   if (!rendering_) return;
   const auto side = [&](int i) { return int(image_shape_[i]); };
   const auto draw = [&](const Tensor& to, const Normalize& normalize) {
+    if (bytes_) {
+      launch_rows(
+          device_.backend(),
+          NormalizeRow{bytes_.tensor.as<uint8_t>(), to.as<float>(), image_shape_[1], side(2), normalize},
+          batch.size() * image_shape_[0]);
+      return;
+    }
     launch_rows(device_.backend(),
                 RenderRow{set_.tensor.as<uint8_t>(), batch.indices.as<int32_t>(), batch.views.as<int32_t>(),
                           to.as<float>(), side(0), side(1), side(2), normalize},

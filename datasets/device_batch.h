@@ -29,7 +29,8 @@ struct DeviceBatchOptions {
 class DeviceBatch {
  public:
   // Where a device of its own memory renders batches from the whole set's bytes, which it then holds: the
-  // host gives numbers only, and needs no pixels (LoaderOptions::pixels).
+  // host gives numbers only, and needs no pixels (LoaderOptions::pixels). Of photos the host gives bytes, which the
+  // device normalises.
   static bool renders(Device& device) { return !device.backend().host_addressable(); }
 
   // For batches of up to `largest` images of the set, which must outlive it.
@@ -54,6 +55,7 @@ class DeviceBatch {
   std::optional<Normalize> other_;
   Array images_, strong_, other_images_, other_strong_;
   Array numbers_, set_;  // numbers: labels, indices, views, `largest` each
+  Array bytes_;          // of photos: the batch's images, as the host made them
   std::vector<int32_t> host_numbers_;
 };
 

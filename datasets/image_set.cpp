@@ -1,9 +1,25 @@
 #include "datasets/image_set.h"
 
+#include <cstring>
+
+#include "engine/base/check.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace retort {
+
+void ImageSet::read(int64_t i, PictureReader& reader, uint8_t* to) const {
+  check(i >= 0 && i < size(), "image ", i, " of a set of ", size());
+  if (in_memory()) {
+    std::memcpy(to, image(i), size_t(image_bytes()));
+    return;
+  }
+  PhotoView view;
+  const PixelView whole = pictures->read(
+      i, [&](const PictureSize& photo_size) { return (view = centre_crop(photo_size, photo)).crop; }, reader);
+  reader.drawer.draw(whole, view, to);
+}
 
 uint64_t ImageSet::hash() const {
   // The parts are hashed apart and then together, so that no byte can move from one to the other unseen.
@@ -12,7 +28,7 @@ uint64_t ImageSet::hash() const {
                             uint64_t(width),
                             uint64_t(channels),
                             uint64_t(classes),
-                            XXH3_64bits(images.data(), images.size()),
+                            in_memory() ? XXH3_64bits(images.data(), images.size()) : pictures->hash(),
                             XXH3_64bits(labels.data(), labels.size() * sizeof(int32_t))};
   return XXH3_64bits(parts, sizeof parts);
 }

@@ -6,9 +6,12 @@
 
 #include "datasets/augment/strong_view.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 
 namespace retort {
 namespace {
+
+constexpr double most_bad = 0.001;  // of all photos: more than that is no accident
 
 std::vector<int32_t> first_numbers(int64_t n) {
   std::vector<int32_t> numbers(static_cast<size_t>(n));
@@ -34,7 +37,8 @@ Normalize normalize_of(const ImageSet& set) {
 Augment augment_named(const std::string& name) {
   if (name == "none") return Augment::none;
   if (name == "crop-flip") return Augment::crop_flip;
-  fail(Fault::usage, "augmentation '", name, "': expected none or crop-flip");
+  if (name == "resized-crop") return Augment::resized_crop;
+  fail(Fault::usage, "augmentation '", name, "': expected none, crop-flip or resized-crop");
 }
 
 Split split_samples(int64_t size, int64_t limit, int64_t validation, uint64_t seed) {
@@ -75,14 +79,27 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
   check(options.views >= 1 && options.views <= view_count, Fault::usage, "views of an image ", options.views,
         ": expected 1 to ", view_count);
   check(set.channels == 3, "loader: images of ", set.channels, " channels, expected 3");
-  check(int64_t(set.images.size()) == set.size() * set.image_bytes(), "loader: ", set.images.size(),
-        " bytes of images, expected ", set.size() * set.image_bytes());
+  check(!set.in_memory() || int64_t(set.images.size()) == set.size() * set.image_bytes(),
+        "loader: ", set.images.size(), " bytes of images, expected ", set.size() * set.image_bytes());
+  check(set.in_memory() || set.pictures->size() == set.size(), "loader: ", set.size(), " labels of photos");
+  check(set.in_memory() || !options.strong, Fault::usage,
+        "a second, strongly augmented view is made of images of at most 64 pixels a side, these are photos; "
+        "choose "
+        "another method");
+  check(!set.in_memory() || options.augment != Augment::resized_crop, Fault::usage,
+        "augmentation resized-crop is for folder: and pack: data sets; this one's images are in memory: use "
+        "crop-flip");
+  check(set.in_memory() || options.augment != Augment::each_view, "loader: photos have no numbered views");
   for (int32_t sample : samples_)
     check(sample >= 0 && sample < set.size(), "loader: sample ", sample, " of a set of ", set.size());
   if (options.other) other_.emplace(*options.other);
   const auto places = size_t(std::min(options.batch, int64_t(samples_.size())));
   for (Slot& slot : slots_) {
     const size_t pixels = places * size_t(set.image_bytes());
+    if (!set.in_memory()) {
+      slot.reader = std::make_unique<PictureReader>(set.decoder);
+      slot.bytes.resize(pixels);
+    }
     if (options.pixels) slot.images.resize(pixels);
     if (options.pixels && other_) slot.other_images.resize(pixels);
     slot.labels.resize(places);
@@ -110,7 +127,8 @@ const HostBatch* Loader::next() {
 void Loader::fill(int64_t batch, Slot& slot) const {
   const int64_t first = batch * options_.batch;
   const int64_t size = std::min(options_.batch, samples() - first);
-  for (int64_t i = 0; i < size; ++i) {
+  if (!set_.in_memory()) fill_photos(slot, first, size);
+  for (int64_t i = 0; i < (set_.in_memory() ? size : 0); ++i) {
     const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
     const View shown = view(sample);
     const int64_t at = i * set_.image_bytes();
@@ -134,6 +152,7 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   const auto made = [](const std::vector<float>& pixels) { return pixels.empty() ? nullptr : pixels.data(); };
   slot.batch = {.size = size,
                 .images = made(slot.images),
+                .bytes = slot.bytes.empty() ? nullptr : slot.bytes.data(),
                 .labels = slot.labels.data(),
                 .indices = slot.indices.data(),
                 .views = slot.views.data(),
@@ -142,9 +161,74 @@ void Loader::fill(int64_t batch, Slot& slot) const {
                 .other_strong = made(slot.other_strong)};
 }
 
+void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
+  const int64_t bytes = set_.image_bytes();
+  const auto draw = [&](int32_t sample, uint8_t* to) {
+    PhotoView shown;
+    const PixelView crop = set_.pictures->read(
+        sample, [&](const PictureSize& photo) { return (shown = photo_view(sample, photo)).crop; },
+        *slot.reader);
+    slot.reader->drawer.draw(crop, shown, to);
+  };
+  for (int64_t i = 0; i < size; ++i) {
+    int64_t place = order_[size_t(first + i)];
+    for (;; place = (place + 1) % samples()) {
+      const int32_t sample = samples_[size_t(place)];
+      try {
+        draw(sample, slot.bytes.data() + i * bytes);
+        break;
+      } catch (const Error& error) {
+        if (error.fault() != Fault::input || !set_.skips_bad) throw;
+        note_bad(sample, error);
+      }
+    }
+    const int32_t sample = samples_[size_t(place)];
+    slot.labels[size_t(i)] = set_.labels[size_t(sample)];
+    slot.indices[size_t(i)] = sample;
+    slot.views[size_t(i)] = 0;
+  }
+  const auto normalized = [&](const NormalizeTable& normalize, std::vector<float>& to) {
+    for (int64_t at = 0; at < size * bytes; at += 3)
+      for (int c = 0; c < 3; ++c) to[size_t(at + c)] = normalize(slot.bytes[size_t(at + c)], c);
+  };
+  if (options_.pixels) normalized(normalize_, slot.images);
+  if (options_.pixels && other_) normalized(*other_, slot.other_images);
+}
+
+PhotoView Loader::photo_view(int32_t sample, const PictureSize& size) const {
+  const auto epoch = uint32_t(epoch_), place = uint32_t(sample);
+  switch (options_.augment) {
+    case Augment::crop_flip:
+      return padded_crop(options_.seed, epoch, place, size, set_.photo);
+    case Augment::resized_crop:
+      return resized_crop(options_.seed, epoch, place, size, set_.photo);
+    case Augment::none:
+    case Augment::each_view:
+      break;
+  }
+  return centre_crop(size, set_.photo);
+}
+
+void Loader::note_bad(int32_t sample, const Error& error) const {
+  const std::lock_guard lock(bad_mutex_);
+  if (bad_.empty()) first_bad_ = error.what();
+  bad_.insert(sample);
+  check(double(bad_.size()) <= most_bad * double(samples()), Fault::input, bad_.size(), " of ",
+        with_commas(samples()),
+        " training images are bad, more than the 0.1 % that data.bad = skip passes over; the "
+        "first: ",
+        first_bad_);
+}
+
+BadPictures Loader::bad_pictures() const {
+  const std::lock_guard lock(bad_mutex_);
+  return {int64_t(bad_.size()), first_bad_};
+}
+
 View Loader::view(int32_t sample) const {
   switch (options_.augment) {
     case Augment::none:
+    case Augment::resized_crop:
       break;
     case Augment::crop_flip:
       return view_of(options_.seed, uint32_t(epoch_), uint32_t(sample), options_.views);

@@ -1,13 +1,17 @@
 // Batches of a data set: shuffled, augmented and normalised in the background.
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "datasets/augment/augment.h"
 #include "datasets/image_set.h"
 #include "datasets/prefetch.h"
+#include "engine/base/check.h"
 
 namespace retort {
 
@@ -15,6 +19,7 @@ namespace retort {
 struct HostBatch {
   int64_t size = 0;                  // images; the last batch of an epoch may be smaller than the others
   const float* images = nullptr;     // size,H,W,C, normalised; null without LoaderOptions::pixels
+  const uint8_t* bytes = nullptr;    // of photos: size,H,W,C, the images before they are normalised
   const int32_t* labels = nullptr;   // size
   const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
   const int32_t* views = nullptr;    // size: which view of it, see index_of(View)
@@ -52,7 +57,7 @@ struct LoaderOptions {
 // The set's own numbers.
 Normalize normalize_of(const ImageSet& set);
 
-// "none" or "crop-flip"; anything else is a Fault::usage.
+// "none", "crop-flip" or "resized-crop"; anything else is a Fault::usage.
 Augment augment_named(const std::string& name);
 
 // Which images of a set are trained on and which are held out; disjoint, both ascending.
@@ -66,6 +71,12 @@ Split split_samples(int64_t size, int64_t limit, int64_t validation, uint64_t se
 
 // The order of n samples in one epoch: a permutation of 0 to n - 1 keyed by (seed, epoch).
 std::vector<int32_t> shuffled(int64_t n, uint64_t seed, uint32_t epoch);
+
+// Photos that could not be read, and were replaced by the next good ones (ImageSet::skips_bad).
+struct BadPictures {
+  int64_t count = 0;  // different ones
+  std::string first;  // what was wrong with one of them, with its name
+};
 
 // What a batch holds is a function of (samples, options, epoch, batch number), whatever the number of workers
 // and wherever in the epoch one begins.
@@ -85,14 +96,21 @@ class Loader {
   // or begin_epoch() is called. What a worker threw is thrown here.
   const HostBatch* next();
 
+  BadPictures bad_pictures() const;
+
  private:
   struct Slot {
+    std::unique_ptr<PictureReader> reader;  // of photos
+    std::vector<uint8_t> bytes;
     std::vector<float> images, strong, other_images, other_strong;
     std::vector<int32_t> labels, indices, views;
     HostBatch batch;
   };
 
   void fill(int64_t batch, Slot& slot) const;
+  void fill_photos(Slot& slot, int64_t first, int64_t size) const;
+  PhotoView photo_view(int32_t sample, const PictureSize& size) const;
+  void note_bad(int32_t sample, const Error& error) const;
   View view(int32_t sample) const;
 
   const ImageSet& set_;
@@ -103,6 +121,9 @@ class Loader {
   std::vector<int32_t> order_;  // positions in samples_, of this epoch
   int epoch_ = 0;
   std::vector<Slot> slots_;
+  mutable std::mutex bad_mutex_;
+  mutable std::set<int32_t> bad_;  // photos
+  mutable std::string first_bad_;
   Prefetch prefetch_;  // last: its threads end before what they read
 };
 

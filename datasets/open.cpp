@@ -1,6 +1,11 @@
 #include "datasets/open.h"
 
+#include <filesystem>
+
 #include "datasets/readers/cifar.h"
+#include "datasets/readers/folder.h"
+#include "datasets/readers/npy_set.h"
+#include "datasets/readers/pack.h"
 #include "datasets/readers/synthetic.h"
 #include "engine/base/check.h"
 
@@ -10,38 +15,58 @@ namespace {
 struct Entry {
   const char* name;
   const char* usage;
-  DataSet (*open)(const std::string& argument, Parts parts);
+  bool photos;
+  DataSet (*open)(const std::string& argument, const DataOptions& options);
 };
 
 // A new data set is one row here and one reader.
 constexpr Entry entries[] = {
-    {"synthetic", "synthetic[:train=N,test=N,seed=N]",
-     [](const std::string& argument, Parts parts) {
-       return draw_synthetic(SyntheticOptions::parse(argument), parts);
+    {"synthetic", "synthetic[:train=N,test=N,seed=N]", false,
+     [](const std::string& argument, const DataOptions& options) {
+       return draw_synthetic(SyntheticOptions::parse(argument), options.parts);
      }},
-    {"cifar100", "cifar100:DIR",
-     [](const std::string& argument, Parts parts) { return read_cifar100(argument, parts); }},
-    {"cifar10", "cifar10:DIR",
-     [](const std::string& argument, Parts parts) { return read_cifar10(argument, parts); }},
+    {"cifar100", "cifar100:DIR", false,
+     [](const std::string& argument, const DataOptions& options) {
+       return read_cifar100(argument, options.parts);
+     }},
+    {"cifar10", "cifar10:DIR", false,
+     [](const std::string& argument, const DataOptions& options) {
+       return read_cifar10(argument, options.parts);
+     }},
+    {"folder", "folder:DIR", true,
+     [](const std::string& argument, const DataOptions& options) { return read_folder(argument, options); }},
+    {"pack", "pack:FILE", true,
+     [](const std::string& argument, const DataOptions& options) { return read_pack(argument, options); }},
+    {"npy", "npy:DIR", true,
+     [](const std::string& argument, const DataOptions& options) { return read_npy_set(argument, options); }},
 };
 
 }  // namespace
 
-DataSet open_dataset(const std::string& spec, Parts parts) {
+DataSet open_dataset(const std::string& spec, const DataOptions& options) {
   const size_t colon = spec.find(':');
   const std::string name = spec.substr(0, colon);
   const std::string argument = colon == std::string::npos ? "" : spec.substr(colon + 1);
   std::string known;
   for (const Entry& entry : entries) {
     if (name == entry.name) {
-      const bool wants_folder = std::string(entry.usage).ends_with(":DIR");
-      check(!wants_folder || !argument.empty(), Fault::usage, "data set '", spec, "': expected ",
-            entry.usage);
-      return entry.open(argument, parts);
+      const bool wants_place = !std::string(entry.usage).ends_with("]");
+      check(!wants_place || !argument.empty(), Fault::usage, "data set '", spec, "': expected ", entry.usage);
+      return entry.open(argument, options);
     }
     known += text(known.empty() ? "" : ", ", entry.usage);
   }
-  fail(Fault::usage, "data set '", spec, "' is not known; expected ", known);
+  std::error_code error;
+  const bool folder = std::filesystem::is_directory(spec, error);
+  fail(Fault::usage, "data set '", spec, "' is not known; ",
+       folder ? "images in a folder are named as folder:" + spec + "; " : std::string(), "expected ", known);
+}
+
+bool can_hold_photos(const std::string& spec) {
+  const std::string name = spec.substr(0, spec.find(':'));
+  for (const Entry& entry : entries)
+    if (name == entry.name) return entry.photos;
+  return false;
 }
 
 }  // namespace retort

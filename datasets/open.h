@@ -6,8 +6,15 @@
 
 namespace retort {
 
-// "synthetic", "synthetic:train=N,test=N,seed=N", "cifar100:DIR", "cifar10:DIR". An unknown name or option is
-// a Fault::usage that lists the known ones; what is wrong with the files a Fault::input.
-DataSet open_dataset(const std::string& spec, Parts parts = Parts::both);
+// "synthetic", "synthetic:train=N,test=N,seed=N", "cifar100:DIR", "cifar10:DIR", "folder:DIR", "pack:FILE",
+// "npy:DIR". An unknown name or option is a Fault::usage that lists the known ones; what is wrong with the
+// files a Fault::input.
+DataSet open_dataset(const std::string& spec, const DataOptions& options);
+inline DataSet open_dataset(const std::string& spec, Parts parts = Parts::both) {
+  return open_dataset(spec, DataOptions{.parts = parts});
+}
+
+// Whether images of such a set can be photos, for which sizes and decoders matter.
+bool can_hold_photos(const std::string& spec);
 
 }  // namespace retort

@@ -2,4 +2,4 @@
 #pragma once
 #include "datasets/augment/render_row.h"
 
-#define RETORT_DATASETS_ROW_KERNELS(X) X(retort::RenderRow)
+#define RETORT_DATASETS_ROW_KERNELS(X) X(retort::RenderRow) X(retort::NormalizeRow)

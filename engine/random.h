@@ -20,6 +20,7 @@ enum class Purpose : uint32_t {
   contrast_negatives = 8,
   strong_view = 9,
   resized_crop = 10,
+  measured_pictures = 11,
 };
 
 struct Random4 {

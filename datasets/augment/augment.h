@@ -8,8 +8,8 @@
 
 namespace retort {
 
-// each_view: epoch e shows view number e of every image, for tables.
-enum class Augment { none, crop_flip, each_view };
+// each_view: epoch e shows view number e of every image, for tables. resized_crop: of photos alone, see photo_view.h.
+enum class Augment { none, crop_flip, each_view, resized_crop };
 
 constexpr int crop_padding = 4;
 constexpr int crop_offsets = 2 * crop_padding + 1;           // 9 along each axis

@@ -21,7 +21,8 @@ int rounded(double x) {
   return int(std::nearbyint(x));
 }
 
-// Where no random crop fitted: the whole photo, cut about its centre where it is narrower or wider than all ratios.
+// Where no random crop fitted: the whole photo, cut about its centre where it is narrower or wider than all
+// ratios.
 Box widest_crop(const PictureSize& photo, const std::array<double, 2>& ratio) {
   const double own = double(photo.width) / photo.height;
   int height = photo.height, width = photo.width;
@@ -72,8 +73,8 @@ PhotoView padded_crop(uint64_t seed, uint32_t epoch, uint32_t sample, const Pict
 }
 
 void PhotoDrawer::draw(const PixelView& crop, const PhotoView& view, uint8_t* to) {
-  check(crop.height == view.crop.height && crop.width == view.crop.width, "photo: ", crop.height, " x ", crop.width,
-        " pixels, expected ", view.crop.height, " x ", view.crop.width);
+  check(crop.height == view.crop.height && crop.width == view.crop.width, "photo: ", crop.height, " x ",
+        crop.width, " pixels, expected ", view.crop.height, " x ", view.crop.width);
   const bool moved = view.down != 0 || view.right != 0;
   if (!moved && !view.flip) {
     resizer_.resize(crop, view.height, view.width, view.cut, to);

@@ -32,4 +32,27 @@ struct RenderRow {
   }
 };
 
+// The same for photos, which the host made images of: row n of n,C bytes, normalised.
+struct NormalizeRow {
+  static constexpr const char* name = "normalize";
+  const uint8_t* bytes;
+  float* out;
+  int64_t width;
+  int channels;
+  Normalize normalize;
+
+  int64_t scratch_bytes() const { return 0; }
+  template <class Lanes>
+  RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
+    const NormalizeRow& own = *this;
+    const int64_t first = row * width * channels;
+    lanes.each(width, [=, &own](int64_t x) {
+      for (int c = 0; c < own.channels; ++c) {
+        const int64_t at = first + x * own.channels + c;
+        own.out[at] = own.normalize(own.bytes[at], c);
+      }
+    });
+  }
+};
+
 }  // namespace retort

@@ -210,6 +210,8 @@ class Walk {
           ": unsupported JPEG file: ", components, " components, expected 1 (grey), 3 (colour) or 4 (CMYK)",
           remedy);
     if (content.size() != 6 + 3 * components) damaged("a frame header of ", content.size(), " bytes");
+    parts_.height = height;
+    parts_.width = content[3] * 256 + content[4];
     progressive_ = marker == progressive_frame;
     for (size_t i = 0; i < components; ++i) frame_.push_back({content[6 + 3 * i], content[8 + 3 * i]});
   }

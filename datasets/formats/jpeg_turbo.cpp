@@ -1,21 +1,21 @@
 #include "datasets/formats/jpeg_turbo.h"
 
+#include <jpeglib.h>
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
-#include <jpeglib.h>
 
 #include "engine/base/check.h"
 
 namespace retort {
 namespace {
 
-// The smoothing of half-sized colours looks at neighbours: pixels this far inside of what is decoded are those of
-// the whole picture.
+// The smoothing of half-sized colours looks at neighbours: pixels this far inside of what is decoded are
+// those of the whole picture.
 constexpr int margin = 2;
 
-// The library leaves its functions by longjmp: it starts and ends in the functions of this class, in whose frames
-// nothing waits to be destroyed. Each is false where it failed.
+// The library leaves its functions by longjmp: it starts and ends in the functions of this class, in whose
+// frames nothing waits to be destroyed. Each is false where it failed.
 class Decompression {
  public:
   Decompression() {
@@ -88,8 +88,10 @@ bool turbo_built() {
 
 PixelView decode_with_turbo(std::span<const uint8_t> stream, int height, int width, const Box& window,
                             const std::string& name, std::vector<uint8_t>& pixels) {
-  const int top = std::max(0, window.top - margin), bottom = std::min(height, window.top + window.height + margin);
-  const int left = std::max(0, window.left - margin), right = std::min(width, window.left + window.width + margin);
+  const int top = std::max(0, window.top - margin),
+            bottom = std::min(height, window.top + window.height + margin);
+  const int left = std::max(0, window.left - margin),
+            right = std::min(width, window.left + window.width + margin);
   Decompression decompression;
   bool good = decompression.begin(stream, height, width, top, left, right);
   if (good) {

@@ -19,14 +19,12 @@ namespace {
   fail(Fault::input, name, ": damaged ", kind, " file: ", reason ? reason : "no reason is known");
 }
 
-PictureSize checked_size(std::span<const uint8_t> file, const std::string& name, const char* kind) {
-  int width = 0, height = 0, channels = 0;
-  if (!stbi_info_from_memory(file.data(), int(file.size()), &width, &height, &channels)) fail_damaged(name, kind);
+PictureSize checked_size(int64_t height, int64_t width, const std::string& name) {
   check(width >= 1 && height >= 1 && width <= max_picture_side && height <= max_picture_side &&
-            int64_t(width) * height <= max_picture_pixels,
-        Fault::input, name, ": an image of ", width, " x ", height, " pixels, expected at most ", max_picture_side,
-        " along a side and ", with_commas(max_picture_pixels), " in all");
-  return {height, width};
+            width * height <= max_picture_pixels,
+        Fault::input, name, ": an image of ", width, " x ", height, " pixels, expected at most ",
+        max_picture_side, " along a side and ", with_commas(max_picture_pixels), " in all");
+  return {int(height), int(width)};
 }
 
 }  // namespace
@@ -43,7 +41,8 @@ const char* name_of(Decoder decoder) {
   return decoder == Decoder::stb ? "stb" : "turbo";
 }
 
-PixelView PictureDecoder::decode(std::span<const uint8_t> file, const std::string& name, const Choose& window) {
+PixelView PictureDecoder::decode(std::span<const uint8_t> file, const std::string& name,
+                                 const Choose& window) {
   constexpr uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, jpeg[] = {0xff, 0xd8, 0xff};
   const auto begins = [&](std::span<const uint8_t> mark) {
     return file.size() >= mark.size() && std::equal(mark.begin(), mark.end(), file.begin());
@@ -54,30 +53,34 @@ PixelView PictureDecoder::decode(std::span<const uint8_t> file, const std::strin
   return begins(png) ? decode_png(file, name, window) : decode_jpeg(file, name, window);
 }
 
-PixelView PictureDecoder::decode_with_stb(std::span<const uint8_t> picture, const std::string& name,
-                                          const char* kind) {
+PixelView PictureDecoder::decode_with_stb(std::span<const uint8_t> picture, const PictureSize& size,
+                                          const std::string& name, const char* kind) {
   int width = 0, height = 0, channels = 0;
   block_ = {nullptr, nullptr};  // never two in memory
   block_ = {stbi_load_from_memory(picture.data(), int(picture.size()), &width, &height, &channels, 3),
             stbi_image_free};
   if (!block_) fail_damaged(name, kind);
+  check(height == size.height && width == size.width, Fault::input, name, ": damaged ", kind,
+        " file: ", width, " x ", height, " pixels in place of ", size.width, " x ", size.height);
   return {block_.get(), height, width, 3 * int64_t(width)};
 }
 
-PixelView PictureDecoder::decode_jpeg(std::span<const uint8_t> file, const std::string& name, const Choose& window) {
+PixelView PictureDecoder::decode_jpeg(std::span<const uint8_t> file, const std::string& name,
+                                      const Choose& window) {
   const JpegParts parts = jpeg_parts(file, name);
-  const PictureSize size = checked_size(parts.stream, name, "JPEG");
+  const PictureSize size = checked_size(parts.height, parts.width, name);
   orientation_ = parts.orientation;
   const Box wanted = window(size);
   // libjpeg makes no RGB of CMYK.
   if (decoder_ == Decoder::turbo && parts.components != 4)
     return decode_with_turbo(parts.stream, size.height, size.width, wanted, name, pixels_);
-  return decode_with_stb(parts.stream, name, "JPEG").part(wanted);
+  return decode_with_stb(parts.stream, size, name, "JPEG").part(wanted);
 }
 
-PixelView PictureDecoder::decode_png(std::span<const uint8_t> file, const std::string& name, const Choose& window) {
+PixelView PictureDecoder::decode_png(std::span<const uint8_t> file, const std::string& name,
+                                     const Choose& window) {
   const PngParts parts = png_parts(file, name);
-  const PictureSize size = checked_size(parts.picture, name, "PNG");
+  const PictureSize size = checked_size(parts.height, parts.width, name);
   orientation_ = parts.orientation;
   int unpacked_bytes = 0;
   std::unique_ptr<stbi_uc, void (*)(void*)> unpacked(
@@ -88,7 +91,7 @@ PixelView PictureDecoder::decode_png(std::span<const uint8_t> file, const std::s
   if (!unpacked) fail_damaged(name, "PNG");
   check_zlib_sum(parts.compressed, {unpacked.get(), size_t(unpacked_bytes)}, name);
   unpacked.reset();
-  return decode_with_stb(parts.picture, name, "PNG").part(window(size));
+  return decode_with_stb(parts.picture, size, name, "PNG").part(window(size));
 }
 
 }  // namespace retort

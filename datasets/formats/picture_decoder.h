@@ -49,7 +49,8 @@ class PictureDecoder {
   PixelView decode_jpeg(std::span<const uint8_t> file, const std::string& name, const Choose& window);
   PixelView decode_png(std::span<const uint8_t> file, const std::string& name, const Choose& window);
   // `picture`: what the format's own reader has found sound.
-  PixelView decode_with_stb(std::span<const uint8_t> picture, const std::string& name, const char* kind);
+  PixelView decode_with_stb(std::span<const uint8_t> picture, const PictureSize& size, const std::string& name,
+                            const char* kind);
 
   Decoder decoder_;
   int orientation_ = 1;

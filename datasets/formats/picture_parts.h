@@ -17,6 +17,7 @@ struct JpegParts {
   // follows. One Adobe mark says how its colours are stored, as libjpeg would take them.
   std::vector<uint8_t> stream;
   int orientation = 1;
+  int64_t height = 0, width = 0;
   int components = 0;  // 1: grey, 3: colour, 4: CMYK
 };
 
@@ -28,6 +29,7 @@ struct PngParts {
   std::span<const uint8_t> picture;  // from the signature to the end of IEND
   std::vector<uint8_t> compressed;   // the data of all IDAT chunks: one zlib stream
   int orientation = 1;
+  int64_t height = 0, width = 0;
 };
 
 // PNG, third edition. Fault::input where a chunk is cut, its CRC is wrong, or it is critical and not known.

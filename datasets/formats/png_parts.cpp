@@ -59,6 +59,10 @@ PngParts png_parts(std::span<const uint8_t> file, const std::string& name) {
     const auto data = covered.subspan(4);
     at += head + length + sum;
     if (kind == "IDAT") parts.compressed.insert(parts.compressed.end(), data.begin(), data.end());
+    if (kind == "IHDR" && data.size() >= 8) {
+      parts.width = int64_t(big_endian(data));
+      parts.height = int64_t(big_endian(data.subspan(4)));
+    }
     if (kind == "eXIf") parts.orientation = exif_orientation(data);
     check(kind != "CgBI", Fault::input, name,
           ": a PNG in the form of iPhone programs (chunk CgBI), which is none of the standard's; `pngcrush "
@@ -115,6 +119,7 @@ std::string other_kind(std::span<const uint8_t> file) {
       {0, "8BPS"sv, "a Photoshop picture"},
       {0, "\0\0\1\0"sv, "an icon"},
       {0, "qoif"sv, "a QOI picture"},
+      {0, "\x1f\x8b"sv, "a gzipped file"},
       {0, "%PDF"sv, "a PDF"},
       {0, "<svg"sv, "an SVG drawing"},
   };

@@ -20,7 +20,8 @@ constexpr Loops loops_of() {
 }
 
 const Loops& loops() {
-  static const Loops all[isa_count] = {loops_of<Isa::baseline>(), loops_of<Isa::avx2>(), loops_of<Isa::avx512>()};
+  static const Loops all[isa_count] = {loops_of<Isa::baseline>(), loops_of<Isa::avx2>(),
+                                       loops_of<Isa::avx512>()};
   static const Loops& best = all[int(best_isa())];
   return best;
 }
@@ -66,14 +67,15 @@ void Resizer::resize(const PixelView& from, int height, int width, const Box& wa
         from.width, " pixels to ", height, " x ", width);
   check(wanted.top >= 0 && wanted.left >= 0 && wanted.height >= 1 && wanted.width >= 1 &&
             wanted.top + wanted.height <= height && wanted.left + wanted.width <= width,
-        "resize: part ", wanted.top, ", ", wanted.left, " of ", wanted.height, " x ", wanted.width, " of ", height,
-        " x ", width);
+        "resize: part ", wanted.top, ", ", wanted.left, " of ", wanted.height, " x ", wanted.width, " of ",
+        height, " x ", width);
   rows_.prepare(from.height, height, wanted.top, wanted.height);
   columns_.prepare(from.width, width, wanted.left, wanted.width);
 
   // The rows of the source that the wanted part takes from.
   const int first = rows_.copies() ? wanted.top : rows_.taps.front().first;
-  const int end = rows_.copies() ? wanted.top + wanted.height : rows_.taps.back().first + rows_.taps.back().count;
+  const int end =
+      rows_.copies() ? wanted.top + wanted.height : rows_.taps.back().first + rows_.taps.back().count;
   const int64_t bytes = 3 * int64_t(wanted.width);
   PixelView lines{from.data + first * from.stride + 3 * int64_t(wanted.left), end - first, wanted.width,
                   from.stride};

@@ -16,7 +16,8 @@ struct Wide {
 
 template <int n>
 RETORT_HD typename Wide<n>::Sums widened(const uint8_t* from) {
-  return __builtin_convertvector(*reinterpret_cast<const typename Wide<n>::Bytes*>(from), typename Wide<n>::Sums);
+  return __builtin_convertvector(*reinterpret_cast<const typename Wide<n>::Bytes*>(from),
+                                 typename Wide<n>::Sums);
 }
 
 template <int n>

@@ -167,14 +167,17 @@ Evaluation ExportedNetwork::evaluate(const ImageSet& images, const Normalize& nu
   Evaluation result;
   result.n = images.size();
   if (per_class) result.per_class.resize(size_t(images.classes));
+  PictureReader reader(images.decoder);
+  std::vector<uint8_t> bytes(size_t(batch * images.image_bytes()));
   std::vector<float> pixels;
   int64_t right1 = 0, right5 = 0;
   double loss = 0;
   for (int64_t first = 0; first < images.size(); first += batch) {
     const int64_t count = std::min(batch, images.size() - first);
     pixels.resize(size_t(count * images.image_bytes()));
-    for (size_t i = 0; i < pixels.size(); ++i)
-      pixels[i] = normalize(images.images[size_t(first * images.image_bytes()) + i], int(i % 3));
+    for (int64_t i = 0; i < count; ++i)
+      images.read(first + i, reader, bytes.data() + i * images.image_bytes());
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = normalize(bytes[i], int(i % 3));
     const std::vector<float> found = logits(pixels, count);
     for (int64_t i = 0; i < count; ++i) {
       const float* row = found.data() + i * classes();

@@ -283,7 +283,9 @@ class Evaluating {
         check(image.index < set.size() && set.channels == 3 && set.width == set.height, Fault::input,
               options_.cache.string(), ": shows image ", image.index, " of ", set.size());
         image.side = set.width;
-        image.pixels.assign(set.image(image.index), set.image(image.index) + set.image_bytes());
+        image.pixels.resize(size_t(set.image_bytes()));
+        PictureReader reader(set.decoder);
+        set.read(image.index, reader, image.pixels.data());
       }
       evaluation.chosen.push_back(std::move(image));
     }

@@ -47,6 +47,11 @@ void Teacher::test() {
 
 std::string Teacher::choose_source(const std::vector<int32_t>& trained) {
   const auto samples = int64_t(trained.size());
+  if (!data_.train.in_memory()) {
+    check(settings_.teacher_source != "table", Fault::usage,
+          "teacher_source is table, but crops of photos never repeat; use live");
+    settings_.teacher_source = "live";
+  }
   if (settings_.teacher_source != "live") {
     stored_ = std::make_unique<StoredTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
     if (settings_.teacher_source == "auto") settings_.teacher_source = stored_->exists() ? "table" : "live";
@@ -56,7 +61,7 @@ std::string Teacher::choose_source(const std::vector<int32_t>& trained) {
     return "";
   }
   stored_.reset();
-  if (!table_refusal(settings_).empty()) return "";
+  if (!table_refusal(settings_).empty() || !data_.train.in_memory()) return "";
   return text("teacher: asked in every step; --teacher-source table would save ",
               fixed(100 * expected_reuse(settings_.epochs, views_of(settings_.data)), 0),
               " % of its work in this run, and all of it in later ones with the same seed");

@@ -6,6 +6,7 @@
 #include "datasets/open.h"
 #include "layers/module.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/photo_folder.h"
 
 namespace retort {
 namespace {
@@ -47,6 +48,44 @@ TEST(DeviceBatch, RendersWhatTheLoaderMakes) {
         EXPECT_EQ(batches, 3) << "the last one is smaller";
       }
     }
+  }
+}
+
+// Of photos the host gives bytes, which the device normalises: the same numbers, for both networks.
+TEST(DeviceBatch, NormalizesPhotos) {
+  testing::TempFolder folder;
+  testing::write_photo_folder(folder, 4, 1);
+  const DataSet data =
+      open_dataset("folder:" + folder.path().string(), DataOptions{.size = 40, .resize = 44});
+  ASSERT_FALSE(data.train.in_memory());
+  const Normalize own{{.1f, .2f, .3f}, {.4f, .5f, .6f}}, other{{.5f, .4f, .3f}, {.2f, .3f, .4f}};
+  for (const std::string& name : available_devices()) {
+    const auto device = Device::open({.name = name, .threads = 2});
+    LoaderOptions options{.batch = 5, .seed = 3, .augment = Augment::resized_crop, .workers = 0};
+    options.normalize = own;
+    options.other = other;
+    Loader with_pixels(data.train, options);
+    options.pixels = false;
+    Loader bytes(data.train, options);
+    const DeviceBatchOptions numbers{.normalize = own, .other = other};
+    DeviceBatch uploaded(*device, data.train, 5, numbers, false),
+        rendered(*device, data.train, 5, numbers, true);
+    with_pixels.begin_epoch(1);
+    bytes.begin_epoch(1);
+    int64_t images = 0;
+    while (const HostBatch* host = with_pixels.next()) {
+      const HostBatch* plain = bytes.next();
+      ASSERT_TRUE(plain && !plain->images && plain->bytes);
+      const Batch expected = uploaded.upload(*host), found = rendered.upload(*plain);
+      uploaded.render(expected);
+      rendered.render(found);
+      EXPECT_EQ(read_values(*device, found.images), read_values(*device, expected.images)) << name;
+      EXPECT_EQ(read_values(*device, found.other_images), read_values(*device, expected.other_images))
+          << name;
+      EXPECT_NE(read_values(*device, found.images), read_values(*device, found.other_images));
+      images += host->size;
+    }
+    EXPECT_EQ(images, 12);
   }
 }
 

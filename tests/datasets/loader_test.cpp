@@ -168,7 +168,8 @@ TEST(Loader, BadOptions) {
   });
   EXPECT_EQ(augment_named("none"), Augment::none);
   EXPECT_EQ(augment_named("crop-flip"), Augment::crop_flip);
-  expect_fault(Fault::usage, "'flip': expected none or crop-flip", [] { augment_named("flip"); });
+  expect_fault(Fault::usage, "'flip': expected none, crop-flip or resized-crop",
+               [] { augment_named("flip"); });
 }
 
 TEST(Split, LimitAndValidation) {

@@ -8,14 +8,14 @@
 namespace retort::fuzz {
 
 void read_cifar(Bytes bytes) {
-  constexpr off_t row = 3074, all = 10'000 * row;
+  constexpr uintmax_t row = 3074;
   static ScratchFolder folder;
   const size_t images = take<uint16_t>(bytes);
   const Bytes rows = bytes.first(bytes.size() < images ? bytes.size() : images);
   folder.write("fine_label_names.txt", bytes.subspan(rows.size()));
   folder.write("train.bin", {});
   folder.write("test.bin", rows);
-  std::filesystem::resize_file(folder.path() / "test.bin", uintmax_t(all));
+  std::filesystem::resize_file(folder.path() / "test.bin", (rows.size() + row - 1) / row * row);
   read_cifar100(folder.path(), Parts::test);
 }
 

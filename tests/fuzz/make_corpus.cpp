@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "datasets/formats/npy.h"
+#include "datasets/readers/listing_cache.h"
+#include "datasets/readers/pack.h"
 #include "distill/methods/registry.h"
 #include "distill/report/evaluation_cache.h"
 #include "distill/run/metrics_csv.h"
@@ -110,6 +112,35 @@ void arrays() {
   for (int c = 0; c < 100; ++c) names += "class " + std::to_string(c) + '\n';
   add("cifar", "one_row", little(uint16_t{3074}) + '\1' + '\2' + std::string(3072, '\5') + names);
   add("cifar", "bad_label", little(uint16_t{2}) + "\x7f\x7f" + names);
+}
+
+// Of photos and what labels them, see label_file_target.cpp and photo_folder_target.cpp.
+void photo_folders() {
+  const std::string v1 = "v1.jpg 1\nv 2.jpg 0\n";
+  add("label_file", "lines", '\0' + v1 + "v3\n");
+  add("label_file", "numbers", std::string(1, '\0') + "490\n361\n");
+  add("label_file", "solution", "\1ImageId,PredictionString\nval_1,n01 1 2 3 4 n01 5 6 7 8 \n");
+  add("label_file", "tabs", "\2val_0.JPEG\tn03444034\t0\t32\t44\t62\n");
+  add("label_file", "numbered",
+      "\3"
+      "2 b c.jpg\n1 a.jpg\n");
+  const FolderListing listing{.tiny_imagenet = true,
+                              .class_names = {"a", "b c"},
+                              .train = {{"train/a/1.jpg", 0, 11}, {"train/b c/2.jpg", 1, 0}},
+                              .test = {{"val/3.jpg", 1, 7}},
+                              .stamps = {{"", 5}, {"train", -9}}};
+  add("label_file", "listing", '\4' + listing_text(listing));
+  const PackIndex index{"photos", listing, {11, 7}, {{0, 0, "0123456789abcdef"}, {0, 11, ""}}, {{1, 0, "f"}}};
+  add("label_file", "index", '\5' + index_text(index));
+  for (const char* name : {"grey.jpg", "one-pixel.jpg", "png-inside.JPEG", "truncated.jpg"})
+    add("photo_folder", name, char(v1.size()) + v1 + read_text_file(data / "photos" / name));
+  for (const char* name : {"colour-420.jpg", "progressive-420.jpg"})
+    add("jpeg", name, read_text_file(data / "photos" / name));
+  const fs::path python = data / "python_cifar" / "cifar-100-python";
+  for (const char* name : {"train", "test"}) {
+    const std::string rows = read_text_file(python / name);
+    add("cifar_pickle", name, little(uint16_t(rows.size())) + rows + read_text_file(python / "meta"));
+  }
 }
 
 void texts() {
@@ -271,6 +302,7 @@ int main(int count, char** arguments) {
   const ScratchFolder folder;
   scratch = folder.path();
   weights();
+  photo_folders();
   pictures();
   arrays();
   texts();

@@ -21,7 +21,8 @@ inline Image ruled_picture(int height, int width) {
   Image image{height, width, {}};
   image.pixels.reserve(size_t(height) * size_t(width) * 3);
   for (uint64_t i = 0; i < uint64_t(height) * uint64_t(width) * 3; ++i) {
-    const uint64_t noise = uint32_t(i * 2654435761u) >> 24, y = i / (3 * uint64_t(width)), x = i / 3 % uint64_t(width);
+    const uint64_t noise = uint32_t(i * 2654435761u) >> 24, y = i / (3 * uint64_t(width)),
+                   x = i / 3 % uint64_t(width);
     image.pixels.push_back(uint8_t(noise / 2 + y * 255 / (2 * uint64_t(height)) + x * 37));
   }
   return image;

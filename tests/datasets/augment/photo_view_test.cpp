@@ -28,8 +28,8 @@ TEST(PhotoView, ResizedCropsByTheirFormulas) {
       options.scale[i] = row["scale"][i];
       options.ratio[i] = row["ratio"][i];
     }
-    const PhotoView view = resized_crop(row["seed"], row["epoch"], row["sample"],
-                                        {row["photo"][0], row["photo"][1]}, options);
+    const PhotoView view =
+        resized_crop(row["seed"], row["epoch"], row["sample"], {row["photo"][0], row["photo"][1]}, options);
     EXPECT_EQ(view.crop, (Box{row["crop"][0], row["crop"][1], row["crop"][2], row["crop"][3]})) << row;
     EXPECT_EQ(view.flip, row["flip"]) << row;
     EXPECT_EQ(view.cut, (Box{0, 0, 224, 224}));
@@ -57,7 +57,8 @@ TEST(PhotoView, TorchvisionsPixels) {
 
     const Box crop{row["crop"][0], row["crop"][1], row["crop"][2], row["crop"][3]};
     const PixelView part = pictures.decode(content, "photo", [&](const PictureSize&) { return crop; });
-    drawer.draw(part, {.crop = crop, .height = 224, .width = 224, .cut = {0, 0, 224, 224}, .flip = true}, out.data());
+    drawer.draw(part, {.crop = crop, .height = 224, .width = 224, .cut = {0, 0, 224, 224}, .flip = true},
+                out.data());
     EXPECT_EQ(pixel_hash(out), row["random"]) << row;
   }
 }
@@ -68,8 +69,9 @@ TEST(PhotoView, PaddedCropsAsInMemory) {
   const PhotoOptions options{.size = 32, .resize = 32};
   for (uint32_t sample = 0; sample < 300; ++sample) {
     std::vector<uint8_t> expected(32 * 32 * 3);
-    augment_image(image.pixels.data(), 32, 32, 3, view_of(9, 4, sample), [](uint8_t byte, int) { return byte; }, 0, 1,
-                  expected.data());
+    augment_image(
+        image.pixels.data(), 32, 32, 3, view_of(9, 4, sample), [](uint8_t byte, int) { return byte; }, 0, 1,
+        expected.data());
     ASSERT_EQ(drawn(image, padded_crop(9, 4, sample, {32, 32}, options)), expected) << sample;
   }
   // Larger squares move by an eighth.

@@ -61,10 +61,11 @@ TEST(PictureDecoder, PartsAreThoseOfTheWhole) {
         ASSERT_EQ(view.height, part.height);
         ASSERT_EQ(view.width, part.width);
         for (int y = 0; y < part.height; ++y)
-          ASSERT_TRUE(std::equal(view.data + y * view.stride, view.data + y * view.stride + 3 * part.width,
-                                 whole.pixels.begin() + (int64_t(part.top + y) * whole.width + part.left) * 3))
-              << name_of(decoder) << " " << name << ": row " << y << " of " << part.height << " x " << part.width
-              << " at " << part.top << ", " << part.left;
+          ASSERT_TRUE(
+              std::equal(view.data + y * view.stride, view.data + y * view.stride + 3 * part.width,
+                         whole.pixels.begin() + (int64_t(part.top + y) * whole.width + part.left) * 3))
+              << name_of(decoder) << " " << name << ": row " << y << " of " << part.height << " x "
+              << part.width << " at " << part.top << ", " << part.left;
       }
     }
   }

@@ -20,11 +20,13 @@ TEST(Resize, PillowsBytes) {
     const Image image = ruled_picture(row["picture"][0], row["picture"][1]);
     const int height = row["to"][0], width = row["to"][1];
     std::vector<uint8_t> out(size_t(height) * size_t(width) * 3);
-    resizer.resize(view_of(image).part(box_of(row["crop"])), height, width, {0, 0, height, width}, out.data());
+    resizer.resize(view_of(image).part(box_of(row["crop"])), height, width, {0, 0, height, width},
+                   out.data());
     EXPECT_EQ(pixel_hash(out), row["hash"]) << row;
   }
   for (const nlohmann::json& row : file["centres"]) {
-    const Fitted fitted = fit_image(ruled_picture(row["picture"][0], row["picture"][1]), row["size"], row["resize"]);
+    const Fitted fitted =
+        fit_image(ruled_picture(row["picture"][0], row["picture"][1]), row["size"], row["resize"]);
     EXPECT_EQ(pixel_hash(fitted.image.pixels), row["hash"]) << row;
   }
 }
@@ -43,10 +45,12 @@ TEST(Resize, PartsAreThoseOfTheWhole) {
       std::vector<uint8_t> out(bytes + 8, 77);
       resizer.resize(view_of(image), height, width, part, out.data());
       for (int y = 0; y < part.height; ++y)
-        ASSERT_TRUE(std::equal(out.begin() + int64_t(y) * part.width * 3, out.begin() + int64_t(y + 1) * part.width * 3,
+        ASSERT_TRUE(std::equal(out.begin() + int64_t(y) * part.width * 3,
+                               out.begin() + int64_t(y + 1) * part.width * 3,
                                whole.pixels.begin() + (int64_t(part.top + y) * width + part.left) * 3))
             << height << " x " << width << ", row " << y;
-      EXPECT_EQ(std::vector<uint8_t>(out.begin() + std::ptrdiff_t(bytes), out.end()), std::vector<uint8_t>(8, 77));
+      EXPECT_EQ(std::vector<uint8_t>(out.begin() + std::ptrdiff_t(bytes), out.end()),
+                std::vector<uint8_t>(8, 77));
     }
   }
 }
@@ -74,7 +78,8 @@ TEST(Resize, InstructionSetsAgree) {
     EXPECT_EQ(both.operator()<Isa::avx512>(), expected);
   }
   for (int i = 0; i < 150; ++i)
-    ASSERT_EQ(expected[size_t(199 + i)], (row[size_t(i)] + 2 * row[size_t(180 + i)] + row[size_t(360 + i)] + 2) / 4);
+    ASSERT_EQ(expected[size_t(199 + i)],
+              (row[size_t(i)] + 2 * row[size_t(180 + i)] + row[size_t(360 + i)] + 2) / 4);
 }
 
 }  // namespace

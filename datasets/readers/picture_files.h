@@ -1,0 +1,75 @@
+// Pictures in files, as a source of images: read, decoded and, where there is room, kept decoded.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "datasets/image_set.h"
+
+namespace retort {
+
+// Bytes that are left for decoded pictures; shared by the parts of a data set.
+class PictureRoom {
+ public:
+  explicit PictureRoom(int64_t bytes) : left_(bytes) {}
+  bool take(int64_t bytes);
+
+ private:
+  std::atomic<int64_t> left_;
+};
+
+class PictureFiles : public ImageSource {
+ public:
+  // The bytes of file i: in `scratch`, or where they lie anyway. Fault::input, naming the file, if they
+  // cannot be read.
+  using Bytes = std::function<std::span<const uint8_t>(int64_t i, std::vector<uint8_t>& scratch)>;
+
+  // names: of the files, for messages behind `prefix`; hash: see ImageSource. room may be null: nothing is
+  // kept.
+  PictureFiles(std::vector<std::string> names, std::string prefix, uint64_t hash, Bytes bytes,
+               std::shared_ptr<PictureRoom> room);
+  ~PictureFiles() override;
+
+  int64_t size() const override { return int64_t(names_.size()); }
+  PixelView read(int64_t i, const PictureDecoder::Choose& window, PictureReader& reader) const override;
+  std::string name_of(int64_t i) const override { return names_[size_t(i)]; }
+  uint64_t hash() const override { return hash_; }
+
+ private:
+  struct Kept {
+    int height, width;
+    std::unique_ptr<uint8_t[]> pixels;
+    PixelView view() const { return {pixels.get(), height, width, 3 * int64_t(width)}; }
+  };
+
+  std::vector<std::string> names_;
+  std::string prefix_;
+  uint64_t hash_;
+  Bytes bytes_;
+  std::shared_ptr<PictureRoom> room_;
+  mutable std::vector<std::atomic<const Kept*>> kept_;
+};
+
+// The side of the images that are made of photos, and how.
+int photo_size(const DataOptions& options);
+PhotoOptions photo_options(const DataOptions& options);
+
+// Calls f(i, reader) for i in [0, n) on several threads (0: the CPU quota), a reader each. What it throws is
+// caught; the error of the lowest i is thrown at the end. False from `f` ends the work early.
+void for_each_picture(int64_t n, int threads, Decoder decoder,
+                      const std::function<bool(int64_t i, PictureReader& reader)>& f);
+
+// Mean and deviation of each channel over the pixels of at most 10,000 pictures of the set, drawn by Philox,
+// as they are stored; pictures that cannot be read are passed over.
+struct ChannelStatistics {
+  std::array<float, 3> mean{}, deviation{};
+  int64_t pictures = 0;
+};
+ChannelStatistics measure_channels(const ImageSource& pictures, int threads, Decoder decoder);
+
+}  // namespace retort

@@ -1,0 +1,124 @@
+#include "datasets/readers/picture_walk.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
+namespace retort {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int deepest = 40;  // folders inside each other: a link leads in a circle
+
+enum class Kind { read, unread, other };
+
+Kind kind_of(std::string_view name) {
+  const size_t dot = name.find_last_of('.');
+  if (dot == name.npos) return Kind::other;
+  std::string extension(name.substr(dot));
+  for (char& c : extension)
+    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+  constexpr std::array read = {".jpg", ".jpeg", ".png"};
+  constexpr std::array unread = {".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"};
+  if (std::find(read.begin(), read.end(), extension) != read.end()) return Kind::read;
+  return std::find(unread.begin(), unread.end(), extension) != unread.end() ? Kind::unread : Kind::other;
+}
+
+std::string below(const std::string& folder, const std::string& name) {
+  return folder.empty() ? name : folder + "/" + name;
+}
+
+}  // namespace
+
+int64_t stamp_of(const fs::path& path) {
+  std::error_code error;
+  const auto time = fs::last_write_time(path, error);
+  return error ? 0 : int64_t(time.time_since_epoch().count());
+}
+
+bool PictureWalk::stamp(const std::string& path) {
+  if (!stamped_.insert(path).second) return false;
+  stamps_.push_back({path, stamp_of(root_ / path)});
+  return true;
+}
+
+bool PictureWalk::is_folder(const std::string& path) const {
+  std::error_code error;
+  return fs::is_directory(root_ / path, error);
+}
+
+bool PictureWalk::is_file(const std::string& path) const {
+  std::error_code error;
+  return fs::is_regular_file(root_ / path, error);
+}
+
+// Folders, and files that are pictures by their names; by name.
+std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path) {
+  const bool first_time = stamp(path);
+  std::vector<Entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator at(root_ / path, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    std::error_code ignored;
+    if (at->is_directory(ignored)) {
+      entries.push_back({name, true, 0});
+      continue;
+    }
+    const Kind kind = kind_of(name);
+    if (kind == Kind::other) continue;
+    if (kind == Kind::unread) {
+      if (first_time && unread_++ == 0) first_unread_ = shown(below(path, name));
+      continue;
+    }
+    std::error_code failed;
+    const auto bytes = at->file_size(failed);  // of what a link leads to
+    check(!failed, Fault::input, shown(below(path, name)), ": ", failed.message(),
+          at->is_symlink(ignored) ? "; it is a link that leads nowhere" : "");
+    entries.push_back({name, false, int64_t(bytes)});
+  }
+  check(!error, Fault::input, shown(path), ": the folder cannot be read: ", error.message());
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
+}
+
+std::vector<std::string> PictureWalk::folders_in(const std::string& path) {
+  std::vector<std::string> names;
+  for (Entry& entry : entries_of(path))
+    if (entry.folder) names.push_back(std::move(entry.name));
+  return names;
+}
+
+void PictureWalk::collect(const std::string& path, bool nested, int depth, std::vector<FoundPicture>& found) {
+  check(depth < deepest, Fault::input, shown(path), ": more than ", deepest,
+        " folders inside each other; does a link lead in a circle?");
+  const std::vector<Entry> entries = entries_of(path);
+  for (const Entry& entry : entries)
+    if (!entry.folder) found.push_back({path, entry.name, entry.bytes});
+  for (const Entry& entry : entries)
+    if (entry.folder && nested) collect(below(path, entry.name), nested, depth + 1, found);
+}
+
+std::vector<FoundPicture> PictureWalk::pictures_in(const std::string& path, bool nested) {
+  std::vector<FoundPicture> found;
+  collect(path, nested, 0, found);
+  // "a-b" comes before "a/b", though it was met after it.
+  std::stable_sort(found.begin(), found.end(),
+                   [](const FoundPicture& a, const FoundPicture& b) { return a.folder < b.folder; });
+  return found;
+}
+
+std::string PictureWalk::text_of(const std::string& path) {
+  stamp(path);
+  return read_text_file(root_ / path);
+}
+
+void PictureWalk::check_kinds() const {
+  check(unread_ == 0, Fault::input, unread_, unread_ == 1 ? " picture is" : " pictures are",
+        " of a kind that is not read (.bmp .ppm .pgm .tif .tiff .webp), the first: ", first_unread_,
+        "; turn them into JPEG or PNG, or take them away");
+}
+
+}  // namespace retort
