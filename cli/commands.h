@@ -21,10 +21,16 @@ int run_data(const Arguments& arguments);
 int run_import(const Arguments& arguments);
 int run_export(const Arguments& arguments);
 int run_coco_eval(const Arguments& arguments);
+int run_settings(const Arguments& arguments);
+int run_published(const Arguments& arguments);
+int run_ls(const Arguments& arguments);
+int run_diff(const Arguments& arguments);
+int run_completion(const Arguments& arguments);
+int run_man(const Arguments& arguments);
 
 struct Command {
   const char* name;
-  const char* summary;
+  const char* summary;  // of at most 27 letters: two commands stand on a line of the help
   int (*run)(const Arguments& arguments);
 };
 

@@ -4,6 +4,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
+#include "distill/settings/recipe_files.h"
 #include "distill/study/study_run.h"
 #include "engine/base/check.h"
 
@@ -18,7 +19,7 @@ int run_compare(const Arguments& arguments) {
   StudyOverrides overrides;
   StudyOptions running;
   int64_t parallel = 1;
-  bool json = false, quiet = false;
+  bool json = false, quiet = false, example = false;
   const auto set = [&](const std::string& option, const std::string& value, const std::string& key,
                        const std::string& help) {
     options.value(option, value, help, [&overrides, key](const std::string& given) {
@@ -27,7 +28,7 @@ int run_compare(const Arguments& arguments) {
   };
   options.positional("STUDY",
                      "a file, or a study that comes along: quick, cifar100-small, ablation, "
-                     "paper-table",
+                     "paper-table, example",
                      names);
   options.output("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
   options.value("--seeds", "N", "runs of each method (as the study says)", [&](const std::string& given) {
@@ -41,9 +42,14 @@ int run_compare(const Arguments& arguments) {
   options.integer("--parallel", "runs at once; they share the CPU threads out", parallel, 1);
   options.flag("--force", "start anew in a folder that is there", running.force);
   options.flag("--resume", "the folder must be there already", running.resume);
+  options.flag("--example", "print a commented study", example);
   options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
+  if (example) {
+    print(recipe_text(std::filesystem::path(carried_root) / "studies/example.toml"));
+    return 0;
+  }
   check(names.size() == 1, Fault::usage, "compare: ", names.size(), " studies are named, expected one STUDY");
   check(!(running.force && running.resume), Fault::usage,
         "compare: --force starts anew and --resume goes on; give one of them");

@@ -139,9 +139,11 @@ int run_export(const Arguments& arguments) {
   options.positional("RUN|FILE", "run's folder (RUN:best: its best epoch) or weights file", sources);
   options.text("--to", "FORMAT", "onnx, safetensors, infer (retort_infer, see retort.h), c (one C file)",
                request.format);
+  options.choices("--to", {"onnx", "safetensors", "infer", "c"});
   options.output("-o,--out", "FILE", "what is written", request.out);
   options.text("--model", "NAME", "the network, if the file does not say", architecture);
   options.text("--quantize", "TYPE", "weights of convolutions: f32, f16 (infer), int8", request.quantize);
+  options.choices("--quantize", {"f32", "f16", "int8"});
   options.text("--data", "SPEC", "compare the accuracy with that of f32 on these test images", request.data);
   options.text("--name", "NAME", "c: prefix of what the file defines", request.name);
   const ChannelOptions channels(options);

@@ -1,11 +1,14 @@
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "distill/report/published.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/profile_report.h"
+#include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
 #include "models/model_summary.h"
@@ -65,6 +68,42 @@ bool is_model(const std::string& name) {
   return false;
 }
 
+// Top-1 on CIFAR-100 of the network trained with labels alone, as papers print it; the first where they differ.
+std::optional<double> published_alone(const std::string& network) {
+  for (const Published& row : published_results()) {
+    if ((row.method == "teacher" && row.pair.starts_with(network + "-")) ||
+        (row.method == "ce" && row.pair.ends_with("-" + network)))
+      return row.top1;
+  }
+  return std::nullopt;
+}
+
+// All networks.
+void print_networks(int64_t classes, bool json) {
+  const auto device = Device::open({.name = "portable"});
+  TextTable table({"network", "image", "parameters", "million MACs", "CIFAR-100 %"});
+  Json networks = Json::array();
+  for (const std::string& name : model_names()) {
+    const auto model = make_model(name, *device, {.classes = classes});
+    const ModelSummary summary = summarize(*model, *device);
+    const std::optional<double> top1 = published_alone(name);
+    table.add_row({name, text(model->side, "x", model->side), with_commas(summary.parameters),
+                   fixed(double(summary.macs) / 1e6, 1), top1 ? fixed(*top1, 2) : "-"});
+    networks.push_back({{"model", name},
+                        {"side", model->side},
+                        {"parameters", summary.parameters},
+                        {"macs", summary.macs},
+                        {"published_top1", top1 ? Json(*top1) : Json(nullptr)}});
+  }
+  if (json) {
+    print_json({{"models", model_names()}, {"classes", classes}, {"networks", networks}});
+    return;
+  }
+  print(table.plain() + text("\nParameters and multiply-adds with ", classes,
+                             " classes. The last column: top-1 as papers\n"
+                             "print it, with labels alone, 240 epochs; `retort published` has the sources.\n"));
+}
+
 }  // namespace
 
 int run_info(const Arguments& arguments) {
@@ -91,9 +130,7 @@ int run_info(const Arguments& arguments) {
     return 0;
   }
   if (names.empty()) {
-    std::string lines;
-    for (const std::string& name : model_names()) lines += name + "\n";
-    json ? print_json({{"models", model_names()}}) : print(lines);
+    print_networks(classes, json);
     return 0;
   }
   check(names.size() == 1, Fault::usage, "info: ", names.size(),

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/program.h"
 #include "distill/run/commit.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
@@ -21,19 +22,25 @@ namespace retort {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-      {"train", "train a network with labels alone", run_train},
-      {"distill", "train a student with the help of a teacher", run_distill},
-      {"compare", "run the methods of a study and print one table", run_compare},
-      {"report", "one page about the runs of a study, with intervals", run_report},
-      {"eval", "accuracy of trained weights on test images", run_eval},
-      {"predict", "the likeliest classes of some images", run_predict},
-      {"loss", "a method's distillation terms on given logits", run_loss},
-      {"info", "layers, parameters and multiply-adds of a network", run_info},
-      {"import", "weights of PyTorch and others as a file of ours", run_import},
-      {"export", "a trained network in a form that other programs run", run_export},
-      {"check", "hashes of a run, a study, a file, and what is missing", run_check},
-      {"data", "download a data set, translate a config of mdistiller", run_data},
-      {"coco-eval", "average precision of boxes, as COCO scores it", run_coco_eval},
+      {"train", "a network, by labels alone", run_train},
+      {"distill", "a student, with a teacher", run_distill},
+      {"compare", "the methods of a study", run_compare},
+      {"report", "one page about runs", run_report},
+      {"eval", "accuracy on test images", run_eval},
+      {"predict", "likeliest classes of images", run_predict},
+      {"loss", "a method on given logits", run_loss},
+      {"info", "networks, layers, MACs", run_info},
+      {"settings", "keys, ranges, defaults", run_settings},
+      {"published", "what papers report", run_published},
+      {"ls", "the runs in a folder", run_ls},
+      {"diff", "how two runs differ", run_diff},
+      {"check", "hashes, what is missing", run_check},
+      {"import", "weights of PyTorch and such", run_import},
+      {"export", "networks for other programs", run_export},
+      {"data", "download, read configs", run_data},
+      {"coco-eval", "average precision of boxes", run_coco_eval},
+      {"completion", "for bash, zsh and fish", run_completion},
+      {"man", "all of this, as a manual", run_man},
   };
   return all;
 }
@@ -47,10 +54,17 @@ std::string help() {
       "  retort distill --teacher runs/teacher --student resnet8 --epochs 10\n"
       "  retort compare quick --out runs/quick\n\n"
       "Commands (each has --help):\n";
-  for (const Command& command : commands()) {
-    std::string name = command.name;
-    name.resize(11, ' ');
-    all += "  " + name + command.summary + "\n";
+  constexpr size_t second_column = 42;
+  const size_t half = (commands().size() + 1) / 2;
+  for (size_t row = 0; row < half; ++row) {
+    std::string line;
+    for (size_t i = row; i < commands().size(); i += half) {
+      line.resize(i == row ? 0 : second_column, ' ');
+      std::string name = commands()[i].name;
+      name.resize(11, ' ');
+      line += (i == row ? "  " : "") + name + commands()[i].summary;
+    }
+    all += line + "\n";
   }
   return all +
          "\nResults go to stdout, everything else to stderr. Exit codes: 0 ok, 2 usage or\n"
@@ -111,7 +125,7 @@ Fault fault_of(const std::filesystem::filesystem_error& error) {
 }  // namespace
 }  // namespace retort
 
-int main(int count, char** arguments) {
+int retort::main(int count, char** arguments) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is a failed write, not the end
   try {
     return retort::dispatch({arguments + (count > 0 ? 1 : 0), arguments + count});

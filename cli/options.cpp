@@ -31,14 +31,20 @@ std::vector<std::string> split_names(const std::string& names) {
   return {names.substr(0, comma), names.substr(comma + 1)};
 }
 
+OptionSheet* wanted_sheet = nullptr;  // see Options::Describing
+
 }  // namespace
+
+std::vector<std::string> OptionSheet::Option::name_list() const {
+  return split_names(names);
+}
 
 Options::Options(std::string command, std::string summary, std::vector<std::string> examples)
     : command_(std::move(command)), summary_(std::move(summary)), examples_(std::move(examples)) {}
 
 void Options::value(const std::string& names, const std::string& value, const std::string& help, Take take,
                     const std::string& fallback) {
-  options_.push_back({names, value, help + (fallback.empty() ? "" : " (" + fallback + ")"), std::move(take)});
+  options_.push_back({names, value, help + (fallback.empty() ? "" : " (" + fallback + ")"), std::move(take), {}});
 }
 
 void Options::text(const std::string& names, const std::string& name, const std::string& help,
@@ -67,7 +73,7 @@ void Options::integer(const std::string& names, const std::string& help, int64_t
 }
 
 void Options::flag(const std::string& names, const std::string& help, bool& target) {
-  options_.push_back({names, "", help, [&target](const std::string&) { target = true; }});
+  options_.push_back({names, "", help, [&target](const std::string&) { target = true; }, {}});
 }
 
 void Options::elsewhere(const std::string& name, const std::string& advice) {
@@ -84,7 +90,34 @@ void Options::positional(const std::string& name, const std::string& help, std::
   positionals_ = &target;
 }
 
+void Options::choices(const std::string& name, std::vector<std::string> words) {
+  for (Option& option : options_) {
+    const std::vector<std::string> names = split_names(option.names);
+    if (std::find(names.begin(), names.end(), name) != names.end()) option.choices = std::move(words);
+  }
+}
+
+Options::Describing::Describing(OptionSheet& sheet) {
+  wanted_sheet = &sheet;
+}
+
+Options::Describing::~Describing() {
+  wanted_sheet = nullptr;
+}
+
+OptionSheet Options::sheet() const {
+  OptionSheet sheet{command_, summary_, examples_, {}, positional_, positional_help_};
+  for (const Option& option : options_)
+    sheet.options.push_back({option.names, option.value, option.help, option.choices});
+  sheet.options.push_back({"-h,--help", "", "this command's options", {}});
+  return sheet;
+}
+
 bool Options::parse(const std::vector<std::string>& arguments) const {
+  if (wanted_sheet) {
+    *wanted_sheet = sheet();
+    return false;
+  }
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
     if (argument == "--help" || argument == "-h") {

@@ -9,6 +9,20 @@
 
 namespace retort {
 
+// What a command takes, for what describes commands instead of running them: completion, the manual.
+struct OptionSheet {
+  struct Option {
+    std::string names, value, help;  // "-o,--out", "FILE"; a flag has no value
+    std::vector<std::string> choices;
+
+    std::vector<std::string> name_list() const;
+  };
+  std::string command, summary;
+  std::vector<std::string> examples;
+  std::vector<Option> options;  // --help included
+  std::string positional, positional_help;
+};
+
 class Options {
  public:
   // examples: command lines, shown first.
@@ -31,10 +45,22 @@ class Options {
   // What to say, behind "is one argument too many", of one where none is expected; "": nothing.
   void stray(std::function<std::string(const std::string& argument)> advice);
   void positional(const std::string& value, const std::string& help, std::vector<std::string>& target);
+  // The values of an option that is declared already, for completion; parsing does not look at them.
+  void choices(const std::string& name, std::vector<std::string> words);
 
   // False if --help was asked for and printed. Error(Fault::usage), naming the nearest option, for what is
   // not allowed.
   bool parse(const std::vector<std::string>& arguments) const;
+
+  // Until it is destroyed, parse() fills the sheet and returns false: a command that is called does nothing
+  // but say what it takes.
+  class Describing {
+   public:
+    explicit Describing(OptionSheet& sheet);
+    ~Describing();
+    Describing(const Describing&) = delete;
+    Describing& operator=(const Describing&) = delete;
+  };
 
   std::string help() const;
   const std::string& command() const { return command_; }
@@ -43,7 +69,10 @@ class Options {
   struct Option {
     std::string names, value, help;
     Take take;
+    std::vector<std::string> choices = {};
   };
+
+  OptionSheet sheet() const;
 
   std::string command_, summary_;
   std::vector<std::string> examples_;

@@ -20,6 +20,12 @@ void print(std::string_view text) {
 }
 
 void print_json(const nlohmann::ordered_json& json) {
+  if (json.is_object() && !json.contains("schema")) {
+    nlohmann::ordered_json numbered = {{"schema", json_schema}};
+    numbered.update(json);
+    print_json(numbered);
+    return;
+  }
   print(json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 

@@ -12,7 +12,12 @@ namespace retort {
 // like success.
 void print(std::string_view text);
 
-// The same for one line of JSON. Names of files may be any bytes: what is not UTF-8 becomes U+FFFD.
+// Of what --json prints: raised where an entry goes or means something else, not where one is added. What
+// there is stands in cli/json.md.
+inline constexpr int json_schema = 1;
+
+// The same for one line of JSON, an object with "schema". Names of files may be any bytes: what is not UTF-8
+// becomes U+FFFD.
 void print_json(const nlohmann::ordered_json& json);
 
 // Error(Fault::usage), naming the option, if what is written there would replace a file that was read.

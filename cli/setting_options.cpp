@@ -4,6 +4,7 @@
 
 #include "cli/output.h"
 #include "distill/methods/registry.h"
+#include "cli/key_sheet.h"
 #include "distill/settings/recipe_names.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
@@ -49,7 +50,7 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
   options.text("--config", "FILE", "settings from TOML", config_);
   options.value("--set", "KEY=VALUE", "any key, repeatable",
                 [this](const std::string& given) { sets_.push_back(given); });
-  options.flag("--keys", "list the keys of --set", keys_);
+  options.flag("--keys", "keys of --set", keys_);
   options.flag("--print-config", "show, do not run", print_);
 }
 
@@ -90,7 +91,7 @@ RunSettings SettingOptions::settings() const {
 
 bool SettingOptions::show() const {
   if (keys_)
-    print(describe_keys());
+    print(keys_text(key_sheets(command_, settings().method.method())));
   else if (recipe_ == "list")
     print(describe_recipes());
   else if (print_)

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "datasets/added.h"
 #include "datasets/readers/cifar.h"
 #include "datasets/readers/folder.h"
 #include "datasets/readers/npy_set.h"
@@ -55,6 +56,10 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options) {
       return entry.open(argument, options);
     }
     known += text(known.empty() ? "" : ", ", entry.usage);
+  }
+  for (const AddedDataset& added : added_datasets()) {
+    if (name == added.name) return added.open(argument, options.parts);
+    known += ", " + added.usage;
   }
   std::error_code error;
   const bool folder = std::filesystem::is_directory(spec, error);

@@ -58,10 +58,11 @@ function(retort_install_libraries)
   endif()
   retort_configure_pc(retort ${PROJECT_SOURCE_DIR}/engine)
   retort_configure_package()
-  install(TARGETS retort_engine retort_layers retort_models retort_datasets retort_distill EXPORT retort
+  install(TARGETS retort_engine retort_layers retort_models retort_datasets retort_distill retort_program EXPORT retort
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT retort NAMESPACE retort:: FILE retortTargets.cmake DESTINATION ${retort_cmake})
   install(TARGETS retort_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+  install(FILES cli/program.h DESTINATION ${retort_include}/cli)
   install(DIRECTORY engine layers models datasets distill DESTINATION ${retort_include}
           FILES_MATCHING PATTERN "*.h" PATTERN "engine/infer" EXCLUDE)
 endfunction()

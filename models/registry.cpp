@@ -1,6 +1,7 @@
 #include <functional>
 
 #include "engine/base/nearest.h"
+#include "models/added.h"
 #include "models/model.h"
 #include "models/zoo/mobilenet_v2.h"
 #include "models/zoo/resnet.h"
@@ -50,7 +51,17 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
     }
     return all;
   }();
-  return list;
+  // And what a program brought of its own.
+  static const auto with_added = [] {
+    auto all = list;
+    for (const auto& [name, make] : added_models()) {
+      for (const auto& [known, ignored] : all)
+        check(known != name, "add_model: there are two networks ", name, "; call yours otherwise");
+      all.push_back({name, make});
+    }
+    return all;
+  }();
+  return with_added;
 }
 
 }  // namespace

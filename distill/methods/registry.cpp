@@ -1,5 +1,6 @@
 #include "distill/methods/registry.h"
 
+#include "distill/methods/added.h"
 #include "distill/methods/pcd.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
@@ -35,8 +36,22 @@ MethodInfo rkd_method();
 MethodInfo crd_method();
 MethodInfo reviewkd_method();
 
+namespace {
+
+// Own methods first; one from outside that is called as one of them would be either.
+std::vector<MethodInfo> with_added(std::vector<MethodInfo> all) {
+  for (const MethodInfo& added : added_methods()) {
+    for (const MethodInfo& known : all)
+      check(known.name != added.name, "add_method: there are two methods ", added.name, "; call yours otherwise");
+    all.push_back(added);
+  }
+  return all;
+}
+
+}  // namespace
+
 const std::vector<MethodInfo>& methods() {
-  static const std::vector<MethodInfo> all = {
+  static const std::vector<MethodInfo> all = with_added({
       student_alone_method(),
       // of logits
       kd_method(), dkd_method(), dist_method(), nkd_method(), rld_method(), swap_method(), rc_method(),
@@ -46,7 +61,7 @@ const std::vector<MethodInfo>& methods() {
       // without a teacher
       label_smoothing_method(), teacher_free_method(),
       // of features
-      fitnet_method(), at_method(), rkd_method(), crd_method(), reviewkd_method()};
+      fitnet_method(), at_method(), rkd_method(), crd_method(), reviewkd_method()});
   return all;
 }
 

@@ -229,7 +229,7 @@ std::string report_json(const Report& report) {
   const std::vector<std::string> missing = missing_sentences(report);
   std::string data;
   for (const std::string& kind : data_kinds(report.data)) data += (data.empty() ? "" : ", ") + kind;
-  return Json{{"title", report.data.title}, {"data", data}, {"pairs", pairs}, {"missing", missing}}.dump(
+  return Json{{"schema", 1}, {"title", report.data.title}, {"data", data}, {"pairs", pairs}, {"missing", missing}}.dump(
              2, ' ', false, Json::error_handler_t::replace) +
          "\n";
 }

@@ -4,6 +4,8 @@
 #include <set>
 #include <system_error>
 
+#include "engine/base/file.h"
+
 namespace retort {
 
 namespace {
@@ -42,6 +44,11 @@ bool recipe_exists(const fs::path& file) {
 TomlValue read_recipe(const fs::path& file) {
   const CarriedRecipe* recipe = on_disk(file) ? nullptr : carried(file);
   return recipe ? parse_toml(recipe->text, file.string()) : read_toml(file);
+}
+
+std::string recipe_text(const fs::path& file) {
+  const CarriedRecipe* recipe = on_disk(file) ? nullptr : carried(file);
+  return recipe ? std::string(recipe->text) : read_text_file(file);
 }
 
 std::vector<std::string> recipes_in(const fs::path& folder) {

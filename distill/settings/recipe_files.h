@@ -29,6 +29,9 @@ bool recipe_exists(const std::filesystem::path& file);
 // The table of a file, on the disk or else in the program. Throws as read_toml does.
 TomlValue read_recipe(const std::filesystem::path& file);
 
+// The text itself.
+std::string recipe_text(const std::filesystem::path& file);
+
 // The files in a folder without their .toml, on the disk and in the program, sorted.
 std::vector<std::string> recipes_in(const std::filesystem::path& folder);
 

@@ -299,26 +299,4 @@ void set_from_table(RunSettings& settings, const TomlValue& table, const std::st
   }
 }
 
-std::string describe_keys() {
-  std::string all;
-  const auto line = [&](const std::string& name, const std::string& value, const std::string& help) {
-    all += text("  ", name, std::string(name.size() < 24 ? 24 - name.size() : 1, ' '), value,
-                std::string(value.size() < 12 ? 12 - value.size() : 1, ' '), " ", help, "\n");
-  };
-  all += "Keys of --set and of files, with their defaults:\n";
-  for (const SettingKey& key : setting_keys()) {
-    const std::string value = get_key(RunSettings{}, key), choices = join(key.limits.choices);
-    line(key.name, value.empty() ? "-" : value,
-         choices.empty() || key.help == choices ? key.help : key.help + ": " + choices);
-  }
-  for (const MethodInfo& method : methods()) {
-    all += text("method.name = ", method.name, ": ", method.title,
-                method.paper.empty() ? "" : " (" + method.paper + ")", "\n");
-    for (const MethodKey& key : method.keys)
-      line(method_prefix + key.name, key.fallback,
-           key.help + (key.choices.empty() ? "" : ": " + join(key.choices)));
-  }
-  return all;
-}
-
 }  // namespace retort

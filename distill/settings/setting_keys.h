@@ -72,7 +72,4 @@ std::string settings_toml(const RunSettings& settings);
 // and starting weights (by their hashes) end at the same weights. Places, threads and the like are left out.
 std::string deciding(RunSettings settings);
 
-// Every key with its type, default and meaning, those of each method included: for `--keys`.
-std::string describe_keys();
-
 }  // namespace retort

@@ -103,12 +103,14 @@ TomlValue as_method(const TomlValue& keys) {
 
 struct PairEntry {
   std::string name, teacher, student, weights;
-  const TomlValue* settings = nullptr;  // of its students
+  TomlValue keys = {};                   // of its students, beside what stands above
+  const TomlValue* settings = nullptr;  // the same as settings = {...}
 };
 
 struct VariantEntry {
-  std::string label;  // empty: there are no variants
-  TomlValue settings;
+  std::string label;     // empty: there are no variants
+  TomlValue keys = {};   // as those of a pair
+  const TomlValue* settings = nullptr;
 };
 
 // Reads one file; what its parts share lies in the members.
@@ -156,15 +158,30 @@ class StudyReader {
     return seeds_of(what, seeds->as_integer);
   }
 
+  // Of a pair's table: its own, and settings.
+  void check_pair_keys(const TomlValue& table) const {
+    std::vector<std::string> known = {"name", "teacher", "student", "weights", "settings"};
+    for (const SettingKey& key : setting_keys()) {
+      known.push_back(key.name);
+      known.push_back(key.name.substr(0, key.name.find('.')));  // "optimizer" of optimizer.lr
+    }
+    for (size_t i = 0; i < table.names.size(); ++i) {
+      check(std::find(known.begin(), known.end(), table.names[i]) != known.end(), Fault::usage, file_, ":",
+            table.items[i].line, ": unknown key '", table.names[i], "'; ",
+            suggestion(table.names[i], known, "`retort settings` lists all"));
+    }
+  }
+
   std::vector<PairEntry> read_pairs() const {
     const std::vector<const TomlValue*> tables = tables_at(top_, "pairs", file_);
     std::vector<PairEntry> pairs;
     for (const TomlValue* table : tables) {
-      check_keys(*table, {"name", "teacher", "student", "weights", "settings"}, file_);
+      check_pair_keys(*table);
       PairEntry pair{.name = "",
                      .teacher = text_at(*table, "teacher", "", file_),
                      .student = text_at(*table, "student", "", file_),
                      .weights = text_at(*table, "weights", "", file_),
+                     .keys = without(*table, {"name", "teacher", "student", "weights", "settings"}),
                      .settings = table_at(*table, "settings", file_)};
       check(!pair.teacher.empty() && !pair.student.empty(), Fault::usage, file_, ":", table->line,
             ": a pair needs teacher = \"NETWORK\" and student = \"NETWORK\"");
@@ -181,7 +198,8 @@ class StudyReader {
   std::vector<VariantEntry> read_variants() const {
     std::vector<VariantEntry> variants;
     for (const TomlValue* table : tables_at(top_, "variants", file_)) {
-      VariantEntry variant{text_at(*table, "label", "", file_), without(*table, {"label"})};
+      VariantEntry variant{text_at(*table, "label", "", file_), without(*table, {"label", "settings"}),
+                           table_at(*table, "settings", file_)};
       check_label(variant.label, file_, table->line);
       check_new(
           variants, [](const VariantEntry& v) { return v.label; }, variant.label, file_, table->line);
@@ -237,8 +255,10 @@ class StudyReader {
     if (!entry.student.empty()) settings.model = entry.student;
     check(!settings.model.empty(), Fault::usage, file_,
           ": no student is named; expected [student] with model = \"NAME\"");
+    set_from_table(settings, entry.keys, file_);
     if (entry.settings) set_from_table(settings, *entry.settings, file_);
-    set_from_table(settings, variant.settings, file_);
+    set_from_table(settings, variant.keys, file_);
+    if (variant.settings) set_from_table(settings, *variant.settings, file_);
     check(recipes_.empty() ? !method.find("recipe") : true, Fault::usage, file_, ":", method.line,
           ": a method has a recipe, but no recipes = \"FOLDER\" says where they lie");
     set_from_table(settings, as_method(without(method, {"label", "recipe"})), file_);

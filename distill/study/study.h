@@ -45,16 +45,18 @@ struct StudyOverrides {
 // As a number of seeds: 1 to 1000. Fault::usage naming `what`.
 int seeds_of(const std::string& what, int64_t seeds);
 
-// A study's file: title, seeds, and tables of settings.
+// A study's file: title, seeds, and tables of settings. distill/recipes/studies/example.toml has all of it, with comments
+// (`retort compare --example`).
 //   [settings]              of all runs
 //   [teacher], [student]    on top of it, for teachers and students
 //   [[methods]]             name, label (the name, if not given), and the method's keys; recipe, where it
 //                           is called otherwise than the method ("kd-ls")
-//   [[pairs]]               teacher, student (networks), and if needed name, weights, and settings = {...} of
+//   [[pairs]]               teacher, student (networks), and if needed name, weights, and settings of
 //                           its students. Instead of it, for one pair, model in [teacher] and in [student].
 //   [[variants]]            label and settings of students: the whole grid once for each
 //   recipes = "FOLDER"      relative to the file: a run begins with FOLDER/TEACHER-STUDENT/METHOD.toml, a
 //                           teacher with FOLDER/teachers/TEACHER.toml, below all of the above
+// Settings of a pair or a variant are keys of its table, or stand together in settings = {...}, which comes last.
 // `weights = "RUN or FILE"` takes a teacher that is there. Fault::input if a file cannot be read,
 // Fault::usage with file and line for what is wrong in it.
 Study read_study(const std::filesystem::path& file, const StudyOverrides& overrides = {});

@@ -205,7 +205,7 @@ std::string study_json(const StudyResult& result, const std::filesystem::path& f
     }
     pairs.push_back({{"name", pair.name}, {"student", pair.student}, {"teacher", teacher}, {"rows", rows}});
   }
-  const Json all = {{"title", result.title}, {"data", result.data}, {"pairs", pairs}};
+  const Json all = {{"schema", 1}, {"title", result.title}, {"data", result.data}, {"pairs", pairs}};
   return (seal ? sealed(all) : all).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -26,6 +26,7 @@ cmake -S "$sources" -B "$work/a" -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_BUILD
 cmake --build "$work/a"
 "$work/a/mlp"
 "$work/a/custom_method"
+"$work/a/own_program" settings match | grep -q method.weight
 "$work/a/infer" "$networks/f32.retort" "$networks/f32.txt"
 
 echo "--- pkg-config, C only"
@@ -47,4 +48,8 @@ mkdir "$work/empty"
 cd "$work/empty"
 "$work/moved/bin/retort" --version --json
 "$work/moved/bin/retort" compare quick --epochs 1 --out quick
+if [ -e "$build/share/retort.1" ]; then  # not of a program that cannot run here
+  cmp "$work/moved/share/man/man1/retort.1" <("$work/moved/bin/retort" man)
+  cmp "$work/moved/share/bash-completion/completions/retort" <("$work/moved/bin/retort" completion bash)
+fi
 test -s "$work"/moved/share/doc/retort/LICENSE

@@ -97,7 +97,7 @@ TEST(Program, CocoEvalPrintsTheTwelveNumbersAndEveryClass) {
       testing::run({"coco-eval", "annotations.json", "results.json", "--json"}, work);
   ASSERT_EQ(result.code, 0) << result.err;
   const Json json = Json::parse(result.out);
-  EXPECT_EQ(json.size(), 13u);
+  EXPECT_EQ(json.size(), 14u);
   for (const NamedCocoScore& score : named_coco_scores())
     EXPECT_NEAR(json[score.name].get<double>(), one["scores"][score.name].get<double>(), 1e-12) << score.name;
   ASSERT_EQ(json["classes"].size(), one["scores"]["classes"].size());

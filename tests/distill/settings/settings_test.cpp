@@ -206,16 +206,13 @@ TEST(Settings, WrittenMilestonesMayBeEmpty) {
 }
 
 TEST(Settings, EveryKeyIsWrittenReadAndDescribed) {
-  const std::string keys = describe_keys();
   RunSettings settings;
   for (const SettingKey& key : setting_keys()) {
-    expect_contains(keys, "  " + key.name + " ");
     const std::string value = get_key(settings, key);
     if (!value.empty()) set_key(settings, key.name, value);
     EXPECT_EQ(get_key(settings, key), value) << key.name;
     EXPECT_FALSE(key.help.empty()) << key.name;
   }
-  expect_contains(keys, "method.stages");
 }
 
 TEST(Resolve, ShorterRunsScaleWhatNobodySet) {

@@ -1,0 +1,196 @@
+#include "cli/key_sheet.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "distill/methods/registry.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
+#include "engine/base/nearest.h"
+#include "engine/base/text.h"
+
+namespace retort {
+
+namespace {
+
+std::string lower(std::string word) {
+  for (char& c : word) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return word;
+}
+
+// Whether all of `name` is what the pattern stands for: * any letters, ? any one.
+bool fits(const char* pattern, const char* name) {
+  if (*pattern == '*') return fits(pattern + 1, name) || (*name && fits(pattern, name + 1));
+  if (!*name) return !*pattern;
+  return (*pattern == '?' || *pattern == *name) && fits(pattern + 1, name + 1);
+}
+
+// "a number of at least 0": what a value that is none is refused with, so that lists say what errors say.
+template <class Set>
+std::string expected_by(Set set) {
+  try {
+    set();
+  } catch (const Error& error) {
+    const std::string message = error.what(), before = "expected ";
+    const size_t at = message.find(before);
+    if (at != std::string::npos) return message.substr(at + before.size());
+  }
+  return "text";
+}
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+std::string type_name(const SettingKey& key) {
+  RunSettings any;
+  return std::visit(
+      Overloaded{[&](std::string*) { return key.limits.choices.empty() ? "text" : "choice"; },
+                 [](bool*) { return "flag"; }, [](double*) { return "number"; },
+                 [](std::optional<std::vector<int>>*) { return "list"; }, [](auto*) { return "integer"; }},
+      key.field(any));
+}
+
+KeySheet sheet_of(const SettingKey& key) {
+  KeySheet sheet{.name = key.name,
+                 .type = type_name(key),
+                 .expected = expected_by([&] {
+                   RunSettings any;
+                   set_key(any, key.name, "no value");
+                 }),
+                 .fallback = get_key(RunSettings{}, key),
+                 .help = key.help,
+                 .flag = key.flag,
+                 .choices = key.limits.choices,
+                 .commands = {"train", "distill", "compare"},
+                 .methods = {},
+                 .decides = key.effect == KeyEffect::result};
+  if (key.name.starts_with("teacher")) sheet.commands = {"distill", "compare"};
+  return sheet;
+}
+
+const char* type_name(MethodKey::Kind kind) {
+  switch (kind) {
+    case MethodKey::number:
+      return "number";
+    case MethodKey::integer:
+      return "integer";
+    case MethodKey::flag:
+      return "flag";
+    case MethodKey::choice:
+      return "choice";
+  }
+  return "";
+}
+
+// Who takes keys of a method: a run with a teacher or alone, and `loss`, which leaves cross-entropy and
+// warm-up out.
+std::vector<std::string> commands_of(const MethodInfo& method, const std::string& key) {
+  std::vector<std::string> commands = {method.reads.teacher ? "distill" : "train", "compare"};
+  if (!method.reads.features && key != "ce_weight" && key != "warmup") commands.push_back("loss");
+  return commands;
+}
+
+KeySheet sheet_of(const MethodInfo& method, const MethodKey& key) {
+  return {.name = "method." + key.name,
+          .type = type_name(key.kind),
+          .expected = expected_by([&] { MethodSettings(method).set(key.name, "no value"); }),
+          .fallback = key.fallback,
+          .help = key.help,
+          .flag = "",
+          .choices = key.choices,
+          .commands = commands_of(method, key.name),
+          .methods = {method.name}};
+}
+
+KeySheet name_sheet() {
+  std::vector<std::string> names;
+  for (const MethodInfo& method : methods()) names.push_back(method.name);
+  return {.name = "method.name",
+          .type = "choice",
+          .expected = "one of " + join(names),
+          .fallback = default_settings("distill").method.method().name,
+          .help = "the method; it decides which other keys there are; train without a teacher: ce",
+          .flag = "--method NAME",
+          .choices = names,
+          .commands = {"train", "distill", "compare", "loss"},
+          .methods = {}};
+}
+
+}  // namespace
+
+std::vector<KeySheet> key_sheets() {
+  std::vector<KeySheet> sheets;
+  for (const SettingKey& key : setting_keys()) sheets.push_back(sheet_of(key));
+  sheets.push_back(name_sheet());
+  const size_t first = sheets.size();
+  for (const MethodInfo& method : methods()) {
+    for (const MethodKey& key : method.keys) {
+      const KeySheet sheet = sheet_of(method, key);
+      const auto same = std::find_if(sheets.begin() + long(first), sheets.end(), [&](const KeySheet& other) {
+        return other.name == sheet.name && other.fallback == sheet.fallback && other.help == sheet.help &&
+               other.expected == sheet.expected && other.commands == sheet.commands;
+      });
+      if (same == sheets.end())
+        sheets.push_back(sheet);
+      else
+        same->methods.push_back(method.name);
+    }
+  }
+  std::stable_sort(sheets.begin() + long(first), sheets.end(),
+                   [](const KeySheet& a, const KeySheet& b) { return a.name < b.name; });
+  return sheets;
+}
+
+std::vector<KeySheet> key_sheets(const std::string& command, const MethodInfo& method) {
+  std::vector<KeySheet> sheets;
+  for (const SettingKey& key : setting_keys()) {
+    KeySheet sheet = sheet_of(key);
+    if (std::count(sheet.commands.begin(), sheet.commands.end(), command) > 0)
+      sheets.push_back(std::move(sheet));
+  }
+  sheets.push_back(name_sheet());
+  for (const MethodKey& key : method.keys) sheets.push_back(sheet_of(method, key));
+  return sheets;
+}
+
+std::vector<KeySheet> matching(const std::vector<KeySheet>& sheets, const std::string& pattern) {
+  const std::string wanted = lower(pattern);
+  const bool whole = wanted.find_first_of("*?") != std::string::npos;
+  const auto holds = [&](const std::string& text) { return lower(text).find(wanted) != std::string::npos; };
+  std::vector<KeySheet> found;
+  for (const KeySheet& sheet : sheets) {
+    const bool meant = whole ? fits(wanted.c_str(), lower(sheet.name).c_str())
+                             : holds(sheet.name) || holds(sheet.flag) || holds(sheet.help) ||
+                                   std::count(sheet.methods.begin(), sheet.methods.end(), wanted) > 0;
+    if (meant) found.push_back(sheet);
+  }
+  std::vector<std::string> names;
+  for (const KeySheet& sheet : sheets) names.push_back(sheet.name);
+  check(!found.empty(), Fault::usage, "no key is meant by '", pattern, "'; ",
+        suggestion(pattern, names, "`retort settings` lists all"));
+  return found;
+}
+
+std::string keys_text(const std::vector<KeySheet>& sheets, size_t width) {
+  size_t column = 0;
+  for (const KeySheet& sheet : sheets) column = std::max(column, sheet.name.size() + 2);
+  std::string all;
+  for (const KeySheet& sheet : sheets) {
+    std::string first = sheet.name;
+    first.resize(std::max(first.size() + 2, column), ' ');
+    first += (sheet.fallback.empty() ? "unset" : sheet.fallback) + "; " + sheet.expected;
+    all += wrapped(first, width, column) + "\n";
+    std::string second = "    " + sheet.help;
+    if (!sheet.flag.empty()) second += "; " + sheet.flag;
+    if (!sheet.methods.empty()) second += "; of " + join(sheet.methods);
+    all += wrapped(second + " [" + join(sheet.commands, " ") + "]", width, 4) + "\n";
+  }
+  return all;
+}
+
+}  // namespace retort

@@ -1,0 +1,180 @@
+#include "distill/study/run_list.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "distill/run/run_folder.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+#include "engine/base/text.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+ListedRun read_run(const fs::path& folder) {
+  ListedRun run{.folder = folder, .settings = {}, .summary = {}};
+  run.summary.status = "running";
+  try {
+    read_settings(folder / "config.toml", run.settings);
+    if (fs::exists(folder / "summary.json")) run.summary = read_summary(folder / "summary.json");
+  } catch (const Error& error) {
+    run.problem = error.what();
+  }
+  return run;
+}
+
+void search(const fs::path& folder, std::vector<ListedRun>& runs) {
+  if (RunFolder::is_run(folder)) {
+    runs.push_back(read_run(folder));
+    return;
+  }
+  std::vector<fs::path> below;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) below.push_back(entry.path());
+  std::sort(below.begin(), below.end());
+  for (const fs::path& one : below) search(one, runs);
+}
+
+using KeysAndTexts = std::vector<std::pair<std::string, std::string>>;
+
+KeysAndTexts all_keys(const RunSettings& settings) {
+  KeysAndTexts all;
+  for (const SettingKey& key : setting_keys()) all.push_back({key.name, get_key(settings, key)});
+  all.push_back({"method.name", settings.method.method().name});
+  for (const MethodSettings::Value& value : settings.method.list())
+    all.push_back({"method." + value.key.name, value.text});
+  return all;
+}
+
+// What env.json says, an object's entries as "libraries.onednn".
+void flatten(const std::string& prefix, const Json& json, KeysAndTexts& all) {
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_object())
+      flatten(prefix + name + ".", value, all);
+    else if (!value.is_array())
+      all.push_back({prefix + name, value.is_string() ? value.get<std::string>() : value.dump()});
+  }
+}
+
+KeysAndTexts environment_of(const fs::path& folder) {
+  KeysAndTexts all;
+  const auto content = read_text_if_readable(folder / "env.json", 1 << 24);
+  const Json json = content ? Json::parse(*content, nullptr, /*allow_exceptions=*/false) : Json();
+  if (!json.is_object()) return all;
+  flatten("", json, all);
+  // When it ran, how it was started, and what guards the file itself say nothing of how it was made; the seed
+  // and the data's name are settings.
+  std::erase_if(all, [](const auto& entry) {
+    return entry.first == "started" || entry.first == "seed" || entry.first == "data" ||
+           entry.first == "xxh3";
+  });
+  return all;
+}
+
+// The entries that differ, in a's order and then what only b has.
+std::vector<RunDifference::Line> differing(const KeysAndTexts& a, const KeysAndTexts& b) {
+  const auto find = [](const KeysAndTexts& in, const std::string& name) -> const std::string* {
+    for (const auto& [known, value] : in)
+      if (known == name) return &value;
+    return nullptr;
+  };
+  const auto shown = [](const std::string* value) {
+    return !value ? std::string("-") : value->empty() ? "unset" : *value;
+  };
+  std::vector<RunDifference::Line> lines;
+  for (const auto& [name, value] : a) {
+    const std::string* other = find(b, name);
+    if (!other || *other != value) lines.push_back({name, shown(&value), shown(other)});
+  }
+  for (const auto& [name, value] : b)
+    if (!find(a, name)) lines.push_back({name, "-", shown(&value)});
+  return lines;
+}
+
+// What a row holds, but its seconds.
+KeysAndTexts columns_of(const EpochMetrics& row, const std::vector<std::string>& terms) {
+  KeysAndTexts all = {{"lr", exact_decimal(row.lr)},
+                      {"train_loss", exact_decimal(row.train_loss)},
+                      {"train_acc", exact_decimal(row.train_acc)},
+                      {"test_loss", exact_decimal(row.test_loss)},
+                      {"test_acc", exact_decimal(row.test_acc)},
+                      {"test_acc_top5", exact_decimal(row.test_acc_top5)}};
+  for (size_t i = 0; i < terms.size() && i < row.terms.size(); ++i)
+    all.push_back({terms[i], exact_decimal(row.terms[i])});
+  return all;
+}
+
+MetricsTable metrics_of(const fs::path& folder) {
+  return fs::exists(folder / "metrics.csv") ? read_metrics(folder / "metrics.csv") : MetricsTable{};
+}
+
+void compare_metrics(const fs::path& a, const fs::path& b, RunDifference& difference) {
+  const MetricsTable left = metrics_of(a), right = metrics_of(b);
+  const size_t common = std::min(left.rows.size(), right.rows.size());
+  difference.common_epochs = int(common);
+  for (size_t i = 0; i < common; ++i) {
+    const auto lines =
+        differing(columns_of(left.rows[i], left.terms), columns_of(right.rows[i], right.terms));
+    if (lines.empty()) continue;
+    difference.first_epoch = left.rows[i].epoch;
+    difference.first_column = lines.front().name;
+    return;
+  }
+}
+
+KeysAndTexts results_of(const Summary& summary) {
+  const auto result = [](const std::optional<EpochResult>& one) {
+    return one ? text(fixed(one->top1, 2), " % top-1, epoch ", one->epoch) : std::string("-");
+  };
+  return {{"status", summary.status},
+          {"epochs", text(summary.epochs_done, " of ", summary.epochs)},
+          {"best", result(summary.best)},
+          {"last", result(summary.last)},
+          {"last loss", summary.last ? fixed(summary.last->loss, 4) : "-"}};
+}
+
+ListedRun readable_run(const fs::path& folder) {
+  check(RunFolder::is_run(folder), Fault::input, folder.string(),
+        ": is no run's folder, expected one with config.toml");
+  ListedRun run = read_run(folder);
+  check(run.problem.empty(), Fault::input, run.problem);
+  return run;
+}
+
+}  // namespace
+
+std::vector<ListedRun> list_runs(const fs::path& folder) {
+  std::error_code ignored;
+  check(fs::is_directory(folder, ignored), Fault::input, folder.string(),
+        ": there is no such folder, expected one with runs");
+  std::vector<ListedRun> runs;
+  search(folder, runs);
+  return runs;
+}
+
+RunDifference difference_of(const fs::path& a, const fs::path& b) {
+  const ListedRun left = readable_run(a), right = readable_run(b);
+  RunDifference difference;
+  difference.settings = differing(all_keys(left.settings), all_keys(right.settings));
+  difference.environment = differing(environment_of(a), environment_of(b));
+  const KeysAndTexts results_a = results_of(left.summary), results_b = results_of(right.summary);
+  for (size_t i = 0; i < results_a.size(); ++i)
+    difference.results.push_back({results_a[i].first, results_a[i].second, results_b[i].second});
+  compare_metrics(a, b, difference);
+  if (!left.summary.weights_hash.empty() && !right.summary.weights_hash.empty())
+    difference.weights = left.summary.weights_hash == right.summary.weights_hash
+                             ? RunDifference::Weights::same
+                             : RunDifference::Weights::different;
+  return difference;
+}
+
+}  // namespace retort
