@@ -1,0 +1,103 @@
+"""Networks of `retort export --to infer`, run by the embeddable library."""
+
+import ctypes
+import os
+from ctypes import c_float, c_uint8
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import Error, FileError, SettingsError
+from ._library import NetInfo, NetOptions, library, pointer
+
+# retort_status: where a file is to blame, and no memory.
+_FILE_STATUS = (2, 3, 4)
+_NO_MEMORY = 5
+
+
+class Prediction(NamedTuple):
+    """What a network says of some images."""
+
+    logits: npt.NDArray[np.float32]
+    """[samples, classes]"""
+    labels: npt.NDArray[np.int64]
+    """The likeliest class of each image, [samples]; the lower one at a tie."""
+
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """The softmax of the logits, [samples, classes]."""
+        e = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+
+class Network:
+    """A network that is loaded; see load(). For one thread at a time."""
+
+    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+        self._net = ctypes.c_void_p()
+        if not 1 <= threads <= 64:
+            raise SettingsError(f"load: threads is {threads}, expected 1 to 64", 2)
+        message = ctypes.create_string_buffer(1000)
+        options = NetOptions(threads, 0, message, len(message))
+        name = os.fsencode(path)
+        status = library.retort_load_file(name, ctypes.byref(options), ctypes.byref(self._net))
+        if status != 0:
+            reason = message.value.decode(errors="replace") or library.retort_status_text(status).decode()
+            if status in _FILE_STATUS:
+                raise FileError(f"{os.fsdecode(name)}: {reason}", 3)
+            raise Error(f"{os.fsdecode(name)}: {reason}", 6 if status == _NO_MEMORY else 1)
+        info = NetInfo()
+        library.retort_get_info(self._net, ctypes.byref(info))
+        self.model: str = info.model.decode()
+        self.classes: int = info.classes
+        self.shape: tuple[int, int, int] = (info.height, info.width, info.channels)
+        self.parameters: int = info.parameters
+        self.macs: int = info.macs
+        self.mean: tuple[float, ...] | None = tuple(info.mean) if info.std[0] > 0 else None
+        self.std: tuple[float, ...] | None = tuple(info.std) if info.std[0] > 0 else None
+
+    def predict(self, images: npt.ArrayLike) -> Prediction:
+        """images: [samples, height, width, channels], or one without the first extent; uint8 pixels, which are normalised
+        as the file says, or floats that are normalised already: (pixel / 255 - mean) / std."""
+        array = np.asarray(images)
+        if array.ndim == 3:
+            array = array[np.newaxis]
+        if array.shape[1:] != self.shape or not (array.dtype.kind == "f" or array.dtype == np.uint8):
+            raise SettingsError(
+                f"predict: the images are {array.dtype} {list(array.shape)}, expected uint8 or float [n, "
+                f"{', '.join(str(n) for n in self.shape)}]",
+                3,
+            )
+        if array.dtype == np.uint8 and self.mean is None:
+            raise SettingsError("predict: the file does not say how pixels are normalised; give normalised floats", 3)
+        count = array.shape[0]
+        logits = np.zeros((count, self.classes), np.float32)
+        if count == 0:
+            return Prediction(logits, np.zeros(0, np.int64))
+        if array.dtype == np.uint8:
+            pixels = np.ascontiguousarray(array)
+            values = np.zeros(array.shape, np.float32)
+            self._check(library.retort_normalise(self._net, pointer(pixels, c_uint8), count, pointer(values, c_float)))
+        else:
+            values = np.ascontiguousarray(array, np.float32)
+        self._check(library.retort_predict(self._net, pointer(values, c_float), count, pointer(logits, c_float)))
+        return Prediction(logits, logits.argmax(axis=1))
+
+    def _check(self, status: int) -> None:
+        if status == 0:
+            return
+        reason = library.retort_last_error(self._net).decode(errors="replace")
+        raise Error(f"predict: {reason or library.retort_status_text(status).decode()}", 5 if status == 7 else 1)
+
+    def __del__(self) -> None:
+        if getattr(self, "_net", None):
+            library.retort_free(self._net)
+
+    def __repr__(self) -> str:
+        return f"<retort.Network {self.model}, {self.classes} classes, {self.parameters} parameters>"
+
+
+def load(path: str | os.PathLike[str], threads: int = 1) -> Network:
+    """A network of `retort export --to infer`. threads: that predict together. FileError, an OSError, for a file that is
+    missing, damaged or something else."""
+    return Network(path, threads)

@@ -1,0 +1,87 @@
+"""What runs and studies leave in their folders, as plain dicts."""
+
+import csv
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ._errors import FileError
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"{file}: {error.strerror}", 3) from error
+    except ValueError as error:
+        raise FileError(f"{file}: is no JSON: {error}", 3) from error
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"{file}: {error.strerror}", 3) from error
+    except ValueError as error:
+        raise FileError(f"{file}: is no TOML: {error}", 3) from error
+
+
+def _metrics(file: Path) -> dict[str, list[float]]:
+    """Columns by name; a last line without its end, cut off by a kill, is left out."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{file}: {error.strerror}", 3) from error
+    lines = text.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    lines = [line for line in lines if not line.startswith("#")]
+    rows = list(csv.reader(lines))
+    if not rows or rows[0][:1] != ["epoch"]:
+        raise FileError(f"{file}: is no table of metrics, expected columns epoch, lr, ...", 3)
+    columns: dict[str, list[float]] = {name: [] for name in rows[0]}
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(rows[0]):
+            raise FileError(f"{file}:{number}: {len(row)} cells, expected {len(rows[0])}", 3)
+        try:
+            for name, cell in zip(rows[0], row):
+                columns[name].append(int(cell) if name == "epoch" else float(cell) if cell else float("nan"))
+        except ValueError as error:
+            raise FileError(f"{file}:{number}: {error}", 3) from error
+    return columns
+
+
+def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """A run's folder as {"folder", "settings", "summary", "environment", "metrics"}: config.toml, summary.json, env.json,
+    and the columns of metrics.csv by name. Those that the run did not leave yet are None. FileError, an OSError, if the
+    folder holds no run or a file of it cannot be read."""
+    path = Path(folder)
+    if not (path / "config.toml").is_file():
+        raise FileError(f"{path}: is no run's folder, expected one with config.toml", 3)
+    run: dict[str, Any] = {"folder": str(path), "settings": _toml(path / "config.toml")}
+    for key, name, read in (
+        ("summary", "summary.json", _json),
+        ("environment", "env.json", _json),
+        ("metrics", "metrics.csv", _metrics),
+    ):
+        run[key] = read(path / name) if (path / name).exists() else None
+    return run
+
+
+def read_study(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """A study's folder: what results.json says, under "runs" each run of it that is there (see read_run) by its folder
+    within the study, and under "report" what `retort report` wrote, or None. A published study, which is a report alone,
+    has no "pairs" but those of the report. FileError, an OSError, if there is neither."""
+    path = Path(folder)
+    results, report = path / "results.json", path / "report.json"
+    if not results.is_file() and not report.is_file():
+        raise FileError(f"{path}: is no study's folder, expected one with results.json or report.json", 3)
+    study: dict[str, Any] = dict(_json(results)) if results.is_file() else {}
+    study["folder"] = str(path)
+    study["report"] = _json(report) if report.is_file() else None
+    study["runs"] = {}
+    for file in sorted(path.rglob("config.toml")):
+        study["runs"][file.parent.relative_to(path).as_posix()] = read_run(file.parent)
+    return study
