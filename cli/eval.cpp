@@ -5,15 +5,13 @@
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/run_of_weights.h"
 #include "datasets/open.h"
 #include "distill/evaluate/evaluate.h"
 #include "distill/evaluate/exported_network.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/progress.h"
-#include "distill/run/run_folder.h"
-#include "distill/study/places.h"
-#include "distill/study/recorded_run.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
@@ -50,21 +48,6 @@ std::string text_of(const Evaluation& e, const ImageSet& images) {
                    fixed(percent(e.per_class[c]), 2)});
   }
   return all + "\n" + table.plain();
-}
-
-// The data that the weights were trained on: a run says where it lies, drawn images need no place.
-std::string data_of(const Weights& weights) {
-  const std::string& source = weights.source;
-  const std::string folder = source.ends_with(":best") ? source.substr(0, source.size() - 5) : source;
-  if (RunFolder::is_run(folder)) {
-    const RecordedRun run = read_recorded_run(folder);
-    for (const std::string& note : run.notes) print_error("note: " + note);
-    return placed(run.settings, folder).data.spec;
-  }
-  const std::string* name = weights.metadata("data");
-  check(name && *name == "synthetic", Fault::usage, source, ": the file does not say where its ",
-        name ? *name + " images lie" : "images are", "; name the data with --data");
-  return *name;
 }
 
 // "resnet8 (runs/t, epoch 3) on synthetic: 2,400 test images of 24 classes, by the weights' mean ..., std

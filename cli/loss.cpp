@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -10,6 +12,8 @@
 #include "datasets/formats/npy.h"
 #include "distill/methods/loss_probe.h"
 #include "distill/methods/registry.h"
+#include "engine/base/check.h"
+#include "engine/base/text.h"
 #include "engine/device.h"
 #include "engine/types.h"
 
@@ -23,7 +27,30 @@ std::string shape_text(const NpyArray& array) {
   return text(array.type, " [", all, "]");
 }
 
+// "3 2 0.5" or "3,2,0.5": numbers of one sample, where a file's name could stand; nothing if it is something
+// else.
+template <class T>
+std::vector<T> typed_numbers(std::string given) {
+  std::replace(given.begin(), given.end(), ',', ' ');
+  std::vector<T> numbers;
+  std::istringstream words(given);
+  for (std::string word; words >> word;) {
+    T number{};
+    if (!parse(word, number)) return {};
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+template <class T>
+NpyArray as_array(const std::vector<T>& values, std::vector<int64_t> shape) {
+  const auto bytes = std::as_bytes(std::span<const T>(values));
+  return {DTypeOf<T>::value, std::move(shape), {bytes.begin(), bytes.end()}};
+}
+
 NpyArray read_logits(const std::string& file) {
+  const std::vector<double> typed = typed_numbers<double>(file);
+  if (typed.size() >= 2) return as_array(typed, {1, int64_t(typed.size())});
   NpyArray array = read_npy(file);
   check(array.shape.size() == 2 && array.is_real(), Fault::input, file, ": holds ", shape_text(array),
         ", expected f32, f64 or f16 [samples, classes]");
@@ -40,6 +67,8 @@ std::vector<double> finite_values(const NpyArray& array, const std::string& file
 }
 
 std::vector<int64_t> read_labels(const std::string& file) {
+  const std::vector<int64_t> typed = typed_numbers<int64_t>(file);
+  if (!typed.empty()) return typed;
   const NpyArray array = read_npy(file);
   check(array.shape.size() == 1 && (array.type == DType::i64 || array.type == DType::i32), Fault::input, file,
         ": holds ", shape_text(array), ", expected i64 [samples]");
@@ -87,8 +116,9 @@ std::string text_of(const ProbeResult& result) {
 }  // namespace
 
 int run_loss(const Arguments& arguments) {
-  Options options("loss", "a method's distillation terms on anybody's logits (.npy)",
+  Options options("loss", "a method's distillation terms on anybody's logits",
                   {"retort loss --method pcd --student zs.npy --teacher zt.npy",
+                   "retort loss --method kd --student \"3 2 1 0\" --teacher \"6 4 1 0\"",
                    "retort loss --method dkd --set beta=2 --student zs.npy --teacher zt.npy \\",
                    "            --labels y.npy --grad g.npy"});
   std::string method = "pcd", student_file, teacher_file, labels_file, gradient_file;
@@ -96,9 +126,9 @@ int run_loss(const Arguments& arguments) {
   std::vector<std::string> sets;
   bool json = false;
   options.text("--method", "NAME", logit_methods(), method);
-  options.text("--student", "FILE", "student's logits [samples, classes], f32 or f64", student_file);
-  options.text("--teacher", "FILE", "teacher's, of the same shape", teacher_file);
-  options.text("--labels", "FILE", "i64 [samples], for the methods that read them", labels_file);
+  options.text("--student", "FILE", ".npy [samples, classes], or numbers of one: \"2 1 0.5\"", student_file);
+  options.text("--teacher", "FILE", "teacher's, as many", teacher_file);
+  options.text("--labels", "FILE", "i64 [samples], or a number, for methods that read them", labels_file);
   options.text("--strong-student", "FILE", "of a second view, for the methods that read two",
                strong_student_file);
   options.text("--strong-teacher", "FILE", "the teacher's of that view", strong_teacher_file);

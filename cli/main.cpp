@@ -28,6 +28,7 @@ const std::vector<Command>& commands() {
       {"report", "one page about runs", run_report},
       {"eval", "accuracy on test images", run_eval},
       {"predict", "likeliest classes of images", run_predict},
+      {"explain", "PCD at work on one image", run_explain},
       {"loss", "a method on given logits", run_loss},
       {"info", "networks, layers, MACs", run_info},
       {"settings", "keys, ranges, defaults", run_settings},

@@ -8,11 +8,15 @@
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/run_of_weights.h"
 #include "datasets/formats/npy.h"
 #include "datasets/open.h"
 #include "distill/evaluate/exported_network.h"
+#include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "distill/text/text_format.h"
+#include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -42,12 +46,23 @@ int run_predict(const Arguments& arguments) {
   std::vector<std::string> inputs;
   std::string weights_spec, architecture, data, logits_file;
   int64_t top = 5;
+  double temperature = 1;
+  std::vector<int64_t> numbers;
   bool json = false;
   options.positional("IMAGE...|x.npy", "JPEGs and PNGs, or one f32 [N, H, W, 3], normalised", inputs);
   options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
   options.text("--data", "SPEC", "data set whose class names are shown", data);
+  options.value("--image", "N", "a test image of the data by its number, from 0 on; repeatable",
+                [&](const std::string& given) { numbers.push_back(integer_of("--image", given, 0)); });
+  options.value(
+      "--temperature", "T", "logits are divided by it before the softmax",
+      [&](const std::string& given) {
+        check(parse(given, temperature) && temperature >= 1e-3 && temperature <= 1e6, Fault::usage,
+              "--temperature is '", given, "', expected a number from 0.001 to 1e+06");
+      },
+      "1");
   options.output("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
   options.integer("--top", "classes shown", top, 1);
   const ChannelOptions channels(options);
@@ -55,8 +70,10 @@ int run_predict(const Arguments& arguments) {
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(!weights_spec.empty(), Fault::usage, "predict: no weights are named; give them with --weights");
-  check(!inputs.empty(), Fault::usage, "predict: no image is named");
-  const bool array = inputs[0].ends_with(".npy");
+  check(!inputs.empty() || !numbers.empty(), Fault::usage,
+        "predict: no image is named; give files, or a test image's number with --image");
+  check(inputs.empty() || numbers.empty(), Fault::usage, "predict: give files or --image, not both");
+  const bool array = !inputs.empty() && inputs[0].ends_with(".npy");
   const bool any_array =
       std::any_of(inputs.begin(), inputs.end(), [](const auto& i) { return i.ends_with(".npy"); });
   check(!any_array || inputs.size() == 1, Fault::usage, "predict: give pictures, or one .npy");
@@ -77,8 +94,14 @@ int run_predict(const Arguments& arguments) {
   const int64_t side = exported ? exported->side() : model->side,
                 classes = exported ? exported->classes() : model->classes;
   const std::string& network = exported ? exported->name() : model->name;
-  const PreparedImages images =
-      array ? prepare_array(inputs[0], side) : prepare_pictures(inputs, weights, side);
+  const auto numbered = [&] {
+    if (data.empty()) data = data_of(weights);
+    const ImageSet test = open_dataset(data, Parts::test).test;
+    return prepare_numbered(test, numbers, seen_by(weights, test), side);
+  };
+  const PreparedImages images = !numbers.empty() ? numbered()
+                                : array          ? prepare_array(inputs[0], side)
+                                                 : prepare_pictures(inputs, weights, side);
   for (const std::string& note : images.notes) print_error(note);
   const std::vector<float> logits =
       exported ? exported->logits(images.pixels, images.count) : predict_logits(*model, *device, images);
@@ -93,7 +116,7 @@ int run_predict(const Arguments& arguments) {
   for (int64_t i = 0; i < images.count; ++i) {
     Json guesses = Json::array();
     std::string line;
-    for (const Guess& guess : likeliest(logits.data() + i * classes, classes, top)) {
+    for (const Guess& guess : likeliest(logits.data() + i * classes, classes, top, temperature)) {
       const std::string name = name_of_class(guess.label, names);
       guesses.push_back({{"class", guess.label}, {"name", name}, {"probability", guess.probability}});
       line += (line.empty() ? "" : ", ") + name + " " + fixed(100 * guess.probability, 2) + " %";

@@ -83,6 +83,24 @@ PreparedImages prepare_array(const std::string& file, int64_t side) {
   return prepared;
 }
 
+PreparedImages prepare_numbered(const ImageSet& images, const std::vector<int64_t>& numbers,
+                                const Normalize& normalize, int64_t side) {
+  check(images.height == side && images.width == side && images.channels == 3, Fault::input, "the images are ",
+        images.height, "x", images.width, "x", images.channels, ", the network sees ", side, "x", side, "x3");
+  const NormalizeTable table(normalize);
+  PreparedImages prepared{.count = int64_t(numbers.size()), .side = side};
+  PictureReader reader;
+  for (const int64_t number : numbers) {
+    check(number >= 0 && number < images.size(), Fault::usage, "there is no test image ", number,
+          "; they are numbered from 0 to ", images.size() - 1);
+    std::vector<uint8_t> bytes(size_t(images.image_bytes()));
+    images.read(number, reader, bytes.data());
+    for (size_t i = 0; i < bytes.size(); ++i) prepared.pixels.push_back(table(bytes[i], int(i % 3)));
+    prepared.names.push_back(text("test image ", number));
+  }
+  return prepared;
+}
+
 std::vector<float> predict_logits(Model& model, Device& device, const PreparedImages& images) {
   fold_batch_norms(model, device);
   const int64_t image_size = images.side * images.side * 3;
@@ -104,16 +122,17 @@ std::vector<float> predict_logits(Model& model, Device& device, const PreparedIm
   return logits;
 }
 
-std::vector<Guess> likeliest(const float* logits, int64_t classes, int64_t count) {
+std::vector<Guess> likeliest(const float* logits, int64_t classes, int64_t count, double temperature) {
   std::vector<int64_t> order;
   for (int64_t c = 0; c < classes; ++c) order.push_back(c);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return logits[a] > logits[b]; });
+  const auto share = [&](int64_t c) { return std::exp((double(logits[c]) - logits[order[0]]) / temperature); };
   double sum = 0;
-  for (int64_t c = 0; c < classes; ++c) sum += std::exp(double(logits[c]) - logits[order[0]]);
+  for (int64_t c = 0; c < classes; ++c) sum += share(c);
   std::vector<Guess> guesses;
   for (int64_t i = 0; i < std::min(count, classes); ++i) {
     const int64_t label = order[size_t(i)];
-    guesses.push_back({label, std::exp(double(logits[label]) - logits[order[0]]) / sum});
+    guesses.push_back({label, share(label) / sum});
   }
   return guesses;
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "datasets/augment/augment.h"
+#include "datasets/image_set.h"
 #include "models/weights.h"
 
 namespace retort {
@@ -25,6 +27,11 @@ PreparedImages prepare_pictures(const std::vector<std::string>& files, const Wei
 // A .npy of f32 or f64, N,side,side,3 (or one image without N), already normalised.
 PreparedImages prepare_array(const std::string& file, int64_t side);
 
+// Images of a set by their numbers, normalised. Fault::usage for a number that it does not have; Fault::input
+// if they are of another size.
+PreparedImages prepare_numbered(const ImageSet& images, const std::vector<int64_t>& numbers,
+                                const Normalize& normalize, int64_t side);
+
 // count x classes. Folds the model's batch norms.
 std::vector<float> predict_logits(Model& model, Device& device, const PreparedImages& images);
 
@@ -33,7 +40,8 @@ struct Guess {
   double probability = 0;  // softmax
 };
 
-// The `count` likeliest classes of one row of logits, likeliest first; at a tie the lower class.
-std::vector<Guess> likeliest(const float* logits, int64_t classes, int64_t count);
+// The `count` likeliest classes of one row of logits, likeliest first; at a tie the lower class. Probabilities are
+// those of the logits divided by the temperature.
+std::vector<Guess> likeliest(const float* logits, int64_t classes, int64_t count, double temperature = 1);
 
 }  // namespace retort

@@ -1,0 +1,162 @@
+#include "distill/lesson/explain.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/device_choice.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/run_of_weights.h"
+#include "cli/setting_options.h"
+#include "datasets/formats/image_file.h"
+#include "datasets/open.h"
+#include "distill/evaluate/predict.h"
+#include "distill/evaluate/seen_by.h"
+#include "distill/methods/registry.h"
+#include "distill/run/named_weights.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+
+namespace retort {
+
+namespace {
+
+// A network's logits on one image, as pixels of its side.
+class Judge {
+ public:
+  Judge(const std::string& spec, const std::string& architecture, Device& device)
+      : weights_(read_weights(spec)), device_(device), model_(load_model(weights_, architecture, device)) {
+    name = model_->name + " (" + spec + ")";
+  }
+
+  int64_t side() const { return model_->side; }
+  int64_t classes() const { return model_->classes; }
+
+  // set: whose numbers normalise the image where the weights do not say; null: they have to.
+  std::vector<double> logits(const std::vector<uint8_t>& pixels, const ImageSet* set) {
+    check(set || (channel_numbers(weights_, "mean") && channel_numbers(weights_, "std")), Fault::input, name,
+          ": does not say how its images were normalised; name its data with --data");
+    const NormalizeTable normalize(seen_by(weights_, set ? *set : ImageSet{}));
+    PreparedImages prepared{.count = 1, .side = side(), .names = {"the image"}};
+    for (size_t i = 0; i < pixels.size(); ++i) prepared.pixels.push_back(normalize(pixels[i], int(i % 3)));
+    const std::vector<float> answer = predict_logits(*model_, device_, prepared);
+    return {answer.begin(), answer.end()};
+  }
+
+  std::string name;
+
+ private:
+  Weights weights_;
+  Device& device_;
+  std::unique_ptr<Model> model_;
+};
+
+}  // namespace
+
+int run_explain(const Arguments& arguments) {
+  Options options("explain", "PCD at work on one image: ranking, groups, weights, shares of the loss",
+                  {"retort explain --weights runs/pcd --teacher runs/teacher --image 7",
+                   "retort explain --weights runs/pcd --image cat.png --html cat.html --svg cat.svg"});
+  std::string weights, model, teacher, teacher_model, image, data, svg, html;
+  std::vector<std::string> sets;
+  int64_t rows = 10;
+  options.text("--weights", "RUN|FILE", "the student", weights);
+  options.text("--model", "NAME", "its network, if the file does not say", model);
+  options.text("--teacher", "RUN|FILE", "the teacher (the run's)", teacher);
+  options.text("--teacher-model", "NAME", "its network", teacher_model);
+  options.text("--image", "N|FILE", "number of a test image, from 0 on, or a JPEG or PNG", image);
+  options.text("--data", "SPEC", "test images and names of the classes (the run's)", data);
+  options.value("--set", "KEY=VALUE", "a key of pcd, as stages=5 (the run's, where that is pcd); repeatable",
+                [&](const std::string& given) { sets.push_back(given); });
+  options.integer("--rows", "classes shown", rows, 1);
+  options.output("--svg", "FILE", "write a drawing", svg);
+  options.output("--html", "FILE", "write a page", html);
+  const DeviceChoice device_choice(options);
+  if (!options.parse(arguments)) return 0;
+  check(!weights.empty(), Fault::usage, "explain: no student is named; give it with --weights");
+  check(!image.empty(), Fault::usage, "explain: no image is named; give its number or file with --image");
+
+  const std::optional<RunSettings> run = settings_of_run(weights);
+  if (teacher.empty() && run) teacher = run->teacher;
+  if (teacher_model.empty() && run) teacher_model = run->teacher_model;
+  check(!teacher.empty(), Fault::usage, "explain: no teacher is named; give it with --teacher");
+  Explanation explained{.student = {},
+                        .teacher = {},
+                        .image_name = {},
+                        .image = {},
+                        .class_names = {},
+                        .method = method_settings("pcd")};
+  if (run && run->method.method().name == "pcd") {
+    explained.method = run->method;
+  } else {
+    explained.note =
+        text("The student was trained with ", run ? run->method.method().name : "settings unknown",
+             "; shown is what pcd would make of it, with its defaults.");
+  }
+  for (const std::string& set : sets) {
+    const auto [key, value] = key_and_value(set);
+    explained.method.set(key.starts_with("method.") ? key.substr(7) : key, value);
+  }
+
+  int64_t index = 0;
+  const bool numbered = parse(image, index);
+  if (data.empty() && run) data = run->data.spec;
+  check(!numbered || !data.empty(), Fault::usage, "explain: whose test image ", image,
+        " is not known; name the data with --data");
+  std::optional<DataSet> set;
+  if (numbered) {
+    set = open_dataset(data, Parts::test);
+  } else if (!data.empty()) {
+    try {
+      set = open_dataset(data, Parts::test);
+    } catch (const Error& error) {  // the picture can do without the names of its classes
+      print_error(text("note: classes have no names: ", error.what()));
+    }
+  }
+
+  const auto device = Device::open(device_choice.options());
+  Judge student(weights, model, *device), judge(teacher, teacher_model, *device);
+  check(student.classes() == judge.classes(), Fault::input, "explain: ", student.name, " tells ",
+        student.classes(), " classes apart, ", judge.name, " ", judge.classes());
+  check(student.side() == judge.side(), Fault::input, "explain: ", student.name, " sees images of side ",
+        student.side(), ", ", judge.name, " of ", judge.side());
+  explained.student = student.name;
+  explained.teacher = judge.name;
+  if (set && set->test.classes == student.classes()) explained.class_names = set->test.class_names;
+  ChosenImage& shown = explained.image;
+  shown.side = int(student.side());
+  if (numbered) {
+    const ImageSet& test = set->test;
+    check(index >= 0 && index < test.size(), Fault::usage, "--image is ", image, ", ", data,
+          " has test images 0 to ", test.size() - 1);
+    check(test.height == shown.side && test.width == shown.side && test.classes == student.classes(),
+          Fault::input, data, ": has images ", test.height, "x", test.width, " of ", test.classes,
+          " classes, ", student.name, " sees ", shown.side, "x", shown.side, " of ", student.classes());
+    shown.index = index;
+    shown.label = test.labels[size_t(index)];
+    PictureReader reader;
+    shown.pixels.resize(size_t(test.image_bytes()));
+    test.read(index, reader, shown.pixels.data());
+    explained.image_name = text("Test image ", index);
+  } else {
+    Image read = read_image(image);
+    if (read.orientation != 1) read = upright(read);
+    shown.label = -1;
+    shown.pixels = fit_image(read, shown.side).image.pixels;
+    explained.image_name = std::filesystem::path(image).filename().string();
+  }
+  shown.student = student.logits(shown.pixels, set ? &set->test : nullptr);
+  shown.teacher = judge.logits(shown.pixels, set ? &set->test : nullptr);
+
+  const std::string words = explanation_text(explained, size_t(rows));
+  if (!svg.empty()) write_file(svg, explanation_svg(explained));
+  if (!html.empty()) write_file(html, explanation_html(explained));
+  print(words);
+  return 0;
+}
+
+}  // namespace retort

@@ -1,0 +1,27 @@
+#include "cli/run_of_weights.h"
+
+#include "cli/output.h"
+#include "distill/run/run_folder.h"
+#include "distill/study/places.h"
+#include "distill/study/recorded_run.h"
+#include "engine/base/check.h"
+
+namespace retort {
+
+std::optional<RunSettings> settings_of_run(const std::string& spec) {
+  const std::string folder = spec.ends_with(":best") ? spec.substr(0, spec.size() - 5) : spec;
+  if (!RunFolder::is_run(folder)) return std::nullopt;
+  const RecordedRun run = read_recorded_run(folder);
+  for (const std::string& note : run.notes) print_error("note: " + note);
+  return placed(run.settings, folder);
+}
+
+std::string data_of(const Weights& weights) {
+  if (const std::optional<RunSettings> settings = settings_of_run(weights.source)) return settings->data.spec;
+  const std::string* name = weights.metadata("data");
+  check(name && *name == "synthetic", Fault::usage, weights.source, ": the file does not say where its ",
+        name ? *name + " images lie" : "images are", "; name the data with --data");
+  return *name;
+}
+
+}  // namespace retort

@@ -1,0 +1,19 @@
+// Weights that a command was given by a run's name: what the run says of itself.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "distill/settings/settings.h"
+#include "models/weights.h"
+
+namespace retort {
+
+// spec: RUN or RUN:best; nothing for a file of weights. Places are as they can be opened from here; what was
+// damaged in the run and made again is noted on stderr.
+std::optional<RunSettings> settings_of_run(const std::string& spec);
+
+// The data that the weights were trained on, as --data takes it: a run says where it lies, drawn images need
+// no place. Fault::usage if nobody knows.
+std::string data_of(const Weights& weights);
+
+}  // namespace retort
