@@ -19,7 +19,7 @@ struct Outputs {
 
 class Model : public Module {
  public:
-  // images: N,side,side,3, normalised.
+  // images: N,side,side,3, normalised. Other sides are computed too, if no map becomes smaller than a kernel.
   virtual Outputs forward(const Var& images, const Pass& pass, bool features = false) = 0;
   // forward() in the device's precision: the images are rounded to it, all outputs are f32 again.
   Outputs run(const Var& images, const Pass& pass, bool features = false);
@@ -27,11 +27,12 @@ class Model : public Module {
 
   std::string name;
   int64_t classes = 0;
-  int64_t side = 32;  // the input's height and width
+  int64_t side = 0;  // of its images, height and width
 };
 
 struct ModelOptions {
   int64_t classes = 100;
+  int64_t side = 0;  // of the images, pixels; 0: what the architecture was made for, see own_side()
   DType type = DType::f32;
   // wrn_* only. mdistiller, whose numbers papers quote, applies the batch norms behind the three stages twice
   // in a training step, so that their running statistics move by 1 - 0.9^2 = 0.19 instead of 0.1.
@@ -41,6 +42,12 @@ struct ModelOptions {
 // Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised
 // yet, see initialize().
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options);
+
+// The side of the images that an architecture was made for: 224 for those of ImageNet, else 32.
+int64_t own_side(const std::string& name);
+
+// The images a network can be made for.
+inline constexpr int64_t least_side = 8, most_side = 4096;
 
 // Every name make_model knows.
 std::vector<std::string> model_names();

@@ -3,6 +3,7 @@
 #include "engine/base/nearest.h"
 #include "models/added.h"
 #include "models/model.h"
+#include "models/zoo/mobilenet_v1.h"
 #include "models/zoo/mobilenet_v2.h"
 #include "models/zoo/resnet.h"
 #include "models/zoo/shufflenet_v1.h"
@@ -49,6 +50,11 @@ const std::vector<std::pair<std::string, Maker>>& makers() {
       all.push_back({text("ResNet", depth),
                      [=](Device& d, const ModelOptions& o) { return make_resnet(d, o, depth); }});
     }
+    for (int depth : {18, 34, 50, 101}) {
+      all.push_back({text("resnet", depth, "_imagenet"),
+                     [=](Device& d, const ModelOptions& o) { return make_imagenet_resnet(d, o, depth); }});
+    }
+    all.push_back({"MobileNetV1", make_mobilenet_v1});
     return all;
   }();
   // And what a program brought of its own.
@@ -72,9 +78,15 @@ std::vector<std::string> model_names() {
   return names;
 }
 
+int64_t own_side(const std::string& name) {
+  return name.ends_with("_imagenet") || name == "MobileNetV1" ? 224 : 32;
+}
+
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options) {
   check(options.classes >= 1, Fault::usage, "model ", name, ": ", options.classes,
         " classes, expected 1 or more");
+  check(options.side == 0 || (options.side >= least_side && options.side <= most_side), Fault::usage,
+        "model ", name, ": images of side ", options.side, ", expected ", least_side, " to ", most_side);
   check(!options.double_batch_norm || name.starts_with("wrn_"), Fault::usage, "model ", name,
         ": double_batch_norm is set, which only wrn_* models know; leave it out");
   for (const auto& [known, make] : makers()) {
@@ -82,6 +94,8 @@ std::unique_ptr<Model> make_model(const std::string& name, Device& device, const
     std::unique_ptr<Model> model = make(device, options);
     model->name = name;
     model->classes = options.classes;
+    if (options.side) model->side = options.side;
+    if (model->side == 0) model->side = own_side(name);
     return model;
   }
   fail(Fault::usage, "model '", name, "' is unknown; ",

@@ -1,3 +1,6 @@
+#include <cstdint>
+#include <limits>
+
 #include "engine/kernels/rows.h"
 #include "engine/ops/ops.h"
 #include "engine/types.h"
@@ -14,6 +17,8 @@ Var pool2d(const Pass& pass, const Var& x, const Pool2dSpec& spec) {
         " is smaller than the kernel of ", spec.kernel);
   const int64_t height = (s[1] + 2 * spec.pad - spec.kernel) / spec.stride + 1;
   const int64_t width = (s[2] + 2 * spec.pad - spec.kernel) / spec.stride + 1;
+  check(spec.kind != Pool2dSpec::maximum || s.size() <= std::numeric_limits<int32_t>::max(), "pool2d: x ", s,
+        " has more values than 32 bits can number; take a smaller batch");
   Var y = pass.make({s[0], height, width, s[3]}, x.type());
   const bool maximum = spec.kind == Pool2dSpec::maximum;
   const Var argmax = maximum ? pass.make(y.shape(), DType::i32) : Var();

@@ -20,8 +20,9 @@ struct Plan {
   int64_t stem;
   std::vector<Stage> stages;
   bool bottleneck;
-  const char* shortcut;    // what the state calls a block's shortcut; nullptr: option A, without parameters
-  const char* classifier;  // and the linear layer
+  bool large_stem = false;  // 7x7 with stride 2 and, behind F0, a max pool 3x3 with stride 2; else 3x3
+  const char* shortcut;     // what the state calls a block's shortcut; nullptr: option A, without parameters
+  const char* classifier;   // and the linear layer
 
   int64_t expansion() const { return bottleneck ? 4 : 1; }
   int64_t features() const { return stages.back().width * expansion(); }
@@ -88,7 +89,9 @@ class ResidualBlock : public Module {
 class ResNet : public Model {
  public:
   ResNet(Device& device, const ModelOptions& options, const Plan& plan)
-      : stem_(device, "conv1", "bn1", 3, plan.stem, conv(3, plan.stem), options.type),
+      : stem_(device, "conv1", "bn1", 3, plan.stem,
+              plan.large_stem ? conv(7, plan.stem, 2) : conv(3, plan.stem), options.type),
+        pools_stem_(plan.large_stem),
         classifier_name_(plan.classifier),
         classifier_(device, plan.features(), options.classes, Linear::fan_in(plan.features()), options.type) {
     int64_t in = plan.stem;
@@ -109,7 +112,10 @@ class ResNet : public Model {
 
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
-    const Var x = stages_(stem_(images, pass, true), pass, features, outputs);
+    Var x = stem_(images, pass, true);
+    if (features) outputs.stages.push_back(x);
+    if (pools_stem_) x = pool2d(pass, x, {Pool2dSpec::maximum, 3, 2, 1});
+    x = stages_(x, pass, features, outputs);
     const Var pooled = global_average_pool(pass, x);
     if (features) outputs.pooled = pooled;
     outputs.logits = classifier_(pooled, pass);
@@ -118,6 +124,7 @@ class ResNet : public Model {
 
  private:
   ConvBn stem_;
+  bool pools_stem_;
   Stages<ResidualBlock> stages_;
   std::string classifier_name_;
   Linear classifier_;
@@ -148,17 +155,33 @@ std::unique_ptr<Model> make_option_a_resnet(Device& device, const ModelOptions& 
   return std::make_unique<ResNet>(device, options, plan);
 }
 
+namespace {
+
+// Table 1.
+Plan plan_of(int depth, const char* shortcut, const char* classifier) {
+  check(depth == 18 || depth == 34 || depth == 50 || depth == 101, "resnet: depth ", depth,
+        ", expected 18, 34, 50 or 101");
+  const bool shallow = depth == 18;
+  const int third = shallow ? 2 : depth == 101 ? 23 : 6;
+  return {.stem = 64,
+          .stages = {{64, shallow ? 2 : 3, 1},
+                     {128, shallow ? 2 : 4, 2},
+                     {256, third, 2},
+                     {512, shallow ? 2 : 3, 2}},
+          .bottleneck = depth >= 50,
+          .shortcut = shortcut,
+          .classifier = classifier};
+}
+
+}  // namespace
+
 std::unique_ptr<Model> make_resnet(Device& device, const ModelOptions& options, int depth) {
-  check(depth == 18 || depth == 50, "resnet: depth ", depth, ", expected 18 or 50");
-  const bool deep = depth == 50;
-  const Plan plan = {.stem = 64,
-                     .stages = {{64, deep ? 3 : 2, 1},
-                                {128, deep ? 4 : 2, 2},
-                                {256, deep ? 6 : 2, 2},
-                                {512, deep ? 3 : 2, 2}},
-                     .bottleneck = deep,
-                     .shortcut = "shortcut",
-                     .classifier = "linear"};
+  return std::make_unique<ResNet>(device, options, plan_of(depth, "shortcut", "linear"));
+}
+
+std::unique_ptr<Model> make_imagenet_resnet(Device& device, const ModelOptions& options, int depth) {
+  Plan plan = plan_of(depth, "downsample", "fc");
+  plan.large_stem = true;
   return std::make_unique<ResNet>(device, options, plan);
 }
 

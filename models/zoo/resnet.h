@@ -1,5 +1,4 @@
-// Residual networks for 32x32 images: He et al., arXiv:1512.03385, in the form of the distillation
-// benchmarks.
+// Residual networks: He et al., arXiv:1512.03385, in the form of the distillation benchmarks.
 #pragma once
 #include <memory>
 
@@ -17,7 +16,12 @@ std::unique_ptr<Model> make_cifar_resnet(Device& device, const ModelOptions& opt
 // layerS.i.{conv1,bn1,conv2,bn2}, linear.
 std::unique_ptr<Model> make_option_a_resnet(Device& device, const ModelOptions& options, int depth);
 
-// Table 1 of the paper behind a 3x3 stem without max pool; depth: 18 (basic blocks) or 50 (bottlenecks).
+// Table 1 of the paper behind a 3x3 stem without max pool, for small images; depth: 18, 34 (basic blocks),
+// 50 or 101 (bottlenecks).
 std::unique_ptr<Model> make_resnet(Device& device, const ModelOptions& options, int depth);
+
+// Table 1 as it is, for images of 224x224, with torchvision's names; a bottleneck's stride is its 3x3 convolution's.
+// F0 is the stem before its max pool.
+std::unique_ptr<Model> make_imagenet_resnet(Device& device, const ModelOptions& options, int depth);
 
 }  // namespace retort

@@ -103,7 +103,9 @@ class ShuffleV2 : public Model {
 
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
-    const Var x = stages_(stem_(images, pass, true), pass, features, outputs);
+    Var x = stem_(images, pass, true);
+    if (features) outputs.stages.push_back(x);
+    x = stages_(x, pass, features, outputs);
     const Var pooled = global_average_pool(pass, head_(x, pass, true));
     if (features) outputs.pooled = pooled;
     outputs.logits = linear_(pooled, pass);

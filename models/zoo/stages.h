@@ -27,9 +27,8 @@ class Stages : public Module {
     }
   }
 
-  // The last stage's output. With features x, as F0, and every stage's output and pre_relu go to `outputs`.
+  // The last stage's output. With features every stage's output and pre_relu go to `outputs`.
   Var operator()(Var x, const Pass& pass, bool features, Outputs& outputs) {
-    if (features) outputs.stages.push_back(x);
     for (auto& stage : stages_) {
       for (auto& block : stage) {
         const bool last = features && block == stage.back();

@@ -1,13 +1,15 @@
-"""Writes models.json (CIFAR ResNets), zoo.json (the other CIFAR models) and option_a.json (CIFAR ResNets whose
-shortcuts have no parameters): what each model computes from
+"""Writes models.json (CIFAR ResNets), zoo.json (the other CIFAR models), option_a.json (CIFAR ResNets whose
+shortcuts have no parameters) and imagenet.json: what each model computes from
 weights and images that follow a closed formula, made by PyTorch in f64.
 
 Run: python3 tests/data/models.py [FILE...]      (PyTorch on the CPU; the version that made the files is in them)
 
-models.json, zoo.json, option_a.json
+models.json, zoo.json, option_a.json, imagenet.json
   images   {shape [N,H,W,C], formula}; labels
   weights  the rule, in words, of fill() below: a tensor's values depend on its name and shape only
-  models   [{name, parameters, macs, eval, train, f32}, ...]
+  models   [{name, classes, side, parameters, macs, eval, train, f32}, ...]
+           parameters with that many classes, macs for one image of that side: 100 and 32 where they are left
+           out. All else is with 100 classes and the images above.
            eval: {logits, pooled, stages}, with the running statistics of the rule
            train: {logits, pooled, stages, loss, gradients, running}: one training-mode pass from the same
            state; loss is the mean cross-entropy, gradients its gradients, running the running statistics
@@ -20,7 +22,8 @@ models.json, zoo.json, option_a.json
            gradients as |difference|_2 / |gradient|_2 over all tensors together. 1 % there is a ReLU whose
            input lies within f32 rounding of zero: in f32 another program may meet it in another model.
 
-Parameter counts and multiply-adds are checked against the known ones before anything is written.
+Parameter counts and multiply-adds are checked against the known ones before anything is written, names, shapes
+and logits of the ImageNet ResNets against torchvision's.
 """
 
 import os
@@ -35,6 +38,8 @@ import reference_models
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 IMAGES = {"shape": [2, 32, 32, 3], "formula": {"name": "images", "scale": 2.0, "shift": 0.0, "bits": 22}}
+# Odd sides on the way down: 70, 35, 18, 9, 5, 3.
+IMAGENET_IMAGES = IMAGES | {"shape": [2, 70, 70, 3]}
 LABELS = [3, 58]
 RULE = (
     "value = shift + scale * uniform(name, i), i the flat index in PyTorch's order, 22 bits. Convolution and "
@@ -73,6 +78,12 @@ KNOWN = {
     "resnet44a": (664436, 97.2),
     "resnet56a": (858868, 125.5),
     "resnet110a": (1733812, 252.9),
+    # 1,000 classes, 224x224
+    "resnet18_imagenet": (11689512, 1814.1),
+    "resnet34_imagenet": (21797672, 3663.8),
+    "resnet50_imagenet": (25557032, 4089.2),
+    "resnet101_imagenet": (44549160, 7801.4),
+    "MobileNetV1": (4231976, 568.7),
 }
 
 
@@ -117,13 +128,13 @@ def pair(x):
     return [float(f"{s['abs_sum']:.12g}"), float(f"{s['probe']:.12g}")]
 
 
-def run(name, dtype):
+def run(name, dtype, images):
     """Eval outputs, train outputs, loss, and the model after its training pass."""
     model = reference_models.MODELS[name]().to(torch.float64)
     fill(model)
     model = model.to(dtype)
-    formula = IMAGES["formula"]
-    x = closed_formula.tensor(formula["name"], IMAGES["shape"], formula["scale"], formula["shift"]).to(dtype)
+    formula = images["formula"]
+    x = closed_formula.tensor(formula["name"], images["shape"], formula["scale"], formula["shift"]).to(dtype)
     x = x.permute(0, 3, 1, 2).contiguous()
     with torch.no_grad():
         evaluated = model.eval()(x)
@@ -138,16 +149,30 @@ def far(found, expected):
     return ((found.double() - expected).abs().max() / expected.abs().max()).item()
 
 
-def describe(name):
+def check_against_torchvision(name):
+    import torchvision
+
+    ours = reference_models.MODELS[name](1000)
+    theirs = getattr(torchvision.models, name.removesuffix("_imagenet"))(weights=None)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(x)["logits"], theirs.eval()(x)), name
+
+
+def describe(name, images):
     parameters, macs = KNOWN[name]
-    fresh = reference_models.MODELS[name]()
+    imagenet = name in reference_models.IMAGENET
+    fresh = reference_models.MODELS[name](1000) if imagenet else reference_models.MODELS[name]()
+    if name.endswith("_imagenet"):
+        check_against_torchvision(name)
     count = sum(p.numel() for p in fresh.parameters())
     assert count == parameters, f"{name}: {count} parameters, expected {parameters}"
-    multiply_adds = reference_models.multiply_adds(fresh)
+    multiply_adds = reference_models.multiply_adds(fresh, 224 if imagenet else 32)
     assert round(multiply_adds / 1e6, 1) == macs, f"{name}: {multiply_adds} multiply-adds, expected {macs} M"
 
-    evaluated, trained, loss, model = run(name, torch.float64)
-    evaluated32, trained32, _, model32 = run(name, torch.float32)
+    evaluated, trained, loss, model = run(name, torch.float64, images)
+    evaluated32, trained32, _, model32 = run(name, torch.float32, images)
     gradients = {n: p.grad for n, p in model.named_parameters()}
     difference = sum((p.grad.double() - gradients[n]).square().sum() for n, p in model32.named_parameters())
     length = sum(g.square().sum() for g in gradients.values())
@@ -159,6 +184,7 @@ def describe(name):
     print(name, f"loss {loss:.4f}", "f32", f32, flush=True)
     return {
         "name": name,
+        **({"classes": 1000, "side": 224} if imagenet else {}),
         "parameters": count,
         "macs": multiply_adds,
         "eval": outputs(evaluated),
@@ -173,13 +199,14 @@ def describe(name):
 
 
 def write(file, names):
+    images = IMAGENET_IMAGES if file == "imagenet.json" else IMAGES
     content = {
         "made_by": "tests/data/models.py",
         "torch": torch.__version__,
-        "images": IMAGES,
+        "images": images,
         "labels": LABELS,
         "weights": RULE,
-        "models": [describe(name) for name in names],
+        "models": [describe(name, images) for name in names],
     }
     path = os.path.join(HERE, file)
     closed_formula.write_json(path, content, "models")
@@ -190,6 +217,7 @@ FILES = {
     "models.json": reference_models.CIFAR_RESNETS,
     "zoo.json": reference_models.ZOO,
     "option_a.json": reference_models.OPTION_A,
+    "imagenet.json": reference_models.IMAGENET,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The CIFAR classifiers in plain PyTorch, with the parameter names that published teacher files use.
+"""The CIFAR and ImageNet classifiers in plain PyTorch, with the parameter names that published teacher files use.
 
 Every model returns {"logits", "pooled", "stages": [F0, F1, ...]}; initialisation is left to PyTorch (the
 reference files fill weights from a formula, and a benchmark does not care).
@@ -78,11 +78,12 @@ def shortcut(block, x):
 
 
 class ResNet(nn.Module):
-    def __init__(self, block, counts, stem, widths, strides, names, classes=100):
-        """names: the attributes of the shortcut and of the classifier."""
+    def __init__(self, block, counts, stem, widths, strides, names, classes=100, large_stem=False):
+        """names: the attributes of the shortcut and of the classifier. large_stem: 7x7 s2, then max pool 3x3 s2."""
         super().__init__()
         shortcut_name, self.classifier_name = names
-        self.conv1, self.bn1 = conv(3, stem, 3), nn.BatchNorm2d(stem)
+        self.conv1 = conv(3, stem, 7, 2) if large_stem else conv(3, stem, 3)
+        self.bn1, self.large_stem = nn.BatchNorm2d(stem), large_stem
         inputs = stem
         for s, (count, width, stride) in enumerate(zip(counts, widths, strides), 1):
             blocks = []
@@ -95,8 +96,10 @@ class ResNet(nn.Module):
 
     def forward(self, x):
         features = [F.relu(self.bn1(self.conv1(x)))]
+        x = F.max_pool2d(features[0], 3, 2, 1) if self.large_stem else features[0]
         for s in range(1, self.stages + 1):
-            features.append(getattr(self, f"layer{s}")(features[-1]))
+            x = getattr(self, f"layer{s}")(x)
+            features.append(x)
         pooled = pool(features[-1])
         return {"logits": getattr(self, self.classifier_name)(pooled), "pooled": pooled, "stages": features}
 
@@ -112,6 +115,36 @@ def option_a_resnet(depth):
 
 def wide_stem_resnet(block, counts):
     return ResNet(block, counts, 64, [64, 128, 256, 512], [1, 2, 2, 2], ("shortcut", "linear"))
+
+
+def imagenet_resnet(block, counts, classes):
+    widths, names = [64, 128, 256, 512], ("downsample", "fc")
+    return ResNet(block, counts, 64, widths, [1, 2, 2, 2], names, classes, large_stem=True)
+
+
+class MobileNetV1(nn.Module):
+    """The last outputs at each of four sizes are the stages behind the stem."""
+
+    def __init__(self, classes):
+        super().__init__()
+        layers = [nn.Sequential(conv(3, 32, 3, 2), nn.BatchNorm2d(32), nn.ReLU())]
+        inputs = 32
+        strided = (2, 4, 6, 12)
+        for k, outputs in enumerate([64, 128, 128, 256, 256] + 6 * [512] + 2 * [1024], 1):
+            depthwise = [conv(inputs, inputs, 3, 2 if k in strided else 1, inputs), nn.BatchNorm2d(inputs)]
+            pointwise = [conv(inputs, outputs, 1), nn.BatchNorm2d(outputs)]
+            layers.append(nn.Sequential(*depthwise, nn.ReLU(), *pointwise, nn.ReLU()))
+            inputs = outputs
+        self.model, self.fc = nn.Sequential(*layers), nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        features = []
+        for k, layer in enumerate(self.model):
+            x = layer(x)
+            if k in (0, 3, 5, 11, 13):
+                features.append(x)
+        pooled = pool(x)
+        return {"logits": self.fc(pooled), "pooled": pooled, "stages": features}
 
 
 class PreActivationBlock(nn.Module):
@@ -363,11 +396,27 @@ ZOO = {
     "ResNet50": lambda: wide_stem_resnet(Bottleneck, [3, 4, 6, 3]),
 }
 OPTION_A = {f"resnet{depth}a": (lambda d=depth: option_a_resnet(d)) for depth in (20, 32, 44, 56, 110)}
-MODELS = CIFAR_RESNETS | ZOO | OPTION_A
+IMAGENET = {
+    "resnet18_imagenet": lambda classes=100: imagenet_resnet(BasicBlock, [2, 2, 2, 2], classes),
+    "resnet34_imagenet": lambda classes=100: imagenet_resnet(BasicBlock, [3, 4, 6, 3], classes),
+    "resnet50_imagenet": lambda classes=100: imagenet_resnet(Bottleneck, [3, 4, 6, 3], classes),
+    "resnet101_imagenet": lambda classes=100: imagenet_resnet(Bottleneck, [3, 4, 23, 3], classes),
+    "MobileNetV1": lambda classes=100: MobileNetV1(classes),
+}
+MODELS = CIFAR_RESNETS | ZOO | OPTION_A | IMAGENET
 
 
-def multiply_adds(model):
-    """Multiply-adds of convolutions and linear layers for one 32x32 image."""
+def images_of(name):
+    """Side and classes of the images a model is made for."""
+    return (224, 1000) if name in IMAGENET else (32, 100)
+
+
+def build(name):
+    return MODELS[name](1000) if name in IMAGENET else MODELS[name]()
+
+
+def multiply_adds(model, side=32):
+    """Multiply-adds of convolutions and linear layers for one image of side x side."""
     total = 0
 
     def count(module, inputs, output):
@@ -376,7 +425,7 @@ def multiply_adds(model):
 
     layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     hooks = [layer.register_forward_hook(count) for layer in layers]
-    model.eval()(torch.zeros(1, 3, 32, 32, dtype=next(model.parameters()).dtype))
+    model.eval()(torch.zeros(1, 3, side, side, dtype=next(model.parameters()).dtype))
     for hook in hooks:
         hook.remove()
     return total

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "layers/state.h"
+#include "models/export/inference_graph.h"
 #include "models/model.h"
 #include "tests/support/fill_by_rule.h"
 #include "tests/support/reference.h"
@@ -12,11 +13,6 @@ namespace retort::testing {
 namespace {
 
 using nlohmann::json;
-
-struct MacCounter : LayerObserver {
-  int64_t total = 0;
-  void on_call(const LayerCall& call) override { total += call.macs; }
-};
 
 struct ModelCase {
   std::string model;
@@ -31,8 +27,9 @@ void PrintTo(const ModelCase& c, std::ostream* out) {
 // Every model of the registry, on every device; the largest, whose layers smaller ones have too, in f64 only,
 // so that the suite stays quick.
 std::vector<ModelCase> model_cases() {
-  static const std::set<std::string> in_f64_only = {"vgg16",     "vgg19",     "ResNet18",
-                                                    "resnet44a", "resnet56a", "resnet110a"};
+  static const std::set<std::string> in_f64_only = {
+      "vgg16",     "vgg19",      "ResNet18",          "resnet44a",
+      "resnet56a", "resnet110a", "resnet34_imagenet", "resnet101_imagenet"};
   std::vector<ModelCase> all;
   for (const std::string& model : model_names()) {
     for (const Arithmetic& arithmetic : arithmetics()) {
@@ -45,9 +42,12 @@ std::vector<ModelCase> model_cases() {
 // For the same reason.
 bool is_trained(const ModelCase& c) {
   static const std::set<std::string> never = {
-      "resnet14", "resnet32", "resnet44", "resnet56",  "resnet32x4", "wrn_40_2",  "vgg11",
-      "vgg16",    "vgg19",    "ResNet18", "resnet32a", "resnet44a",  "resnet56a", "resnet110a"};
-  static const std::set<std::string> in_f64_only = {"resnet110", "wrn_40_1", "vgg13", "ResNet50"};
+      "resnet14",          "resnet32",  "resnet44",  "resnet56",   "resnet32x4",
+      "wrn_40_2",          "vgg11",     "vgg16",     "vgg19",      "ResNet18",
+      "resnet32a",         "resnet44a", "resnet56a", "resnet110a", "resnet34_imagenet",
+      "resnet101_imagenet"};
+  static const std::set<std::string> in_f64_only = {"resnet110", "wrn_40_1", "vgg13", "ResNet50",
+                                                    "resnet50_imagenet"};
   return never.count(c.model) == 0 && (c.arithmetic.type == DType::f64 || in_f64_only.count(c.model) == 0);
 }
 
@@ -59,7 +59,7 @@ std::vector<double> values_of(const HostTensor& tensor) {
 class ModelReference : public ::testing::TestWithParam<ModelCase> {
  protected:
   void SetUp() override {
-    for (const char* name : {"models.json", "zoo.json", "option_a.json"}) {
+    for (const char* name : {"models.json", "zoo.json", "option_a.json", "imagenet.json"}) {
       file_ = reference_file(name);
       for (const json& model : file_["models"]) {
         if (model["name"] == GetParam().model) expected_ = model;
@@ -149,20 +149,34 @@ class ModelReference : public ::testing::TestWithParam<ModelCase> {
   std::unique_ptr<Model> model_;
 };
 
-// Size, and outputs with the running statistics, with batch norm as it is and folded; then training.
+// Outputs with the running statistics, with batch norm as it is and folded; then training.
 TEST_P(ModelReference, AgreesWithPyTorch) {
-  EXPECT_EQ(count_parameters(*model_), expected_["parameters"].get<int64_t>());
   const double tolerated = tolerance(expected_["f32"]["eval_logits"]);
-  MacCounter macs;
-  Pass pass{*device_};
-  pass.observer = &macs;
-  expect_outputs(expected_["eval"], model_->forward(images(), pass, true), tolerated);
-  EXPECT_EQ(macs.total, expected_["macs"].get<int64_t>());
+  expect_outputs(expected_["eval"], model_->forward(images(), Pass{*device_}, true), tolerated);
   fold_batch_norms(*model_, *device_);
   expect_reference({{"values", expected_["eval"]["logits"]}},
                    read_values(*device_, (*model_)(images(), Pass{*device_})), tolerated, "folded logits");
   device_->step_arena().rewind();
   if (is_trained(GetParam()) && !HasFatalFailure()) expect_training();
+}
+
+// At the size and with the classes that papers count them with.
+TEST(ModelSize, AgreesWithPyTorch) {
+  const auto device = Device::open({.name = "portable", .threads = 2});
+  size_t counted = 0;
+  for (const char* file : {"models.json", "zoo.json", "option_a.json", "imagenet.json"}) {
+    const json reference = reference_file(file);
+    for (const json& expected : reference["models"]) {
+      const std::string name = expected["name"];
+      SCOPED_TRACE(name);
+      const auto model = make_model(name, *device, {.classes = expected.value("classes", 100)});
+      EXPECT_EQ(model->side, expected.value("side", 32));
+      EXPECT_EQ(count_parameters(*model), expected["parameters"].get<int64_t>());
+      EXPECT_EQ(inference_graph(*model, *device).macs(), expected["macs"].get<int64_t>());
+      ++counted;
+    }
+  }
+  EXPECT_EQ(counted, model_names().size());
 }
 
 INSTANTIATE_TEST_SUITE_P(, ModelReference, ::testing::ValuesIn(model_cases()), [](const auto& tested) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "layers/module.h"
+#include "models/export/inference_graph.h"
 #include "models/model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/reference.h"
@@ -34,7 +35,7 @@ class Features : public ::testing::TestWithParam<FeatureCase> {
   Features() : device_(Device::open({.name = "portable", .threads = 2})) {
     model_ = make_model(GetParam().model, *device_, {.classes = 7});
     initialize(*model_, *device_, 3);
-    const Array images = device_->persistent({2, 32, 32, 3}, DType::f32);
+    const Array images = device_->persistent({2, model_->side, model_->side, 3}, DType::f32);
     std::vector<double> pixels;
     for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(std::sin(0.37 * double(i)));
     write_values(*device_, images, pixels);
@@ -97,7 +98,13 @@ INSTANTIATE_TEST_SUITE_P(
         FeatureCase{"MobileNetV2", {{16, 16}, {12, 16}, {16, 8}, {48, 4}, {160, 2}}, 1280, Then::nothing},
         FeatureCase{"ShuffleV1", {{24, 32}, {240, 16}, {480, 8}, {960, 4}}, 960, Then::relu},
         FeatureCase{"ShuffleV2", {{24, 32}, {116, 16}, {232, 8}, {464, 4}}, 1024, Then::shuffled_relu},
-        FeatureCase{"ResNet50", {{64, 32}, {256, 32}, {512, 16}, {1024, 8}, {2048, 4}}, 2048, Then::relu}),
+        FeatureCase{"ResNet50", {{64, 32}, {256, 32}, {512, 16}, {1024, 8}, {2048, 4}}, 2048, Then::relu},
+        FeatureCase{
+            "resnet18_imagenet", {{64, 112}, {64, 56}, {128, 28}, {256, 14}, {512, 7}}, 512, Then::relu},
+        FeatureCase{
+            "resnet50_imagenet", {{64, 112}, {256, 56}, {512, 28}, {1024, 14}, {2048, 7}}, 2048, Then::relu},
+        FeatureCase{
+            "MobileNetV1", {{32, 112}, {128, 56}, {256, 28}, {512, 14}, {1024, 7}}, 1024, Then::relu}),
     [](const auto& tested) { return tested.param.model; });
 
 struct InitCollector : Visitor {
@@ -143,6 +150,13 @@ TEST(ModelInit, FollowsEachModelsRule) {
       {"ResNet50", "layer2.0.shortcut.0.weight", Init::normal, std::sqrt(2.0 / 512)},
       {"ResNet50", "layer2.0.conv2.weight", Init::normal, std::sqrt(2.0 / (9 * 128))},
       {"ResNet50", "linear.weight", Init::uniform, 1 / std::sqrt(2048.0)},
+      {"resnet34_imagenet", "conv1.weight", Init::normal, std::sqrt(2.0 / (49 * 64))},
+      {"resnet34_imagenet", "layer2.0.downsample.0.weight", Init::normal, std::sqrt(2.0 / 128)},
+      {"resnet34_imagenet", "fc.bias", Init::uniform, 1 / std::sqrt(512.0)},
+      {"MobileNetV1", "model.0.0.weight", Init::uniform, 1 / std::sqrt(27.0)},
+      {"MobileNetV1", "model.2.0.weight", Init::uniform, 1 / std::sqrt(9.0)},
+      {"MobileNetV1", "model.2.3.weight", Init::uniform, 1 / std::sqrt(64.0)},
+      {"MobileNetV1", "fc.weight", Init::uniform, 1 / std::sqrt(1024.0)},
   };
   const auto device = Device::open({.name = "portable"});
   std::map<std::string, std::map<std::string, Init>> inits;
@@ -212,6 +226,30 @@ TEST(ModelRegistry, NamesTheNearestModel) {
     const std::string message = error_of(Fault::usage, [&, name = wrong] { make_model(name, *device, {}); });
     expect_contains(message, text("'", wrong, "'"));
     expect_contains(message, text("did you mean '", meant, "'?"));
+  }
+}
+
+TEST(ModelSide, IsTheArchitecturesUnlessAnotherIsAskedFor) {
+  const auto device = Device::open({.name = "portable", .threads = 2});
+  EXPECT_EQ(make_model("resnet8", *device, {})->side, 32);
+  EXPECT_EQ(make_model("MobileNetV1", *device, {})->side, 224);
+  EXPECT_EQ(make_model("resnet18_imagenet", *device, {.side = 64})->side, 64);
+  for (const int64_t side : {int64_t(-1), int64_t(7), int64_t(1) << 40})
+    expect_fault(Fault::usage, text("images of side ", side, ", expected 8 to 4096"),
+                 [&] { make_model("vgg8", *device, {.side = side}); });
+}
+
+// As on Tiny-ImageNet, whose images have 64x64 pixels.
+TEST(ModelSide, CifarNetworksTake64) {
+  const auto device = Device::open({.name = "portable", .threads = 2});
+  for (const std::string& name : model_names()) {
+    if (own_side(name) != 32 || (name.starts_with("resnet") && name != "resnet8" && name != "resnet20a"))
+      continue;
+    SCOPED_TRACE(name);
+    const auto model = make_model(name, *device, {.classes = 200, .side = 64});
+    const InferenceGraph graph = inference_graph(*model, *device);
+    EXPECT_EQ(graph.values[size_t(graph.input)], Shape({64, 64, 3}));
+    EXPECT_EQ(graph.values[size_t(graph.output)], Shape({200}));
   }
 }
 

@@ -213,7 +213,7 @@ TEST(Import, PytorchsOwnFilesGiveItsLogits) {
     GTEST_SKIP() << python << " has no PyTorch; RETORT_PYTHON names another";
   const TempFolder work;
   const auto device = Device::open({.name = "portable"});
-  for (const char* file : {"models.json", "zoo.json", "option_a.json"}) {
+  for (const char* file : {"models.json", "zoo.json", "option_a.json", "imagenet.json"}) {
     const json reference = reference_file(file);
     for (const json& expected : reference["models"]) {
       const std::string name = expected["name"];
