@@ -15,6 +15,7 @@
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -98,16 +99,23 @@ int run_eval(const Arguments& arguments) {
   };
   Progress progress(2, quiet);
   const auto testing = [&](int64_t done, int64_t total) { progress.activity("testing", done, total); };
+  const auto note_classes = [&](const std::string& network) {
+    const std::string note =
+        other_classes_note(network, input_of(weights, network).class_names, data.test.class_names);
+    if (!note.empty()) print_error(note);
+  };
   if (exported) {
     print_notes(weights.notes);
+    note_classes(exported->name());
     print_error(what_is_evaluated(weights, exported->description(), spec, data.test));
     const Evaluation result = exported->evaluate(data.test, seen_by(weights, data.test), per_class, testing);
     progress.clear();
     return shown(result);
   }
   const auto device = Device::open(device_options);
-  const auto model = load_model(weights, architecture, *device);
+  const auto model = load_model(weights, architecture, *device, data.test.height);
   print_notes(weights.notes);
+  note_classes(model->name);
   EvaluateOptions evaluate_options;
   evaluate_options.batch = batch;
   evaluate_options.threads = device_options.threads;

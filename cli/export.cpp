@@ -20,6 +20,7 @@
 #include "models/export/export_weights.h"
 #include "models/export/infer_file.h"
 #include "models/export/logit_check.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -92,13 +93,24 @@ Json export_network(const ExportRequest& request, const Weights& weights, Model&
   constexpr std::array<float, 3> unknown{};
   const auto mean = channel_numbers(weights, "mean").value_or(unknown),
              std = channel_numbers(weights, "std").value_or(unknown);
+  const NetworkInput input = input_of(weights, model.name);
   // The C file's numbers are those of the embeddable library's file: it stands for both in checks.
-  const std::vector<std::byte> file = infer_file(graph, {.weights = type, .mean = mean, .std = std});
+  const std::vector<std::byte> file = infer_file(graph, {.weights = type,
+                                                         .mean = mean,
+                                                         .std = std,
+                                                         .test_resize = input.test_resize,
+                                                         .class_names = input.class_names});
   Json json = {{"file", request.out}, {"model", model.name}, {"weights", request.quantize}};
   std::string content(reinterpret_cast<const char*>(file.data()), file.size());
   if (request.format == "c") {
     const CCode code = c_code(
-        graph, {.name = request.name, .weights = type, .mean = mean, .std = std, .version = RETORT_VERSION});
+        graph, {.name = request.name,
+                .weights = type,
+                .mean = mean,
+                .std = std,
+                .test_resize = input.test_resize,
+                .class_names = input.class_names,
+                .version = RETORT_VERSION});
     content = code.text;
     json["ram_bytes"] = code.ram;
     json["flash_bytes"] = code.flash;

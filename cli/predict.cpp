@@ -17,6 +17,7 @@
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -24,10 +25,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The classes' names where somebody knows them: from --data, or drawn images, which need no files.
-std::vector<std::string> class_names(const std::string& data, const Weights& weights) {
+// The classes' names where somebody knows them: from --data, the weights' file, or drawn images, which need
+// no files.
+std::vector<std::string> class_names(const std::string& data, const Weights& weights,
+                                     const std::string& network) {
   const std::string* trained_on = weights.metadata("data");
   if (!data.empty()) return open_dataset(data, Parts::test).test.class_names;
+  const std::vector<std::string> own = input_of(weights, network).class_names;
+  if (!own.empty()) return own;
   if (trained_on && *trained_on == "synthetic")
     return open_dataset("synthetic:train=1,test=1", Parts::test).test.class_names;
   return {};
@@ -99,13 +104,14 @@ int run_predict(const Arguments& arguments) {
     const ImageSet test = open_dataset(data, Parts::test).test;
     return prepare_numbered(test, numbers, seen_by(weights, test), side);
   };
+  const NetworkInput input = input_of(weights, network);
   const PreparedImages images = !numbers.empty() ? numbered()
                                 : array          ? prepare_array(inputs[0], side)
-                                                 : prepare_pictures(inputs, weights, side);
+                                                 : prepare_pictures(inputs, weights, side, int(input.test_resize));
   for (const std::string& note : images.notes) print_error(note);
   const std::vector<float> logits =
       exported ? exported->logits(images.pixels, images.count) : predict_logits(*model, *device, images);
-  const std::vector<std::string> names = class_names(data, weights);
+  const std::vector<std::string> names = class_names(data, weights, network);
   check(names.empty() || int64_t(names.size()) == classes, Fault::input, "predict: ", network, " tells ",
         classes, " classes apart, ", data.empty() ? "its data" : data, " has ", names.size(),
         "; --data names the data set it was trained on");

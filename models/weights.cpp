@@ -55,6 +55,10 @@ std::string architecture_of(const Weights& weights, const std::string& architect
   return name;
 }
 
+NetworkInput input_of(const Weights& weights, const std::string& architecture) {
+  return input_from(weights.file.metadata, architecture, weights.classes, weights.path.string());
+}
+
 void check_classes(const Weights& weights) {
   for (const auto& [name, why] : weights.file.left_out) {
     check(weights.classes > 0 || !is_of_last_layer(name), Fault::input, weights.path.string(), ": tensor ",
@@ -68,10 +72,14 @@ void check_classes(const Weights& weights) {
         " classes, expected at most ", most_classes);
 }
 
-std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device) {
+std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device,
+                                  int64_t side) {
   const std::string name = architecture_of(weights, architecture);
   check_classes(weights);
-  std::unique_ptr<Model> model = make_model(name, device, {.classes = weights.classes});
+  const NetworkInput input = input_of(weights, name);
+  const bool says = weights.metadata("size") || side == 0;
+  std::unique_ptr<Model> model =
+      make_model(name, device, {.classes = weights.classes, .side = says ? input.size : side});
   const std::string as = weights.path.string() + " as " + name;
   check_not_left_out(*model, weights.file.left_out, as);
   load_state(*model, device, model_tensors(weights.file), as);
@@ -90,7 +98,8 @@ std::map<std::string, std::string> weights_metadata(const Model& model) {
   return {{"format", "pt"},
           {"producer", weights_producer},
           {"architecture", model.name},
-          {"classes", std::to_string(model.classes)}};
+          {"classes", std::to_string(model.classes)},
+          {"size", std::to_string(model.side)}};
 }
 
 std::string weights_hash(const std::vector<HostTensor>& state) {
@@ -104,6 +113,9 @@ std::map<std::string, std::string> carried_metadata(const Weights& weights, cons
   for (const char* kept : {"data", "mean", "std", "epoch", "top1"}) {
     if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
   }
+  NetworkInput input = input_of(weights, model.name);
+  if (input.size != model.side) input = {model.side, usual_test_resize(model.side), input.class_names};
+  put_input(input, metadata);
   return metadata;
 }
 

@@ -11,6 +11,7 @@
 
 #include "layers/state.h"
 #include "models/model.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -41,20 +42,26 @@ Weights open_weights(const std::filesystem::path& path, const ReadWeights& optio
 // Fault::usage if neither `architecture` nor the file names one.
 std::string architecture_of(const Weights& weights, const std::string& architecture);
 
+// What the file says of pictures and classes, see input_from().
+NetworkInput input_of(const Weights& weights, const std::string& architecture);
+
 // Fault::input if the number of classes cannot be told from the file.
 void check_classes(const Weights& weights);
 
-// Builds the architecture (architecture, if given, else what the file says) and loads the tensors.
-// Fault::input naming the file if they do not fit; Fault::usage if neither names an architecture.
-std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device);
+// Builds the architecture (architecture, if given, else what the file says), for images of the size that the
+// file names, else of `side`, else of what the architecture was made for, and loads the tensors. Fault::input
+// naming the file if they do not fit; Fault::usage if neither names an architecture.
+std::unique_ptr<Model> load_model(const Weights& weights, const std::string& architecture, Device& device,
+                                  int64_t side = 0);
 
 // A file's tensors without those of optimizer and distiller.
 std::vector<HostTensor> model_tensors(const SafeTensors& file);
 
-// What a file says of the model in it: format, architecture, classes.
+// What a file says of the model in it: format, architecture, classes, size.
 std::map<std::string, std::string> weights_metadata(const Model& model);
 
-// The same for weights that are written again, with what their file said of data and training.
+// The same for weights that are written again, with what their file said of input (see NetworkInput), data
+// and training.
 std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model);
 
 // XXH3 of all parameters and buffers, 16 digits: two models of equal hash compute the same.

@@ -14,6 +14,7 @@
 #include "engine/infer/retort.h"
 #include "models/channel_numbers.h"
 #include "models/export/onnx_model.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -48,6 +49,11 @@ class InferNetwork : public ExportedNetwork {
       std::copy_n(info.std, 3, deviation.begin());
       weights_.file.metadata = {{"mean", text_of(mean)}, {"std", text_of(deviation)}};
     }
+    const uint32_t resize = retort_test_resize(net_);
+    NetworkInput input{side_, resize > 0 ? int64_t(resize) : usual_test_resize(side_), {}};
+    if (retort_class_name(net_, 0))
+      for (uint32_t k = 0; k < info.classes; ++k) input.class_names.push_back(retort_class_name(net_, k));
+    put_input(input, weights_.file.metadata);
     description_ = text(info.model, ", weights of ", info.weight_bits, " bits, by the embeddable library");
   }
   ~InferNetwork() override { retort_free(net_); }
@@ -81,6 +87,7 @@ class OnnxNetwork : public ExportedNetwork {
     side_ = in[1];
     weights_.architecture = model_.name;
     weights_.classes = out[0];
+    set_input(weights_.file.metadata, side_, 0);
     for (const OnnxTensor& t : model_.initializers) {
       const auto* values = std::get_if<std::vector<float>>(&t.values);
       if (!values) continue;

@@ -29,7 +29,8 @@ ChannelNumbers needed_numbers(const Weights& weights, const char* key) {
 
 }  // namespace
 
-PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side) {
+PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side,
+                                int resize, Decoder decoder) {
   Normalize constants{};
   const ChannelNumbers mean = needed_numbers(weights, "mean"), stddev = needed_numbers(weights, "std");
   std::copy(mean.begin(), mean.end(), constants.mean);
@@ -38,15 +39,17 @@ PreparedImages prepare_pictures(const std::vector<std::string>& files, const Wei
 
   PreparedImages prepared{.count = int64_t(files.size()), .side = side, .names = files};
   for (const std::string& file : files) {
-    Image read = read_image(file);
+    Image read = read_image(file, decoder);
     if (read.orientation != 1) {
       prepared.notes.push_back(text(file, ": turned upright (EXIF orientation ", read.orientation, ")"));
       read = upright(read);
     }
-    const Fitted fitted = fit_image(read, int(side));
+    const Fitted fitted = fit_image(read, int(side), resize);
     if (fitted.resized) {
       prepared.notes.push_back(text(file, ": ", read.width, "x", read.height,
-                                    " pixels, resized and centre-cropped to ", side, "x", side));
+                                    " pixels, resized",
+                                    resize > side ? text(" to a shorter side of ", resize) : std::string(),
+                                    " and centre-cropped to ", side, "x", side));
     }
     const std::vector<uint8_t>& bytes = fitted.image.pixels;
     for (size_t i = 0; i < bytes.size(); ++i) prepared.pixels.push_back(normalize(bytes[i], int(i % 3)));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "datasets/augment/augment.h"
+#include "datasets/formats/picture_decoder.h"
 #include "datasets/image_set.h"
 #include "models/weights.h"
 
@@ -22,7 +23,9 @@ struct PreparedImages {
 
 // Pictures, fitted to side x side, normalised with the mean and deviation that the weights' file holds
 // (Fault::input if it holds none).
-PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side);
+// Larger ones are resized to a shorter side of `resize` (0: side), and their centre is cut out.
+PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side,
+                                int resize = 0, Decoder decoder = Decoder::stb);
 
 // A .npy of f32 or f64, N,side,side,3 (or one image without N), already normalised.
 PreparedImages prepare_array(const std::string& file, int64_t side);

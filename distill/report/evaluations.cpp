@@ -117,7 +117,7 @@ class Evaluating {
     const auto [at, is_new] = logits_.try_emplace(network.spec);
     if (!is_new && !at->second.empty()) return at->second;
     const Weights weights = weights_of(network);
-    const std::unique_ptr<Model> model = load_model(weights, network.model, device());
+    const std::unique_ptr<Model> model = load_model(weights, network.model, device(), images().height);
     check(model->classes == set.classes, Fault::input, network.spec, ": tells ", model->classes,
           " classes apart, the images have ", set.classes);
     progress_.note("evaluating " + network.spec);

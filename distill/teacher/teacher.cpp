@@ -4,6 +4,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "distill/text/text_format.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -22,7 +23,7 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
   check(!settings.teacher.empty(), Fault::usage, "method ", settings.method.method().name,
         " needs a teacher: --teacher RUN or FILE");
   Weights weights = read_weights(settings.teacher);
-  model_ = load_model(weights, settings.teacher_model, device);
+  model_ = load_model(weights, settings.teacher_model, device, data.train.height);
   hash_ = weights_hash(model_tensors(weights.file));
   check(model_->classes == data.train.classes, Fault::input, settings.teacher, ": the teacher tells ",
         model_->classes, " classes apart, the data has ", data.train.classes);
@@ -33,6 +34,9 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
     tell_(text(settings.teacher,
                ": the file does not say how its images were normalised; it is shown them by the ",
                "data's own numbers, ", text_of(sees_), " (--mean, --std)"));
+  const std::string other =
+      other_classes_note(model_->name, input_of(weights, model_->name).class_names, data.train.class_names);
+  if (!other.empty()) tell_(other);
   if (const std::string* trained_on = weights.metadata("data"); trained_on && *trained_on != data.name)
     tell_(text("the teacher was trained on ", *trained_on, ", this is ", data.name));
 }
@@ -53,7 +57,8 @@ std::string Teacher::choose_source(const std::vector<int32_t>& trained) {
     settings_.teacher_source = "live";
   }
   if (settings_.teacher_source != "live") {
-    stored_ = std::make_unique<StoredTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
+    stored_ =
+        std::make_unique<StoredTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);
     if (settings_.teacher_source == "auto") settings_.teacher_source = stored_->exists() ? "table" : "live";
   }
   if (settings_.teacher_source == "table") {

@@ -294,6 +294,15 @@ retort_status retort_get_info(const retort_net* net, retort_info* info) {
   return RETORT_OK;
 }
 
+uint32_t retort_test_resize(const retort_net* net) {
+  return net ? net->network.test_resize : 0;
+}
+
+const char* retort_class_name(const retort_net* net, uint32_t index) {
+  if (!net || !net->network.class_names || index >= net->network.info.classes) return NULL;
+  return net->network.class_names[index];
+}
+
 size_t retort_memory(const retort_net* net) {
   return net ? net->network.bytes : 0;
 }

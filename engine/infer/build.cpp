@@ -97,8 +97,7 @@ retort_status build(const File& file, const Plan& plan, Layout& layout, Network*
   for (uint32_t i = 0; i < file.nodes(); ++i) {
     const Node n = file.node(i);
     if (n.kind != Kind::conv && n.kind != Kind::linear) continue;
-    const uint64_t size =
-        uint64_t(ForwardConv<float>(workers, shape_of(file, n, plan.batch)).scratch_size());
+    const uint64_t size = uint64_t(ForwardConv<float>(workers, shape_of(file, n, plan.batch)).scratch_size());
     scratch = size > scratch ? size : scratch;
     const Tensor w = file.tensor(n.weight);
     if (w.elements() > decoded) decoded = w.elements();
@@ -155,9 +154,21 @@ retort_status build(const File& file, const Plan& plan, Layout& layout, Network*
     if (layout.overflowed()) return stop(RETORT_NO_MEMORY);
     if (steps) steps[i] = step;
   }
+  const uint32_t classes = uint32_t(file.value(file.output()).elements());
+  char* text = file.names_bytes() ? layout.take<char>(file.names_bytes()) : nullptr;
+  const char** names = file.names_bytes() ? layout.take<const char*>(classes) : nullptr;
   layout.take<char>(alignment);  // a multiple of the alignment, whoever allocates it
   if (counting) return RETORT_OK;
+  if (layout.overflowed()) return stop(RETORT_NO_MEMORY);
+  if (text) __builtin_memcpy(text, file.names(), file.names_bytes());
+  for (uint32_t k = 0, at = 0; names && k < classes; ++k) {
+    names[k] = text + at;
+    while (text[at++]) {
+    }
+  }
   network->info = info_of(file);
+  network->test_resize = file.test_resize();
+  network->class_names = names;
   network->plan = plan;
   network->steps = steps;
   network->step_count = file.nodes();

@@ -114,6 +114,27 @@ bool File::check_tensor(uint32_t index, size_t bytes, const Message& message) co
   return good;
 }
 
+// What the header says of pictures and classes.
+bool File::check_pictures(const Message& message) const {
+  const uint32_t resize = test_resize(), size = names_bytes();
+  const Value image = value(input_);
+  const uint32_t shorter = image.height < image.width ? image.height : image.width;
+  if (resize != 0 && (resize < shorter || resize > most_extent)) {
+    message.set("pictures are resized to %u, images have %u", unsigned(resize), unsigned(shorter));
+    return false;
+  }
+  if (size == 0) return true;
+  const uint64_t offset = load64(data_ + at_names + 4);
+  uint64_t names_found = 0;
+  const bool inside = size <= most_name_bytes && offset <= bytes_ && size <= bytes_ - offset;
+  for (uint32_t i = 0; inside && i < size; ++i) names_found += data_[offset + i] == 0;
+  if (!inside || data_[offset + size - 1] != 0 || names_found != value(output_).elements()) {
+    message.set("the names of the classes are not well formed or lie outside the file");
+    return false;
+  }
+  return true;
+}
+
 // A network with NaN inside may still give answers that look like some.
 bool File::is_finite(const Tensor& t) const {
   const uint8_t* from = data_ + t.offset;
@@ -250,7 +271,7 @@ Check File::open(const void* data, size_t bytes, const Message& message) {
     message.set("no node writes the output");
     return Check::bad;
   }
-  return Check::good;
+  return check_pictures(message) ? Check::good : Check::bad;
 }
 
 const float* File::in_place(const Tensor& t) const {

@@ -8,11 +8,13 @@
 //              stride, pad, groups, first. In order: a node reads the input and what earlier ones wrote.
 //   tensors    tensor_bytes each: u32 type, rank, extents[4], u64 offset in the file, u32 scales, u32 0
 //   data       each tensor at a multiple of 64
+//   names      of the classes in the order of the logits, UTF-8, each with a zero behind it; may be missing
 //
 // Header: 8 bytes magic, u32 version, u32 CRC-32 of all that follows it, u64 bytes of the file, u32 numbers
 // of values, nodes and tensors, u32 input and output value, u32 0, 32 bytes name of the model
-// (zero-terminated), f32 mean[3] and std[3], zeros. Convolution weights are K,R,S,C/groups, linear ones
-// out,in. An int8 tensor w has one f32 scale per output channel in the tensor `scales`: w[k] scales[k].
+// (zero-terminated), f32 mean[3] and std[3], u32 test_resize (0: not said), u32 bytes and u64 offset of the
+// names, zeros. Convolution weights are K,R,S,C/groups, linear ones out,in. An int8 tensor w has one f32
+// scale per output channel in the tensor `scales`: w[k] scales[k].
 //
 // A container of its own, not safetensors: reading that safely needs a JSON parser, and the graph a second
 // grammar in one of its strings.
@@ -26,7 +28,7 @@ constexpr uint8_t magic[8] = {'R', 'E', 'T', 'O', 'R', 'T', 0x1a, '\n'};
 constexpr uint32_t format_version = 1;
 constexpr size_t file_header = 128, value_bytes = 16, node_bytes = 64, tensor_bytes = 40, data_alignment = 64;
 constexpr size_t at_version = 8, at_crc = 12, at_size = 16, at_counts = 24, at_name = 48, at_mean = 80,
-                 at_std = 92;
+                 at_std = 92, at_resize = 104, at_names = 108;
 constexpr size_t name_bytes = 32;
 constexpr uint32_t none = 0xffffffff;
 
@@ -36,6 +38,7 @@ constexpr uint32_t most_extent = 1 << 16;             // height, width, channels
 constexpr uint64_t most_elements = 1 << 26;           // of a value
 constexpr uint64_t most_weights = uint64_t(1) << 30;  // of a tensor
 constexpr uint32_t most_window = 64;                  // kernel, stride, padding
+constexpr uint32_t most_name_bytes = 1 << 24;         // of all classes together
 
 enum class Kind : uint32_t {
   conv = 0,         // relu?(conv + bias + add)
@@ -114,6 +117,9 @@ class File {
   const char* name() const { return reinterpret_cast<const char*>(data_ + at_name); }
   float mean(int channel) const { return load_float(data_ + at_mean + 4 * channel); }
   float std(int channel) const { return load_float(data_ + at_std + 4 * channel); }
+  uint32_t test_resize() const { return load32(data_ + at_resize); }
+  uint32_t names_bytes() const { return load32(data_ + at_names); }
+  const char* names() const { return reinterpret_cast<const char*>(data_ + load64(data_ + at_names + 4)); }
   Value value(uint32_t index) const;
   Node node(uint32_t index) const;
   Tensor tensor(uint32_t index) const;
@@ -130,6 +136,7 @@ class File {
   Check check_header(size_t bytes, const Message& message);
   bool check_tensor(uint32_t index, size_t bytes, const Message& message) const;
   bool check_node(uint32_t index, const Message& message) const;
+  bool check_pictures(const Message& message) const;
   bool is_vector(uint32_t tensor, uint32_t extent) const;
   bool is_finite(const Tensor& tensor) const;
 

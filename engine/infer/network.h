@@ -54,6 +54,8 @@ struct Plan {
 
 struct Network {
   retort_info info;
+  uint32_t test_resize;
+  const char** class_names;  // or null
   Plan plan;
   Step* steps;
   uint32_t step_count;

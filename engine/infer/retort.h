@@ -108,6 +108,12 @@ RETORT_API retort_status retort_normalise(const retort_net* net, const uint8_t* 
 RETORT_API void retort_softmax(const float* logits, size_t classes, float* probabilities);
 
 RETORT_API retort_status retort_get_info(const retort_net* net, retort_info* info);
+/* How pictures of another size become images: their shorter side is resized to so many pixels, then the
+ * centre is cut out; 0 where the file does not say. */
+RETORT_API uint32_t retort_test_resize(const retort_net* net);
+/* The name of class `index`, UTF-8, as long as the network lives; null where the file has no names, and
+ * beyond the last class. */
+RETORT_API const char* retort_class_name(const retort_net* net, uint32_t index);
 RETORT_API size_t retort_memory(const retort_net* net);    /* bytes of its block; 0 for null */
 RETORT_API uint32_t retort_threads(const retort_net* net); /* 0 for null */
 /* "baseline", "avx2", "avx512": what the kernels run with. */

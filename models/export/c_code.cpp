@@ -177,6 +177,21 @@ std::string literal(float value) {
   return digits + "f";
 }
 
+// Bytes beyond ASCII, and what a C compiler may read otherwise (quotes, trigraphs), as octal numbers.
+std::string string_literal(const std::string& value) {
+  std::string all = "\"";
+  for (const char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\' && c != '?') {
+      all += c;
+      continue;
+    }
+    all += '\\';
+    for (const int shift : {6, 3, 0}) all += char('0' + (byte >> shift & 7));
+  }
+  return all + "\"";
+}
+
 struct Extents {
   int64_t height = 1, width = 1, channels = 1;
   int64_t places() const { return height * width; }
@@ -366,6 +381,18 @@ class Writer {
     if (options_.std[0] > 0)
       normal = text("normalised, (value / 255 - mean) / std per channel, with\n *   mean ",
                     three(options_.mean), "\n *   std  ", three(options_.std));
+    std::string resize, names;
+    if (options_.test_resize > 0)
+      resize = text(
+          "\n/* Of a picture of another size the shorter side is resized to this, then its centre is cut "
+          "out. */",
+          "\n#define ", capitals, "_TEST_RESIZE ", options_.test_resize);
+    if (!options_.class_names.empty()) {
+      names = text("\n/* const char *const names[", capitals, "_CLASSES] = {", capitals,
+                   "_CLASS_NAMES}; */\n#define ", capitals, "_CLASS_NAMES");
+      for (const std::string& name : options_.class_names)
+        names += (&name == options_.class_names.data() ? " " : ", \\\n    ") + string_literal(name);
+    }
     return text(
         "/* The network ", graph_.model, ", written by retort ", options_.version, ".\n *\n *   ",
         signature(), ";\n *\n * image: ", in.height, " x ", in.width, " x ", in.channels, ", ", normal,
@@ -380,9 +407,10 @@ class Writer {
         "allocates "
         "nothing, keeps\n * no state.\n */\n",
         "#define ", capitals, "_HEIGHT ", in.height, "\n#define ", capitals, "_WIDTH ", in.width,
-        "\n#define ", capitals, "_CHANNELS ", in.channels, "\n#define ", capitals, "_CLASSES ",
-        graph_.classes, "\n#define ", capitals, "_WORK_FLOATS ", work_, "\n#define ", capitals, "_RAM_BYTES ",
-        code.ram, "\n#define ", capitals, "_FLASH_BYTES ", code.flash, "\n\n", signature(), ";\n");
+        "\n#define ", capitals, "_CHANNELS ", in.channels, resize, "\n#define ", capitals, "_CLASSES ",
+        graph_.classes, names, "\n#define ", capitals, "_WORK_FLOATS ", work_, "\n#define ", capitals,
+        "_RAM_BYTES ", code.ram, "\n#define ", capitals, "_FLASH_BYTES ", code.flash, "\n\n", signature(),
+        ";\n");
   }
 
   const InferenceGraph& graph_;
@@ -403,6 +431,10 @@ CCode c_code(const InferenceGraph& graph, const CCodeOptions& options) {
   check(is_identifier(options.name), Fault::usage, "--name '", options.name,
         "' is no C identifier; letters, digits and _ make one");
   check(options.weights != WeightType::f16, Fault::usage, "--to c: C11 has no float16; expected f32 or int8");
+  int64_t parameters = 0;
+  for (const InferenceConstant& constant : graph.constants) parameters += int64_t(constant.values.size());
+  check(parameters <= most_c_parameters, Fault::usage, "--to c: ", graph.model, " has ", parameters,
+        " parameters, a C file is written of up to ", most_c_parameters, "; --to infer has no such limit");
   return Writer(graph, options).write();
 }
 

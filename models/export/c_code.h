@@ -1,7 +1,9 @@
 // A network as one C file, for targets without a file system: C11, freestanding, weights as arrays.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "models/export/quantize.h"
 
@@ -11,7 +13,9 @@ struct CCodeOptions {
   std::string name = "net";              // prefix of what the file defines; a C identifier, else Fault::usage
   WeightType weights = WeightType::f32;  // f32 or int8
   std::array<float, 3> mean{}, std{};    // for the comment; zeros: unknown
-  std::string version;                   // of the program, for the comment
+  int64_t test_resize = 0;               // see NetworkInput; 0: unknown
+  std::vector<std::string> class_names = {};
+  std::string version;  // of the program, for the comment
 };
 
 struct CCode {
@@ -20,7 +24,11 @@ struct CCode {
   int64_t flash = 0;  // bytes of weights; the code, a few KB, comes on top
 };
 
-// Defines void NAME_predict(const float *image, float *logits, float *work) and NAME_WORK_FLOATS.
+// Networks above this are read by a C compiler for minutes and take its memory.
+constexpr int64_t most_c_parameters = 20'000'000;
+
+// Defines void NAME_predict(const float *image, float *logits, float *work), NAME_WORK_FLOATS, and where the
+// names of classes are known NAME_CLASS_NAMES. Fault::usage for a network of more than most_c_parameters.
 CCode c_code(const InferenceGraph& graph, const CCodeOptions& options);
 
 }  // namespace retort

@@ -1,6 +1,7 @@
 #include "models/export/import_weights.h"
 
 #include "models/channel_numbers.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -30,8 +31,9 @@ Imported import_weights(const std::string& source, const std::filesystem::path& 
   set_channel_numbers(weights, options.mean, options.deviation);
   const auto device = Device::open({.name = "portable", .threads = 1});
   check_classes(weights);
-  const auto model =
-      make_model(architecture_of(weights, options.model), *device, {.classes = weights.classes});
+  const std::string architecture = architecture_of(weights, options.model);
+  const auto model = make_model(architecture, *device,
+                                {.classes = weights.classes, .side = input_of(weights, architecture).size});
   const std::string as = weights.path.string() + " as " + model->name;
   Imported result{model->name, model->classes, count_parameters(*model), weights.notes, {}};
   check_not_left_out(*model, weights.file.left_out, as);

@@ -139,6 +139,8 @@ std::vector<std::byte> infer_file(const InferenceGraph& graph, const InferFileOp
             tensors.size() <= infer::most_tensors,
         Fault::usage, graph.model, ": ", graph.values.size(), " values, ", graph.nodes.size(), " nodes, ",
         tensors.size(), " tensors are more than the format of --to infer has room for");
+  check(options.class_names.empty() || int64_t(options.class_names.size()) == graph.classes,
+        "infer file: ", options.class_names.size(), " names of ", graph.classes, " classes");
   Bytes out;
   for (const uint8_t byte : infer::magic) out.data.push_back(std::byte(byte));
   out.u32(infer::format_version);
@@ -154,6 +156,11 @@ std::vector<std::byte> infer_file(const InferenceGraph& graph, const InferFileOp
                                                                            : std::byte(0));
   for (const float value : options.mean) out.f32(value);
   for (const float value : options.std) out.f32(value);
+  std::string names;
+  for (const std::string& name : options.class_names) names += name + '\0';
+  out.u32(uint32_t(options.test_resize));
+  out.u32(uint32_t(names.size()));
+  out.u64(0);  // offset of the names
   out.data.resize(infer::file_header);
   for (const Shape& value : graph.values) put_value(out, value);
   for (const InferenceNode& node : graph.nodes) put_node(out, graph, node);
@@ -171,6 +178,11 @@ std::vector<std::byte> infer_file(const InferenceGraph& graph, const InferFileOp
   for (const FileTensor& t : tensors) {
     out.pad_to(infer::data_alignment);
     out.data.insert(out.data.end(), t.data.data.begin(), t.data.data.end());
+  }
+  if (!names.empty()) {
+    out.set_u32(infer::at_names + 4, uint32_t(out.data.size()));
+    out.set_u32(infer::at_names + 8, uint32_t(uint64_t(out.data.size()) >> 32));
+    for (const char c : names) out.data.push_back(std::byte(c));
   }
   out.set_u32(infer::at_size, uint32_t(out.data.size()));
   out.set_u32(infer::at_size + 4, uint32_t(uint64_t(out.data.size()) >> 32));

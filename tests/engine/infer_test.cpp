@@ -98,7 +98,8 @@ TEST_P(Infer, NanReachesTheLogits) {
 
 INSTANTIATE_TEST_SUITE_P(, Infer,
                          ::testing::Values("resnet8", "resnet8x4", "wrn_16_1", "wrn_16_2", "vgg8",
-                                           "MobileNetV2", "ShuffleV1", "ShuffleV2"),
+                                           "MobileNetV2", "ShuffleV1", "ShuffleV2", "resnet18_imagenet",
+                                           "MobileNetV1"),
                          [](const auto& tested) { return tested.param; });
 
 TEST(InferWeights, ChannelsTooSmallForAScaleAreZeros) {
@@ -272,6 +273,51 @@ TEST(InferLoad, TakesTheMemoryThatItSays) {
   EXPECT_NEAR(probabilities[1], 1 / (1 + 2 * std::exp(-1.0)), 1e-6);
 }
 
+// Names of classes and the side that pictures are resized to travel in the file; files from before have
+// neither.
+TEST(InferLoad, KnowsClassesAndPictures) {
+  const Example example("resnet8");
+  const std::vector<std::string> names = {"",  "apple", "a \"b\"\n",          "\xc3\xa9",
+                                          "x", "y",     std::string(300, 'z')};
+  const std::vector<std::byte> file = infer_file(example.graph, {.test_resize = 36, .class_names = names});
+  size_t bytes = 0;
+  ASSERT_EQ(retort_arena_size(file.data(), file.size(), nullptr, &bytes), RETORT_OK);
+  Loaded loaded, plain;
+  ASSERT_EQ(retort_load(file.data(), file.size(), nullptr, &loaded.net), RETORT_OK);
+  EXPECT_LE(retort_memory(loaded.net), bytes);
+  EXPECT_EQ(retort_test_resize(loaded.net), 36u);
+  for (uint32_t k = 0; k < 7; ++k) EXPECT_STREQ(retort_class_name(loaded.net, k), names[k].c_str());
+  EXPECT_EQ(retort_class_name(loaded.net, 7), nullptr);
+  EXPECT_LT(difference(predict(file, example.images, image_count), example.logits), 2e-5);
+
+  const std::vector<std::byte> old = infer_file(example.graph, {});
+  ASSERT_EQ(retort_load(old.data(), old.size(), nullptr, &plain.net), RETORT_OK);
+  EXPECT_EQ(retort_test_resize(plain.net), 0u);
+  EXPECT_EQ(retort_class_name(plain.net, 0), nullptr);
+  EXPECT_EQ(retort_test_resize(nullptr), 0u);
+  EXPECT_EQ(retort_class_name(nullptr, 0), nullptr);
+
+  const auto refused = [&](size_t at, uint32_t value, const std::string& why) {
+    std::vector<std::byte> damaged = file;
+    for (size_t b = 0; b < 4; ++b) damaged[at + b] = std::byte(value >> 8 * b);
+    const auto* data = reinterpret_cast<const uint8_t*>(damaged.data());
+    const uint32_t crc = infer::crc32(data + infer::at_size, damaged.size() - infer::at_size);
+    for (size_t b = 0; b < 4; ++b) damaged[infer::at_crc + b] = std::byte(crc >> 8 * b);
+    char message[200] = "";
+    const retort_options options = {0, 0, message, sizeof message};
+    retort_net* none = nullptr;
+    EXPECT_EQ(retort_load(damaged.data(), damaged.size(), &options, &none), RETORT_BAD_FILE)
+        << at << ' ' << value;
+    retort_free(none);
+    expect_contains(message, why);
+  };
+  refused(infer::at_resize, 31, "resized to 31");
+  refused(infer::at_names, uint32_t(file.size()), "names of the classes");
+  refused(infer::at_names, 3, "names of the classes");
+  refused(infer::at_names + 4, uint32_t(file.size() - 2), "names of the classes");
+  refused(infer::at_names + 8, 1, "names of the classes");
+}
+
 TEST(InferLoad, ReadsFilesAndNamesWhatIsWrong) {
   const TempFolder folder;
   const Example example("resnet8");
@@ -319,7 +365,10 @@ TEST(InferLoad, TheHeadersVersionIsTheProjects) {
 // Thousands of damaged files whose checksum is made right again: a status or a network, and nothing worse.
 TEST(InferLoad, SurvivesAnyBytes) {
   const InferenceGraph graph = graph_of_all_kinds();
-  const std::vector<std::byte> original = infer_file(graph, {.weights = WeightType::int8});
+  const std::vector<std::byte> original =
+      infer_file(graph, {.weights = WeightType::int8,
+                         .test_resize = 9,
+                         .class_names = std::vector<std::string>(size_t(graph.classes), "name")});
   const size_t tables = infer::file_header + graph.values.size() * infer::value_bytes +
                         graph.nodes.size() * infer::node_bytes + graph.constants.size() * infer::tensor_bytes;
   uint64_t state = 1;

@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "datasets/formats/npy.h"
 #include "distill/evaluate/network_file.h"
 #include "models/export/c_code.h"
 #include "models/export/infer_file.h"
 #include "models/export/onnx_model.h"
+#include "models/network_input.h"
 #include "models/weights.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/graph_interpreter.h"
@@ -96,6 +98,61 @@ TEST(ExportToC, AModelGivesItsLogits) {
               network_file_logits(infer_file(graph, {.weights = WeightType::int8}), images, 2), 1e-4);
 }
 
+// At 224, as they are on ImageNet.
+TEST(ExportToC, NetworksForPhotosGiveTheirLogits) {
+  const auto device = Device::open({.name = "portable", .threads = 2});
+  for (const char* name : {"MobileNetV1", "resnet18_imagenet"}) {
+    SCOPED_TRACE(name);
+    const auto model = make_model(name, *device, {.classes = 1000});
+    initialize(*model, *device, 1);
+    const InferenceGraph graph = inference_graph(*model, *device);
+    const std::vector<float> images = waves(224 * 224 * 3);
+    const CCode code = c_code(graph, {.weights = WeightType::int8, .test_resize = 256, .version = "1"});
+    EXPECT_NEAR(double(code.flash), name == std::string("MobileNetV1") ? 4.3e6 : 11.8e6, 0.1e6);
+    expect_contains(code.text, "#define NET_TEST_RESIZE 256");
+    expect_near(compile_and_run(code, images, RETORT_C_COMPILER),
+                network_file_logits(infer_file(graph, {.weights = WeightType::int8}), images, 1), 1e-3);
+  }
+}
+
+TEST(ExportToC, RefusesMoreThanACompilerTakes) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto model = make_model("resnet34_imagenet", *device, {.classes = 1000});
+  const InferenceGraph graph = inference_graph(*model, *device);
+  expect_contains(
+      error_of(Fault::usage, [&] { c_code(graph, {.weights = WeightType::int8, .version = "1"}); }),
+      "--to infer");
+  EXPECT_GT(infer_file(graph, {.weights = WeightType::int8}).size(), size_t(21'000'000));
+}
+
+TEST(ExportToC, NamesClasses) {
+  const InferenceGraph graph = graph_of_all_kinds();
+  std::vector<std::string> names = {"a\\b",
+                                    "\xc3\xa9\"?"
+                                    "?=\n"};
+  while (int64_t(names.size()) < graph.classes) names.push_back(text("class ", names.size()));
+  const CCode code = c_code(graph, {.version = "1"});
+  EXPECT_EQ(code.text.find("NET_CLASS_NAMES"), std::string::npos);
+  const TempFolder folder;
+  folder.write("net.c", c_code(graph, {.class_names = names, .version = "1"}).text);
+  folder.write("main.c", R"(
+#include <stdio.h>
+#include "net.c"
+static const char *const names[NET_CLASSES] = {NET_CLASS_NAMES};
+int main(void) {
+  for (int k = 0; k < NET_CLASSES; ++k) fwrite(names[k], 1, __builtin_strlen(names[k]) + 1, stdout);
+  return 0;
+}
+)");
+  ASSERT_EQ(std::system(text("cd ", folder.path().string(), " && ", RETORT_C_COMPILER,
+                             " -std=c11 -Wall -Wextra -Werror main.c -o main && ./main > out")
+                            .c_str()),
+            0);
+  std::string expected;
+  for (const std::string& name : names) expected += name + '\0';
+  EXPECT_EQ(content_of(folder / "out"), expected);
+}
+
 TEST(ExportToC, RefusesWhatIsNoIdentifier) {
   expect_fault(Fault::usage, "no C identifier",
                [] { c_code(graph_of_all_kinds(), {.name = "2nd", .version = "1"}); });
@@ -109,6 +166,9 @@ std::filesystem::path write_weights(const TempFolder& folder) {
   auto metadata = weights_metadata(*model);
   metadata["mean"] = "0.5 0.4 0.3";
   metadata["std"] = "0.25 0.25 0.25";
+  std::vector<std::string> names;
+  for (int i = 0; i < 24; ++i) names.push_back(text("kind ", i));
+  put_input({32, 40, names}, metadata);
   std::vector<TensorView> views;
   const std::vector<HostTensor> state = state_of(*model, *device);
   for (const HostTensor& tensor : state) views.push_back(tensor.view());
@@ -135,6 +195,42 @@ TEST(ExportCommand, WritesVerifiesAndCompares) {
   expect_contains(content_of(folder / "net.c"),
                   "void tiny_predict(const float *image, float *logits, float *work)");
   expect_contains(content_of(folder / "net.c"), "0.5f, 0.4f, 0.3f");
+  expect_contains(content_of(folder / "net.c"), "#define TINY_TEST_RESIZE 40");
+  expect_contains(content_of(folder / "net.c"), "\"kind 23\"");
+}
+
+// Whatever a network is exported to, predict knows what the weights' file says of pictures and classes.
+TEST(ExportCommand, EveryFormKnowsPicturesAndClasses) {
+  const TempFolder folder;
+  const std::string weights = write_weights(folder).string(),
+                    photo = data_folder() + "/photos/colour-444.jpg";
+  const auto answer = [&](const std::string& file) {
+    const Outcome outcome =
+        run({"predict", "--weights", file, photo, "--json", "--logits", file + ".npy"}, folder);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    const NpyArray logits = read_npy(folder / (file + ".npy"));
+    return std::pair{
+        nlohmann::json::parse(outcome.out)["predictions"][0]["top"][0]["name"].get<std::string>(),
+        logits.reals()};
+  };
+  const auto [name, logits] = answer(weights);
+  EXPECT_TRUE(name.starts_with("kind ")) << name;
+  for (const std::string form : {"onnx", "safetensors", "infer"}) {
+    SCOPED_TRACE(form);
+    const Outcome written = run({"export", weights, "--to", form, "-o", "as." + form}, folder);
+    ASSERT_EQ(written.code, 0) << written.err;
+    const auto [own_name, own_logits] = answer("as." + form);
+    EXPECT_EQ(own_name, name);
+    ASSERT_EQ(own_logits.size(), logits.size());
+    for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(own_logits[i], logits[i], 1e-4);
+  }
+  // Cut out of 40 pixels, not of 32: other logits.
+  SafeTensors other = read_safetensors(weights);
+  other.metadata.erase("test_resize");
+  std::vector<TensorView> views;
+  for (const HostTensor& tensor : other.tensors) views.push_back(tensor.view());
+  write_safetensors(folder / "other.safetensors", other.metadata, views);
+  EXPECT_NE(answer("other.safetensors").second, logits);
 }
 
 TEST(ExportCommand, WritesAndVerifiesOnnxAndSafetensors) {

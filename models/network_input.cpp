@@ -1,0 +1,84 @@
+#include "models/network_input.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/base/check.h"
+#include "engine/base/text.h"
+#include "models/model.h"
+
+namespace retort {
+
+namespace {
+
+constexpr const char* size_key = "size";
+constexpr const char* resize_key = "test_resize";
+constexpr const char* names_key = "class_names";
+
+const std::string* find(const Metadata& metadata, const char* key) {
+  const auto found = metadata.find(key);
+  return found == metadata.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+int64_t usual_test_resize(int64_t size) {
+  return size == 224 ? 256 : size;
+}
+
+NetworkInput input_from(const Metadata& metadata, const std::string& architecture, int64_t classes,
+                        const std::string& file) {
+  const auto pixels = [&](const char* key, int64_t least, int64_t most, int64_t otherwise) {
+    const std::string* entry = find(metadata, key);
+    if (!entry) return otherwise;
+    int64_t value = 0;
+    check(parse(*entry, value) && value >= least && value <= most, Fault::input, file, ": '", key, "' is '",
+          *entry, "', expected pixels, ", least, " to ", most);
+    return value;
+  };
+  NetworkInput input;
+  input.size = pixels(size_key, least_side, most_side, own_side(architecture));
+  input.test_resize = pixels(resize_key, input.size, 4 * most_side, usual_test_resize(input.size));
+  const std::string* entry = find(metadata, names_key);
+  if (!entry) return input;
+  const nlohmann::json list = nlohmann::json::parse(*entry, nullptr, false);
+  check(list.is_array() &&
+            std::all_of(list.begin(), list.end(), [](const auto& name) { return name.is_string(); }),
+        Fault::input, file, ": '", names_key, "' is no JSON array of strings");
+  check(classes == 0 || int64_t(list.size()) == classes, Fault::input, file, ": '", names_key, "' holds ",
+        list.size(), " names, expected one for each of ", classes, " classes");
+  input.class_names = list.get<std::vector<std::string>>();
+  for (const std::string& name : input.class_names)
+    check(name.find('\0') == std::string::npos, Fault::input, file, ": '", names_key,
+          "' holds a name with a zero in it");
+  return input;
+}
+
+void put_input(const NetworkInput& input, Metadata& metadata) {
+  metadata[size_key] = std::to_string(input.size);
+  metadata[resize_key] = std::to_string(input.test_resize);
+  metadata.erase(names_key);
+  if (!input.class_names.empty()) metadata[names_key] = nlohmann::json(input.class_names).dump();
+}
+
+void set_input(Metadata& metadata, int64_t size, int64_t test_resize) {
+  if (size > 0) {
+    std::string& entry = metadata[size_key];
+    if (test_resize == 0 && entry != std::to_string(size)) metadata.erase(resize_key);
+    entry = std::to_string(size);
+  }
+  if (test_resize > 0) metadata[resize_key] = std::to_string(test_resize);
+}
+
+std::string other_classes_note(const std::string& network, const std::vector<std::string>& own,
+                               const std::vector<std::string>& of_images) {
+  const size_t both = std::min(own.size(), of_images.size());
+  for (size_t i = 0; i < both; ++i) {
+    if (own[i] != of_images[i])
+      return text("note: class ", i, " is '", of_images[i], "' in the images and '", own[i], "' for ",
+                  network, ": other classes, or another order of them?");
+  }
+  return "";
+}
+
+}  // namespace retort
