@@ -68,11 +68,14 @@ Shape as_map(const Shape& pooled) {
 }
 
 // alpha times the sum over the levels of the hierarchical context loss. Levels: the stages, the student's as
-// they are, the teacher's before their last ReLU, and the classifiers' inputs as maps of one place.
+// they are, or before their last ReLU too as on ImageNet, the teacher's before it, and the classifiers'
+// inputs as maps of one place.
 class ReviewKd : public Distiller {
  public:
   ReviewKd(const MethodSettings& settings, Device& device, const MethodContext& context)
-      : Distiller(settings, device), alpha_(settings.number("alpha")) {
+      : Distiller(settings, device),
+        alpha_(settings.number("alpha")),
+        before_relu_(settings.flag("before_relu")) {
     const FeatureShapes &student = context.student, &teacher = context.teacher;
     const size_t stages = student.stages.size() - 1;
     check(!teacher.pre_relu.empty(), Fault::usage,
@@ -80,7 +83,9 @@ class ReviewKd : public Distiller {
           "before it");
     check(stages == teacher.pre_relu.size(), Fault::usage, "method reviewkd: the student has ", stages,
           " stages, the teacher ", teacher.pre_relu.size(), "; it compares stage by stage");
-    const int64_t middle = std::min<int64_t>(512, student.pooled[1]);
+    check(!before_relu_ || student.pre_relu.size() == stages, Fault::usage,
+          "method reviewkd: before_relu is set, but the student's stages end without a ReLU (MobileNetV2)");
+    const int64_t middle = std::min<int64_t>(settings.integer("width"), student.pooled[1]);
     for (size_t i = 0; i < stages; ++i) {
       levels_.push_back(std::make_unique<Level>(device, student.stages[i + 1][3], middle, teacher.pre_relu[i],
                                                 false, context.type));
@@ -99,8 +104,9 @@ class ReviewKd : public Distiller {
     Var residual, sum;
     for (size_t i = levels_.size(); i-- > 0;) {  // from the deepest up
       const bool deepest = i + 1 == levels_.size();
-      const Var x =
-          deepest ? reshape(pass, student.pooled, as_map(student.pooled.shape())) : student.stages[i + 1];
+      const Var x = deepest        ? reshape(pass, student.pooled, as_map(student.pooled.shape()))
+                    : before_relu_ ? student.pre_relu[i]
+                                   : student.stages[i + 1];
       const Var target =
           deepest ? teacher.pooled.reshaped(as_map(teacher.pooled.shape())) : teacher.pre_relu[i];
       const Var loss = hierarchical_context_loss(pass, (*levels_[i])(x, residual, pass), target);
@@ -111,6 +117,7 @@ class ReviewKd : public Distiller {
 
  private:
   double alpha_;
+  bool before_relu_;
   std::vector<std::unique_ptr<Level>> levels_;
 };
 
@@ -136,6 +143,9 @@ Var hierarchical_context_loss(const Pass& pass, const Var& student, const Var& t
 MethodInfo reviewkd_method() {
   std::vector<MethodKey> keys = weight_keys("1", "20");
   keys.push_back({"alpha", MethodKey::number, "5", "weight of the distillation term"});
+  keys.push_back(
+      {"before_relu", MethodKey::flag, "false", "also the student's stages are read before their last ReLU"});
+  keys.push_back({"width", MethodKey::integer, "512", "most channels inside", 1});
   return {"reviewkd",
           "Distilling Knowledge via Knowledge Review",
           "arXiv:2104.09044",

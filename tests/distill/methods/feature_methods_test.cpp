@@ -403,6 +403,42 @@ TEST_F(FeatureRefusals, NameWhatDoesNotFit) {
       "the student's map is 4 wide, the teacher's 16");
 }
 
+// As on ImageNet: what is reviewed of the student is before the ReLU too, through narrower maps.
+TEST(ReviewKd, ReadsTheStudentBeforeItsReluIfAsked) {
+  const auto device = Device::open({.name = "portable", .threads = 2});
+  const auto student = make_model("resnet8", *device, {.classes = 7}),
+             teacher = make_model("resnet14", *device, {.classes = 7});
+  initialize(*student, *device, 1);
+  initialize(*teacher, *device, 2);
+  const Array images = device->persistent({2, 32, 32, 3}, DType::f32);
+  Values pixels;
+  for (int64_t i = 0; i < images.tensor.size(); ++i) pixels.push_back(std::sin(0.37 * double(i)));
+  write_values(*device, images, pixels);
+  MethodContext context;
+  context.student = feature_shapes(*student, *device);
+  context.teacher = feature_shapes(*teacher, *device);
+  const Pass pass{*device};
+  const auto loss = [&](bool asked, bool replaced) {
+    MethodSettings settings = method_settings("reviewkd");
+    if (asked) settings.set("before_relu", "true");
+    const auto distiller = make_distiller(settings, *device, context);
+    initialize(*distiller, *device, 3);
+    DistillInputs inputs;
+    inputs.features.student = student->forward(Var(images), pass, true);
+    inputs.features.teacher = teacher->forward(Var(images), pass, true);
+    inputs.logits = {inputs.features.student.logits, inputs.features.teacher.logits};
+    Outputs& own = inputs.features.student;
+    for (size_t i = 0; replaced && i < own.pre_relu.size(); ++i) own.stages[i + 1] = own.pre_relu[i];
+    return read_values(*device, total(distiller->distillation_terms(inputs, pass), pass))[0];
+  };
+  EXPECT_EQ(loss(true, false), loss(false, true));
+  EXPECT_NE(loss(true, false), loss(false, false));
+  MethodSettings narrow = method_settings("reviewkd");
+  narrow.set("width", "8");
+  EXPECT_LT(count_parameters(*make_distiller(narrow, *device, context)),
+            count_parameters(*make_distiller(method_settings("reviewkd"), *device, context)));
+}
+
 TEST_F(FeatureRefusals, LossOfLogitsIsNone) {
   ProbeInput input{.samples = 1, .classes = 2, .student = {0, 1}, .teacher = {0, 1}, .labels = {0}};
   expect_contains(error_of(Fault::usage, [&] { probe_loss(method_settings("at"), *device_, input); }),

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "distill/methods/registry.h"
 #include "distill/settings/setting_keys.h"
@@ -91,6 +92,64 @@ TEST(Recipes, TeachersTrain) {
   for (const std::string& pair : pairs()) {
     EXPECT_TRUE(fs::exists(recipes / "teachers" / (recipe(pair, "ce").teacher_model + ".toml"))) << pair;
   }
+}
+
+RunSettings recipe_of(const std::string& family, const std::string& pair, const std::string& method) {
+  RunSettings settings = default_settings("distill");
+  read_settings(fs::path(testing::recipes_folder()) / family / pair / (method + ".toml"), settings);
+  return settings;
+}
+
+TEST(Recipes, OfImageNetAndTinyImageNetAreTheirPapers) {
+  const std::map<std::string, std::pair<int, int64_t>> families = {{"imagenet", {2, 512}},
+                                                                   {"tiny-imagenet", {2, 256}}};
+  for (const auto& [family, expected] : families) {
+    const fs::path folder = fs::path(testing::recipes_folder()) / family;
+    const std::vector<std::string> all = names_in(folder), ways = names_in(folder / "methods");
+    EXPECT_EQ(int(all.size()), expected.first);
+    for (const std::string& pair : all) {
+      const TomlValue file = read_toml(folder / (pair + ".toml"));
+      if (const TomlValue* own = file.find("recipe")) {
+        for (const std::string& of : own->names) EXPECT_TRUE(std::count(ways.begin(), ways.end(), of)) << of;
+      }
+      for (const std::string& method : ways) {
+        SCOPED_TRACE(family + " " + pair + " " + method);
+        RunSettings settings = recipe_of(family, pair, method);
+        EXPECT_EQ(settings.method.method().name, method);
+        const bool smaller = family == "imagenet" && (method == "crd" || method == "reviewkd");
+        EXPECT_EQ(settings.batch, smaller ? 256 : expected.second);
+        EXPECT_EQ(settings.epochs, family == "imagenet" ? 100 : 200);
+        EXPECT_EQ(settings.optimizer.weight_decay, family == "imagenet" ? 1e-4 : 5e-4);
+        const std::vector<int> milestones =
+            family == "imagenet" ? std::vector<int>{30, 60, 90} : std::vector<int>{60, 120, 160};
+        EXPECT_EQ(settings.schedule.milestones, milestones);
+        if (settings.method.method().reads.teacher) settings.teacher = "given on the command line";
+        const std::vector<std::string> notes = resolve(settings);
+        EXPECT_TRUE(notes.empty()) << notes.front();
+      }
+    }
+    for (const std::string& name : names_in(folder / "teachers")) {
+      RunSettings settings = default_settings("train");
+      read_settings(folder / "teachers" / (name + ".toml"), settings);
+      EXPECT_EQ(settings.model, name);
+      EXPECT_TRUE(resolve(settings).empty());
+    }
+  }
+  const std::string r18 = "resnet34-resnet18", mv1 = "resnet50-mobilenetv1";
+  EXPECT_EQ(recipe_of("imagenet", r18, "kd").method.number("ce_weight"), 0.5);
+  EXPECT_EQ(recipe_of("imagenet", r18, "kd").method.number("temperature"), 1);
+  EXPECT_EQ(recipe_of("imagenet", r18, "kd").optimizer.lr, 0.2);
+  EXPECT_EQ(recipe_of("imagenet", r18, "dkd").method.number("beta"), 0.5);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "dkd").method.number("beta"), 2);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "rld").method.number("beta"), 2);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "pcd").method.number("warmup"), 1);
+  EXPECT_EQ(recipe_of("imagenet", r18, "reviewkd").method.number("alpha"), 1);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "reviewkd").method.number("alpha"), 8);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "reviewkd").method.integer("width"), 256);
+  EXPECT_EQ(recipe_of("imagenet", r18, "crd").optimizer.lr, 0.1);
+  EXPECT_EQ(recipe_of("imagenet", r18, "mlkd").optimizer.lr, 0.1);
+  EXPECT_EQ(recipe_of("tiny-imagenet", "ResNet18-MobileNetV2", "kd").optimizer.lr, 0.2);
+  EXPECT_EQ(recipe_of("tiny-imagenet", "ResNet18-MobileNetV2", "kd").method.number("temperature"), 4);
 }
 
 // A misspelt [recipe.NAME] would be passed over in silence.
@@ -217,13 +276,11 @@ TEST(Recipes, AreMadeOfAPairAndAMethod) {
 }
 
 // One step at batch 4 of a recipe as the trainer takes it, on noise.
-void one_step(const std::string& pair, const std::string& method) {
-  SCOPED_TRACE(pair + " " + method);
-  const RunSettings settings = recipe(pair, method);
+void one_step(const RunSettings& settings, int64_t side = 32) {
   constexpr int64_t batch = 4, classes = 10;
   const auto device = Device::open({.name = "auto", .threads = 2});
-  const auto student = make_model(settings.model, *device, {.classes = classes});
-  const auto teacher = make_model(settings.teacher_model, *device, {.classes = classes});
+  const auto student = make_model(settings.model, *device, {.classes = classes, .side = side});
+  const auto teacher = make_model(settings.teacher_model, *device, {.classes = classes, .side = side});
   initialize(*student, *device, 1);
   initialize(*teacher, *device, 2);
   freeze(*teacher);
@@ -246,7 +303,7 @@ void one_step(const std::string& pair, const std::string& method) {
   Sgd optimizer(*device, parameters_of(*student), {settings.optimizer.lr});
   Tape tape(*device);
   const Pass pass{*device, &tape, true};
-  const Var images = pass.make({batch, 32, 32, 3}, DType::f32), indices = pass.make({batch}, DType::i32);
+  const Var images = pass.make({batch, side, side, 3}, DType::f32), indices = pass.make({batch}, DType::i32);
   std::vector<double> pixels;
   for (int64_t i = 0; i < images.tensor().size(); ++i) pixels.push_back(std::sin(0.37 * double(i)));
   write_values(*device, images, pixels);
@@ -263,6 +320,22 @@ void one_step(const std::string& pair, const std::string& method) {
   tape.backward(loss);
   optimizer.step();
   EXPECT_TRUE(std::isfinite(read_values(*device, loss)[0]));
+}
+
+void one_step(const std::string& pair, const std::string& method) {
+  SCOPED_TRACE(pair + " " + method);
+  one_step(recipe(pair, method));
+}
+
+// Of ImageNet's pairs at a size that keeps it quick.
+TEST(Recipes, EveryMethodOfImageNetTakesAStep) {
+  const fs::path folder = fs::path(testing::recipes_folder()) / "imagenet";
+  for (const std::string& method : names_in(folder / "methods")) {
+    SCOPED_TRACE(method);
+    one_step(recipe_of("imagenet", "resnet34-resnet18", method), 64);
+  }
+  for (const std::string method : {"pcd", "reviewkd", "fitnet", "at"})
+    one_step(recipe_of("imagenet", "resnet50-mobilenetv1", method), 64);
 }
 
 // Every method on the smallest pair; the other pairs' networks meet every kind of method once. The teachers
