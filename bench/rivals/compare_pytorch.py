@@ -4,6 +4,8 @@ Run: python3 bench/rivals/compare_pytorch.py                            (all sec
      python3 bench/rivals/compare_pytorch.py --only steps,loss --rounds 5 --threads 2
      python3 bench/rivals/compare_pytorch.py --pairs resnet20:resnet56 --methods pcd --only steps
      python3 bench/rivals/compare_pytorch.py --results results.json     (goes on where it was stopped)
+     python3 bench/rivals/compare_pytorch.py --pairs resnet18_imagenet,MobileNetV1 --batch 32 --threads 2 --only steps,memory
+                                                                        (images of 224x224, 1,000 classes)
 
 Sections: steps (training, distillation with the live teacher and with its logits from the table, evaluation),
 loss (pcd and pcd-released alone), data (loader), start (start-up time), memory (peak of a process).
@@ -61,6 +63,11 @@ def busy_share(seconds=2.0):
     except OSError:
         return None
     return 1 - (idle1 - idle0) / (total1 - total0)
+
+
+def classes_of(model):
+    """Of the images it is timed on: ImageNet's, which are 224x224, or CIFAR-100's."""
+    return "1000" if model.endswith("_imagenet") or model == "MobileNetV1" else "100"
 
 
 def fail(message):
@@ -184,13 +191,14 @@ class Comparison:
                 wanted = [w for w in wanted if not self.has(w[0])]
                 if not wanted:
                     continue
+                classes = ["--classes", classes_of(student)]
                 nets = ["--model", student] + (["--teacher", teacher] if teacher else [])
                 rival = Rival(self.options, threads, nets)
                 self.results["torch"] = rival.version
                 for key, what, arguments in wanted:
                     self.alternate(
                         key,
-                        lambda a=arguments: self.ours([*a, "--batch", str(batch), "--floor"], threads),
+                        lambda a=[*arguments, *classes]: self.ours([*a, "--batch", str(batch), "--floor"], threads),
                         lambda v, t, w=what: rival.ask(what=w, seconds=t, variants=v),
                     )
                 rival.close()
@@ -267,6 +275,7 @@ class Comparison:
                 common = ["--threads", str(max(self.options.threads)), "--batch", str(self.options.batch)]
                 common += ["--seconds", "0.5"]
                 ours = [self.options.binary, *arguments, *common, "--device", self.options.device]
+                ours += ["--classes", classes_of(student)]
                 mine = run(ours)[2] / 1e6
                 script = os.path.join(HERE, "pytorch_step.py")
                 theirs = run([self.options.python, script, *arguments, *common])[2] / 1e6

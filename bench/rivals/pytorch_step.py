@@ -112,17 +112,18 @@ class Step:
         device = options.device
         memory = torch.contiguous_format if options.as_mdistiller else torch.channels_last
         self.autocast = torch.autocast(device, dtype=torch.bfloat16, enabled=options.bf16)
-        self.student = reference_models.MODELS[options.model]().to(device, memory_format=memory).train()
+        self.student = reference_models.build(options.model).to(device, memory_format=memory).train()
         self.teacher = None
         if options.teacher:
-            self.teacher = reference_models.MODELS[options.teacher]()
+            self.teacher = reference_models.build(options.teacher)
             self.teacher = self.teacher.to(device, memory_format=memory).eval().requires_grad_(False)
         self.optimizer = torch.optim.SGD(
             self.student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, fused=None if options.as_mdistiller else True
         )
-        images = torch.randn(options.batch, 3, 32, 32, device=device)
+        side, classes = reference_models.images_of(options.model)
+        images = torch.randn(options.batch, 3, side, side, device=device)
         self.images = images.contiguous(memory_format=memory)
-        self.labels = torch.randint(0, 100, (options.batch,), device=device)
+        self.labels = torch.randint(0, classes, (options.batch,), device=device)
         self.method = options.method
         self.distil = plainly(self.method) if options.as_mdistiller else LOSSES.get(self.method)
         mode = "reduce-overhead" if device == "cuda" else "default"

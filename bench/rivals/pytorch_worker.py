@@ -25,7 +25,7 @@ class Nets:
 
     def __init__(self, options):
         def build(name):
-            net = reference_models.MODELS[name]().to(memory_format=torch.channels_last)
+            net = reference_models.build(name).to(memory_format=torch.channels_last)
             return {"eager": net, "compile": torch.compile(net)}
 
         torch.manual_seed(1)
@@ -36,9 +36,10 @@ class Nets:
         self.optimizer = torch.optim.SGD(
             self.student["eager"].parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4, fused=True
         )
-        images = torch.randn(options.batch, 3, 32, 32)
+        side, classes = reference_models.images_of(options.model)
+        images = torch.randn(options.batch, 3, side, side)
         self.images = images.contiguous(memory_format=torch.channels_last)
-        self.labels = torch.randint(0, 100, (options.batch,))
+        self.labels = torch.randint(0, classes, (options.batch,))
         self.losses = {"eager": pytorch_step.LOSSES, "compile": {}}
 
     def loss_function(self, method, variant):
