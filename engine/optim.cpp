@@ -1,11 +1,13 @@
 #include "engine/optim.h"
 
 #include "engine/kernels/loss_scale.h"
+#include "engine/kernels/optimizer/nesterov_row.h"
+#include "engine/types.h"
 
 namespace retort {
 
 Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const SgdOptions& options)
-    : device_(device), options_(options), parameters_(parameters) {
+    : device_(device), options_(options), parameters_(parameters), rate_now_(options.learning_rate) {
   check(!parameters.empty(), "Sgd: no parameters to optimise");
   // Each starts at a cache line; the gaps hold zeros and stay so.
   constexpr int64_t line = 16;
@@ -49,33 +51,49 @@ void Sgd::step() {
     check(p.parameter->received, "Sgd::step: parameter ", p.name,
           " received no gradient; does the loss use it?");
   }
-  if (loss_scale()) {
-    device_.backend().update_loss_scale(gradients_, loss_scale_state_);
-    device_.backend().scaled_sgd(values_, gradients_, momentum_, rate_.value, options_.momentum,
-                                 options_.weight_decay, loss_scale_state_);
-    return;
-  }
-  device_.backend().sgd(values_, gradients_, momentum_, rate_.value, options_.momentum,
-                        options_.weight_decay);
+  Backend& backend = device_.backend();
+  if (loss_scale()) backend.update_loss_scale(gradients_, loss_scale_state_);
+  if (options_.nesterov)
+    nesterov_step();
+  else if (loss_scale())
+    backend.scaled_sgd(values_, gradients_, momentum_, rate_.value, options_.momentum, options_.weight_decay,
+                       loss_scale_state_);
+  else
+    backend.sgd(values_, gradients_, momentum_, rate_.value, options_.momentum, options_.weight_decay);
 }
 
-std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {
+void Sgd::nesterov_step() {
+  with_real_type(values_.tensor.type, "nesterov", [&]<class T>() {
+    const int64_t numbers = values_.tensor.size();
+    launch_rows(device_.backend(),
+                NesterovRow<T>{values_.tensor.as<T>(), gradients_.tensor.as<T>(), momentum_.tensor.as<T>(),
+                               rate_.value.as<double>(),
+                               loss_scale() ? loss_scale_state_.tensor.as<double>() : nullptr, numbers,
+                               T(options_.momentum), T(options_.weight_decay)},
+                (numbers + nesterov_row_length - 1) / nesterov_row_length);
+  });
+}
+
+void Sgd::set_learning_rate(double rate) {
+  if (rate == rate_now_) return;
+  rate_now_ = rate;
+  device_.set(rate_, rate);
+}
+
+std::vector<std::pair<std::string, Tensor>> Sgd::parts_of(const Tensor& flat) const {
   std::vector<std::pair<std::string, Tensor>> result;
   for (const NamedParameter& p : parameters_) {
     const Tensor& value = p.parameter->value;
     const auto offset = static_cast<char*>(value.data) - static_cast<char*>(values_.tensor.data);
-    result.push_back({p.name, {static_cast<char*>(momentum_.tensor.data) + offset, value.shape, value.type}});
+    result.push_back({p.name, {static_cast<char*>(flat.data) + offset, value.shape, value.type}});
   }
-  if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
   return result;
 }
 
-double MultiStepSchedule::at(int epoch) const {
-  double rate = base;
-  for (int milestone : milestones) {
-    if (epoch > milestone) rate *= factor;
-  }
-  return rate;
+std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {
+  std::vector<std::pair<std::string, Tensor>> result = parts_of(momentum_);
+  if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
+  return result;
 }
 
 }  // namespace retort

@@ -34,8 +34,8 @@ std::vector<LossTerm> Distiller::terms(const DistillInputs& inputs, const Pass& 
   std::vector<LossTerm> all;
   check_inputs(inputs, true);
   if (ce_weight_ > 0) {
-    Var ce = cross_entropy(pass, inputs.logits.student, inputs.labels);
-    if (inputs.strong.student) ce = add(pass, ce, cross_entropy(pass, inputs.strong.student, inputs.labels));
+    Var ce = label_loss(inputs.logits.student, inputs.labels, pass);
+    if (inputs.strong.student) ce = add(pass, ce, label_loss(inputs.strong.student, inputs.labels, pass));
     all.push_back({"ce", weighted(pass, ce, ce_weight_)});
   }
   for (LossTerm& term : distillation_terms(inputs, pass)) {
@@ -52,6 +52,13 @@ std::vector<LossTerm> Distiller::distillation_terms(const DistillInputs& inputs,
   constant_teacher.strong.teacher = inputs.strong.teacher.detached();
   constant_teacher.features.teacher = detached(inputs.features.teacher);
   return compute(constant_teacher, pass);
+}
+
+Var Distiller::label_loss(const Var& logits, const Tensor& labels, const Pass& pass) const {
+  const Var ce = cross_entropy(pass, logits, labels);
+  if (smoothing_ == 0) return ce;
+  const Var even = affine(pass, mean_all(pass, log_softmax(pass, logits)), -smoothing_);
+  return add(pass, affine(pass, ce, 1 - smoothing_), even);
 }
 
 Logits Distiller::prepared(const Logits& logits, const Pass& pass) const {

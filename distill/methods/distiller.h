@@ -47,6 +47,10 @@ class Distiller : public Module {
   // student's optimiser, both the checkpoints, neither the student's export.
   void visit(Visitor&) override {}
 
+  // From now on the cross-entropy with the labels is (1 - s) of it and s of the mean of -log q over all classes:
+  // torch's CrossEntropyLoss(label_smoothing = s). Szegedy et al., arXiv:1512.00567, section 7.
+  void smooth_labels(double smoothing) { smoothing_ = smoothing; }
+
   // To be called before the first step of an epoch, counted from 1: sets the scalars that depend on it.
   virtual void begin_epoch(int epoch);
 
@@ -65,6 +69,9 @@ class Distiller : public Module {
   // The logits as the distillation terms see them: standardised if the setting says so.
   Logits prepared(const Logits& logits, const Pass& pass) const;
 
+  // The cross-entropy of a training step's logits with the labels, smoothed if they are.
+  Var label_loss(const Var& logits, const Tensor& labels, const Pass& pass) const;
+
   Device& device() { return device_; }
 
  private:
@@ -72,7 +79,7 @@ class Distiller : public Module {
 
   MethodSettings settings_;
   Device& device_;
-  double ce_weight_ = 0, warmup_epochs_ = 0;
+  double ce_weight_ = 0, warmup_epochs_ = 0, smoothing_ = 0;
   bool standardize_ = false;
   Scalar warmup_;
 };

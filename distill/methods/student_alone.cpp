@@ -13,7 +13,7 @@ class StudentAlone : public Distiller {
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
-    return {{"ce", weighted(pass, cross_entropy(pass, inputs.logits.student, inputs.labels), weight_)}};
+    return {{"ce", weighted(pass, label_loss(inputs.logits.student, inputs.labels, pass), weight_)}};
   }
 
  private:

@@ -88,6 +88,12 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   if (settings.data.augment != "crop-flip") return "augmentation " + settings.data.augment;
   if (settings.optimizer.momentum != 0.9 || settings.optimizer.weight_decay != 5e-4)
     return "another optimizer";
+  if (settings.optimizer.nesterov) return "Nesterov's momentum";
+  if (settings.schedule.kind != "multistep") return "a " + settings.schedule.kind + " schedule";
+  if (settings.schedule.warmup_steps != 0)
+    return text("lr warmed up over ", settings.schedule.warmup_steps, " steps");
+  if (settings.loss.label_smoothing != 0) return "smoothed labels";
+  if (settings.ema.decay != 0) return "averaged weights";
   if (!mlkd && (!usual_milestones || settings.schedule.factor != 0.1)) return "other milestones";
   if (mlkd && (!settings.method.has("views") || settings.method.integer("views") != 2)) return "one view";
   return "";

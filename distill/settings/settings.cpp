@@ -44,6 +44,11 @@ void validate(const RunSettings& settings) {
   if (!settings.teacher_model.empty()) check_model(settings.teacher_model, "teacher_model");
   check_channels("data", settings.data.mean, settings.data.std);
   check_channels("teacher", settings.teacher_mean, settings.teacher_std);
+  check(!settings.optimizer.nesterov || settings.optimizer.momentum > 0, Fault::usage,
+        "optimizer.nesterov is set, but optimizer.momentum is 0; it is a way to use momentum");
+  check(settings.schedule.kind != "cosine" || !settings.schedule.milestones || settings.schedule.milestones->empty(),
+        Fault::usage, "schedule.milestones are ", join(settings.schedule.milestones.value_or(std::vector<int>{})),
+        ", but schedule.kind is cosine, which has none; --set schedule.milestones=[]");
   if (distill) {
     check(!method.reads.teacher || !settings.teacher.empty(), Fault::usage, "method ", method.name,
           " needs a teacher; give a run's folder or a weights file with --teacher");
@@ -106,6 +111,7 @@ std::vector<std::string> resolve(RunSettings& settings) {
     notes.push_back(text("augmentation is limited to ", settings.data.views, " of ", view_count,
                          " views of an image (data.views); results are not those of the full recipe"));
   }
+  if (settings.schedule.kind == "cosine") settings.schedule.milestones = std::vector<int>{};
   if (!settings.schedule.milestones) {
     const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;
     settings.schedule.milestones = milestones;

@@ -26,6 +26,7 @@ struct OptimizerSettings {
   double lr = 0.05;
   double momentum = 0.9;
   double weight_decay = 5e-4;
+  bool nesterov = false;
 };
 
 struct ScheduleSettings {
@@ -33,6 +34,17 @@ struct ScheduleSettings {
   // scaled to the run's epochs by resolve().
   std::optional<std::vector<int>> milestones;
   double factor = 0.1;
+  std::string kind = "multistep";  // multistep | cosine: to 0 over the run's steps, without milestones
+  int64_t warmup_steps = 0;        // over which lr rises from a thousandth of itself
+};
+
+struct LossSettings {
+  double label_smoothing = 0;  // of the cross-entropy with the labels
+};
+
+// A moving average of the student's weights, which is what is tested, kept as best and exported.
+struct AverageSettings {
+  double decay = 0;  // 0: none
 };
 
 // How the teacher's logits are kept where they come from a table, see StoredTeacher.
@@ -72,6 +84,8 @@ struct RunSettings {
   DataSettings data;
   OptimizerSettings optimizer;
   ScheduleSettings schedule;
+  LossSettings loss;
+  AverageSettings ema;
   MethodSettings method = method_settings("ce");
 };
 

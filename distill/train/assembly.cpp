@@ -52,7 +52,9 @@ void Assembly::open_device(const AssemblyOptions& options) {
 
 void Assembly::make_networks(Progress& progress, const AssemblyOptions& options) {
   student = make_model(settings.model, *device,
-                       {.classes = data.train.classes, .double_batch_norm = settings.double_batch_norm});
+                       {.classes = data.train.classes,
+                        .side = data.train.height,
+                        .double_batch_norm = settings.double_batch_norm});
   initialize(*student, *device, settings.seed);
   const auto tell = [this, &progress, check_only = options.check_only](const std::string& line) {
     if (check_only) return;
@@ -85,12 +87,23 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   }
   distiller = make_distiller(settings.method, *device, context);
   initialize(*distiller, *device, settings.seed);
-  schedule = {settings.optimizer.lr, settings.schedule.milestones.value_or(std::vector<int>{}),
-              settings.schedule.factor};
+  if (settings.loss.label_smoothing > 0) distiller->smooth_labels(settings.loss.label_smoothing);
+  const auto images = int64_t(split.train.size());
+  schedule = {.base = settings.optimizer.lr,
+              .milestones = settings.schedule.milestones.value_or(std::vector<int>{}),
+              .factor = settings.schedule.factor,
+              .kind = settings.schedule.kind == "cosine" ? Schedule::cosine : Schedule::multistep,
+              .warmup_steps = settings.schedule.warmup_steps,
+              .steps_per_epoch = (images + settings.batch - 1) / settings.batch,
+              .epochs = settings.epochs};
   const bool scaled = precision_named(settings.precision) == Precision::fp16;
   optimizer = std::make_unique<Sgd>(*device, learned_parameters(*student, *distiller),
-                                    SgdOptions{settings.optimizer.lr, settings.optimizer.momentum,
-                                               settings.optimizer.weight_decay, scaled});
+                                    SgdOptions{.learning_rate = settings.optimizer.lr,
+                                               .momentum = settings.optimizer.momentum,
+                                               .weight_decay = settings.optimizer.weight_decay,
+                                               .loss_scaling = scaled,
+                                               .nesterov = settings.optimizer.nesterov});
+  average = std::make_unique<WeightAverage>(*device, *optimizer, settings.ema.decay);
 }
 
 void Assembly::make_batches(bool check_only) {
@@ -118,6 +131,7 @@ void Assembly::make_batches(bool check_only) {
                                                   .student = *student,
                                                   .distiller = *distiller,
                                                   .optimizer = *optimizer,
+                                                  .average = average.get(),
                                                   .teacher = teacher ? &teacher->model() : nullptr,
                                                   .renderer = batch.get()});
   EvaluateOptions evaluation{.threads = settings.threads, .normalize = student_sees};

@@ -10,6 +10,7 @@
 #include "datasets/loader.h"
 #include "distill/evaluate/evaluate.h"
 #include "distill/run/progress.h"
+#include "distill/settings/schedule.h"
 #include "distill/settings/settings.h"
 #include "distill/teacher/teacher.h"
 #include "distill/train/step.h"
@@ -50,8 +51,9 @@ struct Assembly {
   std::unique_ptr<Teacher> teacher;  // where the method reads one
   Split split;
   std::unique_ptr<Distiller> distiller;
-  MultiStepSchedule schedule;
+  Schedule schedule;
   std::unique_ptr<Sgd> optimizer;
+  std::unique_ptr<WeightAverage> average;
   std::unique_ptr<Loader> loader;
   std::unique_ptr<DeviceBatch> batch;
   std::unique_ptr<TrainingStep> step;

@@ -11,7 +11,7 @@
 #include "distill/run/run_record.h"
 #include "distill/settings/settings.h"
 #include "distill/train/counters.h"
-#include "engine/optim.h"
+#include "distill/train/weight_average.h"
 #include "models/model.h"
 
 namespace retort {
@@ -30,6 +30,7 @@ struct TrainingState {
   Module& distiller;  // what the method learns besides the model
   Sgd& optimizer;
   Device& device;
+  WeightAverage* average = nullptr;
 };
 
 // What the optimizer moves: the model's parameters, then the method's as "distiller.NAME".

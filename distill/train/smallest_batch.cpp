@@ -22,12 +22,13 @@ std::unique_ptr<Model> network(const std::string& name, const ModelOptions& opti
 double loss_of_one(const RunSettings& settings, const ImageSet& images, const std::vector<int32_t>& samples,
                    const Model* like) {
   const auto device = Device::open({.name = "portable", .threads = 1});
-  const auto student =
-      network(settings.model, {.classes = images.classes, .double_batch_norm = settings.double_batch_norm},
-              *device, 1);
+  const auto student = network(
+      settings.model,
+      {.classes = images.classes, .side = images.height, .double_batch_norm = settings.double_batch_norm},
+      *device, 1);
   std::unique_ptr<Model> teacher;
   if (like) {
-    teacher = network(like->name, {.classes = images.classes}, *device, 2);
+    teacher = network(like->name, {.classes = images.classes, .side = images.height}, *device, 2);
     freeze(*teacher);
     fold_batch_norms(*teacher, *device);
   }

@@ -19,6 +19,7 @@ void TrainingStep::enqueue(const Batch& batch, const Tensor& teacher_logits) {
   totals_.add(loss, terms, inputs.logits.student, batch.labels, pass);
   tape.backward(loss, parts_.optimizer.loss_scale());
   parts_.optimizer.step();
+  if (parts_.average) parts_.average->step();
 
   term_names_.clear();
   for (const LossTerm& term : terms) term_names_.push_back(term.name);

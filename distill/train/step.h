@@ -7,6 +7,7 @@
 #include "datasets/device_batch.h"
 #include "distill/evaluate/metric_totals.h"
 #include "distill/methods/distiller.h"
+#include "distill/train/weight_average.h"
 #include "engine/optim.h"
 #include "engine/step_graph.h"
 #include "models/model.h"
@@ -19,6 +20,7 @@ struct StepParts {
   Model& student;
   Distiller& distiller;
   Sgd& optimizer;
+  WeightAverage* average = nullptr;  // moved behind the optimizer
   Model* teacher = nullptr;         // frozen, its batch norms folded; null for a method that reads none
   DeviceBatch* renderer = nullptr;  // makes the batch's images in the step, where the device does that
   std::function<void()> end = {};   // called at the end of a step that is not replayed

@@ -9,6 +9,7 @@
 #include "distill/train/checkpoint.h"
 #include "distill/train/records.h"
 #include "engine/base/text.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -36,9 +37,12 @@ class Trainer {
   Summary end(const std::string& status);
   MetricTotals::Values checked_totals();
   void show();
+  void begin_step();
   void between_steps();
 
-  TrainingState state() { return {*run_.student, *run_.distiller, *run_.optimizer, *run_.device}; }
+  TrainingState state() {
+    return {*run_.student, *run_.distiller, *run_.optimizer, *run_.device, run_.average.get()};
+  }
   int64_t images_in(int64_t batches) const {
     return std::min<int64_t>(batches * run_.settings.batch, run_.loader->samples());
   }
@@ -78,13 +82,13 @@ Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
 bool Trainer::train_epoch() {
   epoch_started_ = saved_ = Clock::now();
   first_batch_ = counters_.batch;
-  run_.optimizer->set_learning_rate(run_.schedule.at(counters_.epoch));
   run_.distiller->begin_epoch(counters_.epoch);
   if (counters_.batch == 0) run_.step->totals().clear();
   run_.loader->begin_epoch(counters_.epoch, counters_.batch);
   show();
   StoredTeacher* const stored = run_.teacher ? run_.teacher->stored() : nullptr;
   while (const HostBatch* batch = run_.loader->next()) {
+    begin_step();
     const Tensor teacher_logits = stored ? stored->logits(*batch) : Tensor{};
     run_.step->run(run_.batch->upload(*batch), teacher_logits);
     if (!records_.has_tables())
@@ -95,6 +99,11 @@ bool Trainer::train_epoch() {
     between_steps();
   }
   return true;
+}
+
+void Trainer::begin_step() {
+  run_.optimizer->set_learning_rate(run_.schedule.at(counters_.epoch, counters_.batch));
+  run_.average->begin_step((counters_.epoch - 1) * run_.loader->batches() + counters_.batch);
 }
 
 // Now and then: what a user sees, and a checkpoint.
@@ -127,11 +136,14 @@ void Trainer::finish_epoch() {
       fail(Fault::diverged, line);
     }
   };
-  const Evaluation e = tested(*run_.test);
-  const double score = run_.validation ? tested(*run_.validation).top1 : e.top1;
+  const auto [e, score] = [&] {
+    const Averaged averaged(*run_.average);
+    const Evaluation of_test = tested(*run_.test);
+    return std::pair{of_test, run_.validation ? tested(*run_.validation).top1 : of_test.top1};
+  }();
 
   EpochMetrics row{.epoch = counters_.epoch,
-                   .lr = run_.schedule.at(counters_.epoch),
+                   .lr = run_.schedule.at(counters_.epoch, run_.loader->batches() - 1),
                    .train_loss = sums.loss / images,
                    .train_acc = 100 * sums.top1 / images,
                    .test_loss = e.loss,
@@ -164,6 +176,7 @@ void Trainer::finish_epoch() {
 
 Summary Trainer::end(const std::string& status) {
   if (status == "stopped") save(false);
+  const Averaged averaged(*run_.average);
   const Summary summary = records_.write_summary(status, counters_, seconds());
   if (status == "stopped")
     records_.log(text("stopped by a signal in epoch ", counters_.epoch, " after batch ", counters_.batch));
@@ -187,6 +200,7 @@ void Trainer::resume_checkpoint() {
       *record, folder_.path(), binding_,
       {.epochs = run_.settings.epochs, .batch = run_.settings.batch, .images = run_.loader->samples()});
   counters_ = record->counters;
+  run_.average->exchange();  // the file's network is the average
   run_.step->totals().restore(counters_.totals);
   bound_ = record->binding.sealed;
   binding_.metrics = record->binding.metrics;
@@ -219,10 +233,12 @@ void Trainer::show() {
                    .images = int64_t(images),
                    .loss = images > 0 ? values.loss / images : std::numeric_limits<double>::quiet_NaN(),
                    .top1 = images > 0 ? 100 * values.top1 / images : std::numeric_limits<double>::quiet_NaN(),
-                   .lr = run_.schedule.at(counters_.epoch)});
+                   .lr = run_.schedule.at(counters_.epoch, counters_.batch)});
 }
 
+// The file's network is the average, for whoever reads it; what is trained lies beside it.
 void Trainer::save(bool best) {
+  const Averaged averaged(*run_.average);
   records_.write_convolutions();
   Counters c = counters_;
   c.totals = checked_totals();
@@ -231,6 +247,8 @@ void Trainer::save(bool best) {
   std::map<std::string, std::string> metadata;
   metadata["mean"] = mean_text(run_.student_sees);
   metadata["std"] = deviation_text(run_.student_sees);
+  put_input({run_.student->side, usual_test_resize(run_.student->side), run_.data.train.class_names},
+            metadata);
   metadata["data"] = run_.data.name;
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata["top1"] = exact_decimal(c.last->top1);

@@ -3,6 +3,7 @@
 #include "engine/kernels/lanes.h"
 #include "engine/kernels/map_rows.h"
 #include "engine/kernels/math.h"
+#include "engine/kernels/optimizer/nesterov_row.h"
 #include "engine/kernels/pair_rows.h"
 
 namespace retort {
@@ -268,7 +269,8 @@ struct TopKRow {
   X(retort::AdaptivePoolRow<T>) X(retort::AdaptivePoolGradientRow<T>) \
   X(retort::ResizeRow<T>) X(retort::ResizeGradientRow<T>)       \
   X(retort::PairDifferenceRow<T>) X(retort::PairDifferenceGradientRow<T>) \
-  X(retort::GramRow<T>) X(retort::GramGradientRow<T>)
+  X(retort::GramRow<T>) X(retort::GramGradientRow<T>)           \
+  X(retort::NesterovRow<T>)
 #define RETORT_ENGINE_ROW_KERNELS(X)      \
   RETORT_ENGINE_ROW_KERNELS_OF(X, float)  \
   RETORT_ENGINE_ROW_KERNELS_OF(X, double) \

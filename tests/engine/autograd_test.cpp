@@ -144,14 +144,5 @@ TEST(Sgd, NamesAParameterWithoutGradient) {
   }
 }
 
-TEST(Schedule, FallsAfterEachMilestone) {
-  const MultiStepSchedule schedule{0.05, {150, 180, 210}, 0.1};
-  EXPECT_DOUBLE_EQ(schedule.at(1), 0.05);
-  EXPECT_DOUBLE_EQ(schedule.at(150), 0.05);
-  EXPECT_DOUBLE_EQ(schedule.at(151), 0.005);
-  EXPECT_DOUBLE_EQ(schedule.at(181), 0.0005);
-  EXPECT_NEAR(schedule.at(240), 0.00005, 1e-18);
-}
-
 }  // namespace
 }  // namespace retort

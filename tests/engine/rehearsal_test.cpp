@@ -103,7 +103,7 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
 
 TEST(CudaRehearsal, EveryModelTrainsInEveryPrecision) {
   for (const char* model : {"resnet8", "resnet20a", "resnet8x4", "wrn_16_1", "vgg8", "MobileNetV2",
-                            "ShuffleV1", "ShuffleV2", "ResNet18"}) {
+                            "ShuffleV1", "ShuffleV2", "ResNet18", "resnet18_imagenet", "MobileNetV1"}) {
     for (const Precision precision : {Precision::tf32, Precision::bf16, Precision::fp16})
       rehearse(model, "resnet8", "kd", precision);
   }

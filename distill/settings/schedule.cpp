@@ -1,0 +1,26 @@
+#include "distill/settings/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace retort {
+
+double Schedule::at(int epoch, int64_t step) const {
+  const int64_t now = int64_t(epoch - 1) * steps_per_epoch + step;
+  double rate = base;
+  if (kind == cosine) {
+    const double all = double(std::max<int64_t>(steps_per_epoch * epochs - warmup_steps, 1));
+    const double done = std::clamp(double(now - warmup_steps) / all, 0.0, 1.0);
+    rate *= (1 + std::cos(std::numbers::pi * done)) / 2;
+  } else {
+    for (int milestone : milestones) {
+      if (epoch > milestone) rate *= factor;
+    }
+  }
+  if (now >= warmup_steps) return rate;
+  constexpr double start = 1e-3;
+  return rate * (start + (1 - start) * double(now) / double(warmup_steps));
+}
+
+}  // namespace retort

@@ -1,0 +1,26 @@
+// The learning rate of every step.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace retort {
+
+struct Schedule {
+  enum Kind {
+    multistep,  // base * factor^(number of milestones, epochs from 1, below the epoch)
+    cosine,     // base * (1 + cos(pi t / T)) / 2, t of T steps behind the warm-up: torch's CosineAnnealingLR
+  };
+  double base = 0.05;
+  std::vector<int> milestones = {150, 180, 210};
+  double factor = 0.1;
+  Kind kind = multistep;
+  // The first steps' rates rise along a line from a thousandth of their value: torch's LinearLR(1e-3,
+  // warmup_steps).
+  int64_t warmup_steps = 0;
+  int64_t steps_per_epoch = 1, epochs = 240;
+
+  // step: of the epoch, from 0.
+  double at(int epoch, int64_t step) const;
+};
+
+}  // namespace retort

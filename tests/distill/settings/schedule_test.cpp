@@ -1,0 +1,41 @@
+// The learning rate of every step, against PyTorch's schedulers (tests/data/training_options.py).
+#include "distill/settings/schedule.h"
+
+#include "tests/support/reference.h"
+
+namespace retort::testing {
+namespace {
+
+using nlohmann::json;
+
+TEST(Schedule, GivesPyTorchsRates) {
+  const json cases = reference_file("training_options.json")["schedules"];
+  ASSERT_GE(cases.size(), 4u);
+  for (const json& c : cases) {
+    SCOPED_TRACE(c.dump().substr(0, 120));
+    const Schedule schedule{.base = c["base"],
+                            .milestones = c["milestones"].get<std::vector<int>>(),
+                            .factor = c["factor"],
+                            .kind = c["kind"] == "cosine" ? Schedule::cosine : Schedule::multistep,
+                            .warmup_steps = c["warmup_steps"],
+                            .steps_per_epoch = c["steps_per_epoch"],
+                            .epochs = c["epochs"]};
+    size_t i = 0;
+    for (int epoch = 1; epoch <= schedule.epochs; ++epoch)
+      for (int64_t step = 0; step < schedule.steps_per_epoch; ++step, ++i)
+        EXPECT_NEAR(schedule.at(epoch, step), c["rates"][i].get<double>(), 1e-12) << epoch << ' ' << step;
+    EXPECT_EQ(i, c["rates"].size());
+  }
+}
+
+TEST(Schedule, FallsAfterEachMilestone) {
+  const Schedule schedule{.base = 0.05, .milestones = {150, 180, 210}, .factor = 0.1};
+  EXPECT_EQ(schedule.at(1, 0), 0.05);
+  EXPECT_EQ(schedule.at(150, 0), 0.05);
+  EXPECT_EQ(schedule.at(151, 0), 0.05 * 0.1);
+  EXPECT_EQ(schedule.at(181, 0), 0.05 * 0.1 * 0.1);
+  EXPECT_EQ(schedule.at(240, 0), 0.05 * 0.1 * 0.1 * 0.1);
+}
+
+}  // namespace
+}  // namespace retort::testing
