@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/method_table.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "distill/report/published.h"
@@ -108,16 +109,19 @@ void print_networks(int64_t classes, bool json) {
 
 int run_info(const Arguments& arguments) {
   Options options("info", "layers, output shapes, parameters and multiply-adds",
-                  {"retort info resnet20", "retort info runs/teacher --json", "retort info --peak"});
+                  {"retort info resnet20", "retort info runs/teacher --json", "retort info --methods",
+                   "retort info --peak"});
   std::vector<std::string> names;
   std::string architecture;
   int64_t classes = 100;
-  bool json = false, peak = false;
+  bool json = false, peak = false, methods = false;
   options.positional("MODEL|FILE", "a network, a weights file or a run's folder; none: list the networks",
                      names);
   options.integer("--classes", "of a network's name", classes, 1);
   options.text("--model", "NAME", "the file's network, if it does not say", architecture);
   options.flag("--peak", "measure what this machine's cores and memory can do at most", peak);
+  options.flag("--methods", "list the distillation methods: paper, what they read, learn and work with",
+               methods);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   if (peak && names.empty()) {
@@ -127,6 +131,10 @@ int run_info(const Arguments& arguments) {
     };
     json ? print_json({{"isa", name_of(best_isa())}, {"peaks", {json_of_peak(one), json_of_peak(all)}}})
          : print(text(name_of(best_isa()), "\n", peak_text(one), "\n", peak_text(all), "\n"));
+    return 0;
+  }
+  if (methods && names.empty()) {
+    json ? print_json({{"methods", Json::parse(method_table_json())}}) : print(method_table());
     return 0;
   }
   if (names.empty()) {

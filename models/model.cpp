@@ -8,7 +8,8 @@ Outputs Model::run(const Var& images, const Pass& pass, bool features) {
   if (images.type() != DType::f32 || own == DType::f32) return forward(images, pass, features);
   Outputs outputs = forward(cast(pass, images, own), pass, features);
   outputs.logits = cast(pass, outputs.logits, DType::f32);
-  if (outputs.pooled) outputs.pooled = cast(pass, outputs.pooled, DType::f32);
+  for (Var* value : {&outputs.pooled, &outputs.map})
+    if (*value) *value = cast(pass, *value, DType::f32);
   for (std::vector<Var>* values : {&outputs.stages, &outputs.pre_relu})
     for (Var& value : *values)
       if (value) value = cast(pass, value, DType::f32);

@@ -11,9 +11,10 @@ namespace retort {
 
 struct Outputs {
   Var logits;  // N,classes
-  // With features only. pooled: the classifier's input, N,C. stages: outputs of the stem and of each stage.
-  // pre_relu: the stages' values before their last ReLU, from stage 1 on; empty where a model has none.
-  Var pooled;
+  // With features only. pooled: the classifier's input, N,C. map: what that is the mean of, N,H,W,C. stages:
+  // outputs of the stem and of each stage. pre_relu: the stages' values before their last ReLU, from stage 1
+  // on; empty where a model has none.
+  Var pooled, map;
   std::vector<Var> stages, pre_relu;
 };
 
@@ -24,6 +25,11 @@ class Model : public Module {
   // forward() in the device's precision: the images are rounded to it, all outputs are f32 again.
   Outputs run(const Var& images, const Pass& pass, bool features = false);
   Var operator()(const Var& images, const Pass& pass) { return run(images, pass).logits; }
+
+  // The last layer: of rows like `pooled` to logits. Null where a model has none of its own.
+  virtual Linear* classifier() { return nullptr; }
+  // The batch norm of which each of pre_relu's values comes, before a residual is added; in the same order.
+  virtual std::vector<const BatchNorm*> stage_norms() const { return {}; }
 
   std::string name;
   int64_t classes = 0;

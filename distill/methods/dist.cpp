@@ -53,7 +53,11 @@ MethodInfo dist_method() {
   keys.push_back(temperature_key("4"));
   keys.push_back({"beta", MethodKey::number, "2", "weight of the correlation over classes"});
   keys.push_back({"gamma", MethodKey::number, "2", "weight of the correlation over samples"});
-  return {"dist",         "Knowledge Distillation from A Stronger Teacher", "arXiv:2205.10536", {}, keys,
+  return {"dist",
+          "Knowledge Distillation from A Stronger Teacher",
+          "arXiv:2205.10536",
+          {.batch = true},
+          keys,
           construct<Dist>};
 }
 

@@ -11,6 +11,7 @@ namespace {
 Outputs detached(Outputs outputs) {
   outputs.logits = outputs.logits.detached();
   outputs.pooled = outputs.pooled.detached();
+  outputs.map = outputs.map.detached();
   for (Var& map : outputs.stages) map = map.detached();
   for (Var& map : outputs.pre_relu) map = map.detached();
   return outputs;

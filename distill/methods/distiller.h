@@ -1,6 +1,7 @@
 // Distiller: a distillation method at work. It turns what student and teacher say of the same images, their
 // logits and where the method asks for them their features, into named loss terms.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,11 @@ struct DistillInputs {
   struct Features {
     Outputs student = {}, teacher = {};
   } features = {};
+  // Both nets' last layers, of rows like Outputs::pooled to logits, for a method that reads features; empty
+  // where a net has none of its own.
+  struct Classifiers {
+    std::function<Var(const Var&rows)> student, teacher;
+  } classifiers = {};
 };
 
 class Distiller : public Module {

@@ -2,6 +2,13 @@
 
 namespace retort {
 
+std::vector<NormNumbers> stage_norms(const Model& model, Device& device) {
+  std::vector<NormNumbers> norms;
+  for (const BatchNorm* norm : model.stage_norms())
+    norms.push_back({read_values(device, norm->weight.value), read_values(device, norm->bias.value)});
+  return norms;
+}
+
 FeatureShapes feature_shapes(Model& model, Device& device) {
   device.step_arena().rewind();
   const Pass pass{device};
@@ -10,6 +17,7 @@ FeatureShapes feature_shapes(Model& model, Device& device) {
   const Outputs outputs = model.run(image, pass, true);
   FeatureShapes shapes;
   shapes.pooled = outputs.pooled.shape();
+  shapes.map = outputs.map.shape();
   for (const Var& map : outputs.stages) shapes.stages.push_back(map.shape());
   for (const Var& map : outputs.pre_relu) shapes.pre_relu.push_back(map.shape());
   return shapes;

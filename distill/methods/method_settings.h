@@ -42,6 +42,7 @@ struct MethodInfo {
     bool features = false;          // of both nets
     bool indices = false;           // which image of the training set each sample is
     bool class_similarity = false;  // how alike the teacher sees the classes, once before the first step
+    bool batch = false;             // its loss is no mean over samples: it relates those of a batch
   } reads;
   std::vector<MethodKey> keys;
   std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device,

@@ -100,7 +100,9 @@ MethodInfo mlkd_method() {
   keys.push_back({"beta", MethodKey::number, "0.9", "weight of the distillation terms"});
   keys.push_back(
       {"views", MethodKey::integer, "1", "of each image: 1, or 2, the second strongly augmented", 1});
-  return {"mlkd", "Multi-Level Logit Distillation", "CVPR 2023", {.two_views = true}, keys, construct<Mlkd>};
+  return {"mlkd",      "Multi-Level Logit Distillation",
+          "CVPR 2023", {.two_views = true, .batch = true},
+          keys,        construct<Mlkd>};
 }
 
 }  // namespace retort

@@ -46,7 +46,11 @@ MethodInfo pcd_released_method() {
   keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "1", "weight of the distillation term"});
   keys.push_back({"stages", MethodKey::integer, "3", "S: here only a factor of the weight", 1});
-  return {"pcd-released",        "PCD as its authors' code computes it", "arXiv:2505.24310", {}, keys,
+  return {"pcd-released",
+          "PCD as its authors' code computes it",
+          "arXiv:2505.24310",
+          {.batch = true},
+          keys,
           construct<PcdReleased>};
 }
 

@@ -30,6 +30,15 @@ MethodInfo mlkd_method();
 MethodInfo ctkd_method();
 MethodInfo pcd_released_method();
 MethodInfo pcd_progressive_method();
+MethodInfo sdd_kd_method();
+MethodInfo sdd_dkd_method();
+MethodInfo sdd_nkd_method();
+MethodInfo sp_method();
+MethodInfo pkt_method();
+MethodInfo nst_method();
+MethodInfo vid_method();
+MethodInfo ofd_method();
+MethodInfo kdsvd_method();
 MethodInfo fitnet_method();
 MethodInfo at_method();
 MethodInfo rkd_method();
@@ -61,7 +70,9 @@ const std::vector<MethodInfo>& methods() {
       // without a teacher
       label_smoothing_method(), teacher_free_method(),
       // of features
-      fitnet_method(), at_method(), rkd_method(), crd_method(), reviewkd_method()});
+      fitnet_method(), at_method(), rkd_method(), crd_method(), reviewkd_method(), sp_method(), pkt_method(),
+      nst_method(), vid_method(), ofd_method(), kdsvd_method(), sdd_kd_method(), sdd_dkd_method(),
+      sdd_nkd_method()});
   return all;
 }
 

@@ -68,7 +68,8 @@ MethodInfo revision_method() {
   keys.push_back({"beta", MethodKey::number, "1", "weight of the revised distribution where it is wrong"});
   keys.push_back(
       {"lambda", MethodKey::number, "0.8", "share of the teacher in the revised distribution, at most"});
-  return {"revision", "Label Revision", "arXiv:2404.03693", {.labels = true}, keys, construct<Revision>};
+  return {"revision", "Label Revision",   "arXiv:2404.03693", {.labels = true, .batch = true},
+          keys,       construct<Revision>};
 }
 
 }  // namespace retort

@@ -67,7 +67,11 @@ MethodInfo rkd_method() {
   std::vector<MethodKey> keys = weight_keys("1", "0");
   keys.push_back({"alpha", MethodKey::number, "25", "weight of the distances"});
   keys.push_back({"beta", MethodKey::number, "50", "weight of the angles"});
-  return {"rkd",         "Relational Knowledge Distillation", "arXiv:1904.05068", {.features = true}, keys,
+  return {"rkd",
+          "Relational Knowledge Distillation",
+          "arXiv:1904.05068",
+          {.features = true, .batch = true},
+          keys,
           construct<Rkd>};
 }
 

@@ -17,46 +17,56 @@ void check_shapes(const char* name, const Var& student, const Tensor& teacher, c
 }  // namespace
 
 Var binary_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
-              TeacherClass k, double temperature, double weight) {
+              TeacherClass k, double temperature, double weight, const Var& weights) {
   check_shapes("binary_kl", student, teacher, labels);
   const int64_t n = student.shape()[1];
   check(n >= 2, Fault::usage, "the logits have ", n,
         " class; splitting off the labelled one needs at least 2");
-  return row_loss(pass, "binary_kl", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
-    return BinaryKlRow<T>{.student = student.tensor().as<T>(),
-                          .teacher = teacher.as<T>(),
-                          .labels = labels.as<int32_t>(),
-                          .loss = loss,
-                          .gradient = gradient,
-                          .n = n,
-                          .largest = k == TeacherClass::largest,
-                          .inverse_temperature = T(1 / temperature),
-                          .weight = T(weight) * row_weight};
-  });
+  return row_loss(
+      pass, "binary_kl", student,
+      [&]<class T>(T* loss, T* gradient, T row_weight) {
+        return BinaryKlRow<T>{.student = student.tensor().as<T>(),
+                              .teacher = teacher.as<T>(),
+                              .labels = labels.as<int32_t>(),
+                              .loss = loss,
+                              .gradient = gradient,
+                              .n = n,
+                              .largest = k == TeacherClass::largest,
+                              .inverse_temperature = T(1 / temperature),
+                              .weight = T(weight) * row_weight};
+      },
+      weights);
 }
 
 Var subset_kl(const Pass& pass, const Var& student, const Tensor& teacher, const Tensor& labels,
-              Subset subset, double temperature, double weight, bool cross_entropy) {
+              Subset subset, double temperature, double weight, bool cross_entropy, const Var& weights) {
   check_shapes("subset_kl", student, teacher, labels);
-  return row_loss(pass, "subset_kl", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
-    return SubsetKlRow<T>{.student = student.tensor().as<T>(),
-                          .teacher = teacher.as<T>(),
-                          .labels = labels.as<int32_t>(),
-                          .loss = loss,
-                          .gradient = gradient,
-                          .n = student.shape()[1],
-                          .below_label = subset == Subset::below_label,
-                          .cross_entropy = cross_entropy,
-                          .inverse_temperature = T(1 / temperature),
-                          .weight = T(weight) * row_weight};
-  });
+  return row_loss(
+      pass, "subset_kl", student,
+      [&]<class T>(T* loss, T* gradient, T row_weight) {
+        return SubsetKlRow<T>{.student = student.tensor().as<T>(),
+                              .teacher = teacher.as<T>(),
+                              .labels = labels.as<int32_t>(),
+                              .loss = loss,
+                              .gradient = gradient,
+                              .n = student.shape()[1],
+                              .below_label = subset == Subset::below_label,
+                              .all = subset == Subset::all,
+                              .cross_entropy = cross_entropy,
+                              .inverse_temperature = T(1 / temperature),
+                              .weight = T(weight) * row_weight};
+      },
+      weights);
 }
 
-Var target_cross_entropy(const Pass& pass, const Var& student, const Var& teacher, const Var& labels) {
+Var target_cross_entropy(const Pass& pass, const Var& student, const Var& teacher, const Var& labels,
+                         const Var& weights) {
   const Var index = labels.reshaped({labels.shape().size(), 1});
   const Var p = gather_columns(pass, softmax(pass, teacher), index);
   const Var log_q = gather_columns(pass, log_softmax(pass, student), index);
-  return affine(pass, mean_all(pass, mul(pass, p, log_q)), -1);
+  Var each = mul(pass, p, log_q);
+  if (weights) each = mul(pass, each, weights.reshaped({weights.shape().size(), 1}));
+  return affine(pass, mean_all(pass, each), -1);
 }
 
 }  // namespace retort

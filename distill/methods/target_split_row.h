@@ -77,6 +77,7 @@ struct SubsetKlRow {
   T* gradient;  // may be null
   int64_t n;
   bool below_label;
+  bool all;
   bool cross_entropy;
   T inverse_temperature;
   T weight;
@@ -89,6 +90,8 @@ struct SubsetKlRow {
     const T limit = t[y];
     if (below_label)
       distil(lanes, row, [=](int64_t i) { return t[i] < limit; });
+    else if (all)
+      distil(lanes, row, [=](int64_t) { return true; });
     else
       distil(lanes, row, [=](int64_t i) { return int32_t(i) != y; });
   }

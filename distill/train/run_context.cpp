@@ -11,6 +11,7 @@ MethodContext method_context(const RunSettings& settings, Model& student, Model*
   if (reads.features) {
     context.student = feature_shapes(student, device);
     context.teacher = feature_shapes(*teacher, device);
+    context.teacher_norms = stage_norms(*teacher, device);
   }
   if (reads.class_similarity)
     context.class_similarity.assign(size_t(images.classes) * size_t(images.classes), 0.0);

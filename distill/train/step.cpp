@@ -45,6 +45,14 @@ DistillInputs TrainingStep::forward(const Batch& batch, const Tensor& teacher_lo
   inputs.labels = Var(batch.labels);
   inputs.indices = Var(batch.indices);
   inputs.features = {own, taught};
+  if (features) {
+    const auto on_rows = [](Linear* classifier, const Pass& how) -> std::function<Var(const Var&)> {
+      if (!classifier) return {};
+      return [classifier, how](const Var& rows) { return (*classifier)(rows, how); };
+    };
+    inputs.classifiers = {on_rows(parts_.student.classifier(), pass),
+                          on_rows(parts_.teacher->classifier(), untaped)};
+  }
   return inputs;
 }
 

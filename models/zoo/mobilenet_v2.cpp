@@ -74,6 +74,8 @@ class MobileNetV2 : public Model {
   }
 
   // The stages are linear: there is no pre_relu.
+  Linear* classifier() override { return &classifier_; }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = stem_(images, pass, true);
@@ -82,8 +84,9 @@ class MobileNetV2 : public Model {
       for (auto& block : groups_[g]) x = (*block)(x, pass);
       if (features && plan[g].is_a_stage) outputs.stages.push_back(x);
     }
-    const Var pooled = global_average_pool(pass, head_(x, pass, true));
-    if (features) outputs.pooled = pooled;
+    const Var map = head_(x, pass, true);
+    const Var pooled = global_average_pool(pass, map);
+    if (features) outputs.pooled = pooled, outputs.map = map;
     outputs.logits = classifier_(pooled, pass);
     return outputs;
   }

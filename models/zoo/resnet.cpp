@@ -72,6 +72,8 @@ class ResidualBlock : public Module {
     return relu(pass, *pre_relu);
   }
 
+  const BatchNorm& last_norm() const { return layers_.back()->bn; }
+
  private:
   void add_layer(Device& device, int64_t in, const ConvOptions& options, int64_t out, DType type) {
     const size_t number = layers_.size() + 1;
@@ -110,6 +112,13 @@ class ResNet : public Model {
     visitor.child(classifier_name_, classifier_);
   }
 
+  Linear* classifier() override { return &classifier_; }
+  std::vector<const BatchNorm*> stage_norms() const override {
+    std::vector<const BatchNorm*> norms;
+    for (const ResidualBlock* block : stages_.last_blocks()) norms.push_back(&block->last_norm());
+    return norms;
+  }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = stem_(images, pass, true);
@@ -117,7 +126,7 @@ class ResNet : public Model {
     if (pools_stem_) x = pool2d(pass, x, {Pool2dSpec::maximum, 3, 2, 1});
     x = stages_(x, pass, features, outputs);
     const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled;
+    if (features) outputs.pooled = pooled, outputs.map = x;
     outputs.logits = classifier_(pooled, pass);
     return outputs;
   }

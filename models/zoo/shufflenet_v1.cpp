@@ -83,13 +83,15 @@ class ShuffleV1 : public Model {
     visitor.child("linear", linear_);
   }
 
+  Linear* classifier() override { return &linear_; }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = stem_(images, pass, true);
     if (features) outputs.stages.push_back(x);
     x = stages_(x, pass, features, outputs);
     const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled;
+    if (features) outputs.pooled = pooled, outputs.map = x;
     outputs.logits = linear_(pooled, pass);
     return outputs;
   }

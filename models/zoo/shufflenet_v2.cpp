@@ -101,13 +101,16 @@ class ShuffleV2 : public Model {
     visitor.child("linear", linear_);
   }
 
+  Linear* classifier() override { return &linear_; }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = stem_(images, pass, true);
     if (features) outputs.stages.push_back(x);
     x = stages_(x, pass, features, outputs);
-    const Var pooled = global_average_pool(pass, head_(x, pass, true));
-    if (features) outputs.pooled = pooled;
+    const Var map = head_(x, pass, true);
+    const Var pooled = global_average_pool(pass, map);
+    if (features) outputs.pooled = pooled, outputs.map = map;
     outputs.logits = linear_(pooled, pass);
     return outputs;
   }

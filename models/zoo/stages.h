@@ -27,6 +27,13 @@ class Stages : public Module {
     }
   }
 
+  // Of each stage.
+  std::vector<const Block*> last_blocks() const {
+    std::vector<const Block*> blocks;
+    for (const auto& stage : stages_) blocks.push_back(stage.back().get());
+    return blocks;
+  }
+
   // The last stage's output. With features every stage's output and pre_relu go to `outputs`.
   Var operator()(Var x, const Pass& pass, bool features, Outputs& outputs) {
     for (auto& stage : stages_) {

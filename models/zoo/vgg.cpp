@@ -52,6 +52,13 @@ class Vgg : public Model {
     visitor.child("classifier", classifier_);
   }
 
+  Linear* classifier() override { return &classifier_; }
+  std::vector<const BatchNorm*> stage_norms() const override {
+    std::vector<const BatchNorm*> norms;
+    for (size_t k = 1; k < blocks_.size(); ++k) norms.push_back(&blocks_[k].back()->bn);
+    return norms;
+  }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = images;
@@ -68,7 +75,7 @@ class Vgg : public Model {
       if (k < 3 || (k == 3 && images.shape()[1] == 64)) x = pool2d(pass, x, {Pool2dSpec::maximum, 2, 2});
     }
     const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled;
+    if (features) outputs.pooled = pooled, outputs.map = x;
     outputs.logits = classifier_(pooled, pass);
     return outputs;
   }

@@ -72,6 +72,11 @@ class WideResNet : public Model {
     visitor.child("fc", fc_);
   }
 
+  Linear* classifier() override { return &fc_; }
+  std::vector<const BatchNorm*> stage_norms() const override {
+    return {&groups_[1][0]->bn1, &groups_[2][0]->bn1, &bn_};
+  }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = stem_(images, pass);
@@ -89,8 +94,9 @@ class WideResNet : public Model {
       }
       if (features) outputs.stages.push_back(x);
     }
-    const Var pooled = global_average_pool(pass, activated(bn_, true));
-    if (features) outputs.pooled = pooled;
+    const Var map = activated(bn_, true);
+    const Var pooled = global_average_pool(pass, map);
+    if (features) outputs.pooled = pooled, outputs.map = map;
     outputs.logits = fc_(pooled, pass);
     return outputs;
   }

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include <nlohmann/json.hpp>
 #include <regex>
 
 #include "datasets/formats/npy.h"
+#include "distill/methods/registry.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
 #include "layers/formats/safetensors.h"
@@ -257,6 +259,27 @@ TEST(Info, CountsParametersAndMultiplyAdds) {
   const json file = json::parse(run({"info", "t", "--json"}, trained()).out);
   EXPECT_EQ(file["model"], "resnet8");
   EXPECT_EQ(file["classes"], 24);
+}
+
+TEST(Info, ListsTheMethods) {
+  const TempFolder work;
+  const json all = json::parse(run({"info", "--methods", "--json"}, work).out)["methods"];
+  std::map<std::string, json> of;
+  for (const json& method : all) of[method["name"]] = method;
+  EXPECT_EQ(of.size(), methods().size());
+  EXPECT_EQ(of["kd"]["reads"], "logits");
+  EXPECT_EQ(of["kd"]["learned"], 0);
+  EXPECT_EQ(of["kd"]["stored_logits"], true);
+  EXPECT_EQ(of["kd"]["devices"], "yes");
+  EXPECT_EQ(of["ctkd"]["learned"], 1);
+  EXPECT_EQ(of["crd"]["devices"], "no");
+  EXPECT_EQ(of["dist"]["devices"], "within a part");
+  EXPECT_EQ(of["crld"]["stored_logits"], false);
+  EXPECT_EQ(of["reviewkd"]["boxes"], true);
+  EXPECT_GT(of["vid"]["learned"], 0);
+  EXPECT_EQ(of["ls-ce"]["reads"], "labels");
+  const Outcome text = run({"info", "--methods"}, work);
+  expect_contains(text.out, "arXiv:1907.09682");
 }
 
 TEST(Info, ListsTheNetworks) {

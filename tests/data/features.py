@@ -11,7 +11,8 @@ features.json
          value leaves cross-entropy out and has the method's own weights.
          Of fitnet and reviewkd inputs are {student: [specs of F0, F1, ..., pool], teacher: [...]}, teacher maps of
          reviewkd those before the last ReLU; parameters: {our name: {shape, name, scale, shift}} of what is
-         learned; gradients also of those. Batch norms in training mode.
+         learned; gradients also of those. Batch norms in training mode. So are the cases of rival_features.py, ofd with
+         norms: [{gamma, beta}, ...], the teacher's batch norms before its last ReLUs, one for each stage.
 """
 
 import os
@@ -20,6 +21,7 @@ import torch
 import torch.nn.functional as F
 
 import closed_formula
+import rival_features
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -30,6 +32,7 @@ def make(spec):
         x = closed_formula.tensor(spec["name"], shape)
     else:
         n = torch.arange(int(torch.tensor(shape).prod()), dtype=torch.float64)
+        n = n ** spec.get("power", 1)
         x = getattr(torch, spec["formula"])(spec["phase"] + spec["scale"] * n).reshape(shape)
     return x / x.norm(dim=1, keepdim=True) if spec.get("unit") else x
 
@@ -226,7 +229,7 @@ def reviewkd(learned, student, teacher, weight=5.0):
     return weight * loss
 
 
-def learned_case(method, prefix, student, teacher):
+def learned_case(method, prefix, student, teacher, call=None):
     """student, teacher: shapes of F0, F1, ..., pool."""
     inputs = {
         net: [{"shape": shape, "name": f"{prefix}.{net}{i}"} for i, shape in enumerate(shapes)]
@@ -234,7 +237,7 @@ def learned_case(method, prefix, student, teacher):
     }
     tensors = {net: [make(spec).requires_grad_() for spec in specs] for net, specs in inputs.items()}
     learned = Learned(prefix)
-    loss = globals()[method](learned, tensors["student"], [t.detach() for t in tensors["teacher"]])
+    loss = (call or globals()[method])(learned, tensors["student"], [t.detach() for t in tensors["teacher"]])
     loss.backward()
     gradients = {
         f"student{i}": closed_formula.summary(x.grad, full_below=24)
@@ -255,6 +258,17 @@ def learned_case(method, prefix, student, teacher):
         "value": loss.item(),
         "gradients": gradients,
     }
+
+
+def rival_case(method, prefix, student, teacher, settings, norms):
+    """Of rival_features.py, with the method's own weight."""
+    weights = {"sp": 3000.0, "pkt": 30000.0, "nst": 50.0, "vid": 1.0, "ofd": 0.001, "kdsvd": 1.0}
+    more = {"norms": norms} if norms else {}
+
+    def call(learned, s, t):
+        return rival_features.METHODS[method](learned, s, t, {"alpha": weights[method]} | settings, **more)
+
+    return learned_case(method, prefix, student, teacher, call) | {"settings": settings} | more
 
 
 def maps(samples, *places):
@@ -285,9 +299,12 @@ def learned_cases():
         maps(5, (2, 8), (3, 4), (4, 2), (6, 1), 5),
         maps(5, (2, 8), (2, 8), (3, 4), (4, 2), 3),
     )
+    for method, name, student, teacher, settings, norms in rival_features.plan(maps):
+        yield rival_case(method, f"{method}.{name}", student, teacher, settings, norms)
 
 
 def main():
+    rival_features.check_printed(make, same)
     cases = []
     for method, inputs, settings, value, gradient_sum in PLAN:
         student, teacher = make(inputs["student"]).requires_grad_(), make(inputs["teacher"])

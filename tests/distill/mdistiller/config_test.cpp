@@ -279,6 +279,14 @@ TEST(MdistillerConfig, MethodsThatCorrectTheTeacher) {
   EXPECT_TRUE(noted(translated(config("MY", "MY:\n  GAMMA: 1\n")), "MY.GAMMA"));
 }
 
+TEST(MdistillerConfig, VidAsThatToolkitTrainsIt) {
+  const Translated vid = translated(config("VID", "VID:\n  INIT_PRED_VAR: 4\n  EPS: 1e-5\n"));
+  EXPECT_EQ(vid.number("variance"), 4);
+  EXPECT_TRUE(vid.settings.method.flag("fixed_variance"));
+  EXPECT_FALSE(noted(vid, "VID.EPS"));
+  EXPECT_TRUE(noted(translated(config("KDSVD", "KDSVD: {K: 2}\n")), "KDSVD.K"));
+}
+
 TEST(MdistillerConfig, MethodsOfLaterForks) {
   const Translated gdkd =
       translated(config("GDKD", "GDKD:\n  W1: 2\n  W2: 6\n  TOPK: 4\n  KL_TYPE: forward\n"));

@@ -1,15 +1,22 @@
 #include "tests/distill/methods/distill_op_cases.h"
 
 #include "distill/methods/at.h"
+#include "distill/methods/batched_transpose.h"
 #include "distill/methods/crd.h"
 #include "distill/methods/ctkd.h"
 #include "distill/methods/edited_kl.h"
+#include "distill/methods/kdsvd.h"
+#include "distill/methods/nst.h"
+#include "distill/methods/ofd.h"
 #include "distill/methods/pcd.h"
+#include "distill/methods/pkt.h"
 #include "distill/methods/registry.h"
 #include "distill/methods/reviewkd.h"
 #include "distill/methods/rkd.h"
+#include "distill/methods/sp.h"
 #include "distill/methods/standardize.h"
 #include "distill/methods/target_split.h"
+#include "distill/methods/vid.h"
 #include "tests/support/class_similarity.h"
 
 namespace retort {
@@ -112,6 +119,27 @@ void add_distillation_cases(std::vector<OpCase>& all) {
   features("relational distance", {5, 7}, {5, 9}, relational_distance_loss);
   features("relational angle", {5, 7}, {5, 9}, relational_angle_loss);
   features("hierarchical context", {2, 7, 7, 5}, {2, 7, 7, 5}, hierarchical_context_loss);
+  features("similarity", {4, 3, 3, 5}, {4, 2, 2, 7}, similarity_loss);
+  features("neighbourhood", {5, 7}, {5, 9}, neighbourhood_loss);
+  features("selectivity", {2, 4, 4, 3}, {2, 3, 3, 5}, selectivity_loss);
+  features("partial l2", {2, 3, 3, 5}, {2, 3, 3, 5}, [](const Pass& pass, const Var& x, const Var& target) {
+    const Var margins = pass.make({5}, x.type());
+    pass.backend().fill(margins, -0.4);
+    return partial_l2(pass, x, target, margins, 2);
+  });
+  features("nearest eigenvector", {3, 4, 9}, {3, 4},
+           [](const Pass& pass, const Var& x, const Var& direction) {
+             const Var vector = nearest_eigenvector(pass, batched_gram(pass, x), direction);
+             return correlation_gap(pass, vector, slice_columns(pass, vector, 0, 3), direction,
+                                    slice_columns(Pass{pass.device}, direction, 1, 3));
+           });
+  features("gaussian", {2, 3, 3, 5}, {2, 3, 3, 5}, [](const Pass& pass, const Var& x, const Var& target) {
+    return gaussian_loss(pass, x, target,
+                         reshape(pass, slice_columns(pass, reshape(pass, x, {1, 90}), 0, 5), {5}));
+  });
+  all.push_back({"batched transpose", {{{3, 5, 37}}}, [](const Pass& pass, const auto& in) {
+                   return batched_transpose(pass, in[0]);
+                 }});
   features("contrast", {3, 9}, {7, 9}, [](const Pass& pass, const Var& v, const Var& memory) {
     const Var index = pass.make({3, 40}, DType::i32), partition = pass.make({1}, v.type());
     std::vector<int32_t> places;

@@ -180,10 +180,16 @@ TEST_P(FeatureReference, WholeMethodsThatLearn) {
       inputs.features.student.stages.push_back(s);
       inputs.features.teacher.stages.push_back(t);
       if (i == 0) continue;
+      context.student.pre_relu.push_back(one(s.shape()));
+      inputs.features.student.pre_relu.push_back(s);
       context.teacher.pre_relu.push_back(one(t.shape()));
       inputs.features.teacher.pre_relu.push_back(t);
     }
-    const auto distiller = make_distiller(method_settings(method), *device_, context);
+    for (const json& norm : c.value("norms", json::array()))
+      context.teacher_norms.push_back({norm["gamma"], norm["beta"]});
+    MethodSettings settings = method_settings(method);
+    for (const auto& [key, value] : c["settings"].items()) settings.set(key, value);
+    const auto distiller = make_distiller(settings, *device_, context);
     std::vector<HostTensor> state = state_of(*distiller, *device_);
     for (HostTensor& t : state) {
       if (t.name.ends_with("running_mean") || t.name.ends_with("running_var")) continue;
@@ -220,7 +226,7 @@ TEST_P(FeatureReference, WholeMethodsThatLearn) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 6);
+  EXPECT_EQ(compared, 18);
 }
 
 INSTANTIATE_TEST_SUITE_P(, FeatureReference, ::testing::ValuesIn(arithmetics()), name_of_arithmetic);
@@ -394,6 +400,11 @@ class FeatureRefusals : public ::testing::Test {
 TEST_F(FeatureRefusals, NameWhatDoesNotFit) {
   expect_contains(refused("reviewkd", "MobileNetV2", "wrn_16_2"), "the student has 4 stages, the teacher 3");
   expect_contains(refused("reviewkd", "ShuffleV1", "MobileNetV2"), "end without a ReLU");
+  expect_contains(refused("ofd", "MobileNetV2", "resnet14"), "the student has no values before a last ReLU");
+  expect_contains(refused("ofd", "vgg8", "resnet14"), "the student has 4 stages, the teacher 3");
+  expect_contains(refused("vid", "vgg8", "resnet14"), "the student has 4 stages, the teacher 3");
+  expect_contains(refused("kdsvd", "wrn_16_1", "vgg8"),
+                  "stage 1 of the student is 32 places wide, the teacher's 16");
   expect_contains(refused("fitnet", "resnet8", "resnet14", "4"), "stage is 4, the teacher has 3");
   MethodContext context;
   context.student.stages = {{1, 32, 32, 3}, {1, 16, 16, 3}, {1, 4, 4, 3}};

@@ -113,8 +113,7 @@ ProbeInput completed(ProbeInput input, const MethodSettings& settings) {
     input.strong_student = closed_values("strong.student", input.samples * input.classes, 2);
     input.strong_teacher = closed_values("strong.teacher", input.samples * input.classes, 2);
   }
-  if (settings.method().reads.class_similarity)
-    input.class_similarity = some_class_similarity(input.classes);
+  if (settings.method().reads.class_similarity) input.class_similarity = some_class_similarity(input.classes);
   return input;
 }
 
@@ -213,6 +212,17 @@ TEST(Methods, DefaultsAreThePapers) {
   expect("at", {{"ce_weight", 1}, {"alpha", 1000}, {"warmup", 0}});
   expect("rkd", {{"ce_weight", 1}, {"alpha", 25}, {"beta", 50}, {"warmup", 0}});
   expect("crd", {{"ce_weight", 1}, {"alpha", 0.8}, {"temperature", 0.07}, {"momentum", 0.5}, {"warmup", 0}});
+  expect("sp", {{"ce_weight", 1}, {"alpha", 3000}, {"warmup", 0}});
+  expect("pkt", {{"ce_weight", 1}, {"alpha", 30000}, {"warmup", 0}});
+  expect("nst", {{"ce_weight", 1}, {"alpha", 50}, {"warmup", 0}});
+  expect("vid", {{"ce_weight", 1}, {"alpha", 1}, {"variance", 5}, {"warmup", 0}});
+  expect("ofd", {{"ce_weight", 1}, {"alpha", 0.001}, {"warmup", 0}});
+  expect("kdsvd", {{"ce_weight", 1}, {"alpha", 1}, {"warmup", 0}});
+  expect("sdd-kd", {{"ce_weight", 0.1}, {"alpha", 0.9}, {"temperature", 4}, {"warmup", 0}});
+  expect("sdd-dkd", {{"ce_weight", 1}, {"alpha", 1}, {"beta", 8}, {"temperature", 4}, {"warmup", 20}});
+  expect("sdd-nkd", {{"ce_weight", 1}, {"gamma", 8}, {"temperature", 4}, {"warmup", 20}});
+  EXPECT_FALSE(method_settings("vid").flag("fixed_variance"));
+  EXPECT_FALSE(method_settings("sdd-nkd").flag("all_classes"));
   expect("reviewkd", {{"ce_weight", 1}, {"alpha", 5}, {"warmup", 20}});
   EXPECT_EQ(method_settings("mlkd").integer("views"), 1);
   EXPECT_EQ(method_settings("crd").integer("negatives"), 16384);
@@ -350,6 +360,40 @@ TEST(Methods, TheTransportCostFallsToNothing) {
   EXPECT_NEAR(transport(180), 0.75 * full, 1e-12 * full);  // (1 + cos(pi / 3)) / 2
   EXPECT_NEAR(transport(195), 0.5 * full, 1e-12 * full);
   EXPECT_NEAR(transport(240), 0, 1e-12 * full);
+}
+
+// What is said of a batch, where it can be asked on logits: whether the loss is the mean of its halves'.
+TEST(Methods, RelateSamplesWhereTheySaySo) {
+  const int64_t classes = 7;
+  const auto device = portable();
+  for (const MethodInfo& method : methods()) {
+    if (method.reads.features) continue;
+    const MethodSettings settings = method_settings(method.name);
+    const ProbeInput whole = completed({.samples = 6,
+                                        .classes = classes,
+                                        .student = closed_values("halves.student", 6 * classes, 2),
+                                        .teacher = closed_values("halves.teacher", 6 * classes, 2),
+                                        .labels = {0, 1, 2, 3, 4, 5}},
+                                       settings);
+    const auto half = [&](int64_t first) {
+      ProbeInput part = whole;
+      part.samples = 3;
+      for (Values* values : {&part.student, &part.teacher, &part.strong_student, &part.strong_teacher}) {
+        if (values->empty()) continue;
+        values->erase(values->begin(), values->begin() + first * classes);
+        values->resize(size_t(3 * classes));
+      }
+      part.labels.erase(part.labels.begin(), part.labels.begin() + first);
+      part.labels.resize(3);
+      return probe_loss(settings, *device, part).loss;
+    };
+    const double all = probe_loss(settings, *device, whole).loss, gap = all - (half(0) + half(3)) / 2;
+    if (method.reads.batch) {
+      EXPECT_GT(std::abs(gap), 1e-6 * std::abs(all)) << method.name;
+    } else {
+      EXPECT_NEAR(gap, 0, 1e-12 * std::abs(all)) << method.name;
+    }
+  }
 }
 
 TEST(Methods, SharesAreAtMostOne) {

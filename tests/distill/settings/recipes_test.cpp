@@ -206,6 +206,13 @@ TEST(Recipes, PerPairValues) {
   EXPECT_EQ(number("resnet32x4-ShuffleV2", "tfkd-reg", "temperature"), 10);
   EXPECT_EQ(number(r20, "tfkd-reg", "multiplier"), 100);
   EXPECT_EQ(number(r20, "rc-ls", "beta"), 0.9);
+  for (const std::string& pair : pairs()) {
+    EXPECT_EQ(number(pair, "sdd-dkd", "beta"), number(pair, "dkd", "beta")) << pair;
+    EXPECT_EQ(number(pair, "sdd-nkd", "gamma"), number(pair, "dkd", "beta")) << pair;
+    const bool coarse = pair == r8x4 || pair == v8;
+    for (const std::string method : {"sdd-kd", "sdd-dkd", "sdd-nkd"})
+      EXPECT_EQ(recipe(pair, method).method.choice("scales"), coarse ? "1,2" : "1,2,4") << pair;
+  }
   EXPECT_EQ(number(r20, "swap-ls", "alpha"), 1);
   EXPECT_EQ(number(r20, "swap", "ce_weight"), 0);
   EXPECT_EQ(number(r8x4, "dkd-ls", "alpha"), 9);
@@ -290,6 +297,7 @@ void one_step(const RunSettings& settings, int64_t side = 32) {
   if (features) {
     context.student = feature_shapes(*student, *device);
     context.teacher = feature_shapes(*teacher, *device);
+    context.teacher_norms = stage_norms(*teacher, *device);
   }
   std::vector<int32_t> numbers;
   for (int32_t i = 0; i < 40; ++i) numbers.push_back(i);
@@ -312,6 +320,8 @@ void one_step(const RunSettings& settings, int64_t side = 32) {
   inputs.features.teacher = teacher->forward(images, Pass{*device}, features);
   inputs.features.student = student->forward(images, pass, features);
   inputs.logits = {inputs.features.student.logits, inputs.features.teacher.logits};
+  inputs.classifiers.student = [&](const Var& rows) { return (*student->classifier())(rows, pass); };
+  inputs.classifiers.teacher = [&](const Var& rows) { return (*teacher->classifier())(rows, Pass{*device}); };
   if (views_read(settings.method) == 2) {
     inputs.strong = {(*student)(images, pass), inputs.logits.teacher};
   }
@@ -345,7 +355,7 @@ TEST(Recipes, EveryMethodTakesAStep) {
 }
 
 TEST(Recipes, EveryPairTakesAStep) {
-  const std::vector<std::string> some = {"pcd", "reviewkd", "at", "fitnet", "crd", "mlkd", "rkd"};
+  const std::vector<std::string> some = {"pcd", "reviewkd", "at", "fitnet", "crd", "mlkd", "rkd", "nst", "sdd-dkd"};
   size_t next = 0;
   for (const std::string& pair : pairs()) {
     std::string method = some[next++ % some.size()];

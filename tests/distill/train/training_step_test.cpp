@@ -38,13 +38,13 @@ struct Step {
     context.epochs = 20;
     context.student = feature_shapes(*student, *device);
     context.teacher = feature_shapes(*teacher, *device);
+    context.teacher_norms = stage_norms(*teacher, *device);
     std::vector<int32_t> numbers(batch);
     for (int32_t i = 0; i < 60; ++i) {
       context.samples.push_back(i);
       context.labels.push_back(i % int32_t(classes));
     }
-    if (settings.method().reads.class_similarity)
-      context.class_similarity = some_class_similarity(classes);
+    if (settings.method().reads.class_similarity) context.class_similarity = some_class_similarity(classes);
     distiller = make_distiller(settings, *device, context);
     initialize(*distiller, *device, 3);
     distiller->begin_epoch(5);
@@ -117,8 +117,10 @@ TEST_P(TrainingStep, GivesTheSameBitsForAnyNumberOfThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingStep,
-                         testing::Values("ce", "kd", "dkd", "dist", "ctkd", "tfkd-reg", "rc", "revision", "wttm", "gdkd", "ldrld", "wkd-l", "pcd", "pcd-released", "fitnet",
-                                         "at", "rkd", "crd", "reviewkd"),
+                         testing::Values("ce", "kd", "dkd", "dist", "ctkd", "tfkd-reg", "rc", "revision",
+                                         "wttm", "gdkd", "ldrld", "wkd-l", "sp", "pkt", "nst", "vid", "ofd",
+                                         "kdsvd", "sdd-kd", "sdd-nkd", "pcd", "pcd-released", "fitnet", "at",
+                                         "rkd", "crd", "reviewkd"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) c = c == '-' ? '_' : c;
@@ -131,7 +133,7 @@ TEST(TrainingStep, FeaturesOfEveryFamily) {
       {"wrn_16_1", "wrn_16_2"},  {"resnet8", "wrn_16_1"},  {"MobileNetV2", "vgg8"},
       {"ShuffleV1", "resnet14"}, {"ShuffleV2", "resnet8"}, {"vgg8", "vgg8"}};
   for (const auto& [student, teacher] : pairs) {
-    for (const char* method : {"fitnet", "at", "rkd", "crd", "reviewkd"}) {
+    for (const char* method : {"fitnet", "at", "rkd", "crd", "reviewkd", "sp", "pkt", "nst", "sdd-dkd"}) {
       Step step("auto", method, 2, student, teacher);
       EXPECT_TRUE(std::isfinite(step.run())) << student << ", " << teacher << ", " << method;
       for (const double w : read_values(*step.device, step.optimizer->values()))
