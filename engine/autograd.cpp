@@ -75,11 +75,18 @@ void Tape::record(const char* name, Var& y, const std::vector<Var>& inputs, Pull
   nodes_.push_back(std::move(node));
 }
 
-void Tape::backward(const Var& loss, const Scalar* seed) {
+void Tape::backward(const Var& loss, const Scalar* seed, bool again) {
   check(!done_, "Tape::backward: called twice on one tape; record a new one");
   check(loss.tensor().size() == 1, "Tape::backward: the loss has shape ", loss.shape(),
         ", expected one element");
-  done_ = true;
+  done_ = !again;
+  for (Slot& slot : slots_) {  // of a pass before this one
+    slot.written = false;
+    if (slot.parameter)
+      slot.grad = slot.parameter->grad;
+    else if (!slot.leaf)
+      slot.grad = {};
+  }
   if (loss.requires_grad()) {
     Slot& slot = slots_[size_t(loss.slot_)];
     if (!slot.grad) slot.grad = Array(device_.step_arena(), slot.shape, slot.type);
@@ -91,8 +98,8 @@ void Tape::backward(const Var& loss, const Scalar* seed) {
       device_.backend().scale_by(one, seed->value, 1.0, slot.grad);
     }
   }
-  while (!nodes_.empty()) {
-    Node& node = nodes_.back();
+  for (size_t left = nodes_.size(); left > 0; --left) {
+    Node& node = nodes_[left - 1];
     Slot& output = slots_[size_t(node.output)];
     if (output.written) {
       const Array dy = std::move(output.grad);
@@ -100,7 +107,7 @@ void Tape::backward(const Var& loss, const Scalar* seed) {
       Grads grads(*this, node.inputs);
       node.pullback(dy, grads);
     }
-    nodes_.pop_back();  // and with it what its pullback kept
+    if (!again) nodes_.pop_back();  // and with it what its pullback kept
   }
   for (Slot& slot : slots_) {
     if (slot.leaf && !slot.written) device_.backend().fill(slot.grad, 0.0);

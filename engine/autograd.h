@@ -97,9 +97,10 @@ class Tape {
   void record(const char* name, Var& y, const std::vector<Var>& inputs, Pullback pullback);
 
   // Runs the pullbacks in reverse from a one-element loss. seed, if given, is an f64 device scalar that the
-  // loss is multiplied by (loss scaling). A tape runs backward once. Parameters seen but not reached get a
-  // zero gradient.
-  void backward(const Var& loss, const Scalar* seed = nullptr);
+  // loss is multiplied by (loss scaling). A tape runs backward once, unless `again` keeps it for a pass from
+  // another loss, whose gradients overwrite those of the one before: a parameter's go where its grad is by
+  // then. Parameters seen but not reached get a zero gradient.
+  void backward(const Var& loss, const Scalar* seed = nullptr, bool again = false);
 
   // Gradient of a leaf after backward(); zeros if it was not reached.
   Tensor gradient(const Var& leaf) const;

@@ -21,8 +21,16 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
     total += rounded(p.parameter->value.tensor.size());
   }
   values_ = device.persistent({total}, type);
-  gradients_ = device.persistent({total}, type);
-  momentum_ = device.persistent({total}, type);
+  const int64_t sets = has_two_gradients() ? 2 : 1;
+  gradients_ = device.persistent({sets * total}, type);
+  momentum_ = device.persistent({sets * total}, type);
+  if (has_two_gradients()) {
+    check(*options.dot_delta >= 0 && *options.dot_delta <= options.momentum, Fault::usage,
+          "optimizer.delta is ", *options.dot_delta, ", expected 0 to the momentum, ", options.momentum);
+    check(!options.nesterov, Fault::usage,
+          "optimizer.kind = dot has two momenta, and optimizer.nesterov is true: one of the two must go");
+    begun_ = device.persistent({1}, DType::f64, 0);
+  }
   int64_t offset = 0;
   auto view = [&](const Array& flat, const Tensor& like) {
     Array part = flat;
@@ -34,8 +42,10 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
     device.backend().copy(p.parameter->value, value);
     p.parameter->value = value;
     p.parameter->grad = view(gradients_, p.parameter->grad);
+    offsets_.push_back(offset);
     offset += rounded(value.tensor.size());
   }
+  offsets_.push_back(offset);
   rate_ = device.scalar(options.learning_rate);
   if (options.loss_scaling) {
     loss_scale_state_ = device.persistent({loss_scale_numbers}, DType::f64);
@@ -46,7 +56,76 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
   }
 }
 
+void Sgd::use_gradients(bool of_teacher) {
+  const int64_t total = offsets_.back();
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Array& grad = parameters_[i].parameter->grad;
+    const int64_t at = offsets_[i] + (of_teacher ? total : 0);
+    grad.tensor.data = static_cast<char*>(gradients_.tensor.data) + size_t(at) * size_of(grad.tensor.type);
+  }
+}
+
+void Sgd::begin_second_gradient() {
+  check(has_two_gradients() && labels_reached_.empty(), "Sgd: a second gradient was not expected");
+  for (const NamedParameter& p : parameters_) labels_reached_.push_back(p.parameter->received);
+  use_gradients(true);
+}
+
+// A part of all parameters by one of two gradients.
+void Sgd::update(int64_t first, int64_t count, bool of_teacher, double momentum, double weight_decay) {
+  const auto part = [&](const Array& flat, int64_t at) {
+    const DType type = flat.tensor.type;
+    return Tensor{static_cast<char*>(flat.tensor.data) + size_t(at) * size_of(type), {count}, type};
+  };
+  const int64_t second = first + (of_teacher ? offsets_.back() : 0);
+  const Tensor w = part(values_, first), g = part(gradients_, second), v = part(momentum_, second);
+  if (loss_scale())
+    device_.backend().scaled_sgd(w, g, v, rate_.value, momentum, weight_decay, loss_scale_state_);
+  else
+    device_.backend().sgd(w, g, v, rate_.value, momentum, weight_decay);
+}
+
+void Sgd::step_of_two() {
+  const bool two = !labels_reached_.empty();  // there were two passes
+  if (!knows_first_step_) {  // once in a process, before a step is captured: it may go on from a checkpoint
+    double begun = 0;
+    device_.backend().download(&begun, begun_);
+    first_step_ = begun == 0;
+    knows_first_step_ = true;
+  }
+  std::vector<Reached> reached;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const bool last = parameters_[i].parameter->received;
+    reached.push_back({two ? labels_reached_[i] : last, two && last});
+    check(reached[i].labels || reached[i].teacher, "Sgd::step: parameter ", parameters_[i].name,
+          " received no gradient; does the loss use it?");
+  }
+  labels_reached_.clear();
+  use_gradients(false);
+  if (loss_scale()) device_.backend().update_loss_scale(gradients_, loss_scale_state_);
+  const double m = options_.momentum, delta = *options_.dot_delta, decay = options_.weight_decay;
+  for (size_t i = 0, end = 0; i < parameters_.size(); i = end) {
+    for (end = i + 1; end < parameters_.size() && reached[end] == reached[i];)
+      ++end;  // a run of the same kind
+    const int64_t first = offsets_[i], count = offsets_[end] - first;
+    if (reached[i].labels && reached[i].teacher) {
+      update(first, count, false, m - delta, decay);
+      update(first, count, true, m + delta, 0);
+    } else if (reached[i].labels) {
+      update(first, count, false, m, decay);
+    } else {
+      update(first, count, true, m, first_step_ ? 0 : decay);
+    }
+  }
+  if (first_step_) device_.backend().fill(begun_, 1);
+  first_step_ = false;
+}
+
 void Sgd::step() {
+  if (has_two_gradients()) {
+    step_of_two();
+    return;
+  }
   for (const NamedParameter& p : parameters_) {
     check(p.parameter->received, "Sgd::step: parameter ", p.name,
           " received no gradient; does the loss use it?");
@@ -91,7 +170,20 @@ std::vector<std::pair<std::string, Tensor>> Sgd::parts_of(const Tensor& flat) co
 }
 
 std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {
-  std::vector<std::pair<std::string, Tensor>> result = parts_of(momentum_);
+  if (!has_two_gradients()) {
+    std::vector<std::pair<std::string, Tensor>> result = parts_of(momentum_);
+    if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
+    return result;
+  }
+  // The teacher's half begins where the parameters' end.
+  std::vector<std::pair<std::string, Tensor>> result;
+  const std::vector<std::pair<std::string, Tensor>> labels = parts_of(momentum_);
+  for (const auto& [name, tensor] : labels) {
+    result.push_back({name, tensor});
+    char* data = static_cast<char*>(tensor.data) + offsets_.back() * int64_t(size_of(tensor.type));
+    result.push_back({name + ".teacher", {data, tensor.shape, tensor.type}});
+  }
+  result.push_back({"dot_begun", begun_.tensor});
   if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
   return result;
 }

@@ -1,6 +1,7 @@
 // Stochastic gradient descent with momentum and weight decay, over one flat arena.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,12 @@ struct SgdOptions {
   double weight_decay = 5e-4;
   bool loss_scaling = false;  // dynamic, see kernels/loss_scale.h: for gradients in f16
   bool nesterov = false;
+  // Two gradients, of the labels' loss and of the teacher's, each with a momentum of its own: Zhao, Cui,
+  // Song, Liang, "DOT: A Distillation-Oriented Trainer", ICCV 2023, arXiv:2307.08436. The labels' is momentum
+  // - delta and has the weight decay, the teacher's momentum + delta and has none. A parameter that only one
+  // of them reaches has momentum and weight decay as set, but if it is the teacher's no decay in the first
+  // step.
+  std::optional<double> dot_delta = {};
 };
 
 // torch.optim.SGD without dampening; weight decay on every parameter. The parameters' values and gradients
@@ -29,6 +36,10 @@ class Sgd {
   Sgd(Device& device, const std::vector<NamedParameter>& parameters, const SgdOptions& options);
 
   void set_learning_rate(double rate);
+  // With dot_delta: the gradients of the next backward pass are the teacher's. To be called between the two.
+  void begin_second_gradient();
+  bool has_two_gradients() const { return options_.dot_delta.has_value(); }
+
   // One step over all parameters; throws naming the first that got no gradient in the last backward pass.
   void step();
 
@@ -37,7 +48,8 @@ class Sgd {
   const Scalar* loss_scale() const { return loss_scale_.value ? &loss_scale_ : nullptr; }
 
   // Optimizer state, for checkpoints: one momentum tensor for each parameter, shaped as it is, and with loss
-  // scaling its state as "loss_scale".
+  // scaling its state as "loss_scale". With two gradients also the teacher's, as NAME.teacher, and
+  // "dot_begun".
   std::vector<std::pair<std::string, Tensor>> momenta() const;
   const Tensor& values() const { return values_; }
   // Each parameter's part of a tensor that is laid out as values() is.
@@ -45,11 +57,23 @@ class Sgd {
 
  private:
   void nesterov_step();
+  // Which of two gradients reached a parameter.
+  struct Reached {
+    bool labels = false, teacher = false;
+    bool operator==(const Reached&) const = default;
+  };
+  void step_of_two();
+  void update(int64_t first, int64_t count, bool of_teacher, double momentum, double weight_decay);
+  void use_gradients(bool of_teacher);
 
   Device& device_;
   SgdOptions options_;
   std::vector<NamedParameter> parameters_;
-  Array values_, gradients_, momentum_;
+  std::vector<int64_t> offsets_;         // of the parameters in values_, and its end
+  std::vector<bool> labels_reached_;     // in the first of two passes
+  Array values_, gradients_, momentum_;  // the latter twice as long with two gradients
+  Array begun_;                          // f64: 1 once a step was made
+  bool first_step_ = true, knows_first_step_ = false;
   Scalar rate_;
   double rate_now_;
   Array loss_scale_state_;

@@ -35,7 +35,7 @@ const std::vector<MdistillerKey>& run_keys() {
 
 // Which loop trains follows from the method here.
 const MdistillerFixed trainer = {
-    "SOLVER.TRAINER", {"base", "crd", "ours"}, "here it follows from the method"};
+    "SOLVER.TRAINER", {"base", "crd", "ours", "dot", "crd_dot", "crddot"}, "here it follows from the method"};
 
 struct Leaf {
   std::string path;  // "KD.LOSS.CE_WEIGHT"
@@ -91,6 +91,7 @@ class Translation {
     if (method_->views) set_key(settings_, "method.views", std::to_string(method_->views));
     for (const MdistillerFixed& fixed : method_->fixed) judge(fixed);
     judge(trainer);
+    two_gradients();
     refuse_other("SOLVER.TYPE", {"SGD"}, "SGD is the only optimiser here");
     data_set();
     settings_.model = network("DISTILLER.STUDENT", "resnet32");
@@ -101,6 +102,15 @@ class Translation {
   }
 
  private:
+  // That toolkit's trainers "dot" and "crd_dot" are an optimiser here.
+  void two_gradients() {
+    const Leaf* leaf = take("SOLVER.TRAINER");
+    if (!leaf || upper(scalar(*leaf)).find("DOT") == std::string::npos) return;
+    set_key(settings_, "optimizer.kind", "dot");
+    origin_["optimizer.kind"] = "";
+    set({"optimizer.delta", {"SOLVER.DOT.DELTA"}, "0.075"});
+  }
+
   void flatten(const std::string& prefix, const YamlValue& mapping) {
     for (size_t i = 0; i < mapping.items.size(); ++i) {
       const YamlValue& value = mapping.items[i];
@@ -277,9 +287,10 @@ class Translation {
       if (its_table != table) all += "\n[" + its_table + "]\n";
       table = its_table;
       const std::string value = get_key(settings_, key);
-      all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
-             (spec || key.name == "data.augment" ? toml_quoted(value) : value) + origin(key.name) +
-             (spec ? "  # the folder: --data NAME:DIR" : "") + "\n";
+      all +=
+          key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
+          (spec || key.name == "data.augment" || key.name == "optimizer.kind" ? toml_quoted(value) : value) +
+          origin(key.name) + (spec ? "  # the folder: --data NAME:DIR" : "") + "\n";
     }
     all += "\n[method]\nname = " + toml_quoted(method_->ours) + "\n";
     for (const auto& [key, value] : settings_.method.list()) {

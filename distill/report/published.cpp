@@ -86,7 +86,8 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   if (settings.batch != 64) return text("batch ", settings.batch);
   if (!mlkd && settings.optimizer.lr != lr) return "lr " + exact_decimal(settings.optimizer.lr);
   if (settings.data.augment != "crop-flip") return "augmentation " + settings.data.augment;
-  if (settings.optimizer.momentum != 0.9 || settings.optimizer.weight_decay != 5e-4)
+  if (settings.optimizer.kind != "sgd" || settings.optimizer.momentum != 0.9 ||
+      settings.optimizer.weight_decay != 5e-4)
     return "another optimizer";
   if (settings.optimizer.nesterov) return "Nesterov's momentum";
   if (settings.schedule.kind != "multistep") return "a " + settings.schedule.kind + " schedule";

@@ -23,6 +23,8 @@ struct DataSettings {
 };
 
 struct OptimizerSettings {
+  std::string kind = "sgd";  // dot: two gradients, see SgdOptions::dot_delta
+  double delta = 0.075;      // of dot
   double lr = 0.05;
   double momentum = 0.9;
   double weight_decay = 5e-4;

@@ -1,5 +1,5 @@
-// Settings as files: written; and read, with inheritance, and recipes that are put together from a pair's file and a
-// method's.
+// Settings as files: written; and read, with inheritance, and recipes that are put together from a pair's
+// file and a method's.
 #include <algorithm>
 #include <filesystem>
 

@@ -1,6 +1,7 @@
 #include "distill/train/assembly.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "distill/evaluate/seen_by.h"
 #include "distill/methods/loss_probe.h"
@@ -96,13 +97,16 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
               .warmup_steps = settings.schedule.warmup_steps,
               .steps_per_epoch = (images + settings.batch - 1) / settings.batch,
               .epochs = settings.epochs};
+  std::optional<double> delta;
+  if (settings.optimizer.kind == "dot") delta = settings.optimizer.delta;
   const bool scaled = precision_named(settings.precision) == Precision::fp16;
   optimizer = std::make_unique<Sgd>(*device, learned_parameters(*student, *distiller),
                                     SgdOptions{.learning_rate = settings.optimizer.lr,
                                                .momentum = settings.optimizer.momentum,
                                                .weight_decay = settings.optimizer.weight_decay,
                                                .loss_scaling = scaled,
-                                               .nesterov = settings.optimizer.nesterov});
+                                               .nesterov = settings.optimizer.nesterov,
+                                               .dot_delta = delta});
   average = std::make_unique<WeightAverage>(*device, *optimizer, settings.ema.decay);
 }
 

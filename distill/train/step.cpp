@@ -17,13 +17,34 @@ void TrainingStep::enqueue(const Batch& batch, const Tensor& teacher_logits) {
   const std::vector<LossTerm> terms = parts_.distiller.terms(inputs, pass);
   const Var loss = total(terms, pass);
   totals_.add(loss, terms, inputs.logits.student, batch.labels, pass);
-  tape.backward(loss, parts_.optimizer.loss_scale());
+  if (parts_.optimizer.has_two_gradients())
+    take_two_gradients(terms, tape, pass);
+  else
+    tape.backward(loss, parts_.optimizer.loss_scale());
   parts_.optimizer.step();
   if (parts_.average) parts_.average->step();
 
   term_names_.clear();
   for (const LossTerm& term : terms) term_names_.push_back(term.name);
   if (parts_.end) parts_.end();
+}
+
+// One of the labels' loss, one of the teacher's terms. Where there are no labels' terms, the first pass
+// reaches nothing.
+void TrainingStep::take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass) {
+  std::vector<LossTerm> of_labels, of_teacher;
+  for (const LossTerm& term : terms) (term.name == "ce" ? of_labels : of_teacher).push_back(term);
+  const Scalar* scale = parts_.optimizer.loss_scale();
+  if (of_teacher.empty()) {
+    tape.backward(total(of_labels, pass), scale);
+    return;
+  }
+  Var none = pass.make({1}, of_teacher[0].value.type());
+  if (of_labels.empty()) pass.backend().fill(none, 0);
+  const Var first = of_labels.empty() ? none : total(of_labels, pass), second = total(of_teacher, pass);
+  tape.backward(first, scale, true);
+  parts_.optimizer.begin_second_gradient();
+  tape.backward(second, scale);
 }
 
 DistillInputs TrainingStep::forward(const Batch& batch, const Tensor& teacher_logits, const Pass& pass) {

@@ -43,6 +43,7 @@ class TrainingStep {
 
  private:
   void enqueue(const Batch& batch, const Tensor& teacher_logits);
+  void take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass);
   DistillInputs forward(const Batch& batch, const Tensor& teacher_logits, const Pass& pass);
 
   StepParts parts_;

@@ -44,7 +44,8 @@ const DataSet& images() {
 // Two epochs of batches of 4, 4 and 2: each size runs eagerly first, then is captured, then replayed.
 // other: how the teacher sees images, if not as the student.
 void rehearse(const std::string& model, const std::string& teacher_model, const std::string& method,
-              Precision precision, const std::optional<Normalize>& other = {}) {
+              Precision precision, const std::optional<Normalize>& other = {},
+              const std::optional<double>& delta = {}) {
   SCOPED_TRACE(text(model, " from ", teacher_model, ", ", method, ", ", name_of(precision)));
   Rehearsal rehearsal(precision);
   Device& device = rehearsal.device();
@@ -67,7 +68,7 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
   const auto distiller = make_distiller(of_method, device, context);
   initialize(*distiller, device, 1);
   Sgd optimizer(device, learned_parameters(*student, *distiller),
-                {.loss_scaling = precision == Precision::fp16});
+                {.loss_scaling = precision == Precision::fp16, .dot_delta = delta});
   const MethodInfo::Reads& reads = of_method.method().reads;
   const bool strong = views_read(of_method) == 2;
   DeviceBatch device_batch(device, set, batch_size, {.strong = strong, .other = other});
@@ -113,6 +114,13 @@ TEST(CudaRehearsal, EveryMethodTrainsInEveryPrecision) {
   for (const MethodInfo& method : methods()) {
     for (const Precision precision : {Precision::tf32, Precision::bf16, Precision::fp16})
       rehearse("resnet8", "resnet14", method.name, precision);
+  }
+}
+
+TEST(CudaRehearsal, TwoGradientsTrainInEveryPrecision) {
+  for (const char* method : {"kd", "swap", "crd", "ce"}) {
+    for (const Precision precision : {Precision::tf32, Precision::bf16, Precision::fp16})
+      rehearse("resnet8", "resnet14", method, precision, {}, 0.075);
   }
 }
 

@@ -279,6 +279,16 @@ TEST(MdistillerConfig, MethodsThatCorrectTheTeacher) {
   EXPECT_TRUE(noted(translated(config("MY", "MY:\n  GAMMA: 1\n")), "MY.GAMMA"));
 }
 
+TEST(MdistillerConfig, TwoMomenta) {
+  const std::string solver = "DISTILLER: {TYPE: KD}\nSOLVER:\n  TRAINER: ";
+  const Translated dot = translated(solver + "dot\n  DOT:\n    DELTA: 0.09\n");
+  EXPECT_EQ(dot.settings.optimizer.kind, "dot");
+  EXPECT_EQ(dot.settings.optimizer.delta, 0.09);
+  EXPECT_TRUE(dot.notes.empty());
+  EXPECT_EQ(translated(solver + "crd_dot\n").settings.optimizer.delta, 0.075);
+  EXPECT_EQ(translated(solver + "base\n").settings.optimizer.kind, "sgd");
+}
+
 TEST(MdistillerConfig, VidAsThatToolkitTrainsIt) {
   const Translated vid = translated(config("VID", "VID:\n  INIT_PRED_VAR: 4\n  EPS: 1e-5\n"));
   EXPECT_EQ(vid.number("variance"), 4);

@@ -208,6 +208,8 @@ TEST(Recipes, PerPairValues) {
   EXPECT_EQ(number(r20, "rc-ls", "beta"), 0.9);
   for (const std::string& pair : pairs()) {
     EXPECT_EQ(number(pair, "sdd-dkd", "beta"), number(pair, "dkd", "beta")) << pair;
+    EXPECT_EQ(number(pair, "dkd-dot", "beta"), number(pair, "dkd", "beta")) << pair;
+    EXPECT_EQ(recipe(pair, "dkd-dot").optimizer.kind, "dot");
     EXPECT_EQ(number(pair, "sdd-nkd", "gamma"), number(pair, "dkd", "beta")) << pair;
     const bool coarse = pair == r8x4 || pair == v8;
     for (const std::string method : {"sdd-kd", "sdd-dkd", "sdd-nkd"})
@@ -355,7 +357,8 @@ TEST(Recipes, EveryMethodTakesAStep) {
 }
 
 TEST(Recipes, EveryPairTakesAStep) {
-  const std::vector<std::string> some = {"pcd", "reviewkd", "at", "fitnet", "crd", "mlkd", "rkd", "nst", "sdd-dkd"};
+  const std::vector<std::string> some = {"pcd",  "reviewkd", "at",  "fitnet", "crd",
+                                         "mlkd", "rkd",      "nst", "sdd-dkd"};
   size_t next = 0;
   for (const std::string& pair : pairs()) {
     std::string method = some[next++ % some.size()];
