@@ -63,7 +63,14 @@ std::vector<Row> rows() {
     RunSettings run = default_settings("distill");
     run.method = MethodSettings(method);
     Row row{.method = method, .reads = what_it_reads(run.method), .devices = ""};
-    row.learned = count_parameters(*make_distiller(run.method, *device, context));
+    MethodContext of_method = context;
+    if (method.reads.borrows_classifier) {  // what it learns is a part of the student that it trains
+      const auto whole =
+          make_model(std::string(student_name) + "+" + teacher_name, *device, {.classes = classes});
+      row.learned = count_parameters(*whole) - count_parameters(*student);
+      of_method.student.map = feature_shapes(*whole, *device).map;
+    }
+    row.learned += count_parameters(*make_distiller(run.method, *device, of_method));
     row.stored = table_refusal(run).empty();
     const MethodInfo::Reads& reads = method.reads;
     row.boxes = (reads.teacher && !reads.features && !reads.class_similarity && views_read(run.method) == 1 &&

@@ -45,6 +45,7 @@ struct ModelOptions {
   bool double_batch_norm = false;
 };
 
+// "BODY+DONOR" is a network that ends in another's classifier, see borrowed_classifier.h.
 // Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised
 // yet, see initialize().
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options);

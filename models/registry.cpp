@@ -2,6 +2,7 @@
 
 #include "engine/base/nearest.h"
 #include "models/added.h"
+#include "models/borrowed_classifier.h"
 #include "models/model.h"
 #include "models/zoo/mobilenet_v1.h"
 #include "models/zoo/mobilenet_v2.h"
@@ -96,6 +97,17 @@ std::unique_ptr<Model> make_model(const std::string& name, Device& device, const
     model->classes = options.classes;
     if (options.side) model->side = options.side;
     if (model->side == 0) model->side = own_side(name);
+    return model;
+  }
+  if (const size_t plus = name.find('+'); plus != std::string::npos) {
+    ModelOptions others = options;
+    others.double_batch_norm = false;
+    const auto donor = make_model(name.substr(plus + 1), device, others);
+    auto model = std::make_unique<BorrowedClassifier>(
+        device, make_model(name.substr(0, plus), device, options), *donor, options.type);
+    model->name = name;
+    model->classes = options.classes;
+    model->side = options.side ? options.side : own_side(name.substr(0, plus));
     return model;
   }
   fail(Fault::usage, "model '", name, "' is unknown; ",

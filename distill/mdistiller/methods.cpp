@@ -198,6 +198,7 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
        "kdsvd",
        {{"method.ce_weight", {"KDSVD.LOSS.CE_WEIGHT"}, "1"}, {"method.alpha", {"KDSVD.LOSS.FEAT_WEIGHT"}, "1"}},
        {{"KDSVD.K", {"1"}, "here it is 1"}}},
+      {{"SIMKD"}, "simkd"},
       {{"SDD_KD", "SDD-KD"},
        "sdd-kd",
        {{"method.temperature", {"KD.TEMPERATURE"}, "4"},

@@ -38,11 +38,12 @@ struct MethodInfo {
   struct Reads {
     bool teacher = true;
     bool labels = false;
-    bool two_views = false;         // makes use of a second view where there is one
-    bool features = false;          // of both nets
-    bool indices = false;           // which image of the training set each sample is
-    bool class_similarity = false;  // how alike the teacher sees the classes, once before the first step
-    bool batch = false;             // its loss is no mean over samples: it relates those of a batch
+    bool two_views = false;           // makes use of a second view where there is one
+    bool features = false;            // of both nets
+    bool indices = false;             // which image of the training set each sample is
+    bool class_similarity = false;    // how alike the teacher sees the classes, once before the first step
+    bool batch = false;               // its loss is no mean over samples: it relates those of a batch
+    bool borrows_classifier = false;  // the student is a network that ends in the teacher's
   } reads;
   std::vector<MethodKey> keys;
   std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device,

@@ -33,6 +33,7 @@ MethodInfo pcd_progressive_method();
 MethodInfo sdd_kd_method();
 MethodInfo sdd_dkd_method();
 MethodInfo sdd_nkd_method();
+MethodInfo simkd_method();
 MethodInfo sp_method();
 MethodInfo pkt_method();
 MethodInfo nst_method();
@@ -71,8 +72,8 @@ const std::vector<MethodInfo>& methods() {
       label_smoothing_method(), teacher_free_method(),
       // of features
       fitnet_method(), at_method(), rkd_method(), crd_method(), reviewkd_method(), sp_method(), pkt_method(),
-      nst_method(), vid_method(), ofd_method(), kdsvd_method(), sdd_kd_method(), sdd_dkd_method(),
-      sdd_nkd_method()});
+      nst_method(), vid_method(), ofd_method(), kdsvd_method(), simkd_method(), sdd_kd_method(),
+      sdd_dkd_method(), sdd_nkd_method()});
   return all;
 }
 

@@ -141,8 +141,9 @@ bool RunCheck::check_checkpoint(const fs::path& file, bool is_last) {
   check(counters != nullptr, Fault::input, file.string(), ": has no counters, so it is no checkpoint");
   const std::unique_ptr<Device> device = Device::open({.name = "portable", .threads = 1});
   const std::unique_ptr<Model> model = load_model(weights, "", *device);
-  check(settings_.model.empty() || model->name == settings_.model, Fault::input, file.string(), ": is of ",
-        model->name, ", the run trains ", settings_.model);
+  check(settings_.model.empty() || model->name == settings_.model ||
+            model->name.starts_with(settings_.model + "+"),
+        Fault::input, file.string(), ": is of ", model->name, ", the run trains ", settings_.model);
   if (!is_last) return weights.file.verified;
   binding_ = read_checkpoint_record(file).binding;
   check(!binding_.sealed || settings_.model.empty() || binding_.settings == settings_hash(settings_),

@@ -52,16 +52,19 @@ void Assembly::open_device(const AssemblyOptions& options) {
 }
 
 void Assembly::make_networks(Progress& progress, const AssemblyOptions& options) {
-  student = make_model(settings.model, *device,
-                       {.classes = data.train.classes,
-                        .side = data.train.height,
-                        .double_batch_norm = settings.double_batch_norm});
-  initialize(*student, *device, settings.seed);
   const auto tell = [this, &progress, check_only = options.check_only](const std::string& line) {
     if (check_only) return;
     progress.note(line);
     logger ? logger(line) : log.push_back(line);
   };
+  const auto make_teacher = [&] {
+    teacher = std::make_unique<Teacher>(settings, data, *device, progress, tell);
+  };
+  const MethodInfo::Reads& reads = settings.method.method().reads;
+  if (reads.borrows_classifier) make_teacher();  // the student is made of a part of it
+  student = make_student(settings, teacher ? &teacher->model() : nullptr, data.train, *device);
+  initialize(*student, *device, settings.seed);
+  borrow_classifier(*student, teacher ? &teacher->model() : nullptr, *device);
   Weights init;
   if (!settings.init.empty() && !options.goes_on) {
     init = read_weights(settings.init);
@@ -69,8 +72,8 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
     if (!line.empty()) tell(line);
   }
   student_sees = settled_numbers(init, settings.data.mean, settings.data.std, data.train, tell);
-  if (!settings.method.method().reads.teacher) return;
-  teacher = std::make_unique<Teacher>(settings, data, *device, progress, tell);
+  if (!reads.teacher) return;
+  if (!teacher) make_teacher();
   if (!(teacher->sees() == student_sees))
     tell(text("the teacher sees images by ", text_of(teacher->sees()), ", the student by ",
               text_of(student_sees)));

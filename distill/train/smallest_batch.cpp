@@ -11,27 +11,19 @@ namespace retort {
 
 namespace {
 
-std::unique_ptr<Model> network(const std::string& name, const ModelOptions& options, Device& device,
-                               uint64_t seed) {
-  std::unique_ptr<Model> model = make_model(name, device, options);
-  initialize(*model, device, seed);
-  return model;
-}
-
 // The loss of the first sample alone.
 double loss_of_one(const RunSettings& settings, const ImageSet& images, const std::vector<int32_t>& samples,
                    const Model* like) {
   const auto device = Device::open({.name = "portable", .threads = 1});
-  const auto student = network(
-      settings.model,
-      {.classes = images.classes, .side = images.height, .double_batch_norm = settings.double_batch_norm},
-      *device, 1);
   std::unique_ptr<Model> teacher;
   if (like) {
-    teacher = network(like->name, {.classes = images.classes, .side = images.height}, *device, 2);
+    teacher = make_model(like->name, *device, {.classes = images.classes, .side = images.height});
+    initialize(*teacher, *device, 2);
     freeze(*teacher);
     fold_batch_norms(*teacher, *device);
   }
+  const auto student = make_student(settings, teacher.get(), images, *device);
+  initialize(*student, *device, 1);
   const auto distiller = make_distiller(
       settings.method, *device, method_context(settings, *student, teacher.get(), *device, images, samples));
   initialize(*distiller, *device, 1);

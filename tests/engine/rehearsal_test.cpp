@@ -50,7 +50,9 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
   Rehearsal rehearsal(precision);
   Device& device = rehearsal.device();
   const ImageSet& set = images().train;
-  const auto student = make_model(model, device, {.classes = set.classes});
+  const std::string borrowed =
+      method_settings(method).method().reads.borrows_classifier ? "+" + teacher_model : "";
+  const auto student = make_model(model + borrowed, device, {.classes = set.classes});
   const auto teacher = make_model(teacher_model, device, {.classes = set.classes});
   initialize(*student, device, 1);
   initialize(*teacher, device, 2);

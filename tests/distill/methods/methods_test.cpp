@@ -218,6 +218,7 @@ TEST(Methods, DefaultsAreThePapers) {
   expect("vid", {{"ce_weight", 1}, {"alpha", 1}, {"variance", 5}, {"warmup", 0}});
   expect("ofd", {{"ce_weight", 1}, {"alpha", 0.001}, {"warmup", 0}});
   expect("kdsvd", {{"ce_weight", 1}, {"alpha", 1}, {"warmup", 0}});
+  expect("simkd", {{"ce_weight", 0}, {"alpha", 1}, {"warmup", 0}});
   expect("sdd-kd", {{"ce_weight", 0.1}, {"alpha", 0.9}, {"temperature", 4}, {"warmup", 0}});
   expect("sdd-dkd", {{"ce_weight", 1}, {"alpha", 1}, {"beta", 8}, {"temperature", 4}, {"warmup", 20}});
   expect("sdd-nkd", {{"ce_weight", 1}, {"gamma", 8}, {"temperature", 4}, {"warmup", 20}});

@@ -288,7 +288,9 @@ TEST(Recipes, AreMadeOfAPairAndAMethod) {
 void one_step(const RunSettings& settings, int64_t side = 32) {
   constexpr int64_t batch = 4, classes = 10;
   const auto device = Device::open({.name = "auto", .threads = 2});
-  const auto student = make_model(settings.model, *device, {.classes = classes, .side = side});
+  const bool borrows = settings.method.method().reads.borrows_classifier;
+  const auto student = make_model(settings.model + (borrows ? "+" + settings.teacher_model : ""), *device,
+                                  {.classes = classes, .side = side});
   const auto teacher = make_model(settings.teacher_model, *device, {.classes = classes, .side = side});
   initialize(*student, *device, 1);
   initialize(*teacher, *device, 2);
@@ -322,8 +324,12 @@ void one_step(const RunSettings& settings, int64_t side = 32) {
   inputs.features.teacher = teacher->forward(images, Pass{*device}, features);
   inputs.features.student = student->forward(images, pass, features);
   inputs.logits = {inputs.features.student.logits, inputs.features.teacher.logits};
-  inputs.classifiers.student = [&](const Var& rows) { return (*student->classifier())(rows, pass); };
-  inputs.classifiers.teacher = [&](const Var& rows) { return (*teacher->classifier())(rows, Pass{*device}); };
+  if (!borrows) {
+    inputs.classifiers.student = [&](const Var& rows) { return (*student->classifier())(rows, pass); };
+    inputs.classifiers.teacher = [&](const Var& rows) {
+      return (*teacher->classifier())(rows, Pass{*device});
+    };
+  }
   if (views_read(settings.method) == 2) {
     inputs.strong = {(*student)(images, pass), inputs.logits.teacher};
   }

@@ -26,7 +26,8 @@ struct Step {
   Step(const std::string& device_name, const std::string& method, int threads = 2,
        const std::string& student_model = "resnet8", const std::string& teacher_model = "resnet14")
       : device(Device::open({.name = device_name, .threads = threads})) {
-    student = make_model(student_model, *device, {.classes = classes});
+    const bool borrows = method_settings(method).method().reads.borrows_classifier;
+    student = make_model(student_model + (borrows ? "+" + teacher_model : ""), *device, {.classes = classes});
     teacher = make_model(teacher_model, *device, {.classes = classes});
     initialize(*student, *device, 1);
     initialize(*teacher, *device, 2);
@@ -119,8 +120,8 @@ TEST_P(TrainingStep, GivesTheSameBitsForAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(Methods, TrainingStep,
                          testing::Values("ce", "kd", "dkd", "dist", "ctkd", "tfkd-reg", "rc", "revision",
                                          "wttm", "gdkd", "ldrld", "wkd-l", "sp", "pkt", "nst", "vid", "ofd",
-                                         "kdsvd", "sdd-kd", "sdd-nkd", "pcd", "pcd-released", "fitnet", "at",
-                                         "rkd", "crd", "reviewkd"),
+                                         "kdsvd", "simkd", "sdd-kd", "sdd-nkd", "pcd", "pcd-released",
+                                         "fitnet", "at", "rkd", "crd", "reviewkd"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

@@ -1,0 +1,87 @@
+#include "models/borrowed_classifier.h"
+
+#include <algorithm>
+
+namespace retort {
+
+namespace {
+
+ConvOptions conv(int kernel, int64_t in) {
+  return {.kernel = kernel, .init = Init::fan_in(in * kernel * kernel)};
+}
+
+// What is projected: the map behind the last stage and its ReLU, before a convolution that only the
+// classifier reads.
+const Var& last_map(const Outputs& outputs) {
+  const bool head = outputs.map.shape()[3] != outputs.stages.back().shape()[3];
+  return head ? outputs.stages.back() : outputs.map;
+}
+
+Outputs outputs_of(Model& model, Device& device) {
+  device.step_arena().rewind();
+  const Pass pass{device};
+  const Var image = pass.make({1, model.side, model.side, 3}, DType::f32);
+  device.backend().fill(image, 0);
+  return model.run(image, pass, true);
+}
+
+}  // namespace
+
+Projector::Projector(Device& device, int64_t in, int64_t out, DType type)
+    : first_(device, "conv1", "bn1", in, out / 2, conv(1, in), type),
+      second_(device, "conv2", "bn2", out / 2, out / 2, conv(3, out / 2), type),
+      third_(device, "conv3", "bn3", out / 2, out, conv(1, out / 2), type) {}
+
+void Projector::visit(Visitor& visitor) {
+  for (ConvBn* part : {&first_, &second_, &third_}) visitor.child("", *part);
+}
+
+Var Projector::operator()(const Var& map, const Pass& pass) {
+  return third_(second_(first_(map, pass, true), pass, true), pass, true);
+}
+
+BorrowedClassifier::BorrowedClassifier(Device& device, std::unique_ptr<Model> body, Model& donor, DType type)
+    : body_(std::move(body)) {
+  const Outputs theirs = outputs_of(donor, device);
+  check(donor.classifier() && theirs.map.shape()[3] == theirs.stages.back().shape()[3], Fault::usage,
+        "model ", donor.name,
+        ": a convolution stands between its last stage and its classifier, which cannot be borrowed; "
+        "expected a network as resnet, wrn or vgg");
+  const Shape target = theirs.map.shape();
+  const Shape own = last_map(outputs_of(*body_, device)).shape();
+  height_ = std::min(own[1], target[1]);
+  width_ = std::min(own[2], target[2]);
+  projector_ = std::make_unique<Projector>(device, own[3], target[3], type);
+  weight_ = device.persistent(donor.classifier()->weight.value.tensor.shape, type, 0);
+  bias_ = device.persistent(donor.classifier()->bias.value.tensor.shape, type, 0);
+  side = body_->side;
+}
+
+void BorrowedClassifier::visit(Visitor& visitor) {
+  visitor.child("", *body_);
+  visitor.child("projector", *projector_);
+  visitor.buffer("borrowed.weight", weight_, Init::zeros());
+  visitor.buffer("borrowed.bias", bias_, Init::zeros());
+}
+
+Outputs BorrowedClassifier::forward(const Var& images, const Pass& pass, bool features) {
+  Outputs outputs = body_->forward(images, pass, true);
+  const Var& map = last_map(outputs);
+  const bool larger = map.shape()[1] != height_ || map.shape()[2] != width_;
+  const Var projected = (*projector_)(larger ? adaptive_average_pool(pass, map, height_, width_) : map, pass);
+  const Var pooled = global_average_pool(pass, projected);
+  if (!features) outputs = {};
+  outputs.logits = linear(pass, pooled, Var(weight_), Var(bias_));
+  if (features) outputs.pooled = pooled, outputs.map = projected;
+  return outputs;
+}
+
+void BorrowedClassifier::borrow(Model& donor, Device& device) {
+  const Linear* theirs = donor.classifier();
+  check(theirs && theirs->weight.value.tensor.shape == weight_.tensor.shape,
+        "BorrowedClassifier: ", donor.name, " is another network");
+  device.backend().copy(theirs->weight.value, weight_);
+  device.backend().copy(theirs->bias.value, bias_);
+}
+
+}  // namespace retort
