@@ -150,13 +150,19 @@ TEST(ReportPublished, OnlyTheSameRecipeIsComparable) {
   EXPECT_EQ(find_published("wrn_40_2-resnet8x4", "kd")->top1, 73.97);
   EXPECT_EQ(find_published("vgg13-vgg8", "mlkd")->epochs, 480);
   EXPECT_FALSE(find_published("resnet56-resnet20", "pcd"));
-  EXPECT_EQ(published_results().size(), 109u);
+  EXPECT_EQ(published_results().size(), 189u);
   MethodSettings method = method_settings("pcd");
   EXPECT_EQ(published_name(method), "pcd");
   method.set("stages", "5");
   EXPECT_EQ(published_name(method), "pcd");
   method.set("ranking", "none");
   EXPECT_EQ(published_name(method), "");
+  EXPECT_EQ(find_published("resnet32x4-resnet8x4", "vid")->top1, 73.09);
+  EXPECT_EQ(find_published("vgg13-MobileNetV2", "nst")->source, "arXiv:1910.10699");
+  MethodSettings vid = method_settings("vid");
+  EXPECT_EQ(published_name(vid), "vid");
+  vid.set("fixed_variance", "true");
+  EXPECT_EQ(published_name(vid), "");
   MethodSettings kd = method_settings("kd");
   kd.set("standardize", "true");
   EXPECT_EQ(published_name(kd), "kd+ls");
@@ -176,6 +182,9 @@ TEST(ReportPublished, OnlyTheSameRecipeIsComparable) {
   settings.data.limit = 100;
   EXPECT_EQ(departs_from_recipe(settings, published), "100 training images");
   settings.data.limit = 0;
+  settings.optimizer.kind = "dot";
+  EXPECT_EQ(departs_from_recipe(settings, published), "another optimizer");
+  settings.optimizer.kind = "sgd";
   settings.model = "MobileNetV2";
   EXPECT_EQ(departs_from_recipe(settings, published), "lr 0.05");
 }
