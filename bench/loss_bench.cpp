@@ -38,6 +38,8 @@ void time_loss(benchmark::State& state, Batch& batch, const Loss& loss) {
 
 const bool registered = [] {
   for (const MethodInfo& method : methods()) {
+    const MethodInfo::Reads& reads = method.reads;
+    if (reads.features || reads.class_similarity || views_read(MethodSettings(method)) == 2) continue;
     benchmark::RegisterBenchmark(
         ("loss/" + method.name).c_str(),
         [name = method.name](benchmark::State& state) {

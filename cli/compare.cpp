@@ -27,8 +27,8 @@ int run_compare(const Arguments& arguments) {
     });
   };
   options.positional("STUDY",
-                     "a file, or a study that comes along: quick, cifar100-small, ablation, "
-                     "paper-table, example",
+                     "a file, or a study that comes along: quick, cifar100-small, rivals, "
+                     "ablation, paper-table, example",
                      names);
   options.output("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
   options.value("--seeds", "N", "runs of each method (as the study says)", [&](const std::string& given) {

@@ -37,7 +37,7 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
     flag(key.name, student ? "--student" : key.flag.substr(0, space), key.flag.substr(space + 1), key.help,
          get_key(defaults, key));
     if (key.name == "teacher_model")
-      flag("method.name", "--method", "NAME", "kd, dkd, pcd, ...; a wrong name lists all",
+      flag("method.name", "--method", "NAME", "kd, dkd, pcd, ...: `retort info --methods`",
            defaults.method.method().name);
   }
   if (distill) {

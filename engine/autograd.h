@@ -26,6 +26,8 @@ struct Parameter {
   Parameter(Device& device, const Shape& shape, DType type = DType::f32, double fill = 0)
       : value(device.persistent(shape, type, fill)), grad(device.persistent(shape, type, 0)) {}
 
+  bool idle = false;  // the loss need not use it: without a gradient it only decays
+
   const Tape* tape = nullptr;  // the last tape that saw it, and its slot there
   uint64_t tape_serial = 0;
   int slot = -1;

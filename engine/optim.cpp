@@ -96,7 +96,8 @@ void Sgd::step_of_two() {
   std::vector<Reached> reached;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const bool last = parameters_[i].parameter->received;
-    reached.push_back({two ? labels_reached_[i] : last, two && last});
+    const bool labels = two ? bool(labels_reached_[i]) : last, teacher = two && last;
+    reached.push_back({labels || (parameters_[i].parameter->idle && !teacher), teacher});
     check(reached[i].labels || reached[i].teacher, "Sgd::step: parameter ", parameters_[i].name,
           " received no gradient; does the loss use it?");
   }
@@ -127,7 +128,7 @@ void Sgd::step() {
     return;
   }
   for (const NamedParameter& p : parameters_) {
-    check(p.parameter->received, "Sgd::step: parameter ", p.name,
+    check(p.parameter->received || p.parameter->idle, "Sgd::step: parameter ", p.name,
           " received no gradient; does the loss use it?");
   }
   Backend& backend = device_.backend();

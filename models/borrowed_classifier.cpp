@@ -17,6 +17,15 @@ const Var& last_map(const Outputs& outputs) {
   return head ? outputs.stages.back() : outputs.map;
 }
 
+// Where the sides divide, by the pooling that every export knows.
+Var pooled_to(const Pass& pass, const Var& map, int64_t height, int64_t width) {
+  const int64_t h = map.shape()[1], w = map.shape()[2];
+  if (h == height && w == width) return map;
+  if (h % height == 0 && w % width == 0 && h / height == w / width)
+    return pool2d(pass, map, {Pool2dSpec::average, int(h / height), int(h / height)});
+  return adaptive_average_pool(pass, map, height, width);
+}
+
 Outputs outputs_of(Model& model, Device& device) {
   device.step_arena().rewind();
   const Pass pass{device};
@@ -55,6 +64,7 @@ BorrowedClassifier::BorrowedClassifier(Device& device, std::unique_ptr<Model> bo
   weight_ = device.persistent(donor.classifier()->weight.value.tensor.shape, type, 0);
   bias_ = device.persistent(donor.classifier()->bias.value.tensor.shape, type, 0);
   side = body_->side;
+  if (Linear* unused = body_->classifier()) unused->weight.idle = unused->bias.idle = true;
 }
 
 void BorrowedClassifier::visit(Visitor& visitor) {
@@ -67,8 +77,7 @@ void BorrowedClassifier::visit(Visitor& visitor) {
 Outputs BorrowedClassifier::forward(const Var& images, const Pass& pass, bool features) {
   Outputs outputs = body_->forward(images, pass, true);
   const Var& map = last_map(outputs);
-  const bool larger = map.shape()[1] != height_ || map.shape()[2] != width_;
-  const Var projected = (*projector_)(larger ? adaptive_average_pool(pass, map, height_, width_) : map, pass);
+  const Var projected = (*projector_)(pooled_to(pass, map, height_, width_), pass);
   const Var pooled = global_average_pool(pass, projected);
   if (!features) outputs = {};
   outputs.logits = linear(pass, pooled, Var(weight_), Var(bias_));

@@ -90,8 +90,8 @@ class Translation {
     if (settings_.method.has("standardize")) set({"method.standardize", {"EXPERIMENT.LOGIT_STAND"}, "false"});
     if (method_->views) set_key(settings_, "method.views", std::to_string(method_->views));
     for (const MdistillerFixed& fixed : method_->fixed) judge(fixed);
-    judge(trainer);
     two_gradients();
+    judge(trainer);
     refuse_other("SOLVER.TYPE", {"SGD"}, "SGD is the only optimiser here");
     data_set();
     settings_.model = network("DISTILLER.STUDENT", "resnet32");

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "engine/kernels/rows.h"
 
@@ -271,6 +273,44 @@ class Recorder : public Backend {
   std::map<NodeKind, int> counts_;
 };
 
+// What no later node and no reader of the output asks for: a part of a network whose result is not used.
+void drop_unread(InferenceGraph& graph) {
+  std::vector<bool> read(graph.values.size(), false), held(graph.constants.size(), false);
+  read[size_t(graph.input)] = read[size_t(graph.output)] = true;
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const InferenceNode& node = graph.nodes[i];
+    if (!read[size_t(node.output)]) continue;
+    for (const int value : node.inputs) read[size_t(value)] = true;
+    if (node.add >= 0) read[size_t(node.add)] = true;
+    for (const int constant : {node.weight, node.bias})
+      if (constant >= 0) held[size_t(constant)] = true;
+  }
+  std::erase_if(graph.nodes, [&](const InferenceNode& node) { return !read[size_t(node.output)]; });
+  // What is left keeps its order, under new numbers.
+  const auto compact = [](auto& all, const std::vector<bool>& kept) {
+    std::vector<int> number(all.size(), -1);
+    size_t count = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!kept[i]) continue;
+      number[i] = int(count);
+      if (count != i) all[count] = std::move(all[i]);
+      ++count;
+    }
+    all.resize(count);
+    return number;
+  };
+  const std::vector<int> value = compact(graph.values, read), constant = compact(graph.constants, held);
+  for (InferenceNode& node : graph.nodes) {
+    for (int& input : node.inputs) input = value[size_t(input)];
+    node.output = value[size_t(node.output)];
+    if (node.add >= 0) node.add = value[size_t(node.add)];
+    if (node.weight >= 0) node.weight = constant[size_t(node.weight)];
+    if (node.bias >= 0) node.bias = constant[size_t(node.bias)];
+  }
+  graph.input = value[size_t(graph.input)];
+  graph.output = value[size_t(graph.output)];
+}
+
 }  // namespace
 
 const char* name_of(NodeKind kind) {
@@ -326,6 +366,7 @@ InferenceGraph inference_graph(Model& model, Device& device) {
   const Var images = pass.make({batch, model.side, model.side, 3}, DType::f32);
   graph.input = recorder.new_value(images);
   graph.output = recorder.value_of(model(images, pass));
+  drop_unread(graph);
   return graph;
 }
 

@@ -358,7 +358,7 @@ def wkd_l(zt, zs, y, settings):
     """arXiv:2412.08139, on logits. Sample by sample, over the classes other than the label."""
     zt, zs = logits_of(zt, zs, settings)
     tau, classes = settings["temperature"], zt.shape[1]
-    everywhere = 1 - torch.exp(-settings["scale"] * (1 - similarity(classes)))
+    everywhere = (1 - torch.exp(-settings["scale"] * (1 - similarity(classes)))).to(zt.dtype)
     costs = []
     for b in range(zt.shape[0]):
         others = [c for c in range(classes) if c != y[b]]
