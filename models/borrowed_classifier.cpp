@@ -26,12 +26,17 @@ Var pooled_to(const Pass& pass, const Var& map, int64_t height, int64_t width) {
   return adaptive_average_pool(pass, map, height, width);
 }
 
-Outputs outputs_of(Model& model, Device& device) {
-  device.step_arena().rewind();
+// Of one image's maps: what pooled is the mean of, the last stage's, and what is projected.
+struct MapShapes {
+  Shape map, stage, last;
+};
+
+MapShapes map_shapes(Model& model, Device& device) {
   const Pass pass{device};
   const Var image = pass.make({1, model.side, model.side, 3}, DType::f32);
   device.backend().fill(image, 0);
-  return model.run(image, pass, true);
+  const Outputs outputs = model.run(image, pass, true);
+  return {outputs.map.shape(), outputs.stages.back().shape(), last_map(outputs).shape()};
 }
 
 }  // namespace
@@ -51,13 +56,11 @@ Var Projector::operator()(const Var& map, const Pass& pass) {
 
 BorrowedClassifier::BorrowedClassifier(Device& device, std::unique_ptr<Model> body, Model& donor, DType type)
     : body_(std::move(body)) {
-  const Outputs theirs = outputs_of(donor, device);
-  check(donor.classifier() && theirs.map.shape()[3] == theirs.stages.back().shape()[3], Fault::usage,
-        "model ", donor.name,
+  const MapShapes theirs = map_shapes(donor, device);
+  check(donor.classifier() && theirs.map[3] == theirs.stage[3], Fault::usage, "model ", donor.name,
         ": a convolution stands between its last stage and its classifier, which cannot be borrowed; "
         "expected a network as resnet, wrn or vgg");
-  const Shape target = theirs.map.shape();
-  const Shape own = last_map(outputs_of(*body_, device)).shape();
+  const Shape target = theirs.map, own = map_shapes(*body_, device).last;
   height_ = std::min(own[1], target[1]);
   width_ = std::min(own[2], target[2]);
   projector_ = std::make_unique<Projector>(device, own[3], target[3], type);

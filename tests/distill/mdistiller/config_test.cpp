@@ -246,7 +246,7 @@ TEST(MdistillerConfig, WhatIsNotTranslatedIsNamedWithItsLine) {
   const Translated all = translated(
       "DISTILLER:\n  TYPE: AT\nAT:\n  P: 4\n  LOSS: {FEAT_WEIGHT: 10}\nLOG:\n  PREFIX: ./out\n  WANDB: "
       "False\n"
-      "DKD:\n  T: 4\nREVIEWKD:\n  SHAPES: [1, 8]\nSOLVER:\n  TRAINER: dot\n  GAMMA: 1\nDATASET:\n  TEST:\n"
+      "DKD:\n  T: 4\nREVIEWKD:\n  SHAPES: [1, 8]\nSOLVER:\n  TRAINER: other\n  GAMMA: 1\nDATASET:\n  TEST:\n"
       "    BATCH_SIZE: 64\nEXPERIMENT:\n  LOGIT_STAND: True\n");
   const std::vector<std::string> expected = {
       "a.yaml:4: AT.P is not translated: here it is 2",

@@ -1,5 +1,5 @@
 // How alike a teacher sees the classes, against the definition computed here in f64.
-#include "distill/train/class_similarity.h"
+#include "distill/teacher/class_similarity.h"
 
 #include <gtest/gtest.h>
 

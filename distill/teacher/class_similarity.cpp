@@ -1,4 +1,4 @@
-#include "distill/train/class_similarity.h"
+#include "distill/teacher/class_similarity.h"
 
 #include <algorithm>
 #include <cmath>
