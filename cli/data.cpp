@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "datasets/detection/open_detection.h"
+#include "datasets/detection/scenes.h"
 #include "datasets/fetch.h"
 #include "datasets/readers/folder.h"
 #include "datasets/readers/listing_cache.h"
@@ -81,10 +83,20 @@ void pack(const std::vector<std::string>& words, const std::string& labels, bool
              counted(done.parts, "part"), "; --data pack:", words[2], "\n"));
 }
 
+// A drawn data set as files that other programs read.
+void export_set(const std::vector<std::string>& words, bool json) {
+  check(words.size() == 3, Fault::usage, "data: ", words.size() - 1,
+        " arguments follow export, expected two: scenes and DIR");
+  check(words[1].substr(0, words[1].find(':')) == "scenes", Fault::usage, "data: '", words[1],
+        "' is no data set to export; expected scenes");
+  export_coco(open_detection(words[1]), words[2]);
+  json ? print_json({{"path", words[2]}}) : print(words[2] + "\n");
+}
+
 }  // namespace
 
 int run_data(const Arguments& arguments) {
-  Options options("data", "download, list, verify or pack data; translate mdistiller's config",
+  Options options("data", "download, list, verify, pack or export data; translate mdistiller's config",
                   {"retort data fetch cifar100 data", "retort data list folder:photos",
                    "retort data pack folder:photos photos.pack", "retort data recipe kd.yaml > kd.toml"});
   std::vector<std::string> words;
@@ -94,7 +106,7 @@ int run_data(const Arguments& arguments) {
       "ACTION ...",
       "fetch NAME DIR: cifar100 or cifar10; resumes a broken download. "
       "list, verify folder:DIR: its classes; every file decoded. pack folder:DIR FILE: in a few files. "
-      "recipe FILE: mdistiller's YAML as TOML for --config",
+      "recipe FILE: mdistiller's YAML as TOML for --config. export scenes DIR: drawn boxes as COCO",
       words);
   options.text("--url", "URL", "fetch: where the same archive lies as well", url);
   options.text("--val-labels", "FILE", "labels of a flat folder of test images, where they lie elsewhere",
@@ -103,14 +115,15 @@ int run_data(const Arguments& arguments) {
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   const std::string action = words.empty() ? "" : words[0];
-  const std::vector<std::string> actions = {"fetch", "list", "verify", "pack", "recipe"};
+  const std::vector<std::string> actions = {"fetch", "list", "verify", "pack", "export", "recipe"};
   check(std::find(actions.begin(), actions.end(), action) != actions.end(), Fault::usage,
         "data: expected `retort data fetch NAME DIR`, `retort data list folder:DIR`, `retort data verify folder:DIR`, "
-        "`retort data pack folder:DIR FILE` or `retort data recipe FILE`");
+        "`retort data pack folder:DIR FILE`, `retort data export scenes DIR` or `retort data recipe FILE`");
   if (action == "verify") return verify(words, labels, decoder, json);
   if (action != "fetch" && action != "recipe") {
     if (action == "list") list(words, labels, json);
     if (action == "pack") pack(words, labels, json);
+    if (action == "export") export_set(words, json);
     return 0;
   }
   if (action == "recipe") {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
+#include "models/detection/detector.h"
 #include "models/model_summary.h"
 
 namespace retort {
@@ -19,6 +21,12 @@ namespace retort {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// What layers and multiply-adds are counted for.
+Shape input_of(const Model& model) {
+  const auto* const detector = dynamic_cast<const Detector*>(&model);
+  return detector ? detector->input_shape() : Shape{1, model.side, model.side, 3};
+}
 
 std::string extents(const Shape& shape) {
   std::string all;
@@ -48,7 +56,7 @@ Json json_of(const Model& model, const ModelSummary& summary) {
                       {"macs", layer.macs}});
   }
   return {{"model", model.name},  {"classes", model.classes},
-          {"side", model.side},   {"parameters", summary.parameters},
+          {"side", model.side},   {"height", input_of(model)[1]}, {"parameters", summary.parameters},
           {"macs", summary.macs}, {"layers", layers}};
 }
 
@@ -58,15 +66,20 @@ std::string text_of(const Model& model, const ModelSummary& summary) {
     table.add_row({layer.name, layer.kind, extents(layer.output), with_commas(layer.parameters),
                    with_commas(layer.macs)});
   return text(model.name, ": ", model.classes, " classes, ", with_commas(summary.parameters), " parameters, ",
-              with_commas(summary.macs), " multiply-adds per ", model.side, "x", model.side, " image\n\n",
+              with_commas(summary.macs), " multiply-adds per ", input_of(model)[1], "x", input_of(model)[2], " image",
+              is_detector(model.name) ? " with as many boxes as a training step takes of one" : "", "\n\n",
               table.plain());
 }
 
+std::vector<std::string> all_names() {
+  std::vector<std::string> names = model_names(), detectors = detector_names();
+  names.insert(names.end(), detectors.begin(), detectors.end());
+  return names;
+}
+
 bool is_model(const std::string& name) {
-  for (const std::string& known : model_names()) {
-    if (known == name) return true;
-  }
-  return false;
+  const std::vector<std::string> names = all_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 // Top-1 on CIFAR-100 of the network trained with labels alone, as papers print it; the first where they differ.
@@ -79,30 +92,36 @@ std::optional<double> published_alone(const std::string& network) {
   return std::nullopt;
 }
 
-// All networks.
+// All networks; classes: 0 for each one's usual number. A detector's multiply-adds are counted by its own name only: they
+// take a pass over a large picture.
 void print_networks(int64_t classes, bool json) {
   const auto device = Device::open({.name = "portable"});
   TextTable table({"network", "image", "parameters", "million MACs", "CIFAR-100 %"});
   Json networks = Json::array();
-  for (const std::string& name : model_names()) {
-    const auto model = make_model(name, *device, {.classes = classes});
-    const ModelSummary summary = summarize(*model, *device);
+  for (const std::string& name : all_names()) {
+    const int64_t own = classes > 0 ? classes : is_detector(name) ? 80 : 100;
+    const auto model = make_model(name, *device, {.classes = own});
+    const bool counted = !is_detector(name);
+    const ModelSummary summary = counted ? summarize(*model, *device, input_of(*model)) : ModelSummary{};
+    const int64_t parameters = counted ? summary.parameters : count_parameters(*model);
     const std::optional<double> top1 = published_alone(name);
-    table.add_row({name, text(model->side, "x", model->side), with_commas(summary.parameters),
-                   fixed(double(summary.macs) / 1e6, 1), top1 ? fixed(*top1, 2) : "-"});
+    table.add_row({name, text(input_of(*model)[1], "x", input_of(*model)[2]), with_commas(parameters),
+                   counted ? fixed(double(summary.macs) / 1e6, 1) : "-", top1 ? fixed(*top1, 2) : "-"});
     networks.push_back({{"model", name},
+                        {"classes", own},
                         {"side", model->side},
-                        {"parameters", summary.parameters},
-                        {"macs", summary.macs},
+                        {"parameters", parameters},
+                        {"macs", counted ? Json(summary.macs) : Json(nullptr)},
                         {"published_top1", top1 ? Json(*top1) : Json(nullptr)}});
   }
   if (json) {
-    print_json({{"models", model_names()}, {"classes", classes}, {"networks", networks}});
+    print_json({{"models", all_names()}, {"networks", networks}});
     return;
   }
-  print(table.plain() + text("\nParameters and multiply-adds with ", classes,
-                             " classes. The last column: top-1 as papers\n"
-                             "print it, with labels alone, 240 epochs; `retort published` has the sources.\n"));
+  print(table.plain() + "\nParameters and multiply-adds with " +
+        (classes > 0 ? std::to_string(classes) : std::string("100, of detectors 80,")) +
+        " classes. The last\ncolumn: top-1 as papers print it, with labels alone, 240 epochs; `retort\n"
+        "published` has the sources.\n");
 }
 
 }  // namespace
@@ -113,11 +132,11 @@ int run_info(const Arguments& arguments) {
                    "retort info --peak"});
   std::vector<std::string> names;
   std::string architecture;
-  int64_t classes = 100;
+  int64_t classes = 0;
   bool json = false, peak = false, methods = false;
   options.positional("MODEL|FILE", "a network, a weights file or a run's folder; none: list the networks",
                      names);
-  options.integer("--classes", "of a network's name", classes, 1);
+  options.integer("--classes", "of a network's name; 0: 100, of detectors 80", classes, 0);
   options.text("--model", "NAME", "the file's network, if it does not say", architecture);
   options.flag("--peak", "measure what this machine's cores and memory can do at most", peak);
   options.flag("--methods", "list the distillation methods: paper, what they read, learn and work with",
@@ -155,9 +174,9 @@ int run_info(const Arguments& arguments) {
     print_notes(weights.notes);
     metadata = weights.file.metadata;
   } else {
-    model = make_model(names[0], *device, {.classes = classes});
+    model = make_model(names[0], *device, {.classes = classes > 0 ? classes : is_detector(names[0]) ? 80 : 100});
   }
-  const ModelSummary summary = summarize(*model, *device);
+  const ModelSummary summary = summarize(*model, *device, input_of(*model));
   if (json) {
     Json result = json_of(*model, summary);
     if (!metadata.empty()) result["metadata"] = metadata;

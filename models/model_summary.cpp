@@ -47,13 +47,17 @@ class Recorder : public LayerObserver {
 }  // namespace
 
 ModelSummary summarize(Model& model, Device& device) {
+  return summarize(model, device, {1, model.side, model.side, 3});
+}
+
+ModelSummary summarize(Model& model, Device& device, const Shape& input) {
   Names names;
   model.visit(names);
   Recorder recorder(names);
   device.step_arena().rewind();
   {
     const Pass pass{.device = device, .observer = &recorder};
-    const Array image(device.step_arena(), {1, model.side, model.side, 3}, DType::f32);
+    const Array image(device.step_arena(), input, DType::f32);
     device.backend().fill(image, 0);
     model(Var(image), pass);
   }

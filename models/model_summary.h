@@ -21,7 +21,8 @@ struct ModelSummary {
   int64_t macs = 0;                  // of one image
 };
 
-// From a pass over one image.
+// From a pass over one image, of the model's side, or of the shape 1,H,W,3 given.
 ModelSummary summarize(Model& model, Device& device);
+ModelSummary summarize(Model& model, Device& device, const Shape& input);
 
 }  // namespace retort

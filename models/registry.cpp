@@ -3,6 +3,7 @@
 #include "engine/base/nearest.h"
 #include "models/added.h"
 #include "models/borrowed_classifier.h"
+#include "models/detection/detector.h"
 #include "models/model.h"
 #include "models/zoo/mobilenet_v1.h"
 #include "models/zoo/mobilenet_v2.h"
@@ -90,6 +91,7 @@ std::unique_ptr<Model> make_model(const std::string& name, Device& device, const
         "model ", name, ": images of side ", options.side, ", expected ", least_side, " to ", most_side);
   check(!options.double_batch_norm || name.starts_with("wrn_"), Fault::usage, "model ", name,
         ": double_batch_norm is set, which only wrn_* models know; leave it out");
+  if (is_detector(name)) return make_detector(name, device, options);
   for (const auto& [known, make] : makers()) {
     if (known != name) continue;
     std::unique_ptr<Model> model = make(device, options);
@@ -110,8 +112,10 @@ std::unique_ptr<Model> make_model(const std::string& name, Device& device, const
     model->side = options.side ? options.side : own_side(name.substr(0, plus));
     return model;
   }
+  std::vector<std::string> all = model_names(), detectors = detector_names();
+  all.insert(all.end(), detectors.begin(), detectors.end());
   fail(Fault::usage, "model '", name, "' is unknown; ",
-       suggestion(name, model_names(), "`retort info` lists all"));
+       suggestion(name, all, "`retort info` lists all"));
 }
 
 }  // namespace retort

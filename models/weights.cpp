@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/hash.h"
+#include "engine/base/text.h"
 #include "layers/formats/weights_file.h"
 
 namespace retort {
@@ -45,6 +46,10 @@ Weights open_weights(const std::filesystem::path& path, const ReadWeights& optio
   }
   if (const std::string* name = weights.metadata("architecture")) weights.architecture = *name;
   if (const HostTensor* bias = bias_of_last_layer(weights.file)) weights.classes = bias->shape[0];
+  if (weights.classes == 0) {  // a detector's last layer knows background too, under names of its own
+    const std::string* classes = weights.metadata("classes");
+    if (classes && !parse(*classes, weights.classes)) weights.classes = 0;
+  }
   return weights;
 }
 

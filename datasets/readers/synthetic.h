@@ -11,8 +11,10 @@ struct SyntheticOptions {
   int train = 6000, test = 1920;  // multiples of the number of classes make balanced sets
   uint64_t seed = 1;
 
-  // "" or "train=N,test=N,seed=N" in any order; Fault::usage otherwise.
+  // "" or "train=N,test=N,seed=N" in any order over `defaults`; Fault::usage otherwise.
   static SyntheticOptions parse(const std::string& options);
+  static SyntheticOptions parse(const std::string& options, const SyntheticOptions& defaults,
+                                const char* set = "scenes");
 };
 
 // A class is one of eight shapes with one of three fills ("striped star"), so that every class has near

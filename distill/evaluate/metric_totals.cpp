@@ -22,13 +22,7 @@ MetricTotals::MetricTotals(Device& device)
 
 void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
                        const Tensor& labels, const Pass& pass) {
-  check(terms.size() <= max_terms, "MetricTotals: ", terms.size(), " loss terms, at most ", max_terms);
-  check(!restored_ || terms_ == int(terms.size()), Fault::input, "the checkpoint's counters hold ", terms_,
-        " loss terms, the method has ", terms.size());
-  restored_ = false;
-  terms_ = int(terms.size());
   const int64_t n = logits.shape()[0];
-  const double images = double(n);
   Backend& backend = pass.backend();
   const Var correct1 = pass.make({n}, logits.type()), correct5 = pass.make({n}, logits.type());
   with_real_type(logits.type(), "top_k", [&]<class T>() {
@@ -37,12 +31,21 @@ void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, cons
                            correct5.tensor().as<T>(), logits.shape()[1]},
                 n);
   });
-  backend.add_to_total(loss, images, element(totals_, 0));
   backend.add_to_total(correct1, 1, element(totals_, 1));
   backend.add_to_total(correct5, 1, element(totals_, 2));
-  for (size_t i = 0; i < terms.size(); ++i) {
-    backend.add_to_total(terms[i].value, images, element(totals_, before_terms + int64_t(i)));
-  }
+  add(loss, terms, n, pass);
+}
+
+void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images, const Pass& pass) {
+  check(terms.size() <= max_terms, "MetricTotals: ", terms.size(), " loss terms, at most ", max_terms);
+  check(!restored_ || terms_ == int(terms.size()), Fault::input, "the checkpoint's counters hold ", terms_,
+        " loss terms, the method has ", terms.size());
+  restored_ = false;
+  terms_ = int(terms.size());
+  Backend& backend = pass.backend();
+  backend.add_to_total(loss, double(images), element(totals_, 0));
+  for (size_t i = 0; i < terms.size(); ++i)
+    backend.add_to_total(terms[i].value, double(images), element(totals_, before_terms + int64_t(i)));
 }
 
 MetricTotals::Values MetricTotals::read() const {

@@ -19,6 +19,9 @@ class MetricTotals {
   void add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits, const Tensor& labels,
            const Pass& pass);
 
+  // The same for what has no right answers to count: `images` images.
+  void add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images, const Pass& pass);
+
   struct Values {
     double loss = 0, top1 = 0, top5 = 0;  // sums over images
     std::vector<double> terms;

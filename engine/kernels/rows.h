@@ -5,6 +5,7 @@
 #include "engine/kernels/math.h"
 #include "engine/kernels/optimizer/nesterov_row.h"
 #include "engine/kernels/pair_rows.h"
+#include "engine/kernels/regions/row_kernel_list.h"
 
 namespace retort {
 
@@ -274,5 +275,6 @@ struct TopKRow {
 #define RETORT_ENGINE_ROW_KERNELS(X)      \
   RETORT_ENGINE_ROW_KERNELS_OF(X, float)  \
   RETORT_ENGINE_ROW_KERNELS_OF(X, double) \
+  RETORT_REGION_ROW_KERNELS(X)            \
   X(retort::ShuffleRow<uint16_t>)
 // clang-format on

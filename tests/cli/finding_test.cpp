@@ -15,6 +15,7 @@
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/study.h"
+#include "models/detection/detector.h"
 #include "models/model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/fake_runs.h"
@@ -134,7 +135,7 @@ TEST(Finding, KeysAreThoseOfTheCommandAndMethod) {
 TEST(Finding, InfoListsTheNetworksWithTheirSizes) {
   TempFolder work;
   const json all = json::parse(run({"info", "--json"}, work).out);
-  ASSERT_EQ(all["networks"].size(), model_names().size());
+  ASSERT_EQ(all["networks"].size(), model_names().size() + detector_names().size());
   EXPECT_EQ(all["networks"].size(), all["models"].size());
   for (const json& network : all["networks"]) {
     const json one = json::parse(run({"info", network["model"].get<std::string>(), "--json"}, work).out);

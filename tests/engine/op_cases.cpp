@@ -3,6 +3,7 @@
 #include "engine/random.h"
 #include "layers/module.h"
 #include "tests/distill/methods/distill_op_cases.h"
+#include "engine/ops/region_ops.h"
 
 namespace retort {
 
@@ -23,6 +24,25 @@ Var indices(const Pass& pass, const Shape& shape, int below) {
   for (int64_t i = 0; i < shape.size(); ++i) values.push_back(int32_t((i * 7 + i / 3) % below));
   pass.backend().upload(var, values.data());
   return var;
+}
+
+Var integers(const Pass& pass, const std::vector<int32_t>& values) {
+  Var var = pass.make({int64_t(values.size())}, DType::i32);
+  pass.backend().upload(var, values.data());
+  return var;
+}
+
+// Two images, two levels; boxes within a bin, over the border, across the picture, of no height, outside.
+OpCase roi_align_case() {
+  OpCase c{"roi align", {{{2, 6, 5, 3}}, {{2, 3, 3, 3}}}, nullptr};
+  c.op = [](const Pass& pass, const std::vector<Var>& in) {
+    const std::vector<double> corners = {3.1, 2.2,  14.3, 20.4, -9.5, -7.25, 11.6, 9.3,  0.4, 0.3, 19.7, 23.6,
+                                         5.5, 5.25, 6.125, 6.5, 2,    4.5,   17,   4.5,  30,  31,  40,   44};
+    const Var boxes = filled(pass, {6, 4}, in[0].type(), [&](int64_t i) { return corners[size_t(i)]; });
+    return roi_align(pass, in, {0.25, 0.125}, boxes, integers(pass, {0, 1, 1, 0, 0, 1}),
+                     integers(pass, {0, 0, 1, 1, 0, 0}), 3);
+  };
+  return c;
 }
 
 OpCase conv_case(const std::string& name, const Shape& x, const Shape& w, Conv2dSpec spec,
@@ -97,6 +117,16 @@ std::vector<OpCase> make_cases() {
       conv_case("conv groups", {2, 6, 6, 12}, {18, 3, 3, 4}, {.pad = 1, .groups = 3}),
       conv_case("conv depthwise", {2, 7, 7, 20}, {20, 3, 3, 1}, {.pad = 1, .groups = 20}),
       conv_case("conv depthwise /2", {2, 7, 7, 20}, {20, 3, 3, 1}, {.stride = 2, .pad = 1, .groups = 20}),
+      simple("frozen conv add relu", {{{2, 6, 5, 4}}, {{7, 3, 3, 4}}, {{7}, OpInput::positive_constant},
+                                      {{7}, OpInput::constant}, {{2, 3, 3, 7}}},
+             [](const Pass& p, const std::vector<Var>& in) {
+               return frozen_conv2d(p, in[0], in[1], in[2], in[3], {.stride = 2, .pad = 1}, true, in[4]);
+             }),
+      simple("frozen conv", {{{2, 6, 5, 4}}, {{8, 1, 1, 4}}, {{8}, OpInput::positive_constant}, {{8}, OpInput::constant}},
+             [](const Pass& p, const std::vector<Var>& in) {
+               return frozen_conv2d(p, in[0], in[1], in[2], in[3], {});
+             }),
+      roi_align_case(),
       simple("transposed conv 4x4 /2", {{{2, 4, 3, 6}}, {{6, 4, 4, 5}}, {{5}}},
              [](const Pass& p, const std::vector<Var>& in) {
                return conv2d_transposed(p, in[0], in[1], in[2], {.stride = 2, .pad = 1});
@@ -164,12 +194,17 @@ std::vector<OpCase> make_cases() {
       simple("transpose", {{{5, 9}}},
              [](const Pass& p, const std::vector<Var>& in) { return transpose(p, in[0]); }),
       unary_case<relu>("relu"),
+      simple("relu6", {{{3, 37}}},
+             [](const Pass& p, const std::vector<Var>& in) {
+               return relu6(p, affine(p, in[0], 9));
+             }),
       unary_case<exp>("exp"),
       unary_case<log>("log", OpInput::positive),
       unary_case<sqrt>("sqrt", OpInput::positive),
       unary_case<square>("square"),
       unary_case<abs>("abs"),
       unary_case<sigmoid>("sigmoid", OpInput::logits),
+      unary_case<softplus>("softplus", OpInput::logits),
       unary_case<reciprocal>("reciprocal", OpInput::positive),
       unary_case<smooth_l1>("smooth l1", OpInput::logits),
       simple("at least", {{{3, 37}}},
@@ -217,6 +252,14 @@ std::vector<OpCase> make_cases() {
       simple("gather of columns", {{{4, 9}}},
              [](const Pass& p, const std::vector<Var>& in) {
                return gather_columns(p, in[0], indices(p, {4, 6}, 9));
+             }),
+      simple("gather of rows", {{{3, 3, 5}}},
+             [](const Pass& p, const std::vector<Var>& in) {
+               return gather_rows(p, in[0], integers(p, {7, 0, 3, 8}));
+             }),
+      simple("gather of single numbers", {{{12, 1}}},
+             [](const Pass& p, const std::vector<Var>& in) {
+               return gather_rows(p, in[0], integers(p, {11, 4, 5}));
              }),
       simple("channel shuffle 2", {{{2, 3, 3, 58}}},
              [](const Pass& p, const std::vector<Var>& in) { return channel_shuffle(p, in[0], 2); }),

@@ -1,0 +1,116 @@
+#include "datasets/detection/open_detection.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "datasets/detection/scenes.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string name_of(const fs::path& file, const CocoImage& image) {
+  return text(file.string(), " (image id ", image.id, ")");
+}
+
+Image read_upright(const fs::path& file, const CocoImage& image) {
+  const Image picture = upright(read_image(file));
+  check(image.width == 0 || (picture.width == image.width && picture.height == image.height), Fault::input,
+        name_of(file, image), ": the picture is ", picture.width, " x ", picture.height,
+        ", its annotation says ", image.width, " x ", image.height);
+  return picture;
+}
+
+DetectionPart read_part(const fs::path& json, const fs::path& folder) {
+  DetectionPart part;
+  part.annotations = read_coco_annotations(json);
+  for (CocoImage& image : part.annotations.images) {
+    check(!image.file_name.empty(), Fault::input, json.string(), ": image id ", image.id,
+          " has no file_name");
+    const fs::path file = folder / image.file_name;
+    check(fs::exists(file), Fault::input, name_of(file, image), ": no such file; ", json.string(),
+          " names it");
+    if (image.width > 0 && image.height > 0) continue;
+    image.width = image.height = 0;
+    const Image picture = read_upright(file, image);
+    image.width = picture.width;
+    image.height = picture.height;
+  }
+  part.picture = [folder, images = part.annotations.images](int64_t i) {
+    const CocoImage& image = images[size_t(i)];
+    return read_upright(folder / image.file_name, image);
+  };
+  return part;
+}
+
+bool same(const std::vector<CocoCategory>& a, const std::vector<CocoCategory>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const CocoCategory& x, const CocoCategory& y) {
+    return x.id == y.id && x.name == y.name;
+  });
+}
+
+void note_degenerate(const std::string& file, const DetectionPart& part, DetectionData& data) {
+  int64_t count = 0, first = 0;
+  for (const CocoAnnotation& a : part.annotations.annotations) {
+    if (a.box.width > 0 && a.box.height > 0) continue;
+    if (count++ == 0) first = a.id;
+  }
+  if (count > 0)
+    data.notes.push_back(text(file, ": ", count, count == 1 ? " box has" : " boxes have",
+                              " a side of 0 and nothing is learned from ", count == 1 ? "it" : "them",
+                              ", the first is annotation id ", first));
+}
+
+DetectionData read_coco(const std::string& folder, const DetectionFiles& files, Parts parts) {
+  const fs::path root = folder;
+  check(fs::is_directory(root), Fault::input, folder, ": no such folder");
+  const auto json = [&](const std::string& given, const char* usual) {
+    return root / (given.empty() ? text("annotations/instances_", usual, "2017.json") : given);
+  };
+  const auto pictures = [&](const char* usual) {
+    return root / (files.images.empty() ? text(usual, "2017") : files.images);
+  };
+  DetectionData data;
+  data.name = "coco";
+  // What ImageNet's networks see images with.
+  data.mean = {.485f, .456f, .406f};
+  data.stddev = {.229f, .224f, .225f};
+  const fs::path train = json(files.train_json, "train"), test = json(files.test_json, "val");
+  if (parts == Parts::both) {
+    data.train = read_part(train, pictures("train"));
+    data.categories = data.train.annotations.categories;
+    note_degenerate(train.string(), data.train, data);
+    const auto objects = objects_of(data.train);
+    check(std::any_of(objects.begin(), objects.end(), [](const auto& own) { return !own.empty(); }),
+          Fault::input, train.string(), ": there is no box to learn from");
+  }
+  data.test = read_part(test, pictures("val"));
+  if (parts == Parts::both)
+    check(same(data.categories, data.test.annotations.categories), Fault::input, test.string(),
+          ": its categories are not those of ", train.string());
+  data.categories = data.test.annotations.categories;
+  return data;
+}
+
+}  // namespace
+
+bool is_detection_data(const std::string& spec) {
+  const std::string name = spec.substr(0, spec.find(':'));
+  return name == "scenes" || name == "coco";
+}
+
+DetectionData open_detection(const std::string& spec, const DetectionFiles& files, Parts parts) {
+  const size_t colon = spec.find(':');
+  const std::string name = spec.substr(0, colon),
+                    argument = colon == std::string::npos ? "" : spec.substr(colon + 1);
+  if (name == "scenes") return draw_scenes(SyntheticOptions::parse(argument, scenes_defaults()), parts);
+  check(name == "coco" && !argument.empty(), Fault::usage, "data set '", spec,
+        "': expected scenes[:train=N,test=N,seed=N] or coco:DIR");
+  return read_coco(argument, files, parts);
+}
+
+}  // namespace retort

@@ -1,0 +1,100 @@
+#include "distill/detection/detection_evaluator.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "distill/detection/detection_step.h"
+#include "distill/detection/losses.h"
+#include "engine/base/check.h"
+
+namespace retort {
+
+DetectionLoaderOptions pictures_for(const DetectorSpec& spec, int size, const Normalize& sees,
+                                    bool training) {
+  DetectionLoaderOptions options;
+  options.training = training;
+  options.sides = size > 0 ? std::vector<int>{size} : training ? spec.train_sides : spec.test_sides;
+  options.longest = std::max(spec.longest_side, size);
+  options.pad_multiple = spec.pad_multiple;
+  options.normalize = sees;
+  return options;
+}
+
+DetectionEvaluator::DetectionEvaluator(Detector& detector, Device& device, const DetectionPart& part,
+                                       const DetectionLoaderOptions& options)
+    : detector_(detector), device_(device), part_(part), loader_(part, options) {
+  check(!options.training, "DetectionEvaluator: pictures as training sees them");
+  check(int64_t(part.annotations.categories.size()) == detector.classes, Fault::input, detector.name,
+        " knows ", detector.classes, " classes, the data has ", part.annotations.categories.size());
+}
+
+std::vector<CocoDetection> DetectionEvaluator::detect(const std::function<void(int64_t, int64_t)>& activity) {
+  std::vector<std::vector<CocoDetection>> of_image(size_t(part_.size()));
+  fold_batch_norms(detector_, device_);
+  loader_.begin_epoch(1);
+  int64_t done = 0;
+  while (const HostDetections* batch = loader_.next()) {
+    detect(*batch, of_image);
+    done += batch->size();
+    if (activity) activity(done, loader_.samples());
+  }
+  std::vector<CocoDetection> all;
+  for (const auto& own : of_image) all.insert(all.end(), own.begin(), own.end());
+  return all;
+}
+
+void DetectionEvaluator::detect(const HostDetections& batch,
+                                std::vector<std::vector<CocoDetection>>& of_image) {
+  device_.step_arena().rewind();
+  const Pass pass{device_};
+  const DetectorSpec& spec = detector_.spec();
+  const Var images =
+      upload_numbers(pass, {batch.size(), batch.height, batch.width, 3}, DType::f32, batch.images);
+  const std::vector<Var> pyramid = detector_.pyramid(images, pass);
+  const Proposed proposed = detector_.propose(pyramid, pass);
+  const std::vector<std::vector<BoundingBox>> proposals =
+      proposals_of(spec, proposed, make_anchors(spec, batch.height, batch.width), batch, false, device_);
+  HostRois rois;
+  for (size_t n = 0; n < proposals.size(); ++n) {
+    rois.boxes.insert(rois.boxes.end(), proposals[n].begin(), proposals[n].end());
+    rois.images.insert(rois.images.end(), proposals[n].size(), int32_t(n));
+  }
+  if (rois.boxes.empty()) return;
+  const Judged judged = detector_.judge(pyramid, upload_rois(spec, rois, pass), pass);
+  const Var probable = softmax(pass, judged.logits);
+  const int64_t classes = detector_.classes;
+  std::vector<float> probabilities(size_t(probable.tensor().size())),
+      numbers(size_t(judged.deltas.tensor().size()));
+  device_.backend().download(probabilities.data(), probable);
+  device_.backend().download(numbers.data(), judged.deltas);
+  check(std::all_of(probabilities.begin(), probabilities.end(), [](float p) { return std::isfinite(p); }),
+        Fault::diverged, detector_.name, " gives numbers that are not finite");
+
+  size_t first = 0;  // of the image's boxes
+  for (size_t n = 0; n < proposals.size(); ++n) {
+    const size_t count = proposals[n].size();
+    const DetectionSample& sample = batch.samples[n];
+    std::vector<BoxDeltas> deltas(count * size_t(classes));
+    for (size_t i = 0; i < deltas.size(); ++i)
+      for (size_t k = 0; k < 4; ++k) deltas[i][k] = numbers[(first * size_t(classes) + i) * 4 + k];
+    const std::vector<Detection> found = make_detections(
+        spec, proposals[n],
+        std::span(probabilities).subspan(first * size_t(classes + 1), count * size_t(classes + 1)), deltas,
+        classes, {float(sample.height), float(sample.width)});
+    const double across = double(sample.original_width) / sample.width,
+                 down = double(sample.original_height) / sample.height;
+    for (const Detection& d : found) {
+      const double left = std::min(d.box.x1 * across, double(sample.original_width)),
+                   top = std::min(d.box.y1 * down, double(sample.original_height)),
+                   right = std::min(d.box.x2 * across, double(sample.original_width)),
+                   bottom = std::min(d.box.y2 * down, double(sample.original_height));
+      of_image[size_t(sample.image)].push_back({part_.annotations.images[size_t(sample.image)].id,
+                                                part_.annotations.categories[size_t(d.label)].id,
+                                                {left, top, right - left, bottom - top},
+                                                double(d.score)});
+    }
+    first += count;
+  }
+}
+
+}  // namespace retort

@@ -1,0 +1,127 @@
+#include "distill/detection/detection_step.h"
+
+#include "distill/detection/losses.h"
+#include "engine/ops/region_ops.h"
+
+namespace retort {
+
+namespace {
+
+// Numbers of this step in host memory.
+std::vector<float> downloaded(Device& device, const Tensor& tensor) {
+  std::vector<float> numbers(size_t(tensor.size()));
+  device.backend().download(numbers.data(), tensor);
+  return numbers;
+}
+
+}  // namespace
+
+TrueBoxes true_boxes(const DetectionSample& sample) {
+  TrueBoxes truth;
+  for (const DetectionObject& object : sample.objects) {
+    const CocoRect& b = object.box;
+    truth.boxes.push_back({float(b.x), float(b.y), float(b.x + b.width), float(b.y + b.height)});
+    truth.classes.push_back(object.label);
+  }
+  return truth;
+}
+
+std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, const Proposed& proposed,
+                                                   const std::vector<BoundingBox>& anchors,
+                                                   const HostDetections& batch, bool training,
+                                                   Device& device) {
+  const std::vector<float> logits = downloaded(device, proposed.logits),
+                           deltas = downloaded(device, proposed.deltas);
+  const size_t count = anchors.size();
+  std::vector<std::vector<BoundingBox>> proposals;
+  std::vector<BoxDeltas> own(count);
+  for (size_t n = 0; n < batch.samples.size(); ++n) {
+    for (size_t i = 0; i < count; ++i)
+      for (size_t k = 0; k < 4; ++k) own[i][k] = deltas[(n * count + i) * 4 + k];
+    const PictureArea picture{float(batch.samples[n].height), float(batch.samples[n].width)};
+    proposals.push_back(make_proposals(spec, batch.height, batch.width, anchors,
+                                       std::span(logits).subspan(n * count, count), own, picture, training));
+  }
+  return proposals;
+}
+
+DetectionStep::DetectionStep(DetectionParts parts) : parts_(std::move(parts)), totals_(parts_.device) {}
+
+const std::vector<BoundingBox>& DetectionStep::anchors(int64_t height, int64_t width) {
+  auto [entry, made] = anchors_.try_emplace({height, width});
+  if (made) entry->second = make_anchors(parts_.student.spec(), height, width);
+  return entry->second;
+}
+
+void DetectionStep::run(const HostDetections& batch, int epoch) {
+  Device& device = parts_.device;
+  const DetectorSpec& spec = parts_.student.spec();
+  device.step_arena().rewind();
+  Tape tape(device);
+  const Pass pass{device, &tape, true}, untaped{device};
+  const Shape shape{batch.size(), batch.height, batch.width, 3};
+  const Var images = upload_numbers(untaped, shape, DType::f32, batch.images);
+  const std::vector<Var> pyramid = parts_.student.pyramid(images, pass);
+  const Proposed proposed = parts_.student.propose(pyramid, pass);
+
+  const std::vector<BoundingBox>& all_anchors = anchors(batch.height, batch.width);
+  const auto proposals = proposals_of(spec, proposed, all_anchors, batch, true, device);
+  std::vector<AnchorTargets> anchor_batch;
+  RoiBatch rois;
+  for (size_t n = 0; n < batch.samples.size(); ++n) {
+    const auto image = uint32_t(batch.samples[n].image);
+    const TrueBoxes truth = true_boxes(batch.samples[n]);
+    anchor_batch.push_back(anchor_targets(spec, all_anchors, truth.boxes,
+                                          {parts_.seed, box_purpose::anchor_sample, uint32_t(epoch), image}));
+    rois.add(int32_t(n), roi_targets(spec, proposals[n], truth, int32_t(parts_.student.classes),
+                                     {parts_.seed, box_purpose::roi_sample, uint32_t(epoch), image}));
+  }
+
+  const Rois placed = upload_rois(spec, rois.rois, untaped);
+  const Var labels = upload_integers(untaped, {rois.size()}, rois.classes);
+  const Judged judged = parts_.student.judge(pyramid, placed, pass);
+  std::vector<LossTerm> terms = proposal_losses(spec, proposed, anchor_batch, pass);
+  for (LossTerm& term : box_losses(judged, rois, labels, pass)) terms.push_back(std::move(term));
+  if (parts_.teacher) {
+    const Var seen =
+        batch.other_images.empty() ? images : upload_numbers(untaped, shape, DType::f32, batch.other_images);
+    const Judged taught = parts_.teacher->judge(parts_.teacher->pyramid(seen, untaped), placed, untaped);
+    for (LossTerm& term : distillation(judged.logits, taught.logits, rois.classes, labels, pass))
+      terms.push_back(std::move(term));
+  }
+  const Var loss = total(terms, pass);
+  totals_.add(loss, terms, batch.size(), pass);
+  tape.backward(loss, parts_.optimizer.loss_scale());
+  parts_.optimizer.step();
+
+  term_names_.clear();
+  for (const LossTerm& term : terms) term_names_.push_back(term.name);
+}
+
+std::vector<LossTerm> DetectionStep::distillation(const Var& student, const Var& teacher,
+                                                  const std::vector<int32_t>& classes, const Var& labels,
+                                                  const Pass& pass) {
+  const int64_t background = student.shape()[1] - 1;
+  DistillInputs inputs{.logits = {student, teacher}, .labels = labels};
+  if (parts_.positives) {
+    std::vector<int32_t> rows, own;
+    for (size_t i = 0; i < classes.size(); ++i) {
+      if (classes[i] >= background) continue;
+      rows.push_back(int32_t(i));
+      own.push_back(classes[i]);
+    }
+    // The true boxes are among the boxes, and every image has one.
+    const auto count = int64_t(rows.size());
+    check(count > 0, "detection step: no box of an object");
+    const Var index = upload_integers(pass, {count}, rows);
+    inputs.logits = {gather_rows(pass, student, index), gather_rows(Pass{pass.device}, teacher, index)};
+    inputs.labels = upload_integers(pass, {count}, own);
+  }
+  if (!parts_.background) {
+    inputs.logits.student = slice_columns(pass, inputs.logits.student, 0, background);
+    inputs.logits.teacher = slice_columns(Pass{pass.device}, inputs.logits.teacher, 0, background);
+  }
+  return parts_.distiller.distillation_terms(inputs, pass);
+}
+
+}  // namespace retort

@@ -1,0 +1,62 @@
+// One training step of a detector, alone or with a teacher.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "datasets/detection/detection_loader.h"
+#include "distill/evaluate/metric_totals.h"
+#include "distill/methods/distiller.h"
+#include "engine/optim.h"
+#include "models/detection/detector.h"
+#include "models/detection/targets.h"
+
+namespace retort {
+
+// What a step works with; all of it outlives the step.
+struct DetectionParts {
+  Device& device;
+  Detector& student;
+  Distiller& distiller;
+  Sgd& optimizer;
+  Detector* teacher = nullptr;  // frozen; null for a method that reads none
+  uint64_t seed = 1;            // of the anchors and boxes that are drawn
+  bool positives = false;       // distillation looks at the boxes of objects only,
+  bool background = true;       // and at the logit of background as one of the classes
+};
+
+// The student proposes and draws boxes; the same boxes go through the teacher's own pyramid and head. The
+// loss is the four of detection and the method's terms on the logits of all boxes, background included.
+class DetectionStep {
+ public:
+  explicit DetectionStep(DetectionParts parts);
+
+  // Eager: boxes are chosen on the host between the two halves of the forward pass, which the step waits for.
+  void run(const HostDetections& batch, int epoch);
+
+  MetricTotals& totals() { return totals_; }
+  // Of the loss terms, once a step has run.
+  const std::vector<std::string>& term_names() const { return term_names_; }
+
+ private:
+  const std::vector<BoundingBox>& anchors(int64_t height, int64_t width);
+  std::vector<LossTerm> distillation(const Var& student, const Var& teacher,
+                                     const std::vector<int32_t>& classes, const Var& labels,
+                                     const Pass& pass);
+
+  DetectionParts parts_;
+  MetricTotals totals_;
+  std::map<std::pair<int64_t, int64_t>, std::vector<BoundingBox>> anchors_;  // of an input's size
+  std::vector<std::string> term_names_;
+};
+
+// What a network proposes, on the host: one list of boxes per image. Waits for the device.
+std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, const Proposed& proposed,
+                                                   const std::vector<BoundingBox>& anchors,
+                                                   const HostDetections& batch, bool training,
+                                                   Device& device);
+
+// The true boxes of a sample as targets.
+TrueBoxes true_boxes(const DetectionSample& sample);
+
+}  // namespace retort
