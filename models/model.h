@@ -38,7 +38,7 @@ class Model : public Module {
 
 struct ModelOptions {
   int64_t classes = 100;
-  int64_t side = 0;  // of the images, pixels; 0: what the architecture was made for, see own_side()
+  int64_t side = 0;  // of the images, pixels; 0: what the architecture was made for, see network_input.h
   DType type = DType::f32;
   // wrn_* only. mdistiller, whose numbers papers quote, applies the batch norms behind the three stages twice
   // in a training step, so that their running statistics move by 1 - 0.9^2 = 0.19 instead of 0.1.
@@ -49,12 +49,6 @@ struct ModelOptions {
 // Throws Error(Fault::usage) for an unknown name, with the nearest known one. Parameters are not initialised
 // yet, see initialize().
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options);
-
-// The side of the images that an architecture was made for: 224 for those of ImageNet, else 32.
-int64_t own_side(const std::string& name);
-
-// The images a network can be made for.
-inline constexpr int64_t least_side = 8, most_side = 4096;
 
 // Every name make_model knows.
 std::vector<std::string> model_names();

@@ -5,7 +5,6 @@
 
 #include "engine/base/check.h"
 #include "engine/base/text.h"
-#include "models/model.h"
 
 namespace retort {
 
@@ -21,6 +20,10 @@ const std::string* find(const Metadata& metadata, const char* key) {
 }
 
 }  // namespace
+
+int64_t own_side(const std::string& name) {
+  return name.ends_with("_imagenet") || name == "MobileNetV1" ? 224 : 32;
+}
 
 int64_t usual_test_resize(int64_t size) {
   return size == 224 ? 256 : size;

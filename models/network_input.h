@@ -16,6 +16,12 @@ struct NetworkInput {
   std::vector<std::string> class_names;  // in the order of the logits; empty: nobody knows
 };
 
+// The side of the images that an architecture was made for: 224 for those of ImageNet, else 32.
+int64_t own_side(const std::string& name);
+
+// The images a network can be made for.
+inline constexpr int64_t least_side = 8, most_side = 4096;
+
 using Metadata = std::map<std::string, std::string>;
 
 // Of a file's metadata "size", "test_resize" and "class_names" (a JSON array). What it does not say: the size

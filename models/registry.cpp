@@ -5,6 +5,7 @@
 #include "models/borrowed_classifier.h"
 #include "models/detection/detector.h"
 #include "models/model.h"
+#include "models/network_input.h"
 #include "models/zoo/mobilenet_v1.h"
 #include "models/zoo/mobilenet_v2.h"
 #include "models/zoo/resnet.h"
@@ -78,10 +79,6 @@ std::vector<std::string> model_names() {
   std::vector<std::string> names;
   for (const auto& [name, make] : makers()) names.push_back(name);
   return names;
-}
-
-int64_t own_side(const std::string& name) {
-  return name.ends_with("_imagenet") || name == "MobileNetV1" ? 224 : 32;
 }
 
 std::unique_ptr<Model> make_model(const std::string& name, Device& device, const ModelOptions& options) {

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "distill/settings/settings.h"
+
 namespace retort {
 
 struct Schedule {
@@ -22,5 +24,8 @@ struct Schedule {
   // step: of the epoch, from 0.
   double at(int epoch, int64_t step) const;
 };
+
+// Of a run with so many training images.
+Schedule schedule_of(const RunSettings& settings, int64_t images);
 
 }  // namespace retort

@@ -92,14 +92,7 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   distiller = make_distiller(settings.method, *device, context);
   initialize(*distiller, *device, settings.seed);
   if (settings.loss.label_smoothing > 0) distiller->smooth_labels(settings.loss.label_smoothing);
-  const auto images = int64_t(split.train.size());
-  schedule = {.base = settings.optimizer.lr,
-              .milestones = settings.schedule.milestones.value_or(std::vector<int>{}),
-              .factor = settings.schedule.factor,
-              .kind = settings.schedule.kind == "cosine" ? Schedule::cosine : Schedule::multistep,
-              .warmup_steps = settings.schedule.warmup_steps,
-              .steps_per_epoch = (images + settings.batch - 1) / settings.batch,
-              .epochs = settings.epochs};
+  schedule = schedule_of(settings, int64_t(split.train.size()));
   std::optional<double> delta;
   if (settings.optimizer.kind == "dot") delta = settings.optimizer.delta;
   const bool scaled = precision_named(settings.precision) == Precision::fp16;

@@ -62,13 +62,6 @@ std::vector<HostTensor> distiller_tensors(const SafeTensors& file) {
   return tensors;
 }
 
-std::vector<std::pair<std::string, Tensor>> optimizer_state(const TrainingState& state) {
-  auto all = state.optimizer.momenta();
-  if (!state.average) return all;
-  for (auto& part : state.average->tensors()) all.push_back(std::move(part));
-  return all;
-}
-
 void check_finite(const HostTensor& t) {
   bool finite = true;
   auto look = [&]<class T>() {
@@ -133,7 +126,7 @@ void save_checkpoint(const std::filesystem::path& file, const std::filesystem::p
     t.name = distiller_prefix + t.name;
     tensors.push_back(std::move(t));
   }
-  for (const auto& [name, momentum] : optimizer_state(state)) {
+  for (const auto& [name, momentum] : optimizer_state(state.optimizer, state.average)) {
     tensors.push_back(to_file(state.device, optimizer_prefix + name, momentum));
   }
   std::vector<TensorView> views;
@@ -157,7 +150,7 @@ CheckpointRecord load_checkpoint(const std::filesystem::path& path, const Traini
   load_state(state.model, state.device, model_tensors(file), path.string(), Writer::ours);
   load_state(state.distiller, state.device, distiller_tensors(file), path.string() + " for this method",
              Writer::ours);
-  for (const auto& [name, momentum] : optimizer_state(state)) {
+  for (const auto& [name, momentum] : optimizer_state(state.optimizer, state.average)) {
     const HostTensor* t = file.find(optimizer_prefix + name);
     check(t && int64_t(t->data.size()) == int64_t(momentum.bytes()) && t->type == momentum.type, Fault::input,
           path.string(), ": no momentum of ", name, "; this is a weights file, not a checkpoint");

@@ -37,7 +37,6 @@ class Trainer {
   Summary end(const std::string& status);
   MetricTotals::Values checked_totals();
   void show();
-  void begin_step();
   void between_steps();
 
   TrainingState state() {
@@ -88,7 +87,8 @@ bool Trainer::train_epoch() {
   show();
   StoredTeacher* const stored = run_.teacher ? run_.teacher->stored() : nullptr;
   while (const HostBatch* batch = run_.loader->next()) {
-    begin_step();
+    run_.optimizer->set_learning_rate(run_.schedule.at(counters_.epoch, counters_.batch));
+    run_.average->begin_step((counters_.epoch - 1) * run_.loader->batches() + counters_.batch);
     const Tensor teacher_logits = stored ? stored->logits(*batch) : Tensor{};
     run_.step->run(run_.batch->upload(*batch), teacher_logits);
     if (!records_.has_tables())
@@ -99,11 +99,6 @@ bool Trainer::train_epoch() {
     between_steps();
   }
   return true;
-}
-
-void Trainer::begin_step() {
-  run_.optimizer->set_learning_rate(run_.schedule.at(counters_.epoch, counters_.batch));
-  run_.average->begin_step((counters_.epoch - 1) * run_.loader->batches() + counters_.batch);
 }
 
 // Now and then: what a user sees, and a checkpoint.

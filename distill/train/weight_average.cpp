@@ -36,4 +36,12 @@ std::vector<std::pair<std::string, Tensor>> WeightAverage::tensors() const {
   return parts;
 }
 
+std::vector<std::pair<std::string, Tensor>> optimizer_state(const Sgd& optimizer,
+                                                            const WeightAverage* average) {
+  auto all = optimizer.momenta();
+  if (!average) return all;
+  for (auto& part : average->tensors()) all.push_back(std::move(part));
+  return all;
+}
+
 }  // namespace retort

@@ -35,6 +35,9 @@ class WeightAverage {
   Array average_, aside_;
 };
 
+// All that a checkpoint holds of them; average may be null.
+std::vector<std::pair<std::string, Tensor>> optimizer_state(const Sgd& optimizer, const WeightAverage* average);
+
 // The average is in the parameters' place while this lives.
 class Averaged {
  public:

@@ -35,8 +35,10 @@ bool refused(Call call, const std::string& words) {
 DataSet grey(const std::string& argument, Parts) {
   DataSet data;
   data.name = "grey";
-  data.train = {
-      .height = 32, .width = 32, .classes = 2, .images = {}, .labels = {0, 1}, .class_names = {"a", "b"}};
+  data.train.height = data.train.width = 32;
+  data.train.classes = 2;
+  data.train.labels = {0, 1};
+  data.train.class_names = {"a", "b"};
   data.train.images.assign(size_t(2 * 32 * 32 * 3), uint8_t(std::stoi(argument)));
   data.test = data.train;
   return data;

@@ -6,6 +6,7 @@
 #include "layers/module.h"
 #include "models/export/inference_graph.h"
 #include "models/model.h"
+#include "models/network_input.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/reference.h"
 
