@@ -152,13 +152,13 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   const auto made = [](const std::vector<float>& pixels) { return pixels.empty() ? nullptr : pixels.data(); };
   slot.batch = {.size = size,
                 .images = made(slot.images),
-                .bytes = slot.bytes.empty() ? nullptr : slot.bytes.data(),
                 .labels = slot.labels.data(),
                 .indices = slot.indices.data(),
                 .views = slot.views.data(),
                 .strong = made(slot.strong),
                 .other_images = made(slot.other_images),
-                .other_strong = made(slot.other_strong)};
+                .other_strong = made(slot.other_strong),
+                .bytes = slot.bytes.empty() ? nullptr : slot.bytes.data()};
 }
 
 void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {

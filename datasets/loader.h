@@ -19,7 +19,6 @@ namespace retort {
 struct HostBatch {
   int64_t size = 0;                  // images; the last batch of an epoch may be smaller than the others
   const float* images = nullptr;     // size,H,W,C, normalised; null without LoaderOptions::pixels
-  const uint8_t* bytes = nullptr;    // of photos: size,H,W,C, the images before they are normalised
   const int32_t* labels = nullptr;   // size
   const int32_t* indices = nullptr;  // size: which image of the ImageSet each one is
   const int32_t* views = nullptr;    // size: which view of it, see index_of(View)
@@ -27,6 +26,7 @@ struct HostBatch {
   // The same pictures by LoaderOptions::other; null without.
   const float* other_images = nullptr;
   const float* other_strong = nullptr;
+  const uint8_t* bytes = nullptr;  // of photos: size,H,W,C, the images before they are normalised
 };
 
 struct LoaderOptions {

@@ -1,6 +1,7 @@
 // Pictures: JPEG, decoded and fitted to a network.
 #include "datasets/formats/image_file.h"
 #include "datasets/formats/jpeg_turbo.h"
+#include "engine/base/check.h"
 #include "tests/fuzz/target.h"
 
 namespace retort::fuzz {
