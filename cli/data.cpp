@@ -96,7 +96,7 @@ void export_set(const std::vector<std::string>& words, bool json) {
 }  // namespace
 
 int run_data(const Arguments& arguments) {
-  Options options("data", "download, list, verify, pack or export data; translate mdistiller's config",
+  Options options("data", "download, list, verify, pack or export data; translate configs",
                   {"retort data fetch cifar100 data", "retort data list folder:photos",
                    "retort data pack folder:photos photos.pack", "retort data recipe kd.yaml > kd.toml"});
   std::vector<std::string> words;

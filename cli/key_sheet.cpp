@@ -169,11 +169,18 @@ std::vector<KeySheet> matching(const std::vector<KeySheet>& sheets, const std::s
                                    std::count(sheet.methods.begin(), sheet.methods.end(), wanted) > 0;
     if (meant) found.push_back(sheet);
   }
-  std::vector<std::string> names;
-  for (const KeySheet& sheet : sheets) names.push_back(sheet.name);
-  check(!found.empty(), Fault::usage, "no key is meant by '", pattern, "'; ",
-        suggestion(pattern, names, "`retort settings` lists all"));
-  return found;
+  if (!found.empty()) return found;
+  // A slip of a whole name, or of what stands behind its last point.
+  std::vector<std::string> names, ends;
+  for (const KeySheet& sheet : sheets) {
+    names.push_back(sheet.name);
+    ends.push_back(sheet.name.substr(sheet.name.rfind('.') + 1));
+  }
+  const std::string end = nearest(pattern, ends);
+  const auto at = size_t(std::find(ends.begin(), ends.end(), end) - ends.begin());
+  const std::string whole_name = end.empty() ? pattern : names.at(at);
+  fail(Fault::usage, "no key is meant by '", pattern, "'; ",
+       suggestion(whole_name, names, "`retort settings` lists all"));
 }
 
 std::string keys_text(const std::vector<KeySheet>& sheets, size_t width) {

@@ -109,7 +109,8 @@ TEST(Finding, SettingsAreFoundByPartFlagMethodAndPattern) {
   EXPECT_TRUE(found("LR").contains("optimizer.lr"));
   EXPECT_TRUE(found("teacher-source").contains("teacher_source"));
   EXPECT_TRUE(found("pcd").contains("method.stages"));
-  EXPECT_EQ(found("schedule.*"), (std::set<std::string>{"schedule.milestones", "schedule.factor"}));
+  EXPECT_EQ(found("schedule.*"), (std::set<std::string>{"schedule.factor", "schedule.kind",
+                                                           "schedule.milestones", "schedule.warmup_steps"}));
   EXPECT_EQ(found("see?"), std::set<std::string>{"seed"});
   expect_contains(failure(2, {"settings", "temprature"}, work), "method.temperature");
   expect_contains(failure(2, {"settings", "a", "b"}, work), "expected one");
