@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/channel_options.h"
 #include "cli/commands.h"
@@ -10,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/run_of_weights.h"
 #include "datasets/formats/npy.h"
+#include "datasets/formats/picture_decoder.h"
 #include "datasets/open.h"
 #include "distill/evaluate/exported_network.h"
 #include "distill/evaluate/seen_by.h"
@@ -37,6 +39,24 @@ std::vector<std::string> class_names(const std::string& data, const Weights& wei
     return open_dataset("synthetic:train=1,test=1", Parts::test).test.class_names;
   return {};
 }
+
+// How photos are read: --set data.decoder=NAME, --set data.test_resize=N.
+struct PhotoReading {
+  Decoder decoder = Decoder::stb;
+  std::optional<int64_t> test_resize;
+
+  void set(const std::string& given) {
+    const size_t equals = given.find('=');
+    const std::string key = given.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : given.substr(equals + 1);
+    check(key == "data.decoder" || key == "data.test_resize", Fault::usage, "predict: --set ", given,
+          ": expected data.decoder=stb, turbo or auto, or data.test_resize=N");
+    if (key == "data.decoder")
+      decoder = decoder_named(value);
+    else
+      test_resize = integer_of("--set data.test_resize", value, 1);
+  }
+};
 
 std::string name_of_class(int64_t label, const std::vector<std::string>& names) {
   return label < int64_t(names.size()) ? names[size_t(label)] : text("class ", label);
@@ -68,6 +88,9 @@ int run_predict(const Arguments& arguments) {
               "--temperature is '", given, "', expected a number from 0.001 to 1e+06");
       },
       "1");
+  PhotoReading photos;
+  options.value("--set", "KEY=VALUE", "data.decoder: stb, turbo, auto; data.test_resize: shorter side",
+                [&](const std::string& given) { photos.set(given); });
   options.output("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
   options.integer("--top", "classes shown", top, 1);
   const ChannelOptions channels(options);
@@ -105,9 +128,13 @@ int run_predict(const Arguments& arguments) {
     return prepare_numbered(test, numbers, seen_by(weights, test), side);
   };
   const NetworkInput input = input_of(weights, network);
-  const PreparedImages images = !numbers.empty() ? numbered()
-                                : array          ? prepare_array(inputs[0], side)
-                                                 : prepare_pictures(inputs, weights, side, int(input.test_resize));
+  check(!photos.test_resize || *photos.test_resize >= side, Fault::usage, "predict: data.test_resize is ",
+        photos.test_resize.value_or(0), ", expected at least the network's side, ", side);
+  const PreparedImages images =
+      !numbers.empty() ? numbered()
+      : array          ? prepare_array(inputs[0], side)
+              : prepare_pictures(inputs, weights, side, int(photos.test_resize.value_or(input.test_resize)),
+                                 photos.decoder);
   for (const std::string& note : images.notes) print_error(note);
   const std::vector<float> logits =
       exported ? exported->logits(images.pixels, images.count) : predict_logits(*model, *device, images);

@@ -10,6 +10,7 @@
 #include "engine/base/nearest.h"
 #include "engine/base/text.h"
 #include "models/channel_numbers.h"
+#include "models/detection/detector.h"
 #include "models/model.h"
 
 namespace retort {
@@ -21,6 +22,9 @@ constexpr int recipe_epochs = 240;
 const std::vector<int> recipe_milestones = {150, 180, 210};
 
 void check_model(const std::string& model, const char* key) {
+  check(!is_detector(model), Fault::usage, key, " is '", model,
+        "', a detector: its layers are there (`retort info ", model,
+        "`), training and distilling detectors is not yet");
   const std::vector<std::string> known = model_names();
   check(std::find(known.begin(), known.end(), model) != known.end(), Fault::usage, key, " is '", model,
         "', which is no known network; ", suggestion(model, known, "`retort info` lists all"));

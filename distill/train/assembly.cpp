@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "distill/evaluate/seen_by.h"
 #include "distill/methods/loss_probe.h"
@@ -81,6 +82,14 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
 
 void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
+  if (settings.data.limit > 0 && !options.check_only && !options.goes_on) {
+    // Folders are in the order of their classes.
+    std::set<int32_t> seen;
+    for (const int32_t sample : split.train) seen.insert(data.train.labels[size_t(sample)]);
+    if (int64_t(seen.size()) < data.train.classes)
+      log.push_back(text("data.limit leaves images of ", seen.size(), " of ", data.train.classes,
+                         " classes: the first ", settings.data.limit, " in the data's order"));
+  }
   MethodContext context = method_context(settings, *student, teacher ? &teacher->model() : nullptr, *device,
                                          data.train, split.train);
   const bool asks = !options.check_only && !options.goes_on;  // a checkpoint holds it
