@@ -1,7 +1,6 @@
 // The row kernel of crld.cpp.
 #pragma once
-#include "engine/kernels/lanes.h"
-#include "engine/kernels/math.h"
+#include "engine/kernels/softened_pair.h"
 
 namespace retort {
 
@@ -23,8 +22,6 @@ struct GatedKlRow {
   int64_t scratch_bytes() const { return 0; }
   template <class Lanes>
   RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
-    const T* s = student + row * n;
-    const T* t = teacher + row * n;
     const T* g = gate + row * n;
     T* out = gradient ? gradient + row * n : nullptr;
     const T g_top = lanes.template max<T>(n, [=](int64_t i) { return g[i]; });
@@ -35,21 +32,11 @@ struct GatedKlRow {
       return;
     }
     const T it = inverse_temperature, w = weight;
-    const T s_top = lanes.template max<T>(n, [=](int64_t i) { return s[i]; });
-    const T t_top = lanes.template max<T>(n, [=](int64_t i) { return t[i]; });
-    const T s_log =
-        logarithm(lanes.template sum<T>(n, [=](int64_t i) { return exponential((s[i] - s_top) * it); }));
-    const T t_log =
-        logarithm(lanes.template sum<T>(n, [=](int64_t i) { return exponential((t[i] - t_top) * it); }));
-    const T kl = lanes.template sum<T>(n, [=](int64_t i) {
-      const T log_p = (t[i] - t_top) * it - t_log, log_q = (s[i] - s_top) * it - s_log;
-      return kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
-    });
+    const auto pair = softened_pair<T>(lanes, student + row * n, teacher + row * n, n, it, it);
+    const T kl = lanes.template sum<T>(n, [=](int64_t i) { return pair.kl(i); });
     if (lanes.leader()) loss[row] = w * kl;
     if (!out) return;
-    lanes.each(n, [=](int64_t i) {
-      out[i] = w * it * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
-    });
+    lanes.each(n, [=](int64_t i) { out[i] = w * it * pair.slope(i); });
   }
 };
 

@@ -1,7 +1,6 @@
 // The arithmetic of edited_kl.h, per row.
 #pragma once
-#include "engine/kernels/lanes.h"
-#include "engine/kernels/math.h"
+#include "engine/kernels/softened_pair.h"
 
 namespace retort {
 
@@ -21,7 +20,6 @@ struct EditedKlRow {
   int64_t scratch_bytes() const { return int64_t(lane_scratch_bytes(size_t(n) * sizeof(T))); }
   template <class Lanes>
   RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
-    const T* s = student + row * n;
     const T* from = target + row * n;
     T* t = lanes.template scratch<T>(n);
     const int32_t y = labels[row];
@@ -34,22 +32,12 @@ struct EditedKlRow {
     lanes.sync();
 
     const T it = inverse_temperature, w = weight;
-    const T s_top = lanes.template max<T>(n, [=](int64_t i) { return s[i]; });
-    const T t_top = lanes.template max<T>(n, [=](int64_t i) { return t[i]; });
-    const T s_log =
-        logarithm(lanes.template sum<T>(n, [=](int64_t i) { return exponential((s[i] - s_top) * it); }));
-    const T t_log =
-        logarithm(lanes.template sum<T>(n, [=](int64_t i) { return exponential((t[i] - t_top) * it); }));
-    const T kl = lanes.template sum<T>(n, [=](int64_t i) {
-      const T log_p = (t[i] - t_top) * it - t_log, log_q = (s[i] - s_top) * it - s_log;
-      return kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
-    });
+    const auto pair = softened_pair<T>(lanes, student + row * n, t, n, it, it);
+    const T kl = lanes.template sum<T>(n, [=](int64_t i) { return pair.kl(i); });
     if (lanes.leader()) loss[row] = w * kl;
     if (!gradient) return;
     T* out = gradient + row * n;
-    lanes.each(n, [=](int64_t i) {
-      out[i] = w * it * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
-    });
+    lanes.each(n, [=](int64_t i) { out[i] = w * it * pair.slope(i); });
   }
 };
 

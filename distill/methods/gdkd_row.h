@@ -1,8 +1,7 @@
 // The row kernel of gdkd.cpp.
 #pragma once
 #include "distill/methods/two_class.h"
-#include "engine/kernels/lanes.h"
-#include "engine/kernels/math.h"
+#include "engine/kernels/softened_pair.h"
 
 namespace retort {
 
@@ -41,11 +40,11 @@ struct TopRestKlRow {
     lanes.sync();
 
     const int64_t m = k < n ? k : n;
-    const Softmaxes of_top = softmaxes(lanes, s, t, m);
-    T total = top * divergence(lanes, of_top, s, t, d, m, top);
+    const Pair of_top = pair_of(lanes, s, t, m);
+    T total = top * divergence(lanes, of_top, d, m, top);
     if (m < n) {
-      const Softmaxes of_rest = softmaxes(lanes, s + m, t + m, n - m);
-      total += rest * divergence(lanes, of_rest, s + m, t + m, d + m, n - m, rest);
+      const Pair of_rest = pair_of(lanes, s + m, t + m, n - m);
+      total += rest * divergence(lanes, of_rest, d + m, n - m, rest);
       if (mass > T(0)) {
         const T it = inverse_temperature;
         const TwoClass<T> q =
@@ -57,8 +56,7 @@ struct TopRestKlRow {
         step *= mass;
         lanes.sync();
         lanes.each(n, [=](int64_t r) {
-          const Softmaxes& half = r < m ? of_top : of_rest;
-          d[r] += (r < m ? step : -step) * exponential((s[r] - half.s_top) * it - half.s_log);
+          d[r] += (r < m ? step : -step) * exponential(r < m ? of_top.log_q(r) : of_rest.log_q(r - m));
         });
       }
     }
@@ -71,34 +69,18 @@ struct TopRestKlRow {
   }
 
  private:
-  // Largest logits of a set and the logarithms of sum exp((z - largest) / temperature).
-  struct Softmaxes {
-    T s_top, s_log, t_top, t_log;
-  };
+  using Pair = SoftenedPair<T>;
   template <class Lanes>
-  RETORT_HD_OUT_OF_LINE Softmaxes softmaxes(Lanes& lanes, const T* s, const T* t, int64_t m) const {
-    const T it = inverse_temperature;
-    const T s_top = lanes.template max<T>(m, [=](int64_t i) { return s[i]; });
-    const T t_top = lanes.template max<T>(m, [=](int64_t i) { return t[i]; });
-    const T s_total = lanes.template sum<T>(m, [=](int64_t i) { return exponential((s[i] - s_top) * it); });
-    const T t_total = lanes.template sum<T>(m, [=](int64_t i) { return exponential((t[i] - t_top) * it); });
-    return {s_top, logarithm(s_total), t_top, logarithm(t_total)};
+  RETORT_HD_OUT_OF_LINE Pair pair_of(Lanes& lanes, const T* s, const T* t, int64_t m) const {
+    return softened_pair<T>(lanes, s, t, m, inverse_temperature, inverse_temperature);
   }
 
   // Returns KL(p || q) within the set and sets d to weight (q - p).
   template <class Lanes>
-  RETORT_HD_OUT_OF_LINE T divergence(Lanes& lanes, const Softmaxes& of, const T* s, const T* t, T* d,
-                                     int64_t m, T weight) const {
-    const T it = inverse_temperature;
-    const Softmaxes z = of;
-    const T kl = lanes.template sum<T>(m, [=](int64_t i) {
-      const T log_p = (t[i] - z.t_top) * it - z.t_log, log_q = (s[i] - z.s_top) * it - z.s_log;
-      return kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
-    });
-    lanes.each(m, [=](int64_t i) {
-      d[i] = weight *
-             (exponential((s[i] - z.s_top) * it - z.s_log) - exponential((t[i] - z.t_top) * it - z.t_log));
-    });
+  RETORT_HD_OUT_OF_LINE T divergence(Lanes& lanes, const Pair& of, T* d, int64_t m, T weight) const {
+    const Pair pair = of;
+    const T kl = lanes.template sum<T>(m, [=](int64_t i) { return pair.kl(i); });
+    lanes.each(m, [=](int64_t i) { d[i] = weight * pair.slope(i); });
     return kl;
   }
 };

@@ -1,8 +1,7 @@
 // The row kernel of ldrld.cpp.
 #pragma once
 #include "distill/methods/two_class.h"
-#include "engine/kernels/lanes.h"
-#include "engine/kernels/math.h"
+#include "engine/kernels/softened_pair.h"
 
 namespace retort {
 
@@ -64,19 +63,9 @@ struct LocalRelationsRow {
   template <class Lanes>
   RETORT_HD_OUT_OF_LINE T divergence(Lanes& lanes, const T* s, const T* t, T* d, int64_t m, T weight) const {
     const T it = inverse_temperature;
-    const T s_top = lanes.template max<T>(m, [=](int64_t i) { return s[i]; });
-    const T t_top = lanes.template max<T>(m, [=](int64_t i) { return t[i]; });
-    const T s_log =
-        logarithm(lanes.template sum<T>(m, [=](int64_t i) { return exponential((s[i] - s_top) * it); }));
-    const T t_log =
-        logarithm(lanes.template sum<T>(m, [=](int64_t i) { return exponential((t[i] - t_top) * it); }));
-    lanes.each(m, [=](int64_t i) {
-      d[i] = weight * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
-    });
-    return lanes.template sum<T>(m, [=](int64_t i) {
-      const T log_p = (t[i] - t_top) * it - t_log, log_q = (s[i] - s_top) * it - s_log;
-      return kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
-    });
+    const auto pair = softened_pair<T>(lanes, s, t, m, it, it);
+    lanes.each(m, [=](int64_t i) { d[i] = weight * pair.slope(i); });
+    return lanes.template sum<T>(m, [=](int64_t i) { return pair.kl(i); });
   }
 
   // The pairs' weighted divergences; their gradient is added to d. A lane owns a class, so that each pair is

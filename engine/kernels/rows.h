@@ -6,6 +6,7 @@
 #include "engine/kernels/optimizer/nesterov_row.h"
 #include "engine/kernels/pair_rows.h"
 #include "engine/kernels/regions/row_kernel_list.h"
+#include "engine/kernels/softened_pair.h"
 
 namespace retort {
 
@@ -116,27 +117,14 @@ struct KlRow {
   int64_t scratch_bytes() const { return 0; }
   template <class Lanes>
   RETORT_HD void operator()(Lanes& lanes, int64_t row) const {
-    const T* s = student + row * n;
-    const T* t = teacher + row * n;
     const T it = inverse_temperature, w = weight;
-    const T s_top = lanes.template max<T>(n, [=](int64_t i) { return s[i]; });
-    const T t_top = lanes.template max<T>(n, [=](int64_t i) { return t[i]; });
-    const T s_total = lanes.template sum<T>(n, [=](int64_t i) { return exponential((s[i] - s_top) * it); });
-    const T t_total = lanes.template sum<T>(n, [=](int64_t i) { return exponential((t[i] - t_top) * it); });
-    const T s_log = logarithm(s_total), t_log = logarithm(t_total);
-    const T kl = lanes.template sum<T>(n, [=](int64_t i) {
-      const T log_p = (t[i] - t_top) * it - t_log;
-      const T log_q = (s[i] - s_top) * it - s_log;
-      return kl_part(exponential(log_p), exponential(log_q), log_p - log_q);
-    });
+    const auto pair = softened_pair<T>(lanes, student + row * n, teacher + row * n, n, it, it);
+    const T kl = lanes.template sum<T>(n, [=](int64_t i) { return pair.kl(i); });
     if (lanes.leader()) loss[row] = w * kl;
     if (gradient) {
       T* out = gradient + row * n;
       const T scale = w * it;
-      lanes.each(n, [=](int64_t i) {
-        out[i] =
-            scale * (exponential((s[i] - s_top) * it - s_log) - exponential((t[i] - t_top) * it - t_log));
-      });
+      lanes.each(n, [=](int64_t i) { out[i] = scale * pair.slope(i); });
     }
   }
 };
