@@ -37,6 +37,7 @@ std::string methods_json() {
                     {{"teacher", method.reads.teacher},
                      {"labels", method.reads.labels},
                      {"features", method.reads.features},
+                     {"two_views", method.reads.two_views},
                      {"class_similarity", method.reads.class_similarity}}},
                    {"keys", keys}});
   }
@@ -81,6 +82,14 @@ void compute(const retort_loss_input& input, retort_loss_output& output) {
   if (reads.teacher) {
     check_finite("the teacher", input.teacher, input.samples, input.classes);
     probe.teacher.assign(input.teacher, input.teacher + count);
+  }
+  check(!input.strong_student == !input.strong_teacher, Fault::input,
+        "loss: of a second view, student and teacher are given together");
+  if (input.strong_student) {
+    check_finite("the second view's student", input.strong_student, input.samples, input.classes);
+    check_finite("the second view's teacher", input.strong_teacher, input.samples, input.classes);
+    probe.strong_student.assign(input.strong_student, input.strong_student + count);
+    probe.strong_teacher.assign(input.strong_teacher, input.strong_teacher + count);
   }
   if (input.labels) probe.labels.assign(input.labels, input.labels + input.samples);
   if (reads.class_similarity)

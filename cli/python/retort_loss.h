@@ -1,6 +1,6 @@
-/* The losses of all methods that compare logits, for other languages. C11; the rules of retort.h hold here
- * too: every function returns a status or cannot fail; nothing prints, aborts, throws or keeps state of its
- * own; all memory is the caller's, and calls may be made from several threads at once. */
+/* The losses of all methods that compare logits, of one view or two, for other languages. C11; the rules of
+ * retort.h hold here too: every function returns a status or cannot fail; nothing prints, aborts, throws or
+ * keeps state of its own; all memory is the caller's, and calls may be made from several threads at once. */
 #ifndef RETORT_LOSS_H
 #define RETORT_LOSS_H
 
@@ -27,6 +27,8 @@ typedef struct retort_loss_input {
   const double* student; /* samples x classes, row by row; finite */
   const double* teacher; /* the same, or null for a method that reads no teacher */
   const int64_t* labels; /* samples, each in [0, classes); or null for a method that reads none */
+  const double* strong_student; /* of a second view, samples x classes; or null, both, without one */
+  const double* strong_teacher;
   const double*
       similarity; /* classes x classes, how alike a teacher sees them; or null for a method that reads none */
   int single_precision; /* 1: compute in f32, as training does; 0: in f64 */
@@ -49,7 +51,8 @@ typedef struct retort_loss_output {
 
 RETORT_API retort_code retort_loss(const retort_loss_input* input, retort_loss_output* output);
 
-/* The methods as JSON: [{name, title, paper, reads: {teacher, labels, features}, keys: [{name, type, default,
+/* The methods as JSON: [{name, title, paper, reads: {teacher, labels, features, two_views,
+ * class_similarity}, keys: [{name, type, default,
  * expected, help, choices}]}]. Writes at most `bytes` of it, the final zero included, and returns how many it
  * takes; 0: no memory. */
 RETORT_API size_t retort_methods_json(char* json, size_t bytes);

@@ -15,6 +15,8 @@ class LossInput(ctypes.Structure):
         ("student", POINTER(c_double)),
         ("teacher", POINTER(c_double)),
         ("labels", POINTER(c_int64)),
+        ("strong_student", POINTER(c_double)),
+        ("strong_teacher", POINTER(c_double)),
         ("similarity", POINTER(c_double)),
         ("single_precision", c_int),
     ]

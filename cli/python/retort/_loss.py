@@ -1,4 +1,4 @@
-"""Every method that compares logits, as a function of numpy arrays."""
+"""Every method that compares logits, of one view or two, as a function of numpy arrays."""
 
 import ctypes
 import json
@@ -20,12 +20,12 @@ class Loss(NamedTuple):
     terms: dict[str, float]
     """Each term by its name, weighted."""
     gradient: npt.NDArray[Any]
-    """d value / d student, of the student's shape and type."""
+    """d value / d student, of the student's shape and type; of a second view there is none."""
 
 
 def methods() -> dict[str, dict[str, Any]]:
-    """The methods by name: title, paper, what each reads ({"teacher": True, "labels": False, "features": False}), and its
-    keys, a list of {name, type, default, expected, help, choices}. Those that read features have no `loss`."""
+    """The methods by name: title, paper, what each reads ({"teacher": True, "labels": False, "features": False,
+    "two_views": False, "class_similarity": False}), and its keys, a list of {name, type, default, expected, help, choices}. Those that read features have no `loss`."""
     size = library.retort_methods_json(None, 0)
     text = ctypes.create_string_buffer(size)
     library.retort_methods_json(text, size)
@@ -51,6 +51,8 @@ def loss(
     teacher: npt.ArrayLike | None = None,
     labels: npt.ArrayLike | None = None,
     *,
+    strong_student: npt.ArrayLike | None = None,
+    strong_teacher: npt.ArrayLike | None = None,
     similarity: npt.ArrayLike | None = None,
     precision: str = "f64",
     **settings: Any,
@@ -58,7 +60,8 @@ def loss(
     """The distillation loss of `method` ("kd", "dkd", "pcd", ...), as `retort loss` computes it.
 
     student, teacher: logits [samples, classes]; teacher may be left out for a method that reads none. labels: integers
-    [samples], for methods that read them. similarity: [classes, classes], how alike a teacher sees the classes, for methods
+    [samples], for methods that read them. strong_student, strong_teacher: the same of a second view, both or none, for methods
+    that read two. similarity: [classes, classes], how alike a teacher sees the classes, for methods
     that read it. precision: "f64", or "f32" as training computes. settings: the method's keys, as in `temperature=2, standardize=True`; see methods().
 
     SettingsError, a ValueError, for what is not known or does not fit; Error for a loss that is not finite.
@@ -67,6 +70,13 @@ def loss(
     zt = None if teacher is None else _matrix("the teacher's logits are", teacher)
     if zt is not None and zt.shape != zs.shape:
         raise SettingsError(f"loss: the teacher's logits are {list(zt.shape)}, the student's {list(zs.shape)}", 3)
+    second = [
+        None if given is None else _matrix(f"the second view's {whose} logits are", given)
+        for whose, given in (("student", strong_student), ("teacher", strong_teacher))
+    ]
+    for array in second:
+        if array is not None and array.shape != zs.shape:
+            raise SettingsError(f"loss: a second view's logits are {list(array.shape)}, the student's {list(zs.shape)}", 3)
     y = None
     if labels is not None:
         given = np.asarray(labels)
@@ -85,7 +95,7 @@ def loss(
     texts = (c_char_p * max(len(words), 1))(*words)
     request = LossInput(
         method.encode(), texts, len(settings), *zs.shape, pointer(zs, c_double), pointer(zt, c_double),
-        pointer(y, c_int64), pointer(alike, c_double), int(precision == "f32"),
+        pointer(y, c_int64), *(pointer(array, c_double) for array in second), pointer(alike, c_double), int(precision == "f32"),
     )
     gradient = np.zeros_like(zs)
     terms = (LossTerm * 16)()

@@ -4,36 +4,33 @@ import csv
 import json
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ._errors import FileError
 
 
-def _json(file: Path) -> Any:
+def _read(file: Path, kind: str, parse: Callable[[str], Any]) -> Any:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return parse(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"{file}: {error.strerror}", 3) from error
     except ValueError as error:
-        raise FileError(f"{file}: is no JSON: {error}", 3) from error
+        raise FileError(f"{file}: is no {kind}: {error}", 3) from error
+
+
+def _json(file: Path) -> Any:
+    return _read(file, "JSON", json.loads)
 
 
 def _toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{file}: {error.strerror}", 3) from error
-    except ValueError as error:
-        raise FileError(f"{file}: is no TOML: {error}", 3) from error
+    return _read(file, "TOML", tomllib.loads)
 
 
 def _metrics(file: Path) -> dict[str, list[float]]:
     """Columns by name; a last line without its end, cut off by a kill, is left out."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"{file}: {error.strerror}", 3) from error
+    text = _read(file, "text", str)
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines.pop()

@@ -36,16 +36,21 @@ def test_every_logit_method_equals_the_program(method, tmp_path):
     student, teacher, labels = logits()
     for name, array in (("zs", student), ("zt", teacher), ("y", labels)):
         np.save(tmp_path / f"{name}.npy", array)
-    given, alike = [], None
+    given, alike, second = [], None, {}
+    if retort.methods()[method]["reads"]["two_views"]:
+        second = {"strong_student": student[::-1] / 2, "strong_teacher": teacher[::-1] / 2}
+        for name, array in second.items():
+            np.save(tmp_path / f"{name}.npy", array)
+            given += [f"--{name.replace('_', '-')}", f"{name}.npy"]
     if retort.methods()[method]["reads"]["class_similarity"]:
         alike = np.exp(-np.abs(np.subtract.outer(np.arange(20.0), np.arange(20.0))))
         np.save(tmp_path / "c.npy", alike)
-        given = ["--similarity", "c.npy"]
+        given += ["--similarity", "c.npy"]
     told = json.loads(
         run("loss", "--method", method, "--student", "zs.npy", "--teacher", "zt.npy", "--labels", "y.npy", "--grad", "g.npy",
             "--json", *given, cwd=tmp_path)
     )  # fmt: skip
-    result = retort.loss(method, student, teacher, labels, similarity=alike)
+    result = retort.loss(method, student, teacher, labels, similarity=alike, **second)
     assert result.value == pytest.approx(told["loss"], rel=1e-12)
     assert result.terms == pytest.approx(told["terms"], rel=1e-12)
     np.testing.assert_allclose(result.gradient, np.load(tmp_path / "g.npy"), rtol=1e-12, atol=1e-15)
