@@ -16,29 +16,28 @@ namespace {
 struct Entry {
   const char* name;
   const char* usage;
-  bool photos;
   DataSet (*open)(const std::string& argument, const DataOptions& options);
 };
 
 // A new data set is one row here and one reader.
 constexpr Entry entries[] = {
-    {"synthetic", "synthetic[:train=N,test=N,seed=N]", false,
+    {"synthetic", "synthetic[:train=N,test=N,seed=N]",
      [](const std::string& argument, const DataOptions& options) {
        return draw_synthetic(SyntheticOptions::parse(argument), options.parts);
      }},
-    {"cifar100", "cifar100:DIR", false,
+    {"cifar100", "cifar100:DIR",
      [](const std::string& argument, const DataOptions& options) {
        return read_cifar100(argument, options.parts);
      }},
-    {"cifar10", "cifar10:DIR", false,
+    {"cifar10", "cifar10:DIR",
      [](const std::string& argument, const DataOptions& options) {
        return read_cifar10(argument, options.parts);
      }},
-    {"folder", "folder:DIR", true,
+    {"folder", "folder:DIR",
      [](const std::string& argument, const DataOptions& options) { return read_folder(argument, options); }},
-    {"pack", "pack:FILE", true,
+    {"pack", "pack:FILE",
      [](const std::string& argument, const DataOptions& options) { return read_pack(argument, options); }},
-    {"npy", "npy:DIR", true,
+    {"npy", "npy:DIR",
      [](const std::string& argument, const DataOptions& options) { return read_npy_set(argument, options); }},
 };
 
@@ -65,13 +64,6 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options) {
   const bool folder = std::filesystem::is_directory(spec, error);
   fail(Fault::usage, "data set '", spec, "' is not known; ",
        folder ? "images in a folder are named as folder:" + spec + "; " : std::string(), "expected ", known);
-}
-
-bool can_hold_photos(const std::string& spec) {
-  const std::string name = spec.substr(0, spec.find(':'));
-  for (const Entry& entry : entries)
-    if (name == entry.name) return entry.photos;
-  return false;
 }
 
 }  // namespace retort

@@ -14,7 +14,4 @@ inline DataSet open_dataset(const std::string& spec, Parts parts = Parts::both) 
   return open_dataset(spec, DataOptions{.parts = parts});
 }
 
-// Whether images of such a set can be photos, for which sizes and decoders matter.
-bool can_hold_photos(const std::string& spec);
-
 }  // namespace retort

@@ -98,11 +98,6 @@ DetectionData read_coco(const std::string& folder, const DetectionFiles& files, 
 
 }  // namespace
 
-bool is_detection_data(const std::string& spec) {
-  const std::string name = spec.substr(0, spec.find(':'));
-  return name == "scenes" || name == "coco";
-}
-
 DetectionData open_detection(const std::string& spec, const DetectionFiles& files, Parts parts) {
   const size_t colon = spec.find(':');
   const std::string name = spec.substr(0, colon),

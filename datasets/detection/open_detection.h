@@ -10,9 +10,6 @@ struct DetectionFiles {
   std::string train_json, test_json, images;  // in the set's folder, see open_detection
 };
 
-// Whether `spec` is a data set of boxes.
-bool is_detection_data(const std::string& spec);
-
 // "scenes[:train=N,test=N,seed=N]", drawn by the program, or "coco:DIR". DIR holds COCO's own files,
 // annotations/instances_{train,val}2017.json with pictures in train2017 and val2017, or what `files` names. A
 // part that is not asked for has no images. Fault::usage for another spec; Fault::input, naming file and id,

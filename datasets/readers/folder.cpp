@@ -87,8 +87,6 @@ class Decoding {
     return true;
   }
 
-  const std::map<int64_t, std::string>& bad() const { return bad_; }
-
  private:
   bool first_side(const ImageSource& pictures, PictureReader& reader, int& side) const {
     for (int64_t i = 0; i < pictures.size(); ++i) {

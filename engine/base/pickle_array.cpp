@@ -118,11 +118,6 @@ class Rebuilder {
 
 }  // namespace
 
-bool is_array(const Pickle& pickle, const PickleValue& value) {
-  const std::string callee = pickle.callee_of(value);
-  return ends_in(callee, "multiarray._reconstruct") || ends_in(callee, "numeric._frombuffer");
-}
-
 PickleArray array_of(const Pickle& pickle, const PickleValue& value, const std::string& file,
                      const std::string& what) {
   return Rebuilder(pickle, file, what).array(value);

@@ -16,12 +16,10 @@ struct PickleArray {
   std::vector<std::byte> data;  // little-endian, C order
 };
 
-// Whether the value is a numpy array: a call of numpy.core.multiarray._reconstruct with its state, or of
-// numpy.core.numeric._frombuffer; newer numpy says numpy._core.
-bool is_array(const Pickle& pickle, const PickleValue& value);
-
-// The array. Fault::input, naming the file and what it is, for arrays of objects, text, complex or big-endian
-// numbers, in Fortran's order, or whose data is not as long as its shape says.
+// The array: a call of numpy.core.multiarray._reconstruct with its state, or of
+// numpy.core.numeric._frombuffer; newer numpy says numpy._core. Fault::input, naming the file and what it is,
+// for arrays of objects, text, complex or big-endian numbers, in Fortran's order, or whose data is not as
+// long as its shape says.
 PickleArray array_of(const Pickle& pickle, const PickleValue& value, const std::string& file,
                      const std::string& what);
 

@@ -21,7 +21,6 @@ struct ResNetPlan {
   int64_t width = 64;  // of the stem and of res2
   // Batch norms are frozen, and the stem and res2 do not learn: for weights from ImageNet. Else all learns.
   bool frozen = true;
-  bool stride_in_1x1 = true;  // of bottlenecks: detectron2's weights; torchvision's have it in the 3x3
 };
 std::unique_ptr<Backbone> make_resnet_backbone(Device& device, const ResNetPlan& plan,
                                                DType type = DType::f32);

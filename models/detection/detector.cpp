@@ -18,7 +18,6 @@ DetectorPlan small_plan(int64_t backbone_width, int64_t width, int64_t hidden) {
   DetectorPlan plan;
   plan.spec.sizes = {16, 32, 64, 128};
   plan.spec.train_sides = plan.spec.test_sides = {};
-  plan.spec.warmup_steps = 200;
   plan.spec.canonical_side = 56;
   plan.spec.rpn_samples = 64;
   plan.spec.candidates_train = plan.spec.candidates_test = 512;

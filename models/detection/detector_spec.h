@@ -14,11 +14,9 @@ struct DetectorSpec {
   std::vector<double> ratios = {0.5, 1, 2};  // height / width
   int pad_multiple = 32;                     // sides of a batch are rounded up to it
 
-  // Pictures: the shorter side, drawn anew each time in training; none: as they are. Steps in which the
-  // learning rate rises.
+  // Pictures: the shorter side, drawn anew each time in training; none: as they are.
   std::vector<int> train_sides = {640, 672, 704, 736, 768, 800}, test_sides = {800};
   int longest_side = 1333;
-  int warmup_steps = 1000;
 
   // Proposals.
   int rpn_samples = 256;  // anchors of an image that are learned from in a step, at most half of them objects
