@@ -1,7 +1,9 @@
 #include "cli/run_of_weights.h"
 
 #include "cli/output.h"
+#include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
+#include "distill/run/sealed.h"
 #include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
 #include "engine/base/check.h"
@@ -9,10 +11,11 @@
 namespace retort {
 
 std::optional<RunSettings> settings_of_run(const std::string& spec) {
-  const std::string folder = spec.ends_with(":best") ? spec.substr(0, spec.size() - 5) : spec;
+  const std::string folder = weights_spec(spec).path;
   if (!RunFolder::is_run(folder)) return std::nullopt;
   const RecordedRun run = read_recorded_run(folder);
   for (const std::string& note : run.notes) print_error("note: " + note);
+  if (!run.bound) print_error("note: " + unbound_note(folder));
   return placed(run.settings, folder);
 }
 

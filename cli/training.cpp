@@ -6,6 +6,7 @@
 #include "cli/device_choice.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
+#include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
@@ -117,10 +118,7 @@ std::string default_folder(const RunSettings& settings, bool seeds, bool force) 
 
 // A student is shown what its teacher was trained on, where nobody says otherwise.
 void take_data_of_teacher(RunSettings& settings, const SettingOptions& options) {
-  const std::string suffix = ":best";
-  const std::string folder = settings.teacher.ends_with(suffix)
-                                 ? settings.teacher.substr(0, settings.teacher.size() - suffix.size())
-                                 : settings.teacher;
+  const std::string folder = weights_spec(settings.teacher).path;
   if (options.has("data.spec") || settings.data.spec != DataSettings{}.spec || !RunFolder::is_run(folder))
     return;
   settings.data.spec = placed(read_run_settings(folder), folder).data.spec;

@@ -1,10 +1,10 @@
 #include "datasets/loader.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "datasets/augment/strong_view.h"
+#include "datasets/permute.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 
@@ -12,21 +12,6 @@ namespace retort {
 namespace {
 
 constexpr double most_bad = 0.001;  // of all photos: more than that is no accident
-
-std::vector<int32_t> first_numbers(int64_t n) {
-  std::vector<int32_t> numbers(static_cast<size_t>(n));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
-}
-
-// Fisher-Yates: the first `count` places of a random permutation of `numbers`.
-void permute(std::vector<int32_t>& numbers, int64_t count, uint64_t seed, Purpose purpose, uint32_t epoch) {
-  const auto n = uint32_t(numbers.size());
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t j = i + random_below(random4(seed, purpose, epoch, i, 0).v[0], n - i);
-    std::swap(numbers[i], numbers[j]);
-  }
-}
 
 }  // namespace
 

@@ -71,7 +71,7 @@ void Sgd::begin_second_gradient() {
   use_gradients(true);
 }
 
-// A part of all parameters by one of two gradients.
+// A part of all parameters, by one of two gradients where there are two.
 void Sgd::update(int64_t first, int64_t count, bool of_teacher, double momentum, double weight_decay) {
   const auto part = [&](const Array& flat, int64_t at) {
     const DType type = flat.tensor.type;
@@ -131,15 +131,11 @@ void Sgd::step() {
     check(p.parameter->received || p.parameter->idle, "Sgd::step: parameter ", p.name,
           " received no gradient; does the loss use it?");
   }
-  Backend& backend = device_.backend();
-  if (loss_scale()) backend.update_loss_scale(gradients_, loss_scale_state_);
+  if (loss_scale()) device_.backend().update_loss_scale(gradients_, loss_scale_state_);
   if (options_.nesterov)
     nesterov_step();
-  else if (loss_scale())
-    backend.scaled_sgd(values_, gradients_, momentum_, rate_.value, options_.momentum, options_.weight_decay,
-                       loss_scale_state_);
   else
-    backend.sgd(values_, gradients_, momentum_, rate_.value, options_.momentum, options_.weight_decay);
+    update(0, offsets_.back(), false, options_.momentum, options_.weight_decay);
 }
 
 void Sgd::nesterov_step() {
@@ -171,20 +167,15 @@ std::vector<std::pair<std::string, Tensor>> Sgd::parts_of(const Tensor& flat) co
 }
 
 std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {
-  if (!has_two_gradients()) {
-    std::vector<std::pair<std::string, Tensor>> result = parts_of(momentum_);
-    if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
-    return result;
-  }
-  // The teacher's half begins where the parameters' end.
   std::vector<std::pair<std::string, Tensor>> result;
-  const std::vector<std::pair<std::string, Tensor>> labels = parts_of(momentum_);
-  for (const auto& [name, tensor] : labels) {
+  for (const auto& [name, tensor] : parts_of(momentum_)) {
     result.push_back({name, tensor});
+    if (!has_two_gradients()) continue;
+    // The teacher's half begins where the parameters' end.
     char* data = static_cast<char*>(tensor.data) + offsets_.back() * int64_t(size_of(tensor.type));
     result.push_back({name + ".teacher", {data, tensor.shape, tensor.type}});
   }
-  result.push_back({"dot_begun", begun_.tensor});
+  if (has_two_gradients()) result.push_back({"dot_begun", begun_.tensor});
   if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});
   return result;
 }

@@ -1,8 +1,8 @@
 #include "datasets/detection/detection_loader.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "datasets/permute.h"
 #include "engine/base/check.h"
 #include "engine/random_words.h"
 
@@ -76,9 +76,8 @@ bool DetectionLoader::flipped(int32_t image) const {
 void DetectionLoader::put_together() {
   order_.clear();
   if (options_.training) {
-    std::vector<int32_t> order(samples_.size());
-    std::iota(order.begin(), order.end(), 0);
-    if (options_.shuffle) order = shuffled(samples(), options_.seed, uint32_t(epoch_));
+    const std::vector<int32_t> order =
+        options_.shuffle ? shuffled(samples(), options_.seed, uint32_t(epoch_)) : first_numbers(samples());
     std::vector<int32_t> open[2];  // tall, wide
     for (const int32_t place : order) {
       const int32_t image = samples_[size_t(place)];

@@ -26,23 +26,21 @@ struct Images {
 // Pictures of one size in memory, treated as photos.
 class ArrayPictures : public ImageSource {
  public:
-  ArrayPictures(Images images, std::string name) : images_(std::move(images)), name_(std::move(name)) {
-    hash_ = XXH3_64bits(images_.bytes.data(), images_.bytes.size());
-  }
-  int64_t size() const override { return images_.count; }
+  ArrayPictures(std::shared_ptr<const Images> images, std::string name)
+      : images_(std::move(images)), name_(std::move(name)) {}
+  int64_t size() const override { return images_->count; }
   PixelView read(int64_t i, const PictureDecoder::Choose& window, PictureReader&) const override {
-    const int64_t row = 3 * int64_t(images_.width);
-    const PixelView whole{images_.bytes.data() + i * row * images_.height, images_.height, images_.width,
-                          row};
-    return whole.part(window({images_.height, images_.width}));
+    const int height = images_->height, width = images_->width;
+    const int64_t row = 3 * int64_t(width);
+    const PixelView whole{images_->bytes.data() + i * row * height, height, width, row};
+    return whole.part(window({height, width}));
   }
   std::string name_of(int64_t i) const override { return text(name_, "[", i, "]"); }
-  uint64_t hash() const override { return hash_; }
+  uint64_t hash() const override { return XXH3_64bits(images_->bytes.data(), images_->bytes.size()); }
 
  private:
-  Images images_;
+  std::shared_ptr<const Images> images_;
   std::string name_;
-  uint64_t hash_;
 };
 
 std::string shape_text(const NpyArray& array) {
@@ -51,7 +49,7 @@ std::string shape_text(const NpyArray& array) {
   return text(array.type, " [", all, "]");
 }
 
-Images read_images(const fs::path& path) {
+std::shared_ptr<Images> read_images(const fs::path& path) {
   NpyArray array = read_npy(path);
   const auto& shape = array.shape;
   const bool fits = array.type == DType::u8 && shape.size() == 4 && shape[0] >= 1 && shape[1] >= 1 &&
@@ -59,13 +57,13 @@ Images read_images(const fs::path& path) {
                     (shape[3] == 3 || shape[3] == 1);
   check(fits, Fault::input, path.string(), ": holds ", shape_text(array),
         ", expected u8 [N, H, W, 3], images of bytes");
-  Images images{shape[0], int(shape[1]), int(shape[2]), {}};
+  auto images = std::make_shared<Images>(Images{shape[0], int(shape[1]), int(shape[2]), {}});
   const auto bytes = array.values<uint8_t>();
   if (shape[3] == 3) {
-    images.bytes.assign(bytes.begin(), bytes.end());
+    images->bytes.assign(bytes.begin(), bytes.end());
   } else {
-    images.bytes.reserve(bytes.size() * 3);
-    for (const uint8_t grey : bytes) images.bytes.insert(images.bytes.end(), 3, grey);
+    images->bytes.reserve(bytes.size() * 3);
+    for (const uint8_t grey : bytes) images->bytes.insert(images->bytes.end(), 3, grey);
   }
   return images;
 }
@@ -91,9 +89,9 @@ std::vector<int32_t> read_labels(const fs::path& path) {
   return labels;
 }
 
-void place(Images images, const std::string& name, bool in_memory, ImageSet& set) {
+void place(std::shared_ptr<Images> images, const std::string& name, bool in_memory, ImageSet& set) {
   if (in_memory)
-    set.images = std::move(images.bytes);
+    set.images = std::move(images->bytes);
   else
     set.pictures = std::make_shared<ArrayPictures>(std::move(images), name);
 }
@@ -116,29 +114,28 @@ DataSet read_npy_set(const fs::path& folder, const DataOptions& options) {
   };
   DataSet data;
   data.name = "npy:" + fs::absolute(folder).lexically_normal().filename().string();
-  Images test = images_of("test"), train;
+  std::shared_ptr<Images> test = images_of("test"), train;
   const bool both = options.parts == Parts::both;
   const bool train_read = both || !options.known_numbers;
   if (train_read) train = images_of("train");
-  const std::vector<int32_t> labels = labels_of("train", train_read ? train.count : -1);
+  const std::vector<int32_t> labels = labels_of("train", train_read ? train->count : -1);
   check(!labels.empty(), Fault::input, (folder / "train_labels.npy").string(), ": no labels");
   const int classes = 1 + *std::max_element(labels.begin(), labels.end());
-  data.test.labels = labels_of("test", test.count);
+  data.test.labels = labels_of("test", test->count);
   const auto largest = std::max_element(data.test.labels.begin(), data.test.labels.end());
   check(largest == data.test.labels.end() || *largest < classes, Fault::input,
         (folder / "test_labels.npy").string(), ": class ", largest == data.test.labels.end() ? 0 : *largest,
         " has no training images, they are of classes 0 to ", classes - 1);
-  const int height = test.height, width = test.width;
-  check(!train_read || (train.height == height && train.width == width), Fault::input,
+  const int height = test->height, width = test->width;
+  check(!train_read || (train->height == height && train->width == width), Fault::input,
         (folder / "test_images.npy").string(), ": images of ", height, " x ", width,
-        ", those for training are ", train.height, " x ", train.width);
+        ", those for training are ", train->height, " x ", train->width);
 
   ChannelStatistics numbers;
   numbers.deviation = {1, 1, 1};
   std::string from;
   if (train_read && !options.known_numbers) {
-    Images copy = train;
-    numbers = measure_channels(ArrayPictures(std::move(copy), ""), options.threads, options.decoder);
+    numbers = measure_channels(ArrayPictures(train, ""), options.threads, options.decoder);
     from = text("measured on ", with_commas(numbers.pictures), " training images");
   }
   const bool small = height == width && height <= largest_in_memory && !options.random_crops &&

@@ -7,12 +7,11 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <thread>
 
+#include "datasets/permute.h"
 #include "engine/base/check.h"
 #include "engine/cpu/thread_pool.h"
-#include "engine/random.h"
 
 namespace retort {
 namespace {
@@ -25,14 +24,10 @@ Box whole(const PictureSize& size) {
 }
 
 // The first `count` of a random order of n places, ascending.
-std::vector<int64_t> drawn_places(int64_t n, int64_t count) {
-  std::vector<int64_t> places(static_cast<size_t>(n));
-  std::iota(places.begin(), places.end(), 0);
+std::vector<int32_t> drawn_places(int64_t n, int64_t count) {
+  std::vector<int32_t> places = first_numbers(n);
   if (count >= n) return places;
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t word = random4(0, Purpose::measured_pictures, 0, uint32_t(i), 0).v[0];
-    std::swap(places[size_t(i)], places[size_t(i + random_below(word, uint32_t(n - i)))]);
-  }
+  permute(places, count, 0, Purpose::measured_pictures, 0);
   places.resize(size_t(count));
   std::sort(places.begin(), places.end());
   return places;
@@ -136,7 +131,7 @@ void for_each_picture(int64_t n, int threads, Decoder decoder,
 }
 
 ChannelStatistics measure_channels(const ImageSource& pictures, int threads, Decoder decoder) {
-  const std::vector<int64_t> places = drawn_places(pictures.size(), measured_pictures);
+  const std::vector<int32_t> places = drawn_places(pictures.size(), measured_pictures);
   // Whole numbers: the order of threads cannot matter.
   std::mutex mutex;
   uint64_t pixels = 0, read = 0;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "distill/methods/distiller.h"
+#include "distill/methods/feature_pairs.h"
 
 namespace retort {
 
@@ -15,8 +15,7 @@ Var attention(const Pass& pass, const Var& map, int64_t height, int64_t width) {
   return normalize_rows(pass, reshape(pass, energy, {x.shape()[0], height * width}), 1e-12);
 }
 
-// alpha times the sum of attention_loss over the stages, from the first one on; where one net has more
-// stages, its last ones have no partner.
+// alpha times the sum of attention_loss over the stages.
 class At : public Distiller {
  public:
   At(const MethodSettings& settings, Device& device)
@@ -24,13 +23,7 @@ class At : public Distiller {
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
-    const auto &student = inputs.features.student.stages, &teacher = inputs.features.teacher.stages;
-    Var sum;
-    for (size_t i = 1; i < std::min(student.size(), teacher.size()); ++i) {  // 0 is the stem
-      const Var loss = attention_loss(pass, student[i], teacher[i]);
-      sum = sum ? add(pass, sum, loss) : loss;
-    }
-    return {{"at", weighted(pass, sum, alpha_)}};
+    return {{"at", weighted(pass, sum_over_stages(inputs, pass, attention_loss), alpha_)}};
   }
 
  private:

@@ -138,9 +138,7 @@ class Crd : public Distiller {
         negatives_(device, context, settings.integer("negatives")),
         spec_{double(negatives_.places()), settings.number("temperature")},
         student_(device, context.student, width_, negatives_.places(), context.type),
-        teacher_(device, context.teacher, width_, negatives_.places(), context.type) {
-    check(keep_ <= 1, Fault::usage, "method crd: momentum is ", keep_, ", expected 0 to 1");
-  }
+        teacher_(device, context.teacher, width_, negatives_.places(), context.type) {}
 
   void begin_epoch(int epoch) override {
     Distiller::begin_epoch(epoch);
@@ -201,7 +199,7 @@ MethodInfo crd_method() {
   keys.push_back({"alpha", MethodKey::number, "0.8", "weight of the distillation terms"});
   keys.push_back({"negatives", MethodKey::integer, "16384", "images of other classes per sample", 1});
   keys.push_back({"width", MethodKey::integer, "128", "length of the vectors that are contrasted", 1});
-  keys.push_back({"momentum", MethodKey::number, "0.5", "share of the old in a memory's new vector"});
+  keys.push_back(share_key("momentum", "0.5", "share of the old in a memory's new vector"));
   return {"crd",
           "Contrastive Representation Distillation",
           "arXiv:1910.10699",

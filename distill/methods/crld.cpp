@@ -22,8 +22,6 @@ class Crld : public Distiller {
         threshold_(settings.number("threshold")),
         strong_threshold_(settings.number("strong_threshold")) {
     views_read(settings);  // 2, the key's minimum and the most there are
-    for (const double t : {threshold_, strong_threshold_})
-      check(t <= 1, Fault::usage, "method crld: a threshold is ", t, ", expected 0 to 1");
   }
 
  protected:
@@ -63,9 +61,8 @@ MethodInfo crld_method() {
   keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "2", "weight of the terms within a view"});
   keys.push_back({"beta", MethodKey::number, "0.5", "weight of the terms across the views"});
-  keys.push_back(
-      {"threshold", MethodKey::number, "0.9", "within: how sure the teacher must be on the weak view"});
-  keys.push_back({"strong_threshold", MethodKey::number, "0.2", "across: the same on the strong view"});
+  keys.push_back(share_key("threshold", "0.9", "within: how sure the teacher must be on the weak view"));
+  keys.push_back(share_key("strong_threshold", "0.2", "across: the same on the strong view"));
   keys.push_back({"views", MethodKey::integer, "2", "of each image: 2, the second strongly augmented", 2});
   return {
       "crld",         "Cross-View Consistency Regularisation", "arXiv:2412.16493", {.two_views = true}, keys,

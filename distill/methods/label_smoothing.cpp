@@ -15,9 +15,7 @@ class LabelSmoothing : public Distiller {
   LabelSmoothing(const MethodSettings& settings, Device& device)
       : Distiller(settings, device),
         weight_(settings.number("ce_weight")),
-        smoothing_(settings.number("smoothing")) {
-    check(smoothing_ <= 1, Fault::usage, "method ls-ce: smoothing is ", smoothing_, ", expected 0 to 1");
-  }
+        smoothing_(settings.number("smoothing")) {}
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
@@ -41,8 +39,9 @@ MethodInfo label_smoothing_method() {
       "arXiv:1512.00567",
       {.teacher = false, .labels = true},
       {{"ce_weight", MethodKey::number, "1", "weight of the cross-entropy with the smoothed labels", 0, true},
-       {"smoothing", MethodKey::number, "0.1",
-        "a: the labelled class's target is 1 - a, a / (C - 1) each other's; PyTorch's e is a C / (C - 1)"}},
+       share_key("smoothing", "0.1",
+                 "a: the labelled class's target is 1 - a, a / (C - 1) each other's; PyTorch's e is a C / (C "
+                 "- 1)")},
       construct<LabelSmoothing>};
 }
 

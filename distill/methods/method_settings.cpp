@@ -18,19 +18,17 @@ const MethodKey* find_key(const MethodInfo& method, const std::string& name) {
   return nullptr;
 }
 
-// Losses are f32: the square of any number, which temperatures become, has to fit.
-constexpr double largest_number = 1e6;
-
 std::string expected(const MethodKey& key) {
   if (key.kind == MethodKey::flag) return "true or false";
   if (key.kind == MethodKey::choice) return "one of " + join(key.choices);
+  if (key.maximum == 1) return text(key.minimum, " to 1");
   return text(key.kind == MethodKey::number ? "a number" : "an integer",
-              key.exclusive ? " more than " : " of at least ", key.minimum, " and at most ", largest_number);
+              key.exclusive ? " more than " : " of at least ", key.minimum, " and at most ", key.maximum);
 }
 
 bool allowed(const MethodKey& key, const std::string& value) {
   const auto in_range = [&](double x) {
-    return std::isfinite(x) && (key.exclusive ? x > key.minimum : x >= key.minimum) && x <= largest_number;
+    return std::isfinite(x) && (key.exclusive ? x > key.minimum : x >= key.minimum) && x <= key.maximum;
   };
   double real = 0;
   int whole = 0;
@@ -60,6 +58,10 @@ std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::stri
   keys.push_back({"standardize", MethodKey::flag, "false",
                   "standardise both nets' logits per sample (arXiv:2403.01427)"});
   return keys;
+}
+
+MethodKey share_key(const std::string& name, const std::string& fallback, const std::string& help) {
+  return {.name = name, .kind = MethodKey::number, .fallback = fallback, .help = help, .maximum = 1};
 }
 
 MethodKey temperature_key(const std::string& fallback) {

@@ -28,6 +28,8 @@ struct MethodKey {
   double minimum = 0;      // of a number or integer
   bool exclusive = false;  // the value must be more than minimum, not equal
   std::vector<std::string> choices = {};
+  // Losses are f32: the square of any number, which temperatures become, has to fit.
+  double maximum = 1e6;
 };
 
 struct MethodInfo {
@@ -55,6 +57,8 @@ std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::stri
 // The same and standardize, for methods that read logits.
 std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup);
 MethodKey temperature_key(const std::string& fallback);
+// A number from 0 to 1.
+MethodKey share_key(const std::string& name, const std::string& fallback, const std::string& help);
 
 // How many views of each image the method is set to read (key "views"): 1 or 2.
 int views_read(const MethodSettings& settings);

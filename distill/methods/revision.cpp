@@ -19,9 +19,7 @@ class Revision : public Distiller {
       : Distiller(settings, device),
         alpha_(settings.number("alpha")),
         beta_(settings.number("beta")),
-        lambda_(settings.number("lambda")) {
-    check(lambda_ <= 1, Fault::usage, "method revision: lambda is ", lambda_, ", expected 0 to 1");
-  }
+        lambda_(settings.number("lambda")) {}
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
@@ -66,8 +64,7 @@ MethodInfo revision_method() {
   keys.push_back(
       {"alpha", MethodKey::number, "4", "weight of the logits' difference where the teacher is right"});
   keys.push_back({"beta", MethodKey::number, "1", "weight of the revised distribution where it is wrong"});
-  keys.push_back(
-      {"lambda", MethodKey::number, "0.8", "share of the teacher in the revised distribution, at most"});
+  keys.push_back(share_key("lambda", "0.8", "share of the teacher in the revised distribution, at most"));
   return {"revision", "Label Revision",   "arXiv:2404.03693", {.labels = true, .batch = true},
           keys,       construct<Revision>};
 }

@@ -22,9 +22,7 @@ class TeacherFree : public Distiller {
       : Distiller(settings, device),
         alpha_(settings.number("alpha")),
         temperature_(settings.number("temperature")),
-        multiplier_(settings.number("multiplier")) {
-    check(alpha_ <= 1, Fault::usage, "method tfkd-reg: alpha is ", alpha_, ", expected 0 to 1");
-  }
+        multiplier_(settings.number("multiplier")) {}
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
@@ -62,7 +60,7 @@ MethodInfo teacher_free_method() {
           "Teacher-free Knowledge Distillation, by regularisation",
           "arXiv:1909.11723",
           {.teacher = false, .labels = true},
-          {{"alpha", MethodKey::number, "0.1", "weight of the term; the cross-entropy has the rest of 1"},
+          {share_key("alpha", "0.1", "weight of the term; the cross-entropy has the rest of 1"),
            {.name = "temperature",
             .kind = MethodKey::number,
             .fallback = "20",

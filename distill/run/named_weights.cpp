@@ -5,11 +5,17 @@
 
 namespace retort {
 
+WeightsSpec weights_spec(const std::string& spec) {
+  const std::string suffix = ":best";
+  if (!spec.ends_with(suffix)) return {spec, false};
+  return {spec.substr(0, spec.size() - suffix.size()), true};
+}
+
 std::filesystem::path weights_path(const std::string& spec) {
   namespace fs = std::filesystem;
-  const std::string suffix = ":best";
-  const bool best = spec.ends_with(suffix) && !fs::exists(spec);
-  const fs::path path = best ? spec.substr(0, spec.size() - suffix.size()) : spec;
+  const WeightsSpec named = weights_spec(spec);
+  const bool best = named.best && !fs::exists(spec);
+  const fs::path path = best ? named.path : spec;
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
   check(fs::exists(status), Fault::input, path.string(),

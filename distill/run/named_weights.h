@@ -7,6 +7,13 @@
 
 namespace retort {
 
+// What a spec names: RUN or FILE, and whether ":best" stands behind it.
+struct WeightsSpec {
+  std::string path;
+  bool best = false;
+};
+WeightsSpec weights_spec(const std::string& spec);
+
 // spec: a .safetensors file, a PyTorch checkpoint, a run folder (its last weights), or RUN:best. Fault::input
 // if there is no such file, or no run in the folder, or the run has no weights yet.
 std::filesystem::path weights_path(const std::string& spec);

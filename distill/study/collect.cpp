@@ -23,11 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-// Of a spec RUN, RUN:best or FILE.
-fs::path without_best(const std::string& spec) {
-  return spec.ends_with(":best") ? spec.substr(0, spec.size() - 5) : spec;
-}
-
 fs::path real_path(const fs::path& path) {
   std::error_code ignored;
   return fs::weakly_canonical(path, ignored);
@@ -77,8 +72,8 @@ class Collector {
       if (classes != published_classes_.end()) pair.classes = classes->second;
       fill_missing_seeds(pair);
     }
-    if (unbound_ > 0)
-      note(text(unbound_, unbound_ == 1 ? " run is" : " runs are", " unbound: made by 0.1.0"));
+    if (!unbound_.empty())
+      note(text(unbound_.size(), unbound_.size() == 1 ? " run is" : " runs are", " unbound: made by 0.1.0"));
     results_.published =
         planned_.empty() && std::all_of(runs_.begin(), runs_.end(),
                                         [](const FoundRun& found) { return found.run.folder.empty(); });
@@ -121,10 +116,8 @@ class Collector {
     try {
       FoundRun found;
       RecordedRun recorded = read_recorded_run(folder);
-      const std::string unbound = unbound_note(folder);
-      for (const std::string& line : recorded.notes)
-        if (line != unbound) note(line);
-      unbound_ += !recorded.bound;
+      for (const std::string& line : recorded.notes) note(line);
+      if (!recorded.bound) unbound_.insert(real_path(folder));
       found.settings = placed(std::move(recorded.settings), folder);
       found.run.folder = folder;
       found.run.seed = found.settings.seed;
@@ -134,8 +127,7 @@ class Collector {
         found.run.status = recorded.summary->status;
       }
       found.run.metrics = std::move(recorded.metrics);
-      found.data_hash =
-          recorded.data_hash.empty() ? recorded_data_hash(folder / "env.json") : recorded.data_hash;
+      found.data_hash = data_hash_of(recorded, folder);
       return found;
     } catch (const Error& error) {
       note(error.what());
@@ -237,7 +229,7 @@ class Collector {
   // Where the weights lie that a run names: as it named them, or in its folder, if that was moved.
   static fs::path located(const std::string& spec, const fs::path& root) {
     std::error_code ignored;
-    const fs::path given = without_best(spec);
+    const fs::path given = weights_spec(spec).path;
     if (given.empty()) return {};
     if (fs::exists(given, ignored)) return given;
     for (const fs::path& tail : {given.filename(), given.parent_path().filename() / given.filename()}) {
@@ -353,7 +345,7 @@ class Collector {
     const auto published = published_teachers_.find(pair.teacher_hash);
     if (published != published_teachers_.end()) pair.teacher_summary = published->second;
     if (pair.teacher_weights.empty()) return;
-    const fs::path place = without_best(pair.teacher_weights);
+    const fs::path place = weights_spec(pair.teacher_weights).path;
     if (!RunFolder::is_run(place)) return;
     if (const std::optional<FoundRun> run = read_run(place)) {
       pair.teacher = run->settings.model;
@@ -380,7 +372,8 @@ class Collector {
   std::map<std::string, PublishedClasses> published_classes_;
   std::map<fs::path, std::string> problems_;
   std::map<std::string, TeacherFile> teacher_files_;
-  size_t order_ = 0, again_ = 0, unbound_ = 0;
+  size_t order_ = 0, again_ = 0;
+  std::set<fs::path> unbound_;  // canonical: a teacher is read for its row too
 };
 
 }  // namespace

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "distill/run/named_weights.h"
+
 namespace retort {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* best_suffix = ":best";
 
 bool is_drawn(const std::string& spec) {
   return spec.starts_with("synthetic") || spec.starts_with("scenes");
@@ -48,18 +48,17 @@ std::vector<std::string> places_of_data(const RunSettings& settings, const fs::p
 
 std::vector<std::string> places_of_weights(const std::string& spec, const RunSettings& settings,
                                            const fs::path& run) {
-  const bool best = spec.ends_with(best_suffix);
-  const std::string typed = best ? spec.substr(0, spec.size() - std::string(best_suffix).size()) : spec;
+  const auto [typed, best] = weights_spec(spec);
   std::vector<std::string> all;
   for (const fs::path& place : places(typed, settings.typed_in, run))
-    all.push_back(place.string() + (best ? best_suffix : ""));
+    all.push_back(place.string() + (best ? ":best" : ""));
   return all;
 }
 
 bool is_there(const std::string& place) {
   std::error_code ignored;
   if (fs::exists(place, ignored)) return true;
-  if (place.ends_with(best_suffix)) return fs::exists(place.substr(0, place.size() - 5), ignored);
+  if (const auto [path, best] = weights_spec(place); best) return fs::exists(path, ignored);
   const auto [kind, folder] = kind_and_place(place);
   if (kind.empty() || kind == place) return is_drawn(place);
   // Options may follow the folder.

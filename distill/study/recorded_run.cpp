@@ -71,7 +71,6 @@ class Reading {
     if (sealed && checkpoint_ && checkpoint_->binding.sealed) bind();
     read_results();
     read_epochs();
-    if (!run_.bound) run_.notes.push_back(unbound_note(folder_));
     return std::move(run_);
   }
 
@@ -235,6 +234,10 @@ RecordedSeeds read_recorded_seeds(const fs::path& folder) {
     fail(Fault::input, error.what());
   }
   return found;
+}
+
+std::string data_hash_of(const RecordedRun& run, const std::filesystem::path& folder) {
+  return run.data_hash.empty() ? recorded_data_hash(folder / "env.json") : run.data_hash;
 }
 
 RecordedRun read_recorded_run(const fs::path& folder) {

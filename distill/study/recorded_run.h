@@ -23,12 +23,16 @@ struct RecordedRun {
   std::string data_hash;           // of the images it is trained on; empty where nobody wrote it down
   std::string teacher_hash;        // weights_hash() of its teacher; the same
   bool summary_made = false, metrics_made = false;  // taken from the checkpoint, the file is not as it was
-  std::vector<std::string> notes;  // for the user: what was unbound, and what was damaged and made again
+  std::vector<std::string> notes;                   // for the user: what was damaged and made again
 };
 
 // Fault::input, naming file and reason, where something cannot be believed and cannot be made again: settings
 // that are not those of the checkpoint, results that it contradicts.
 RecordedRun read_recorded_run(const std::filesystem::path& folder);
+
+// The hash of the images it is trained on: where no checkpoint knows it, what env.json beside it says; else
+// empty.
+std::string data_hash_of(const RecordedRun& run, const std::filesystem::path& folder);
 
 // What seeds.toml says: the settings of runs that differ in the seed alone, and how many they are.
 struct RecordedSeeds {

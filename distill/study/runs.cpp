@@ -22,6 +22,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 #include "engine/cpu/thread_pool.h"
 
 namespace retort {
@@ -46,13 +47,6 @@ std::pair<std::string, std::string> first_difference(const std::string& a, const
     if (!more_b) line_b.clear();
     if (line_a != line_b) return {line_a, line_b};
   }
-}
-
-// The hash of a run's images, empty where nobody wrote it down. What is damaged beside a checkpoint that
-// knows it is not asked.
-std::string recorded_data(const fs::path& folder) {
-  const std::string bound = read_recorded_run(folder).data_hash;
-  return bound.empty() ? recorded_data_hash(folder / "env.json") : bound;
 }
 
 // What a run of 0.1.0 did without saying so: it knew no tables at first, and showed all networks the images
@@ -118,7 +112,7 @@ void check_same_places(const RunSettings& now, const RunSettings& there, const f
   }
   if (!is_same_place(now.init, there.init)) hold("init", there.init, now.init, false);
   if (now.data.spec != there.data.spec) {
-    const std::string known = recorded_data(folder);
+    const std::string known = data_hash_of(read_recorded_run(folder), folder);
     hold("data", there.data.spec, now.data.spec,
          known.empty() || known == text(std::hex, session.data(now.data.spec).hash()));
   }
@@ -144,12 +138,6 @@ Summary start_run(RunSettings settings, const fs::path& path, bool force, Sessio
 
 namespace {
 
-std::string list_text(const std::vector<int>& list) {
-  std::string all;
-  for (const int item : list) all += (all.empty() ? "" : ", ") + std::to_string(item);
-  return all.empty() ? "none" : all;
-}
-
 // "t" or "t, nor at a/t".
 std::string all_of(const std::vector<std::string>& places) {
   std::string all = places.back();
@@ -158,11 +146,10 @@ std::string all_of(const std::vector<std::string>& places) {
 }
 
 // The run's images, at the first place where they are those it was trained on.
-const DataSet& data_of_run(RunSettings& settings, const std::vector<std::string>& places,
-                           const fs::path& path, Session& session) {
+const DataSet& data_of_run(RunSettings& settings, const std::string& recorded,
+                           const std::vector<std::string>& places, const fs::path& path, Session& session) {
   check(std::any_of(places.begin(), places.end(), is_there), Fault::input, path.string(),
         ": the images it is trained on are not at ", all_of(places), "; say with --data where they lie");
-  const std::string recorded = recorded_data(path);
   std::string now;
   for (const std::string& place : places) {
     if (!is_there(place)) continue;
@@ -196,6 +183,7 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   const RunFolder folder(path, RunFolder::Mode::resume);
   RecordedRun run = read_recorded_run(path);
   for (const std::string& note : run.notes) session.progress.note(note);
+  if (!run.bound) session.progress.note(unbound_note(path));
   RunSettings& settings = run.settings;
   const int epochs = options.epochs.value_or(settings.epochs);
   check(epochs >= settings.epochs, Fault::usage, path.string(), ": has ", settings.epochs, " epochs, ",
@@ -218,7 +206,7 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   const std::string teacher =
       options.teacher ? *options.teacher : teacher_of_run(settings, run.teacher_hash, path);
   settings.init = first_there(places_of_weights(settings.init, settings, path));
-  const DataSet& data = data_of_run(settings, places, path, session);
+  const DataSet& data = data_of_run(settings, data_hash_of(run, path), places, path, session);
   settings.teacher = teacher;
   settings.typed_in = folder_from(path);
   if (!run.bound) complete_old_settings(settings, data, run.began);
@@ -230,10 +218,10 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
     assembling.config = settings_toml(elsewhere ? settings : kept);
   assembling.convolutions = read_text_if_readable(folder.convolutions()).value_or("");
   Assembly assembled(settings, data, session.progress, assembling);
+  const std::vector<int> milestones = settings.schedule.milestones.value_or(std::vector<int>{});
   if (longer)
-    session.progress.note(
-        text("the run goes on to ", epochs, " epochs instead of ", before,
-             "; milestones stay: ", list_text(settings.schedule.milestones.value_or(std::vector<int>{}))));
+    session.progress.note(text("the run goes on to ", epochs, " epochs instead of ", before,
+                               "; milestones stay: ", milestones.empty() ? "none" : join(milestones)));
   return train(assembled, folder, true, session.progress, session.stop, session.arguments);
 }
 
@@ -264,10 +252,10 @@ Summary complete_run(const RunSettings& settings, const fs::path& path, Session&
   // A kill in the first moment leaves a folder without a run: force makes it one.
   if (!RunFolder::is_run(path)) return start_run(settings, path, fs::exists(path), session);
   check_same_run(settings, path, session);
-  const std::optional<Summary> summary = read_recorded_run(path).summary;
-  if (summary && summary->status == "diverged") return *summary;
+  const RecordedRun run = read_recorded_run(path);
+  if (run.summary && run.summary->status == "diverged") return *run.summary;
   ResumeOptions options{.threads = settings.threads, .workers = settings.data.workers};
-  const RunSettings there = placed(read_run_settings(path), path);
+  const RunSettings there = placed(run.settings, path);
   if (there.data.spec != settings.data.spec) options.data = settings.data.spec;
   if (!is_same_place(there.teacher, settings.teacher)) options.teacher = settings.teacher;
   return resume_run(path, options, session);

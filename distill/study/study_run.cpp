@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <thread>
 
 #include "distill/methods/loss_probe.h"
@@ -83,8 +84,8 @@ class Queue {
   void work(Session& session, StudyProgress& progress);
   Job* next();
   void run_job(Job& job, Session& session, StudyProgress& progress);
-  void attempt(Job& job, Session& session) const;
-  bool is_settled(const Job& job) const;
+  void attempt(Job& job, const std::optional<Summary>& settled, Session& session) const;
+  std::optional<Summary> settled(const Job& job) const;
 
   StudyResult result() const;
   void write_tables() const;
@@ -242,20 +243,21 @@ Job* Queue::next() {
   }
 }
 
-// Whether there is nothing left to do for it.
-bool Queue::is_settled(const Job& job) const {
+// Its result, where there is nothing left to do for it.
+std::optional<Summary> Queue::settled(const Job& job) const {
   const fs::path file = job.folder / "summary.json";
-  if (options_.force || !RunFolder::is_run(job.folder) || !fs::exists(file)) return false;
+  if (options_.force || !RunFolder::is_run(job.folder) || !fs::exists(file)) return std::nullopt;
   try {
-    const std::string status = read_recorded_run(job.folder).summary->status;
-    return status == "finished" || status == "diverged";
+    const Summary summary = read_recorded_run(job.folder).summary.value();
+    if (summary.status == "finished" || summary.status == "diverged") return summary;
   } catch (const Error&) {
-    return false;  // the attempt says what is wrong
+    // The attempt says what is wrong.
   }
+  return std::nullopt;
 }
 
 // Runs it; what goes wrong is its result.
-void Queue::attempt(Job& job, Session& session) const {
+void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& session) const {
   const auto failed = [&](const char* status, Fault fault, const std::string& problem) {
     job.run.status = status;
     job.run.problem = problem;
@@ -268,8 +270,8 @@ void Queue::attempt(Job& job, Session& session) const {
   try {
     if (job.teacher != none && !jobs_[job.teacher].run.finished()) {
       failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
-    } else if (is_settled(job)) {
-      ended(*read_recorded_run(job.folder).summary);
+    } else if (settled) {
+      ended(*settled);
       if (job.run.status == "diverged")
         failed("diverged", Fault::diverged, "the loss was not finite, see log.txt");
     } else if (options_.force) {
@@ -290,13 +292,13 @@ void Queue::attempt(Job& job, Session& session) const {
 
 void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
   const size_t index = size_t(&job - jobs_.data());
-  const bool was_there = is_settled(job);
+  const std::optional<Summary> there = settled(job);
   const std::unique_ptr<Progress> view = progress.begin(index, job.name);
   Session own(*view, session);
   Job attempted = job;
   if (attempted.settings.threads == 0 && options_.parallel > 1)
     attempted.settings.threads = std::max(1, cpu_quota() / options_.parallel);
-  attempt(attempted, own);
+  attempt(attempted, there, own);
 
   const std::lock_guard lock(mutex_);
   job.run = attempted.run;
@@ -306,8 +308,8 @@ void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
   stopped_ = stopped_ || job.run.status == "stopped";
   Summary told = job.run.summary;
   told.status = job.run.status;
-  progress.end(index, told, job.run.problem, was_there);
-  if (!was_there) write_tables();
+  progress.end(index, told, job.run.problem, there.has_value());
+  if (!there) write_tables();
   changed_.notify_all();
 }
 

@@ -64,6 +64,8 @@ class MobileNetV1 : public Model {
     visitor.child("fc", fc_);
   }
 
+  Linear* classifier() override { return &fc_; }
+
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;
     Var x = stem_(images, pass, true);
@@ -77,7 +79,7 @@ class MobileNetV1 : public Model {
       outputs.pre_relu.push_back(pre);
     }
     const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled;
+    if (features) outputs.pooled = pooled, outputs.map = x;
     outputs.logits = fc_(pooled, pass);
     return outputs;
   }

@@ -74,7 +74,7 @@ TEST(BorrowedClassifier, ClassifiesWithWhatItBorrowed) {
   const auto device = Device::open({.name = "portable", .threads = 2});
   const auto donor = make_model("wrn_16_1", *device, {.classes = 7});
   initialize(*donor, *device, 2);
-  for (const char* body : {"resnet8", "MobileNetV2", "vgg8"}) {
+  for (const char* body : {"resnet8", "MobileNetV1", "MobileNetV2", "vgg8"}) {
     const auto model = make_model(std::string(body) + "+wrn_16_1", *device, {.classes = 7});
     initialize(*model, *device, 1);
     dynamic_cast<BorrowedClassifier&>(*model).borrow(*donor, *device);

@@ -180,6 +180,7 @@ TEST(MdistillerConfig, EveryMethod) {
        "REVIEWKD:\n  CE_WEIGHT: 0.5\n  REVIEWKD_WEIGHT: 0.6\n  WARMUP_EPOCHS: 5\n  MAX_MID_CHANNEL: 512\n",
        "reviewkd",
        {{"ce_weight", .5}, {"alpha", .6}, {"warmup", 5}}},
+      {"REVIEWKD", "REVIEWKD:\n  MAX_MID_CHANNEL: 256\n  STU_PREACT: True\n", "reviewkd", {{"width", 256}}},
   };
   for (const Case& method : cases) {
     SCOPED_TRACE(method.type);
