@@ -9,6 +9,7 @@
 
 #include "layers/state.h"
 #include "models/export/inference_graph.h"
+#include "models/network_input.h"
 #include "models/weights.h"
 #include "tests/support/expect_error.h"
 
@@ -105,6 +106,11 @@ TEST(BorrowedClassifier, ClassifiesWithWhatItBorrowed) {
     const auto again = load_model(file, "", *device);
     EXPECT_EQ(read_values(*device, (*again)(images, pass)), read_values(*device, outputs.logits)) << body;
   }
+}
+
+TEST(BorrowedClassifier, SeesImagesOfItsBodysSize) {
+  EXPECT_EQ(own_side("MobileNetV1+resnet8"), 224);
+  EXPECT_EQ(own_side("resnet8+resnet34_imagenet"), 32);
 }
 
 TEST(BorrowedClassifier, RefusesAHeadThatReadsSomethingElse) {

@@ -180,7 +180,6 @@ TEST(MdistillerConfig, EveryMethod) {
        "REVIEWKD:\n  CE_WEIGHT: 0.5\n  REVIEWKD_WEIGHT: 0.6\n  WARMUP_EPOCHS: 5\n  MAX_MID_CHANNEL: 512\n",
        "reviewkd",
        {{"ce_weight", .5}, {"alpha", .6}, {"warmup", 5}}},
-      {"REVIEWKD", "REVIEWKD:\n  MAX_MID_CHANNEL: 256\n  STU_PREACT: True\n", "reviewkd", {{"width", 256}}},
   };
   for (const Case& method : cases) {
     SCOPED_TRACE(method.type);
@@ -206,6 +205,10 @@ TEST(MdistillerConfig, EveryMethod) {
       translated(config("CRD", "CRD:\n  FEAT: {DIM: 64}\n  NCE: {K: 100000}\n")).settings.method;
   EXPECT_EQ(crd.integer("width"), 64);
   EXPECT_EQ(crd.integer("negatives"), 100000);
+  const MethodSettings reviewkd =
+      translated(config("REVIEWKD", "REVIEWKD:\n  MAX_MID_CHANNEL: 256\n  STU_PREACT: True\n")).settings.method;
+  EXPECT_EQ(reviewkd.integer("width"), 256);
+  EXPECT_TRUE(reviewkd.flag("before_relu"));
   expect_contains(translated(config("PCD")).toml, "pcd-released here: what its authors' code computes");
 }
 
