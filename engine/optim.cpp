@@ -57,18 +57,21 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
 }
 
 void Sgd::use_gradients(bool of_teacher) {
-  const int64_t total = offsets_.back();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    Array& grad = parameters_[i].parameter->grad;
-    const int64_t at = offsets_[i] + (of_teacher ? total : 0);
-    grad.tensor.data = static_cast<char*>(gradients_.tensor.data) + size_t(at) * size_of(grad.tensor.type);
+    Tensor& grad = parameters_[i].parameter->grad.tensor;
+    grad.data = static_cast<char*>(gradients_.tensor.data) + size_t(offsets_[i] + (of_teacher ? offsets_.back() : 0)) * size_of(grad.type);
   }
 }
 
 void Sgd::begin_second_gradient() {
-  check(has_two_gradients() && labels_reached_.empty(), "Sgd: a second gradient was not expected");
-  for (const NamedParameter& p : parameters_) labels_reached_.push_back(p.parameter->received);
-  use_gradients(true);
+  check(has_two_gradients(), "Sgd: a second gradient was not expected");
+  labels_reached_.clear();  // of a part of the batch before this one
+  for (const NamedParameter& p : parameters_) {
+    labels_reached_.push_back(p.parameter->received);
+    // From where the parts' gradients are gathered, which need not be where step() reads them.
+    Tensor& grad = p.parameter->grad.tensor;
+    grad.data = static_cast<char*>(grad.data) + size_t(offsets_.back()) * size_of(grad.type);
+  }
 }
 
 // A part of all parameters, by one of two gradients where there are two.

@@ -20,28 +20,49 @@ Tensor element(const Tensor& totals, int64_t i) {
 MetricTotals::MetricTotals(Device& device)
     : device_(device), totals_(device.persistent({before_terms + max_terms}, DType::f64, 0)) {}
 
-void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
-                       const Tensor& labels, const Pass& pass) {
+std::pair<Var, Var> right_answers(const Var& logits, const Tensor& labels, const Pass& pass) {
   const int64_t n = logits.shape()[0];
-  Backend& backend = pass.backend();
   const Var correct1 = pass.make({n}, logits.type()), correct5 = pass.make({n}, logits.type());
   with_real_type(logits.type(), "top_k", [&]<class T>() {
-    launch_rows(backend,
+    launch_rows(pass.backend(),
                 TopKRow<T>{logits.tensor().as<T>(), labels.as<int32_t>(), correct1.tensor().as<T>(),
                            correct5.tensor().as<T>(), logits.shape()[1]},
                 n);
   });
+  return {correct1, correct5};
+}
+
+void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
+                       const Tensor& labels, const Pass& pass) {
+  const auto [correct1, correct5] = right_answers(logits, labels, pass);
+  Backend& backend = pass.backend();
   backend.add_to_total(correct1, 1, element(totals_, 1));
   backend.add_to_total(correct5, 1, element(totals_, 2));
-  add(loss, terms, n, pass);
+  add(loss, terms, logits.shape()[0], pass);
+}
+
+void MetricTotals::expect_terms(size_t terms) {
+  check(terms <= max_terms, "MetricTotals: ", terms, " loss terms, at most ", max_terms);
+  check(!restored_ || terms_ == int(terms), Fault::input, "the checkpoint's counters hold ", terms_,
+        " loss terms, the method has ", terms);
+  restored_ = false;
+  terms_ = int(terms);
+}
+
+void MetricTotals::add(const Tensor& means, const Tensor& right, int64_t images) {
+  expect_terms(size_t(means.size() - 1));
+  const auto number = [](const Tensor& tensor, int64_t i) {
+    return Tensor{static_cast<char*>(tensor.data) + size_t(i) * size_of(tensor.type), {1}, tensor.type};
+  };
+  Backend& backend = device_.backend();
+  for (int64_t i = 0; i < means.size(); ++i)
+    backend.add_to_total(number(means, i), double(images), element(totals_, i == 0 ? 0 : before_terms + i - 1));
+  backend.add_to_total(number(right, 0), 1, element(totals_, 1));
+  backend.add_to_total(number(right, 1), 1, element(totals_, 2));
 }
 
 void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images, const Pass& pass) {
-  check(terms.size() <= max_terms, "MetricTotals: ", terms.size(), " loss terms, at most ", max_terms);
-  check(!restored_ || terms_ == int(terms.size()), Fault::input, "the checkpoint's counters hold ", terms_,
-        " loss terms, the method has ", terms.size());
-  restored_ = false;
-  terms_ = int(terms.size());
+  expect_terms(terms.size());
   Backend& backend = pass.backend();
   backend.add_to_total(loss, double(images), element(totals_, 0));
   for (size_t i = 0; i < terms.size(); ++i)

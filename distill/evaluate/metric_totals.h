@@ -2,11 +2,15 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "distill/methods/distiller.h"
 
 namespace retort {
+
+// For each row 1 where the right class is the first, and where it is among the first five, else 0.
+std::pair<Var, Var> right_answers(const Var& logits, const Tensor& labels, const Pass& pass);
 
 class MetricTotals {
  public:
@@ -22,6 +26,9 @@ class MetricTotals {
   // The same for what has no right answers to count: `images` images.
   void add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images, const Pass& pass);
 
+  // The same from numbers that are there: the mean loss and after it the terms, and how many were right.
+  void add(const Tensor& means, const Tensor& right, int64_t images);
+
   struct Values {
     double loss = 0, top1 = 0, top5 = 0;  // sums over images
     std::vector<double> terms;
@@ -32,6 +39,8 @@ class MetricTotals {
   void clear() { restore({}); }
 
  private:
+  void expect_terms(size_t terms);
+
   Device& device_;
   Array totals_;  // f64: loss, top-1, top-5, terms
   int terms_ = 0;

@@ -93,6 +93,7 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   if (settings.schedule.kind != "multistep") return "a " + settings.schedule.kind + " schedule";
   if (settings.schedule.warmup_steps != 0)
     return text("lr warmed up over ", settings.schedule.warmup_steps, " steps");
+  if (settings.shards > 1) return "batches in parts";
   if (settings.loss.label_smoothing != 0) return "smoothed labels";
   if (settings.ema.decay != 0) return "averaged weights";
   if (!mlkd && (!usual_milestones || settings.schedule.factor != 0.1)) return "other milestones";

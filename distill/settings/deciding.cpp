@@ -1,6 +1,8 @@
 // Which settings decide a result: the one answer for a checkpoint and its folder, for a folder and what is
 // wanted there, and for runs that are compared.
 
+#include <algorithm>
+
 #include "distill/settings/setting_keys.h"
 #include "engine/base/text.h"
 
@@ -21,6 +23,7 @@ std::string deciding(RunSettings settings) {
   if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
     settings.teacher_source = "live";
   if (settings.teacher_source == "live") settings.teacher_table.precision = "f32";
+  settings.shards = std::max(settings.shards, 1);
   std::string all = "data.kind = " + kind_of(settings.data.spec) + "\n";
   for (const SettingKey& key : setting_keys()) {
     if (key.effect == KeyEffect::result) all += key.name + " = " + get_key(settings, key) + "\n";

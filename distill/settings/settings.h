@@ -81,6 +81,8 @@ struct RunSettings {
   uint64_t seed = 1;
   int epochs = 240;
   int64_t batch = 64;
+  // Parts that each batch is computed in, each alone: batch norm sees its own part. 0: as many as there are processes.
+  int shards = 0;
   double checkpoint_minutes =
       5;  // between checkpoints inside an epoch; one is written after every epoch anyway
   DataSettings data;

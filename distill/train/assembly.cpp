@@ -22,6 +22,7 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
     : settings(resolved), data(images), config(options.config) {
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
   check_method(settings.method, data.train.classes);
+  settings.shards = std::max(settings.shards, 1);
   open_device(options);
   make_networks(progress, options);
   make_method(progress, options);
@@ -82,6 +83,11 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
 
 void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
+  check_shards(settings, int64_t(split.train.size()));
+  const MethodInfo& method = settings.method.method();
+  if (settings.shards > 1 && method.reads.batch && !options.check_only)
+    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ", settings.shards,
+                       " parts that it is computed in (shards) among themselves"));
   if (settings.data.limit > 0 && !options.check_only && !options.goes_on) {
     // Folders are in the order of their classes.
     std::set<int32_t> seen;
@@ -142,7 +148,8 @@ void Assembly::make_batches(bool check_only) {
                                                   .optimizer = *optimizer,
                                                   .average = average.get(),
                                                   .teacher = teacher ? &teacher->model() : nullptr,
-                                                  .renderer = batch.get()});
+                                                  .renderer = batch.get(),
+                                                  .shards = settings.shards});
   EvaluateOptions evaluation{.threads = settings.threads, .normalize = student_sees};
   test = std::make_unique<Evaluator>(*student, *device, data.test, evaluation);
   if (settings.data.validation == 0) return;

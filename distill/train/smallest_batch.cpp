@@ -1,11 +1,13 @@
 #include "distill/train/smallest_batch.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "distill/methods/registry.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
 #include "distill/train/step.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -61,7 +63,13 @@ double loss_of_one(const RunSettings& settings, const ImageSet& images, const st
 void check_smallest_batch(const RunSettings& settings, const ImageSet& images,
                           const std::vector<int32_t>& samples, const Model* teacher) {
   const auto count = int64_t(samples.size());
-  if (count % settings.batch != 1 && settings.batch != 1) return;
+  const int shards = std::max(settings.shards, 1);
+  const auto leaves_one = [&](int64_t batch) {  // image in some part of it
+    for (int i = 0; i < shards; ++i)
+      if (part_of(batch, shards, i).count == 1) return true;
+    return false;
+  };
+  if (!leaves_one(count % settings.batch) && !leaves_one(std::min(settings.batch, count))) return;
   std::string why = "its loss is not a number";
   try {
     if (std::isfinite(loss_of_one(settings, images, samples, teacher))) return;
@@ -71,7 +79,7 @@ void check_smallest_batch(const RunSettings& settings, const ImageSet& images,
   }
   fail(Fault::usage, settings.model, " with method ", settings.method.method().name,
        " cannot be trained with a batch of one image, and ", count, " images in batches of ", settings.batch,
-       " leave one: ", why, "; choose another --batch or --limit");
+       shards > 1 ? text(" and ", shards, " parts (shards)") : std::string(), " leave one: ", why, "; choose another --batch or --limit");
 }
 
 }  // namespace retort

@@ -1,9 +1,27 @@
 #include "distill/train/step.h"
 
+#include "distill/train/checkpoint.h"
+
 namespace retort {
 
+namespace {
+
+// What a part of a batch adds to the batch's mean loss.
+Var of_share(const Var& loss, double share, const Pass& pass) {
+  return share == 1 ? loss : weighted(pass, loss, share);
+}
+
+}  // namespace
+
 TrainingStep::TrainingStep(StepParts parts)
-    : parts_(std::move(parts)), totals_(parts_.device), graph_(parts_.device, parts_.capture) {}
+    : parts_(std::move(parts)), totals_(parts_.device), graph_(parts_.device, parts_.capture) {
+  if (parts_.shards <= 1) return;
+  Shards::Learner learner{parts_.optimizer,
+                          learned_parameters(parts_.student, parts_.distiller),
+                          {&parts_.student, &parts_.distiller}};
+  if (views_read(parts_.distiller.settings()) == 2) learner.modules_of_second_view = {&parts_.student};
+  shards_ = std::make_unique<Shards>(parts_.device, learner, parts_.shards);
+}
 
 void TrainingStep::run(const Batch& batch, const Tensor& teacher_logits) {
   graph_.run(batch.size(), [&] { enqueue(batch, teacher_logits); });
@@ -11,37 +29,58 @@ void TrainingStep::run(const Batch& batch, const Tensor& teacher_logits) {
 
 void TrainingStep::enqueue(const Batch& batch, const Tensor& teacher_logits) {
   if (parts_.renderer) parts_.renderer->render(batch);
-  Tape tape(parts_.device);
-  const Pass pass{parts_.device, &tape, true};
-  const DistillInputs inputs = forward(batch, teacher_logits, pass);
-  const std::vector<LossTerm> terms = parts_.distiller.terms(inputs, pass);
-  const Var loss = total(terms, pass);
-  totals_.add(loss, terms, inputs.logits.student, batch.labels, pass);
-  if (parts_.optimizer.has_two_gradients())
-    take_two_gradients(terms, tape, pass);
-  else
-    tape.backward(loss, parts_.optimizer.loss_scale());
+  if (!shards_) take(batch, teacher_logits, 1);
+  for (int i = 0; shards_ && i < shards_->count(); ++i) {
+    const Part part = part_of(batch.size(), shards_->count(), i);
+    if (part.count == 0) {
+      shards_->skip();
+      continue;
+    }
+    const double share = double(part.count) / double(batch.size());
+    shards_->begin();
+    take(part_of(batch, part), rows_of(teacher_logits, part), share);
+    shards_->end(share);
+  }
+  if (shards_) shards_->finish(batch.size(), totals_);
   parts_.optimizer.step();
   if (parts_.average) parts_.average->step();
+  if (parts_.end) parts_.end();
+}
 
+// The gradients of a batch, or of a part that is this share of it.
+void TrainingStep::take(const Batch& part, const Tensor& teacher_logits, double share) {
+  Tape tape(parts_.device);
+  const Pass pass{parts_.device, &tape, true};
+  const DistillInputs inputs = forward(part, teacher_logits, pass);
+  const std::vector<LossTerm> terms = parts_.distiller.terms(inputs, pass);
+  const Var loss = total(terms, pass);
+  if (shards_)
+    shards_->note(loss, terms, inputs.logits.student, part.labels, pass);
+  else
+    totals_.add(loss, terms, inputs.logits.student, part.labels, pass);
+  if (parts_.optimizer.has_two_gradients())
+    take_two_gradients(terms, tape, pass, share);
+  else
+    tape.backward(of_share(loss, share, pass), parts_.optimizer.loss_scale());
   term_names_.clear();
   for (const LossTerm& term : terms) term_names_.push_back(term.name);
-  if (parts_.end) parts_.end();
 }
 
 // One of the labels' loss, one of the teacher's terms. Where there are no labels' terms, the first pass
 // reaches nothing.
-void TrainingStep::take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass) {
+void TrainingStep::take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass,
+                                      double share) {
   std::vector<LossTerm> of_labels, of_teacher;
   for (const LossTerm& term : terms) (term.name == "ce" ? of_labels : of_teacher).push_back(term);
   const Scalar* scale = parts_.optimizer.loss_scale();
   if (of_teacher.empty()) {
-    tape.backward(total(of_labels, pass), scale);
+    tape.backward(of_share(total(of_labels, pass), share, pass), scale);
     return;
   }
   Var none = pass.make({1}, of_teacher[0].value.type());
   if (of_labels.empty()) pass.backend().fill(none, 0);
-  const Var first = of_labels.empty() ? none : total(of_labels, pass), second = total(of_teacher, pass);
+  const Var first = of_labels.empty() ? none : of_share(total(of_labels, pass), share, pass);
+  const Var second = of_share(total(of_teacher, pass), share, pass);
   tape.backward(first, scale, true);
   parts_.optimizer.begin_second_gradient();
   tape.backward(second, scale);
@@ -60,6 +99,7 @@ DistillInputs TrainingStep::forward(const Batch& batch, const Tensor& teacher_lo
   DistillInputs inputs;
   inputs.logits = {own.logits, taught.logits};
   if (batch.strong) {  // after the first view: the running statistics move twice
+    if (shards_) shards_->begin_second_view();
     inputs.strong.student = parts_.student(Var(batch.strong), pass);
     inputs.strong.teacher = (*parts_.teacher)(Var(batch.other_strong), untaped);
   }

@@ -7,6 +7,7 @@
 #include "datasets/device_batch.h"
 #include "distill/evaluate/metric_totals.h"
 #include "distill/methods/distiller.h"
+#include "distill/train/shards.h"
 #include "distill/train/weight_average.h"
 #include "engine/optim.h"
 #include "engine/step_graph.h"
@@ -25,6 +26,7 @@ struct StepParts {
   DeviceBatch* renderer = nullptr;  // makes the batch's images in the step, where the device does that
   std::function<void()> end = {};   // called at the end of a step that is not replayed
   bool capture = true;              // false keeps every step eager
+  int shards = 1;                   // parts that a batch is computed in, see shards.h
 };
 
 class TrainingStep {
@@ -43,12 +45,14 @@ class TrainingStep {
 
  private:
   void enqueue(const Batch& batch, const Tensor& teacher_logits);
-  void take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass);
+  void take(const Batch& part, const Tensor& teacher_logits, double share);
+  void take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass, double share);
   DistillInputs forward(const Batch& batch, const Tensor& teacher_logits, const Pass& pass);
 
   StepParts parts_;
   MetricTotals totals_;
   StepGraph graph_;
+  std::unique_ptr<Shards> shards_;  // null where a batch is computed whole
   std::vector<std::string> term_names_;
 };
 

@@ -1,0 +1,173 @@
+#include "distill/train/shards.h"
+
+#include <algorithm>
+#include <array>
+
+#include "distill/methods/registry.h"
+
+namespace retort {
+
+namespace {
+
+constexpr int64_t losses = 1 + MetricTotals::max_terms, counts = 2;
+
+class NormCollector : public Visitor {
+ public:
+  std::vector<BatchNorm*> layers;
+
+ protected:
+  void on_module(const std::string&, Module& module) override {
+    if (auto* norm = dynamic_cast<BatchNorm*>(&module)) layers.push_back(norm);
+  }
+};
+
+}  // namespace
+
+Tensor rows_of(const Tensor& tensor, const Part& part) {
+  if (!tensor) return {};
+  std::array<int64_t, Shape::max_rank> extents{};
+  for (int i = 0; i < tensor.shape.rank(); ++i) extents[size_t(i)] = tensor.shape[i];
+  extents[0] = part.count;
+  const int64_t row = tensor.size() / tensor.shape[0];
+  return {static_cast<char*>(tensor.data) + size_t(part.first * row) * size_of(tensor.type),
+          Shape(extents.data(), tensor.shape.rank()), tensor.type};
+}
+
+Batch part_of(const Batch& batch, const Part& part) {
+  return {.images = rows_of(batch.images, part),
+          .labels = rows_of(batch.labels, part),
+          .indices = rows_of(batch.indices, part),
+          .views = rows_of(batch.views, part),
+          .strong = rows_of(batch.strong, part),
+          .other_images = rows_of(batch.other_images, part),
+          .other_strong = rows_of(batch.other_strong, part)};
+}
+
+void check_shards(const RunSettings& settings, int64_t images) {
+  const int shards = settings.shards;
+  if (shards <= 1) return;
+  const MethodInfo& method = settings.method.method();
+  check(method.name != "crd", Fault::usage, "shards is ", shards,
+        ", but crd moves its memory of all images with every batch, in order; --set shards=1");
+  check(!settings.double_batch_norm, Fault::usage, "shards is ", shards,
+        ", but double_batch_norm moves three norms' statistics twice a step; --set shards=1");
+  const int64_t largest = std::min(settings.batch, images);
+  check(largest >= shards, Fault::usage, "shards is ", shards, ", but a batch has ", largest,
+        largest == 1 ? " image" : " images",
+        ": some parts would always be empty; choose a larger --batch, or fewer shards");
+}
+
+Shards::Shards(Device& device, const Learner& learner, int count)
+    : device_(device),
+      count_(count),
+      first_(norms_of(learner.modules)),
+      second_(norms_of(learner.modules_of_second_view)),
+      sum_([this](int to, int from) {
+        Backend& backend = device_.backend();
+        const Place &sum = places_[size_t(to)], &part = places_[size_t(from)];
+        backend.copy(part.gradients, Sink(sum.gradients, Write::accumulate));
+        backend.copy(part.tail, Sink(sum.tail.tensor, Write::accumulate));
+      }) {
+  const Tensor& values = learner.optimizer.values();
+  const Shape shape{values.size() * (learner.optimizer.has_two_gradients() ? 2 : 1)};
+  // The optimizer has moved them into one flat tensor, which the first begins.
+  Tensor own = learner.parameters.at(0).parameter->grad;
+  own.shape = shape;
+  for (const NamedParameter& p : learner.parameters) {
+    const auto offset = static_cast<char*>(p.parameter->grad.tensor.data) - static_cast<char*>(own.data);
+    check(offset >= 0 && size_t(offset) < own.bytes(), "Shards: the gradient of ", p.name,
+          " is not the optimizer's");
+    gradients_.push_back({p.parameter, size_t(offset)});
+  }
+  for (int place = 0; place < TreeSum::places_for(count); ++place) {
+    if (place > 0) memory_.push_back(device.persistent(shape, own.type));
+    places_.push_back({place > 0 ? memory_.back().tensor : own,
+                       device.persistent({statistics_ + losses + counts}, own.type)});
+  }
+}
+
+std::vector<Shards::Norm> Shards::norms_of(const std::vector<Module*>& modules) {
+  NormCollector found;
+  for (Module* module : modules) module->visit(found);
+  std::vector<Norm> norms;
+  for (BatchNorm* layer : found.layers) {
+    norms.push_back({layer, layer->running_mean, layer->running_var, layer->momentum, statistics_});
+    statistics_ += 2 * layer->running_mean.tensor.size();
+  }
+  return norms;
+}
+
+// A part of a place's tail.
+Tensor Shards::tail(int place, int64_t first, const Shape& shape) const {
+  const Tensor& whole = places_[size_t(place)].tail;
+  return {static_cast<char*>(whole.data) + size_t(first) * size_of(whole.type), shape, whole.type};
+}
+
+// With momentum 1 a running statistic is that of the batch.
+void Shards::observe(std::vector<Norm>& norms) {
+  for (Norm& norm : norms) {
+    const Shape& shape = norm.running_mean.tensor.shape;
+    norm.layer->running_mean.tensor = tail(sum_.place(), norm.offset, shape);
+    norm.layer->running_var.tensor = tail(sum_.place(), norm.offset + shape.size(), shape);
+    norm.layer->momentum = 1;
+  }
+}
+
+void Shards::begin() {
+  for (const Gradient& gradient : gradients_) {
+    char* base = static_cast<char*>(places_[size_t(sum_.place())].gradients.data);
+    gradient.parameter->grad.tensor.data = base + gradient.offset;
+  }
+  observe(first_);
+}
+
+void Shards::begin_second_view() {
+  observe(second_);
+}
+
+void Shards::note(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
+                  const Tensor& labels, const Pass& pass) {
+  check(int64_t(terms.size()) < losses, "Shards: ", terms.size(), " loss terms, at most ", losses - 1);
+  terms_ = int64_t(terms.size());
+  Backend& backend = device_.backend();
+  int64_t at = statistics_;
+  const auto next = [&] { return tail(sum_.place(), at++, {1}); };
+  backend.copy(loss, next());
+  for (const LossTerm& term : terms) backend.copy(term.value, next());
+  at = statistics_ + losses;
+  const auto [first, fifth] = right_answers(logits, labels, pass);
+  backend.reduce_sum(first, 1, next());
+  backend.reduce_sum(fifth, 1, next());
+}
+
+void Shards::end(double share) {
+  const Tensor shared = tail(sum_.place(), 0, {statistics_ + losses});
+  device_.backend().unary({Unary::affine, share, 0}, shared, shared);
+  sum_.push();
+}
+
+void Shards::move_running(std::vector<Norm>& norms) {
+  Backend& backend = device_.backend();
+  const auto move = [&](const Tensor& running, int64_t at, double momentum) {
+    backend.unary({Unary::affine, 1 - momentum, 0}, running, running);
+    backend.unary({Unary::affine, momentum, 0}, tail(0, at, running.shape), Sink(running, Write::accumulate));
+  };
+  for (Norm& norm : norms) {
+    move(norm.running_mean, norm.offset, norm.momentum);
+    move(norm.running_var, norm.offset + norm.running_mean.tensor.size(), norm.momentum);
+    norm.layer->running_mean = norm.running_mean;
+    norm.layer->running_var = norm.running_var;
+    norm.layer->momentum = norm.momentum;
+  }
+}
+
+void Shards::finish(int64_t images, MetricTotals& totals) {
+  check(sum_.finish(), "Shards: every part of the batch was empty");
+  for (const Gradient& gradient : gradients_)
+    gradient.parameter->grad.tensor.data = static_cast<char*>(places_[0].gradients.data) + gradient.offset;
+  move_running(first_);
+  move_running(second_);
+  totals.add(tail(0, statistics_, {1 + terms_}), tail(0, statistics_ + losses, {counts}), images);
+}
+
+}  // namespace retort

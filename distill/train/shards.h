@@ -1,0 +1,83 @@
+// A step in parts: each part of a batch is computed alone, and what the parts give, gradients, batch norms'
+// statistics and what is counted, is summed in the order of a tree (engine/distributed/tree.h).
+#pragma once
+#include <vector>
+
+#include "datasets/device_batch.h"
+#include "distill/evaluate/metric_totals.h"
+#include "distill/settings/settings.h"
+#include "engine/distributed/tree.h"
+#include "engine/optim.h"
+#include "layers/layers.h"
+
+namespace retort {
+
+// A part's rows of everything in a batch, and of one tensor.
+Batch part_of(const Batch& batch, const Part& part);
+Tensor rows_of(const Tensor& tensor, const Part& part);
+
+// Fault::usage if a run of these settings cannot be trained in parts. images: of an epoch.
+void check_shards(const RunSettings& settings, int64_t images);
+
+// Makes room for a part's sums, and lets a pass write there: gradients, and in place of running statistics
+// what the batch norms of this pass see. All modules outlive it.
+class Shards {
+ public:
+  struct Learner {
+    Sgd& optimizer;
+    std::vector<NamedParameter> parameters;  // as the optimizer got them
+    // With the batch norms that move in a pass of a part: in the first, and in that of a second view.
+    std::vector<Module*> modules, modules_of_second_view = {};
+  };
+  Shards(Device& device, const Learner& learner, int count);
+
+  int count() const { return count_; }
+
+  // A step: of each part in order begin(), a pass and note(), where there is one a second view's pass behind
+  // begin_second_view(), backward and end(); or skip(). Then finish().
+  void begin();
+  void begin_second_view();
+  // The part's loss and terms, and how many of its images were right.
+  void note(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits, const Tensor& labels,
+            const Pass& pass);
+  void end(double share);  // of the batch
+  void skip() { sum_.skip(); }
+  // Leaves the sums where the optimizer reads gradients, moves the running statistics, and adds what was
+  // noted to the totals. images: of the whole batch.
+  void finish(int64_t images, MetricTotals& totals);
+
+ private:
+  // A batch norm, and where its statistics are in a part's tail: the mean, behind it the variance.
+  struct Norm {
+    BatchNorm* layer;
+    Array running_mean, running_var;
+    double momentum;
+    int64_t offset;
+  };
+  struct Gradient {
+    Parameter* parameter;
+    size_t offset;  // bytes
+  };
+  // What a part gives. Its tail: the statistics of the first pass, of the second, loss and terms, all to be
+  // weighted by the part's share of the batch; then right answers, which are counts.
+  struct Place {
+    Tensor gradients;
+    Array tail;
+  };
+  std::vector<Norm> norms_of(const std::vector<Module*>& modules);
+  void observe(std::vector<Norm>& norms);
+  void move_running(std::vector<Norm>& norms);
+  Tensor tail(int place, int64_t first, const Shape& shape) const;
+
+  Device& device_;
+  const int count_;
+  std::vector<Gradient> gradients_;
+  int64_t statistics_ = 0;  // numbers of them in a tail; counted while the next two are made
+  std::vector<Norm> first_, second_;
+  std::vector<Array> memory_;
+  std::vector<Place> places_;  // the first one's gradients are where the optimizer reads them
+  TreeSum sum_;
+  int64_t terms_ = 0;
+};
+
+}  // namespace retort
