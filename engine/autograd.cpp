@@ -43,9 +43,13 @@ Tape::Tape(Device& device) : device_(device), serial_(next_serial()) {
   nodes_.reserve(256);
 }
 
-Var Tape::parameter(Parameter& p) {
-  Var var(p.value);
+Var Tape::parameter(Parameter& p, const Array& as) {
+  Var var(as);
   if (!p.grad) return var;
+  const Tensor& form = as.tensor;
+  check(form.type == p.grad.tensor.type && form.shape == p.grad.tensor.shape, "Tape: a parameter is read as ",
+        form.shape, " ", form.type, ", its gradient is ", p.grad.tensor.shape, " ", p.grad.tensor.type,
+        "; are the images drawn as in_16_bits() was told?");
   if (p.tape != this || p.tape_serial != serial_) {
     p.tape = this;
     p.tape_serial = serial_;
@@ -75,6 +79,20 @@ void Tape::record(const char* name, Var& y, const std::vector<Var>& inputs, Pull
   nodes_.push_back(std::move(node));
 }
 
+void Tape::backward(const Var& y, const Tensor& dy) {
+  check(!done_, "Tape::backward: called twice on one tape; record a new one");
+  check(dy.shape == y.shape() && dy.type == y.type(), "Tape::backward: a gradient ", dy.shape, " ", dy.type,
+        " of ", y.shape(), " ", y.type());
+  done_ = true;
+  if (y.requires_grad()) {
+    Slot& slot = slots_[size_t(y.slot_)];
+    slot.grad = {};
+    slot.grad.tensor = dy;
+    slot.written = true;
+  }
+  run_pullbacks(false);
+}
+
 void Tape::backward(const Var& loss, const Scalar* seed, bool again) {
   check(!done_, "Tape::backward: called twice on one tape; record a new one");
   check(loss.tensor().size() == 1, "Tape::backward: the loss has shape ", loss.shape(),
@@ -98,6 +116,10 @@ void Tape::backward(const Var& loss, const Scalar* seed, bool again) {
       device_.backend().scale_by(one, seed->value, 1.0, slot.grad);
     }
   }
+  run_pullbacks(again);
+}
+
+void Tape::run_pullbacks(bool again) {
   for (size_t left = nodes_.size(); left > 0; --left) {
     Node& node = nodes_[left - 1];
     Slot& output = slots_[size_t(node.output)];

@@ -21,6 +21,16 @@ class LayerObserver;  // of the layers; a pass only carries it
 struct Parameter {
   Array value;
   Array grad;
+  // The value in 16 bits, kept so by who changes the value (the optimiser; see Sgd); grad is then of its type
+  // and shape. Its last extent may be larger than the value's, with zeros behind.
+  Array rounded;
+
+  // What a kernel reads that wants elements of a type and so many channels: rounded if that is it, else the
+  // value.
+  const Array& read_as(DType type, int64_t channels) const {
+    const Tensor& r = rounded.tensor;
+    return rounded && r.type == type && r.shape.last() == channels ? rounded : value;
+  }
 
   Parameter() = default;
   Parameter(Device& device, const Shape& shape, DType type = DType::f32, double fill = 0)
@@ -90,8 +100,9 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  // The parameter as a Var; a constant if it is frozen.
-  Var parameter(Parameter& parameter);
+  // The parameter as a Var, or `as`, which is its value in another form; a constant if it is frozen.
+  Var parameter(Parameter& parameter) { return this->parameter(parameter, parameter.value); }
+  Var parameter(Parameter& parameter, const Array& as);
   // A leaf whose gradient is wanted (tests, losses on given logits); read it with gradient() after
   // backward().
   Var leaf(const Tensor& value);
@@ -103,6 +114,8 @@ class Tape {
   // another loss, whose gradients overwrite those of the one before: a parameter's go where its grad is by
   // then. Parameters seen but not reached get a zero gradient.
   void backward(const Var& loss, const Scalar* seed = nullptr, bool again = false);
+  // The same from any Var whose gradient is known.
+  void backward(const Var& y, const Tensor& dy);
 
   // Gradient of a leaf after backward(); zeros if it was not reached.
   Tensor gradient(const Var& leaf) const;
@@ -111,6 +124,7 @@ class Tape {
 
  private:
   friend class Grads;
+  void run_pullbacks(bool again);
   struct Slot {
     Shape shape;
     DType type;
@@ -144,6 +158,11 @@ struct Pass {
   // Uninitialised memory of this step.
   Var make(const Shape& shape, DType type) const { return Var(Array(device.step_arena(), shape, type)); }
   Var parameter(Parameter& p) const { return tape ? tape->parameter(p) : Var(p.value); }
+  // Of convolution weights: in the form that an input of the type and so many channels in a group asks for.
+  Var parameter(Parameter& p, DType type, int64_t channels) const {
+    const Array& form = p.read_as(type, channels);
+    return tape ? tape->parameter(p, form) : Var(form);
+  }
   void record(const char* name, Var& y, const std::vector<Var>& inputs, Pullback pullback) const {
     if (tape) tape->record(name, y, inputs, std::move(pullback));
   }

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "engine/kernels/elementwise.h"
+#include "engine/optim/mixed_weights.h"
 #include "engine/row_kernel.h"
 #include "engine/tensor.h"
 
@@ -49,6 +50,9 @@ class Backend : public Memory {
  public:
   virtual std::string name() const = 0;         // "portable", "onednn", "cuda"
   virtual std::string description() const = 0;  // for logs and env.json: instruction set, threads, versions
+  // How each convolution is computed, where that was measured, is written into the folder from now on, and
+  // what was chosen before as well: other choices have other bits, and a run goes on with its own.
+  virtual void keep_plans(const std::string&) {}
 
   // --- memory and order ---------------------------------------------------------------------------------
   virtual void upload(const Tensor& to, const void* host) = 0;  // host may be reused on return
@@ -109,6 +113,9 @@ class Backend : public Memory {
   virtual void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
                       const Tensor& bias, const Sink& c) = 0;
   virtual void transpose(const Tensor& x, const Sink& y) = 0;  // matrix
+  // The gradients of y = x w' + bias: dw = dy' x and, unless its sink is empty, dbias = the column sums of
+  // dy.
+  virtual void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias);
 
   // --- element-wise and reductions
   // --------------------------------------------------------------------------
@@ -126,6 +133,10 @@ class Backend : public Memory {
   virtual void scale_by(const Tensor& x, const Tensor& scalar, double factor, const Sink& y) = 0;
   // total (f64, one element) += factor * sum of x. For metrics; x may be f32 or f64.
   virtual void add_to_total(const Tensor& x, double factor, const Tensor& total) = 0;
+  // totals[k] (f64) += factors[k] * sum of row k of x (f32), for the rows of x, at most most_totals. For
+  // metrics.
+  static constexpr int most_totals = 16;
+  virtual void add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals);
 
   // --- rows and columns -----------------------------------------------------------------------------------
   // A block of columns of matrices: to[r, to_first + j] (=|+=) from[r, from_first + j], j < count.
@@ -143,13 +154,26 @@ class Backend : public Memory {
   // --- mixed precision (devices that compute in 16 bits; others throw) ------------------------------------
   // Between f32, f16 and bf16, rounded to nearest even.
   virtual void cast(const Tensor& from, const Sink& to);
-  // Dynamic loss scaling, see kernels/loss_scale.h: looks whether the gradients are finite and moves the
-  // state (f64, of loss_scale_numbers).
-  virtual void update_loss_scale(const Tensor& gradients, const Tensor& state);
+  // Dynamic loss scaling, see kernels/loss_scale.h: looks whether the gradients are finite (f32, and those in
+  // 16 bits if there are any) and moves the state (f64, of loss_scale_numbers).
+  virtual void update_loss_scale(const Tensor& gradients, const Tensor& rounded_gradients,
+                                 const Tensor& state);
   // As sgd, for gradients that carry the scale: they are divided by it, or the step is skipped, as
   // update_loss_scale decided.
   virtual void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr,
                           double momentum, double weight_decay, const Tensor& state);
+  // As sgd, or as scaled_sgd where there is a state, over such arrays; rounded receives the new weights.
+  virtual void mixed_sgd(const MixedWeights& weights, const Tensor& lr, double momentum, double weight_decay,
+                         const Tensor& state);
+
+  // --- a branch of a step ---------------------------------------------------------------------------------
+  // What is enqueued between begin and end may run beside what is enqueued behind it, up to the join: neither
+  // reads or writes what the other writes. For Branch (branch/branch.h), which gives it memory of its own; a
+  // backend without branches runs everything in order.
+  virtual bool can_branch() const { return false; }
+  virtual void begin_branch() {}
+  virtual void end_branch() {}
+  virtual void join_branch() {}
 
   // --- whole-step capture
   // ----------------------------------------------------------------------------------- Records what is
@@ -158,6 +182,7 @@ class Backend : public Memory {
   virtual void begin_capture();
   virtual int end_capture();
   virtual void replay(int graph);
+  virtual void release_graph(int graph);  // it is not replayed again
 };
 
 // Throws if the operands of matmul do not belong together.

@@ -28,7 +28,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptio
     return make_cuda({.tf32 = options.precision != Precision::fp32,
                       .capture = options.capture,
                       .plans = plans_folder(),
-                      .plans_of_run = {},
+                      .plans_of_run = options.plans,
                       .tune = !is_set("RETORT_CUDNN_TUNE", "0"),
                       .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM"),
                       .separate_workspaces = is_set("RETORT_CUDNN_WORKSPACES")});
@@ -78,7 +78,13 @@ Device::Device(std::unique_ptr<Backend> backend, bool guard, Precision precision
     : backend_(std::move(backend)),
       precision_(precision),
       step_(*backend_, guard),
+      branch_(*backend_, guard),
       persistent_(*backend_, guard) {}
+
+void Device::begin_step() {
+  step_.rewind();
+  branch_.rewind();
+}
 
 Array Device::persistent(const Shape& shape, DType type, double value) {
   Array array(persistent_, shape, type);

@@ -6,7 +6,7 @@
 
 #include "engine/backend.h"
 #include "engine/precision.h"
-#include "engine/profile.h"
+#include "engine/profile/profile.h"
 
 namespace retort {
 
@@ -25,8 +25,10 @@ struct DeviceOptions {
   bool capture = true;  // steps may be captured, where the backend can; false: every step is eager
   bool guard = false;   // margins around every block, for tests; see Arena
   // Not null: the algorithm of each convolution is measured when its shape is first met. On the CPU this
-  // keeps the choices, for this device alone, and must outlive it; cuDNN's go to its folder of plans.
+  // keeps the choices, for this device alone, and must outlive it. cuDNN's engines are always measured
+  // (RETORT_CUDNN_TUNE=0: the first suitable one is taken) and go to its folder of plans.
   ConvTuning* tuning = nullptr;
+  std::string plans = {};      // of a run that goes on: see Backend::keep_plans(); empty: none
   Profile* profile = nullptr;  // notes every kernel; must outlive the device
 };
 
@@ -42,8 +44,14 @@ class Device {
 
   Backend& backend() { return *backend_; }
   Precision precision() const { return precision_; }
-  // Rewound at each step; what a pass makes lives here.
-  Arena& step_arena() { return step_; }
+  // Rewound at each step; what a pass makes lives here. In a branch of a step the branch's own, since blocks
+  // that return are given out again at once, and what runs beside it may still use them.
+  Arena& step_arena() { return in_branch_ ? branch_ : step_; }
+  // Rewinds both.
+  void begin_step();
+  // Whether the addresses of the step that comes are those of the last one, and which they are; see Arena.
+  bool steady() const { return step_.steady() && branch_.steady(); }
+  int generation() const { return step_.generation() + branch_.generation(); }
   // Parameters, statistics, optimizer state, batches.
   Arena& persistent_arena() { return persistent_; }
 
@@ -53,9 +61,11 @@ class Device {
   double read(const Scalar& scalar);
 
  private:
+  friend class Branch;
   std::unique_ptr<Backend> backend_;
   const Precision precision_;
-  Arena step_, persistent_;
+  Arena step_, branch_, persistent_;
+  bool in_branch_ = false;
   std::vector<Array> scalar_blocks_;  // scalars share blocks
   int scalars_in_last_block_ = 0;
 };

@@ -1,29 +1,42 @@
 #include "engine/optim.h"
 
+#include <algorithm>
+
 #include "engine/kernels/loss_scale.h"
 #include "engine/kernels/optimizer/nesterov_row.h"
+#include "engine/optim/narrow_weights.h"
 #include "engine/types.h"
 
 namespace retort {
 
+namespace {
+
+// Each parameter starts at a cache line; the gaps hold zeros and stay so.
+int64_t in_lines(int64_t n) {
+  constexpr int64_t line = 16;
+  return (n + line - 1) / line * line;
+}
+
+Array part_of(const Array& flat, int64_t first, const Shape& shape) {
+  const DType type = flat.tensor.type;
+  Array part = flat;
+  part.tensor = {static_cast<char*>(flat.tensor.data) + size_t(first) * size_of(type), shape, type};
+  return part;
+}
+
+}  // namespace
+
 Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const SgdOptions& options)
     : device_(device), options_(options), parameters_(parameters), rate_now_(options.learning_rate) {
   check(!parameters.empty(), "Sgd: no parameters to optimise");
-  // Each starts at a cache line; the gaps hold zeros and stay so.
-  constexpr int64_t line = 16;
-  auto rounded = [](int64_t n) { return (n + line - 1) / line * line; };
-  int64_t total = 0;
   const DType type = parameters[0].parameter->value.tensor.type;
+  bool narrow = false;
   for (const NamedParameter& p : parameters) {
     check(bool(p.parameter->grad), "Sgd: parameter ", p.name, " is frozen");
     check(p.parameter->value.tensor.type == type, "Sgd: parameter ", p.name, " is ",
           p.parameter->value.tensor.type, ", the others are ", type);
-    total += rounded(p.parameter->value.tensor.size());
+    narrow |= p.narrow;
   }
-  values_ = device.persistent({total}, type);
-  const int64_t sets = has_two_gradients() ? 2 : 1;
-  gradients_ = device.persistent({sets * total}, type);
-  momentum_ = device.persistent({sets * total}, type);
   if (has_two_gradients()) {
     check(*options.dot_delta >= 0 && *options.dot_delta <= options.momentum, Fault::usage,
           "optimizer.delta is ", *options.dot_delta, ", expected 0 to the momentum, ", options.momentum);
@@ -31,21 +44,10 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
           "optimizer.kind = dot has two momenta, and optimizer.nesterov is true: one of the two must go");
     begun_ = device.persistent({1}, DType::f64, 0);
   }
-  int64_t offset = 0;
-  auto view = [&](const Array& flat, const Tensor& like) {
-    Array part = flat;
-    part.tensor = {static_cast<char*>(flat.tensor.data) + size_t(offset) * size_of(type), like.shape, type};
-    return part;
-  };
-  for (const NamedParameter& p : parameters) {
-    const Array value = view(values_, p.parameter->value);
-    device.backend().copy(p.parameter->value, value);
-    p.parameter->value = value;
-    p.parameter->grad = view(gradients_, p.parameter->grad);
-    offsets_.push_back(offset);
-    offset += rounded(value.tensor.size());
-  }
-  offsets_.push_back(offset);
+  check(!narrow || !(has_two_gradients() || options.nesterov),
+        "Sgd: parameters in 16 bits, expected none with two gradients or Nesterov's momentum");
+  narrow_first(parameters_);
+  lay_out();
   rate_ = device.scalar(options.learning_rate);
   if (options.loss_scaling) {
     loss_scale_state_ = device.persistent({loss_scale_numbers}, DType::f64);
@@ -54,6 +56,49 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
     device.backend().upload(loss_scale_state_, state);
     loss_scale_ = {{loss_scale_state_.tensor.as<double>() + loss_scale_value, {1}, DType::f64}};
   }
+}
+
+void Sgd::lay_out() {
+  int64_t total = 0;
+  for (const NamedParameter& p : parameters_) {
+    offsets_.push_back(total);
+    total += in_lines(p.parameter->value.tensor.size());
+  }
+  offsets_.push_back(total);
+  const DType type = parameters_[0].parameter->value.tensor.type;
+  const int64_t sets = has_two_gradients() ? 2 : 1;
+  mixed_ = layout_of(parameters_, offsets_);
+  values_ = device_.persistent({total}, type);
+  gradients_ = device_.persistent({std::max<int64_t>(sets * (total - mixed_.narrow), 1)}, type);
+  momentum_ = device_.persistent({sets * total}, type);
+  if (mixed_.narrow > 0) {
+    const DType narrow = image_type(device_.precision());
+    rounded_ = device_.persistent({mixed_.place(mixed_.narrow)}, narrow);
+    rounded_gradients_ = device_.persistent({mixed_.place(mixed_.narrow)}, narrow);
+    mixed_.w = values_;
+    mixed_.v = momentum_;
+    mixed_.g = {gradients_.tensor.data, {total - mixed_.narrow}, type};
+    mixed_.rounded = rounded_;
+    mixed_.rounded_g = rounded_gradients_;
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Parameter& p = *parameters_[i].parameter;
+    const Shape shape = p.value.tensor.shape;
+    const Array value = part_of(values_, offsets_[i], shape);
+    device_.backend().copy(p.value, value);
+    p.value = value;
+    if (parameters_[i].narrow) {
+      p.rounded = part_of(rounded_, mixed_.place(offsets_[i]), narrow_shape(parameters_[i]));
+      p.grad = part_of(rounded_gradients_, mixed_.place(offsets_[i]), narrow_shape(parameters_[i]));
+    } else {
+      p.grad = part_of(gradients_, offsets_[i] - mixed_.narrow, shape);
+    }
+  }
+  values_changed();
+}
+
+void Sgd::values_changed() {
+  if (mixed_.narrow > 0) round_values(device_, mixed_);
 }
 
 void Sgd::use_gradients(bool of_teacher) {
@@ -106,7 +151,7 @@ void Sgd::step_of_two() {
   }
   labels_reached_.clear();
   use_gradients(false);
-  if (loss_scale()) device_.backend().update_loss_scale(gradients_, loss_scale_state_);
+  if (loss_scale()) device_.backend().update_loss_scale(gradients_, {}, loss_scale_state_);
   const double m = options_.momentum, delta = *options_.dot_delta, decay = options_.weight_decay;
   for (size_t i = 0, end = 0; i < parameters_.size(); i = end) {
     for (end = i + 1; end < parameters_.size() && reached[end] == reached[i];)
@@ -134,8 +179,14 @@ void Sgd::step() {
     check(p.parameter->received || p.parameter->idle, "Sgd::step: parameter ", p.name,
           " received no gradient; does the loss use it?");
   }
-  if (loss_scale()) device_.backend().update_loss_scale(gradients_, loss_scale_state_);
-  if (options_.nesterov)
+  const bool mixed = mixed_.narrow > 0;
+  if (loss_scale())
+    device_.backend().update_loss_scale(mixed ? mixed_.g : gradients_.tensor, rounded_gradients_,
+                                        loss_scale_state_);
+  if (mixed)
+    device_.backend().mixed_sgd(mixed_, rate_.value, options_.momentum, options_.weight_decay,
+                                loss_scale() ? loss_scale_state_.tensor : Tensor{});
+  else if (options_.nesterov)
     nesterov_step();
   else
     update(0, offsets_.back(), false, options_.momentum, options_.weight_decay);

@@ -7,13 +7,9 @@
 #include <vector>
 
 #include "engine/autograd.h"
+#include "engine/optim/named_parameter.h"
 
 namespace retort {
-
-struct NamedParameter {
-  std::string name;
-  Parameter* parameter;
-};
 
 struct SgdOptions {
   double learning_rate = 0.05;
@@ -30,7 +26,8 @@ struct SgdOptions {
 };
 
 // torch.optim.SGD without dampening; weight decay on every parameter. The parameters' values and gradients
-// are moved, in the order given, into two flat tensors, so that a step is one kernel.
+// are moved into flat tensors, so that a step is one kernel: in the order given, but narrow ones first, and
+// before them the one that is padded.
 class Sgd {
  public:
   Sgd(Device& device, const std::vector<NamedParameter>& parameters, const SgdOptions& options);
@@ -42,6 +39,9 @@ class Sgd {
 
   // One step over all parameters; throws naming the first that got no gradient in the last backward pass.
   void step();
+
+  // To be called when something else than step() has written the parameters' values (a checkpoint was read).
+  void values_changed();
 
   // What the loss has to be multiplied by before the backward pass (see Tape::backward); null without loss
   // scaling.
@@ -56,6 +56,7 @@ class Sgd {
   std::vector<std::pair<std::string, Tensor>> parts_of(const Tensor& flat) const;
 
  private:
+  void lay_out();
   void nesterov_step();
   // Which of two gradients reached a parameter.
   struct Reached {
@@ -71,7 +72,10 @@ class Sgd {
   std::vector<NamedParameter> parameters_;
   std::vector<int64_t> offsets_;         // of the parameters in values_, and its end
   std::vector<bool> labels_reached_;     // in the first of two passes
-  Array values_, gradients_, momentum_;  // the latter twice as long with two gradients
+  // The latter two are twice as long with two gradients; gradients in f32, of those that are not narrow.
+  Array values_, gradients_, momentum_;
+  Array rounded_, rounded_gradients_;    // of narrow parameters
+  MixedWeights mixed_;                   // all of these where there are some
   Array begun_;                          // f64: 1 once a step was made
   bool first_step_ = true, knows_first_step_ = false;
   Scalar rate_;

@@ -12,21 +12,27 @@ class StepGraph {
  public:
   // capture: false keeps every step eager.
   explicit StepGraph(Device& device, bool capture = true) : device_(device), capture_(capture) {}
+  StepGraph(const StepGraph&) = delete;
+  StepGraph& operator=(const StepGraph&) = delete;
+  ~StepGraph() {
+    for (auto& [key, entry] : entries_) drop(entry);
+  }
 
   // Rewinds the step arena and runs step(). The step may enqueue work only: no host reads, every address it
   // uses fixed or from the step arena, every changing number a Scalar.
   template <class F>
   void run(int64_t key, const F& step) {
-    device_.step_arena().rewind();
+    device_.begin_step();
     if (!capture_ || !device_.backend().can_capture()) return step();
     Entry& entry = entries_[key];
-    const int generation = device_.step_arena().generation();
+    const int generation = device_.generation();
     if (entry.graph >= 0 && entry.generation == generation) return device_.backend().replay(entry.graph);
     // Warm: a step has run whole with addresses that will not move any more.
-    if (!entry.ran || !device_.step_arena().steady()) {
+    if (!entry.ran || !device_.steady()) {
       entry.ran = true;
       return step();
     }
+    drop(entry);  // one that was captured before the arena moved
     device_.backend().begin_capture();
     step();
     entry = {true, device_.backend().end_capture(), generation};
@@ -39,6 +45,11 @@ class StepGraph {
     int graph = -1;
     int generation = 0;  // of the step arena when it was captured
   };
+  void drop(Entry& entry) {
+    if (entry.graph >= 0) device_.backend().release_graph(entry.graph);
+    entry.graph = -1;
+  }
+
   Device& device_;
   bool capture_;
   std::map<int64_t, Entry> entries_;

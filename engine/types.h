@@ -1,7 +1,7 @@
 // From a run-time element type to a compile-time one.
 #pragma once
 #include "engine/base/check.h"
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 #include "engine/shape.h"
 
 namespace retort {

@@ -40,7 +40,8 @@ void Conv2d::observe(const Pass& pass, const Shape& output) const {
 }
 
 Var Conv2d::operator()(const Var& x, const Pass& pass, const Var& add) {
-  Var y = conv2d(pass, x, pass.parameter(weight), options_.bias ? pass.parameter(bias) : Var(), spec(), add);
+  const Var w = pass.parameter(weight, x.type(), x.shape().last() / options_.groups);
+  Var y = conv2d(pass, x, w, options_.bias ? pass.parameter(bias) : Var(), spec(), add);
   observe(pass, y.shape());
   return y;
 }
@@ -65,6 +66,39 @@ Var BatchNorm::operator()(const Var& x, const Pass& pass, bool relu, const Var& 
   return y;
 }
 
+namespace {
+
+constexpr int64_t image_channels = 3;
+
+// Weights K,R,S,3 in the device's 16 bits with zeros up to padded_image_channels.
+Array padded_for_images(Device& device, const Shape& shape, const std::vector<double>& weights) {
+  std::vector<double> padded;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    padded.push_back(weights[i]);
+    if ((i + 1) % size_t(image_channels) == 0)
+      padded.resize((i + 1) / size_t(image_channels) * size_t(padded_image_channels));
+  }
+  const Array array = device.persistent({shape[0], shape[1], shape[2], padded_image_channels},
+                                        image_type(device.precision()));
+  write_values(device, array, padded);
+  return array;
+}
+
+}  // namespace
+
+void Conv2d::round(Device& device) {
+  const DType type = image_type(device.precision());
+  const Shape& shape = weight.value.tensor.shape;
+  if (!is_16_bit(type) || weight.value.tensor.type != DType::f32 || weight.grad) return;
+  const std::vector<double> numbers = read_values(device, weight.value);
+  if (shape.last() == image_channels) {
+    weight.rounded = padded_for_images(device, shape, numbers);
+  } else {
+    weight.rounded = device.persistent(shape, type);
+    write_values(device, weight.rounded, numbers);
+  }
+}
+
 ConvBn::ConvBn(Device& device, std::string conv_name, std::string bn_name, int64_t in, int64_t out,
                const ConvOptions& options, DType type)
     : conv(device, in, out, options, type),
@@ -79,7 +113,9 @@ void ConvBn::visit(Visitor& visitor) {
 
 Var ConvBn::operator()(const Var& x, const Pass& pass, bool relu, const Var& add) {
   if (!folded_weight_ || pass.tape || pass.training) return bn(conv(x, pass), pass, relu, add);
-  Var y = conv2d_fused(pass, x, Var(folded_weight_), Var(folded_bias_), add, relu, conv.spec());
+  const bool padded = folded_padded_ && x.shape().last() == padded_image_channels;
+  Var y = conv2d_fused(pass, x, Var(padded ? folded_padded_ : folded_weight_), Var(folded_bias_), add, relu,
+                       conv.spec());
   conv.observe(pass, y.shape());
   return y;
 }
@@ -116,6 +152,8 @@ void ConvBn::fold(Device& device) {
     folded_bias_ = device.persistent(bn.bias.value.tensor.shape, folded_type(device));
   }
   write_values(device, folded_weight_, numbers.weight);
+  if (is_16_bit(folded_type(device)) && conv.weight.value.tensor.shape.last() == image_channels)
+    folded_padded_ = padded_for_images(device, conv.weight.value.tensor.shape, numbers.weight);
   write_values(device, folded_bias_, numbers.bias);
 }
 
@@ -169,6 +207,7 @@ class Folder : public Visitor {
  protected:
   void on_module(const std::string&, Module& m) override {
     if (auto* unit = dynamic_cast<ConvBn*>(&m)) unit->fold(device_);
+    if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->round(device_);
   }
 
  private:

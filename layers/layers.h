@@ -29,6 +29,9 @@ class Conv2d : public Module {
 
   const ConvOptions& options() const { return options_; }
   Conv2dSpec spec() const;
+  // Of frozen weights, in 16 bits where the device computes in them: rounded once rather than in every pass.
+  // To be called again when they have changed.
+  void round(Device& device);
   int64_t macs(const Shape& output) const;
   void observe(const Pass& pass, const Shape& output) const;
 
@@ -80,6 +83,7 @@ class ConvBn : public Module {
 
   std::string conv_name_, bn_name_;
   Array folded_weight_, folded_bias_;
+  Array folded_padded_;  // the same weight for images that are drawn with more channels
 };
 
 // Parameters weight (out, in) and bias (out).
@@ -101,7 +105,8 @@ class Linear : public Module {
   Options options_;
 };
 
-// Folds every ConvBn of the module from its present values; call again when they have changed.
+// Folds every ConvBn of the module from its present values, and rounds frozen convolutions where the device
+// computes in 16 bits; call again when they have changed.
 void fold_batch_norms(Module& module, Device& device);
 
 // Finite weights may still give numbers that are not: a variance below 0, a product that overflows.

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "engine/base/nearest.h"
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 #include "engine/types.h"
 #include "layers/layers.h"
 

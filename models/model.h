@@ -20,7 +20,8 @@ struct Outputs {
 
 class Model : public Module {
  public:
-  // images: N,side,side,3, normalised. Other sides are computed too, if no map becomes smaller than a kernel.
+  // images: N,side,side,3, normalised; in 16 bits they may have padded_image_channels, zeros behind the
+  // third. Other sides are computed too, if no map becomes smaller than a kernel.
   virtual Outputs forward(const Var& images, const Pass& pass, bool features = false) = 0;
   // forward() in the device's precision: the images are rounded to it, all outputs are f32 again.
   Outputs run(const Var& images, const Pass& pass, bool features = false);

@@ -3,6 +3,8 @@
 #pragma once
 #include "datasets/augment/augment.h"
 #include "engine/kernels/lanes.h"
+#include "engine/kernels/numbers/half.h"
+#include "engine/shape.h"
 
 namespace retort {
 
@@ -12,8 +14,9 @@ struct RenderRow {
   const uint8_t* set;      // all images, H,W,C bytes each
   const int32_t* indices;  // of the batch's images
   const int32_t* views;    // see index_of(View)
-  float* out;              // N,H,W,C
-  int height, width, channels;
+  void* out;               // N,H,W,out_channels: zeros behind the image's channels
+  DType type;              // of out: f32, f16 or bf16
+  int height, width, channels, out_channels;
   Normalize normalize;
 
   int64_t scratch_bytes() const { return 0; }
@@ -24,10 +27,19 @@ struct RenderRow {
     const RenderRow& own = *this;
     const uint8_t* image = set + int64_t(indices[n]) * height * width * channels;
     const View view = view_at(views[n]);
-    float* line = out + row * width * channels;
+    const int64_t line = row * width * out_channels;
     lanes.each(width, [=, &own](int64_t x) {
-      augment_pixel(image, own.height, own.width, own.channels, view, own.normalize, y, int(x),
-                    line + x * own.channels);
+      constexpr int most = 4;
+      float pixel[most];
+      augment_pixel(image, own.height, own.width, own.channels, view, own.normalize, y, int(x), pixel);
+      for (int c = 0; c < own.out_channels; ++c) {
+        const float value = c < own.channels ? pixel[c] : 0.0f;
+        const int64_t at = line + x * own.out_channels + c;
+        if (own.type == DType::f32)
+          static_cast<float*>(own.out)[at] = value;
+        else
+          static_cast<uint16_t*>(own.out)[at] = own.type == DType::bf16 ? bfloat_of(value) : half_of(value);
+      }
     });
   }
 };

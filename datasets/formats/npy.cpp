@@ -12,7 +12,7 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/file_kind.h"
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 
 namespace retort {
 namespace fs = std::filesystem;

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "engine/cpu/peak.h"
-#include "engine/profile.h"
+#include "engine/profile/profile.h"
 
 namespace retort {
 

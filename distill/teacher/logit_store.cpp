@@ -12,7 +12,7 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

@@ -39,7 +39,7 @@ void Portable::cast(const Tensor& from, const Sink& to) {
   }
 }
 
-void Portable::update_loss_scale(const Tensor& gradients, const Tensor& state) {
+void Portable::update_loss_scale(const Tensor& gradients, const Tensor&, const Tensor& state) {
   check(state.size() == loss_scale_numbers, "update_loss_scale: the state has shape ", state.shape);
   double* numbers = state.as<double>();
   with_real_type(gradients.type, "update_loss_scale", [&]<class T>() {

@@ -82,7 +82,8 @@ class Portable : public Backend {
            double weight_decay) override;
 
   void cast(const Tensor& from, const Sink& to) override;
-  void update_loss_scale(const Tensor& gradients, const Tensor& state) override;
+  void update_loss_scale(const Tensor& gradients, const Tensor& rounded_gradients,
+                         const Tensor& state) override;
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                   double weight_decay, const Tensor& state) override;
 

@@ -15,21 +15,22 @@ BatchNormShape shape_of(const Tensor& x) {
 void Cuda::batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
                             const BatchNormSpec& spec, const Tensor& running_mean, const Tensor& running_var,
                             const Tensor& mean, const Tensor& inverse_std, const Tensor& y) {
-  if (options_.cudnn_batch_norm &&
-      cudnn_.batch_norm_train(x, gamma, beta, add, spec, running_mean, running_var, mean, inverse_std, y))
+  if (options_.cudnn_batch_norm && lane_->cudnn.batch_norm_train(x, gamma, beta, add, spec, running_mean,
+                                                                 running_var, mean, inverse_std, y))
     return;
   const BatchNormShape shape = shape_of(x);
-  check_cuda(batch_norm_statistics_kernel(stream_.get(), shape, x.data, spec.eps, spec.momentum,
-                                          running_mean.as<float>(), running_var.as<float>(), mean.as<float>(),
-                                          inverse_std.as<float>(), scratch(batch_norm_scratch(shape))),
-             "batch_norm_train of ", x.shape, " ", x.type);
+  check_cuda(
+      batch_norm_statistics_kernel(stream(), shape, x.data, spec.eps, spec.momentum, running_mean.as<float>(),
+                                   running_var.as<float>(), mean.as<float>(), inverse_std.as<float>(),
+                                   scratch(batch_norm_scratch(shape)), tickets()),
+      "batch_norm_train of ", x.shape, " ", x.type);
   batch_norm_apply(x, gamma, beta, add, spec, mean, inverse_std, y);
 }
 
 void Cuda::batch_norm_apply(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,
                             const BatchNormSpec& spec, const Tensor& mean, const Tensor& inverse_std,
                             const Tensor& y) {
-  check_cuda(batch_norm_apply_kernel(stream_.get(), shape_of(x), x.data, gamma.as<float>(), beta.as<float>(),
+  check_cuda(batch_norm_apply_kernel(stream(), shape_of(x), x.data, gamma.as<float>(), beta.as<float>(),
                                      add.data, spec.relu, mean.as<float>(), inverse_std.as<float>(), y.data),
              "batch_norm_apply of ", x.shape, " ", x.type);
 }
@@ -38,11 +39,12 @@ void Cuda::batch_norm_gradient(const Tensor& x, const Tensor& y, const Tensor& d
                                const BatchNormSpec& spec, const Tensor& mean, const Tensor& inverse_std,
                                bool batch_statistics, const Sink& dx, const Sink& dgamma, const Sink& dbeta,
                                const Sink& dadd) {
-  if (options_.cudnn_batch_norm && cudnn_.batch_norm_gradient(x, y, dy, gamma, spec, mean, inverse_std,
-                                                              batch_statistics, dx, dgamma, dbeta, dadd))
+  if (options_.cudnn_batch_norm &&
+      lane_->cudnn.batch_norm_gradient(x, y, dy, gamma, spec, mean, inverse_std, batch_statistics, dx, dgamma,
+                                       dbeta, dadd))
     return;
   const BatchNormShape shape = shape_of(x);
-  check_cuda(batch_norm_gradient_kernel(stream_.get(), shape,
+  check_cuda(batch_norm_gradient_kernel(stream(), shape,
                                         {.x = x.data,
                                          .y = spec.relu ? y.data : nullptr,
                                          .dy = dy.data,
@@ -58,12 +60,12 @@ void Cuda::batch_norm_gradient(const Tensor& x, const Tensor& y, const Tensor& d
                                          .dadd_accumulates = dadd.accumulates(),
                                          .dgamma_accumulates = dgamma.accumulates(),
                                          .dbeta_accumulates = dbeta.accumulates()},
-                                        scratch(batch_norm_scratch(shape))),
+                                        scratch(batch_norm_scratch(shape)), tickets()),
              "batch_norm_gradient of ", x.shape, " ", x.type);
 }
 
 void Cuda::inverse_std(const Tensor& var, double eps, const Tensor& to) {
-  check_cuda(inverse_std_kernel(stream_.get(), var.as<float>(), eps, to.as<float>(), var.size()),
+  check_cuda(inverse_std_kernel(stream(), var.as<float>(), eps, to.as<float>(), var.size()),
              "inverse_std of ", var.shape);
 }
 

@@ -76,27 +76,41 @@ std::unique_ptr<Backend> make_cuda(const CudaOptions& options) {
   return std::make_unique<Cuda>(options);
 }
 
+Cuda::Lane::Lane(const CudaOptions& options, Memory& memory)
+    : tickets(memory, ticket_bytes),
+      cublas_workspace(memory, Cublas::workspace_bytes),
+      cublas(stream.get(), cublas_workspace.data()),
+      cudnn(CudnnOptions{.deterministic = options.deterministic,
+                         .tune = options.tune,
+                         .math = options.tf32 ? CudnnMath::tf32 : CudnnMath::fp32,
+                         .plans = options.plans,
+                         .plans_of_run = options.plans_of_run,
+                         .separate_workspaces = options.separate_workspaces},
+            memory, stream.get()) {
+  check_cuda(cudaMemsetAsync(tickets.data(), 0, ticket_bytes, stream.get()), "preparing tickets");
+  scratch.emplace_back(memory, least_scratch);
+}
+
 Cuda::Cuda(const CudaOptions& options)
     : options_(options),
       device_(device_properties()),
       staging_memory_(staging_slots * staging_slot_bytes),
       staging_(staging_memory_.data(), staging_slot_bytes, fences()),
-      cublas_workspace_(*this, Cublas::workspace_bytes),
-      cublas_(stream_.get(), cublas_workspace_.data()),
-      cudnn_(CudnnOptions{.deterministic = options.deterministic,
-                          .tune = options.tune,
-                          .math = options.tf32 ? CudnnMath::tf32 : CudnnMath::fp32,
-                          .plans = options.plans,
-                          .plans_of_run = options.plans_of_run,
-                          .separate_workspaces = options.separate_workspaces},
-             *this, stream_.get()) {
-  scratch(least_scratch);
+      main_(options, *this) {
+  lane_ = &main_;
 }
 
 Cuda::~Cuda() {
   // Nothing can be reported from here; the process may be ending because of an error of the device.
   abandon_capture();
-  cudaStreamSynchronize(stream_.get());
+  wait_quietly();
+  lane_ = nullptr;
+}
+
+void Cuda::wait_quietly() const {
+  if (!lane_) return;
+  cudaStreamSynchronize(main_.stream.get());
+  if (branch_) cudaStreamSynchronize(branch_->stream.get());
 }
 
 std::string Cuda::description() const {
@@ -104,10 +118,16 @@ std::string Cuda::description() const {
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
   return text("cuda, ", device_.name, ", compute capability ", device_.major, ".", device_.minor, ", CUDA ",
-              version_text(runtime), ", driver for ", version_text(driver), ", ", cublas_.description(), ", ",
-              cudnn_.description(), ", ", options_.tf32 ? "tf32" : "f32",
+              version_text(runtime), ", driver for ", version_text(driver), ", ", main_.cublas.description(),
+              ", ", main_.cudnn.description(), ", ", options_.tf32 ? "tf32" : "f32",
               options_.deterministic ? "" : ", not deterministic", options_.tune ? ", engines measured" : "",
               options_.cudnn_batch_norm ? ", batch norm by cuDNN" : "");
+}
+
+void Cuda::keep_plans(const std::string& folder) {
+  options_.plans_of_run = folder;
+  main_.cudnn.keep_plans(folder);
+  if (branch_) branch_->cudnn.keep_plans(folder);
 }
 
 void Cuda::launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t, int64_t rows,
@@ -118,18 +138,19 @@ void Cuda::launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t,
   check(int64_t(lane_scratch_bytes(size_t(scratch_bytes))) <= int64_t(device_.sharedMemPerBlockOptin),
         Fault::device, rows_kernel.name, ": a row needs ", scratch_bytes, " bytes of shared memory, the ",
         device_.name, " has ", device_.sharedMemPerBlockOptin, "; use a CPU device for so many classes");
-  check_cuda(cudaError_t(rows_kernel.device(kernel, rows, scratch_bytes, stream_.get())), rows_kernel.name,
-             " of ", rows, " rows");
+  check_cuda(cudaError_t(rows_kernel.device(kernel, rows, scratch_bytes, stream())), rows_kernel.name, " of ",
+             rows, " rows");
 }
 
 void* Cuda::scratch(size_t bytes) {
-  const size_t there = scratch_blocks_.empty() ? 0 : scratch_blocks_.back().bytes();
+  std::vector<DeviceMemory>& blocks = lane_->scratch;
+  const size_t there = blocks.back().bytes();
   if (bytes > there) {
     check(!capturing_, "cuda: a kernel needs ", bytes, " bytes of scratch while a step is captured, ", there,
           " are there; run the step once before");
-    scratch_blocks_.emplace_back(*this, std::max(bytes, 2 * there));
+    blocks.emplace_back(*this, std::max(bytes, 2 * there));
   }
-  return scratch_blocks_.back().data();
+  return blocks.back().data();
 }
 
 }  // namespace retort

@@ -1,10 +1,11 @@
-// The CUDA backend: one device, one stream. Its arithmetic is in *.cu behind kernels.h, in cuDNN and in
-// cuBLAS; here shapes and statuses are checked and memory is kept.
+// The CUDA backend: one device, one stream, and a second for the branch of a step. Its arithmetic is in *.cu
+// behind kernels.h, in cuDNN and in cuBLAS; here shapes and statuses are checked and memory is kept.
 //
 // Everything is enqueued; a kernel's scratch and the libraries' workspaces are allocated when a shape is met
 // for the first time, so that a step that has run once can be captured. Not for use from several threads;
 // several backends, one per thread, share a device.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ class Cuda final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string description() const override;
+  void keep_plans(const std::string& folder) override;
 
   // memory.cpp
   void* allocate(size_t bytes) override;
@@ -68,6 +70,7 @@ class Cuda final : public Backend {
   // elementwise.cpp
   void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
               const Sink& c) override;
+  void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias) override;
   void transpose(const Tensor& x, const Sink& y) override;
   void unary(const UnaryOp& op, const Tensor& x, const Sink& y) override;
   void unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
@@ -76,6 +79,7 @@ class Cuda final : public Backend {
   void reduce_sum(const Tensor& x, double scale, const Sink& to) override;
   void scale_by(const Tensor& x, const Tensor& scalar, double factor, const Sink& y) override;
   void add_to_total(const Tensor& x, double factor, const Tensor& total) override;
+  void add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals) override;
   void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
                     int64_t count) override;
   void launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t kernel_bytes, int64_t rows,
@@ -84,35 +88,57 @@ class Cuda final : public Backend {
            double weight_decay) override;
 
   void cast(const Tensor& from, const Sink& to) override;
-  void update_loss_scale(const Tensor& gradients, const Tensor& state) override;
+  void update_loss_scale(const Tensor& gradients, const Tensor& rounded_gradients,
+                         const Tensor& state) override;
+  void mixed_sgd(const MixedWeights& weights, const Tensor& lr, double momentum, double weight_decay,
+                 const Tensor& state) override;
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                   double weight_decay, const Tensor& state) override;
 
   // capture.cpp
+  bool can_branch() const override { return true; }
+  void begin_branch() override;
+  void end_branch() override;
+  void join_branch() override;
   bool can_capture() const override { return options_.capture; }
   void begin_capture() override;
   int end_capture() override;
   void replay(int graph) override;
+  void release_graph(int graph) override;
 
  private:
-  // Memory for the partial sums of the next kernel; what was given before may be overwritten by it. Blocks
-  // that became too small are kept, since captured steps use them.
+  // A stream and what work on it needs for itself. Blocks of scratch that became too small are kept, since
+  // captured steps use them.
+  struct Lane {
+    Lane(const CudaOptions& options, Memory& memory);
+    CudaStream stream;
+    std::vector<DeviceMemory> scratch;
+    DeviceMemory tickets;  // of kernels whose last block goes on; zeros between kernels
+    DeviceMemory cublas_workspace;
+    Cublas cublas;
+    CudnnGraphs cudnn;
+  };
+  cudaStream_t stream() const { return lane_->stream.get(); }
+  unsigned* tickets() const { return static_cast<unsigned*>(lane_->tickets.data()); }
+  // Memory for the partial sums of the next kernel; what was given before may be overwritten by it.
   void* scratch(size_t bytes);
   void forbid_in_capture(const char* operation) const;
   // Ends a capture that an error left open; nothing otherwise. Throws nothing.
   void abandon_capture();
+  // For all that is enqueued. Throws nothing.
+  void wait_quietly() const;
 
-  const CudaOptions options_;
+  CudaOptions options_;
   cudaDeviceProp device_;
   bool capturing_ = false;
-  CudaStream stream_;
-  std::vector<DeviceMemory> scratch_blocks_;
   PinnedMemory staging_memory_;
   StagingRing<CudaFence, cudaStream_t> staging_;
-  DeviceMemory cublas_workspace_;
-  Cublas cublas_;
-  CudnnGraphs cudnn_;
-  std::vector<CudaGraph> graphs_;
+  Lane* lane_ = nullptr;  // where work is enqueued; null: nowhere yet, or no more
+  Lane main_;
+  std::unique_ptr<Lane> branch_;  // made when the first branch begins
+  CudaFence fork_, end_of_branch_;
+  std::map<int, CudaGraph> graphs_;
+  int next_graph_ = 0;
 };
 
 }  // namespace retort

@@ -98,6 +98,31 @@ cudaError_t copy_columns_of(cudaStream_t stream, const void* from, int64_t from_
   });
 }
 
+template <class X>
+cudaError_t mixed_sgd_of(cudaStream_t stream, MixedWeights m, const double* lr, float momentum,
+                         float weight_decay, const double* loss_scale) {
+  float *w = m.w.as<float>(), *v = m.v.as<float>();
+  const float* g = m.g.as<float>();
+  X* rounded = static_cast<X*>(m.rounded.data);
+  const X* rounded_g = static_cast<const X*>(m.rounded_g.data);
+  return launch_each(stream, m.w.size(), [=] __device__(int64_t i) {
+    const float factor = loss_scale ? float(loss_scale[loss_scale_factor]) : 1.0f;
+    if (factor == 0) return;
+    const int64_t place = i < m.narrow ? m.place(i) : 0;
+    const float slope = i < m.narrow ? to_float(rounded_g[place]) : g[i - m.narrow];
+    sgd_step(w[i], loss_scale ? slope * factor : slope, v[i], float(*lr), momentum, weight_decay);
+    if (i < m.narrow) rounded[place] = from_float<X>(w[i]);
+  });
+}
+
+template <class X>
+cudaError_t look_for_not_finite(cudaStream_t stream, const void* numbers, int64_t n, double* state) {
+  const X* in = static_cast<const X*>(numbers);
+  return launch_each(stream, n, [=] __device__(int64_t i) {
+    if (!is_finite(to_float(in[i]))) state[loss_scale_not_finite] = 1;
+  });
+}
+
 constexpr int tile = 32, tile_rows = 8;
 
 // Through a tile in shared memory, so that both sides are read and written along rows; its rows are one
@@ -200,11 +225,22 @@ cudaError_t scaled_sgd_kernel(cudaStream_t stream, float* w, const float* g, flo
   });
 }
 
+cudaError_t mixed_sgd_kernel(cudaStream_t stream, const MixedWeights& weights, const double* lr,
+                             float momentum, float weight_decay, const double* loss_scale) {
+  return with_element(weights.rounded.type, [&]<class X>() {
+    return mixed_sgd_of<X>(stream, weights, lr, momentum, weight_decay, loss_scale);
+  });
+}
+
 // Threads that find something all write the same number.
-cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, double* state, int64_t n) {
-  const cudaError_t status = launch_each(stream, n, [=] __device__(int64_t i) {
+cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, int64_t n, DType rounded_type,
+                                     const void* rounded, int64_t rounded_n, double* state) {
+  cudaError_t status = launch_each(stream, n, [=] __device__(int64_t i) {
     if (!is_finite(g[i])) state[loss_scale_not_finite] = 1;
   });
+  if (status == cudaSuccess && rounded)
+    status = with_element(
+        rounded_type, [&]<class X>() { return look_for_not_finite<X>(stream, rounded, rounded_n, state); });
   if (status != cudaSuccess) return status;
   return launch_each(stream, 1, [=] __device__(int64_t) { update_loss_scale(state); });
 }

@@ -22,7 +22,7 @@ class CudaStream {
   cudaStream_t stream_ = nullptr;
 };
 
-// A point in a stream that the host can wait for. Recording again moves it.
+// A point in a stream that the host or another stream can wait for. Recording again moves it.
 class CudaFence {
  public:
   CudaFence() { check_cuda(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event"); }
@@ -32,6 +32,10 @@ class CudaFence {
     if (event_) cudaEventDestroy(event_);
   }
   void record(cudaStream_t stream) { check_cuda(cudaEventRecord(event_, stream), "recording an event"); }
+  // What is enqueued on the stream from now on waits for the point.
+  void hold_back(cudaStream_t stream) {
+    check_cuda(cudaStreamWaitEvent(stream, event_, 0), "making a stream wait");
+  }
   void wait() { check_cuda(cudaEventSynchronize(event_), "waiting for an upload"); }
 
  private:

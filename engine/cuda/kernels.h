@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/backend.h"
 #include "engine/kernels/elementwise.h"
 #include "engine/shape.h"
 
@@ -49,7 +50,12 @@ cudaError_t sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, 
 // As sgd_kernel with g times the factor of the loss scale's state; nothing where that is 0.
 cudaError_t scaled_sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
                               float momentum, float weight_decay, const double* loss_scale, int64_t n);
-cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, double* state, int64_t n);
+// rounded may be null.
+cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, int64_t n, DType rounded_type,
+                                     const void* rounded, int64_t rounded_n, double* state);
+// As both; loss_scale may be null.
+cudaError_t mixed_sgd_kernel(cudaStream_t stream, const MixedWeights& weights, const double* lr,
+                             float momentum, float weight_decay, const double* loss_scale);
 
 // --- reduce.cu --------------------------------------------------------------------------------------------
 size_t sum_all_scratch(int64_t n);
@@ -63,15 +69,34 @@ cudaError_t sum_rows_kernel(cudaStream_t stream, DType type, const void* x, doub
                             DType to_type, int64_t rows, int64_t columns, bool accumulate,
                             void* scratch);  // -> one per column
 
+// totals[k] += factors[k] * sum of row k of x; at most Backend::most_totals rows.
+cudaError_t rows_to_totals_kernel(cudaStream_t stream, const float* x, int64_t rows, int64_t columns,
+                                  const double* factors, double* totals);
+
+// --- small_product.cu: matrices that are too small for cuBLAS to be worth several launches
+// ------------------
+bool is_small_product(int64_t rows, int64_t columns, int64_t inner);
+// c (=|+=) op(a) op(b) + bias, row-major f32, as Cublas::product; bias (columns) may be null. sums, if not
+// null, (=|+=) the sums of op(a)'s rows, `rows` numbers.
+struct SmallProduct {
+  const float *a, *b, *bias;
+  float *c, *sums;
+  int64_t rows, columns, inner;
+  bool transpose_a, transpose_b, accumulate, sums_accumulate;
+};
+cudaError_t small_product_kernel(cudaStream_t stream, const SmallProduct& product);
+
 // --- batch_norm.cu: x is rows x channels -------------------------------------------------------------------
 struct BatchNormShape {
   DType type;  // of x, add, y, dy, dx, dadd
   int64_t rows, channels;
 };
 size_t batch_norm_scratch(const BatchNormShape& shape);
+// Counters of the blocks that have ended, one for each 32 channels or more: 0 before and after every kernel.
+constexpr size_t ticket_bytes = 64 << 10;
 cudaError_t batch_norm_statistics_kernel(cudaStream_t stream, const BatchNormShape& shape, const void* x,
                                          double eps, double momentum, float* running_mean, float* running_var,
-                                         float* mean, float* inverse_std, void* scratch);
+                                         float* mean, float* inverse_std, void* scratch, unsigned* tickets);
 cudaError_t batch_norm_apply_kernel(cudaStream_t stream, const BatchNormShape& shape, const void* x,
                                     const float* gamma, const float* beta, const void* add, bool relu,
                                     const float* mean, const float* inverse_std, void* y);
@@ -84,7 +109,7 @@ struct BatchNormGradient {
   bool dx_accumulates, dadd_accumulates, dgamma_accumulates, dbeta_accumulates;
 };
 cudaError_t batch_norm_gradient_kernel(cudaStream_t stream, const BatchNormShape& shape,
-                                       const BatchNormGradient& g, void* scratch);
+                                       const BatchNormGradient& g, void* scratch, unsigned* tickets);
 cudaError_t inverse_std_kernel(cudaStream_t stream, const float* var, double eps, float* to, int64_t n);
 
 // --- pooling.cu -------------------------------------------------------------------------------------------

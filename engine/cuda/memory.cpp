@@ -27,41 +27,40 @@ void Cuda::release(void* data, size_t) {
   abandon_capture();
   // What is enqueued may still use it. An arena dies with its device after an error as well: nothing is
   // thrown.
-  cudaStreamSynchronize(stream_.get());
+  wait_quietly();
   cudaFree(data);
 }
 
 void Cuda::upload(const Tensor& to, const void* host) {
   forbid_in_capture("host memory is uploaded");
   char* data = static_cast<char*>(to.data);
-  staging_.upload(host, to.bytes(), stream_.get(), [&](size_t offset, const char* slot, size_t bytes) {
-    check_cuda(cudaMemcpyAsync(data + offset, slot, bytes, cudaMemcpyHostToDevice, stream_.get()),
-               "upload to ", to.shape, " ", to.type);
+  staging_.upload(host, to.bytes(), stream(), [&](size_t offset, const char* slot, size_t bytes) {
+    check_cuda(cudaMemcpyAsync(data + offset, slot, bytes, cudaMemcpyHostToDevice, stream()), "upload to ",
+               to.shape, " ", to.type);
   });
 }
 
 void Cuda::download(void* host, const Tensor& from) {
   forbid_in_capture("device memory is read");
-  check_cuda(cudaMemcpyAsync(host, from.data, from.bytes(), cudaMemcpyDeviceToHost, stream_.get()),
-             "download of ", from.shape, " ", from.type);
+  check_cuda(cudaMemcpyAsync(host, from.data, from.bytes(), cudaMemcpyDeviceToHost, stream()), "download of ",
+             from.shape, " ", from.type);
   synchronise();
 }
 
 void Cuda::synchronise() {
   forbid_in_capture("the device is waited for");
-  check_cuda(cudaStreamSynchronize(stream_.get()), "waiting for the device");
+  check_cuda(cudaStreamSynchronize(stream()), "waiting for the device");
 }
 
 // The value travels as the kernel's argument, which the launch copies: there is no host memory that a later
 // call could overwrite while this one is in flight.
 void Cuda::set_scalar(const Tensor& scalar, double value) {
   forbid_in_capture("a scalar is set");
-  check_cuda(set_scalar_kernel(stream_.get(), scalar.as<double>(), value), "set_scalar");
+  check_cuda(set_scalar_kernel(stream(), scalar.as<double>(), value), "set_scalar");
 }
 
 void Cuda::fill(const Tensor& to, double value) {
-  check_cuda(fill_kernel(stream_.get(), to.type, to.data, value, to.size()), "fill of ", to.shape, " ",
-             to.type);
+  check_cuda(fill_kernel(stream(), to.type, to.data, value, to.size()), "fill of ", to.shape, " ", to.type);
 }
 
 void Cuda::copy(const Tensor& from, const Sink& to) {
@@ -71,9 +70,8 @@ void Cuda::copy(const Tensor& from, const Sink& to) {
   constexpr size_t small = size_t(1) << 20;
   const cudaError_t status =
       to.accumulates() || (from.bytes() < small && (from.type == DType::f32 || size_of(from.type) == 2))
-          ? cast_kernel(stream_.get(), from.type, from.data, to.to.type, to.to.data, from.size(),
-                        to.accumulates())
-          : cudaMemcpyAsync(to.to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream_.get());
+          ? cast_kernel(stream(), from.type, from.data, to.to.type, to.to.data, from.size(), to.accumulates())
+          : cudaMemcpyAsync(to.to.data, from.data, from.bytes(), cudaMemcpyDeviceToDevice, stream());
   check_cuda(status, "copy of ", from.shape, " ", from.type);
 }
 

@@ -106,6 +106,21 @@ unsigned blocks_of_warps(int64_t warps) {
   return unsigned((warps * 32 + threads_per_block - 1) / threads_per_block);
 }
 
+struct Factors {
+  double of[Backend::most_totals];
+};
+
+// One block, a warp per row: metrics are few and small.
+__global__ void __launch_bounds__(threads_per_block)
+    rows_to_totals(const float* x, int64_t rows, int64_t columns, Factors factors, double* totals) {
+  for (int64_t k = threadIdx.x / 32; k < rows; k += threads_per_block / 32) {
+    double sum = 0;
+    for (int64_t i = threadIdx.x % 32; i < columns; i += 32) sum += double(x[k * columns + i]);
+    sum = warp_sum(sum);
+    if (threadIdx.x % 32 == 0) totals[k] += factors.of[k] * sum;
+  }
+}
+
 }  // namespace
 
 size_t sum_all_scratch(int64_t n) {
@@ -126,6 +141,14 @@ cudaError_t sum_all_kernel(cudaStream_t stream, DType type, const void* x, doubl
   }
   return with_element(
       type, [&]<class X>() { return sum_all_of<X, X>(stream, x, scale, to, n, accumulate, scratch); });
+}
+
+cudaError_t rows_to_totals_kernel(cudaStream_t stream, const float* x, int64_t rows, int64_t columns,
+                                  const double* factors, double* totals) {
+  Factors f;
+  for (int64_t k = 0; k < rows; ++k) f.of[k] = factors[k];
+  if (rows > 0) rows_to_totals<<<1, threads_per_block, 0, stream>>>(x, rows, columns, f, totals);
+  return cudaGetLastError();
 }
 
 cudaError_t sum_columns_kernel(cudaStream_t stream, DType type, const void* x, double scale, void* to,

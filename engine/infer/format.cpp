@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 
 namespace retort::infer {
 

@@ -48,8 +48,9 @@ Var linear(const Pass& pass, const Var& x, const Var& w, const Var& bias) {
   pass.backend().matmul(x, false, w, true, bias, y);
   pass.record("linear", y, {x, w, bias}, [x, w](const Tensor& dy, Grads& g) {
     if (g.wants(0)) g.backend().matmul(dy, false, w, false, {}, g.sink(0));
-    if (g.wants(1)) g.backend().matmul(dy, true, x, false, {}, g.sink(1));
-    if (g.wants(2)) g.backend().reduce_sum(dy, 1.0, g.sink(2));
+    // In this order: a Var may be two of the operands.
+    const Sink dw = g.wants(1) ? g.sink(1) : Sink{}, db = g.wants(2) ? g.sink(2) : Sink{};
+    if (dw || db) g.backend().linear_weight_gradient(x, dy, dw, db);
   });
   return y;
 }

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/base/nearest.h"
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 
 namespace retort {
 

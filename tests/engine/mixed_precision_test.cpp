@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "distill/methods/registry.h"
-#include "engine/half.h"
 #include "engine/kernels/loss_scale.h"
+#include "engine/kernels/numbers/half.h"
 #include "engine/step_graph.h"
 #include "models/model.h"
 #include "tests/support/expect_error.h"

@@ -1,5 +1,5 @@
 // A profile sees every kernel of a step, knows what it works on, and changes no bit of it.
-#include "engine/profile.h"
+#include "engine/profile/profile.h"
 
 #include <gtest/gtest.h>
 

@@ -45,6 +45,17 @@ class RehearsalBackend final : public Backend {
     *scalar.as<double>() = value;
   }
 
+  bool can_branch() const override { return true; }
+  void begin_branch() override {
+    check(!in_branch_, "rehearsal: a branch begins inside another");
+    in_branch_ = joins_ = true;
+  }
+  void end_branch() override { in_branch_ = false; }
+  void join_branch() override {
+    check(!in_branch_ && joins_, "rehearsal: a branch is joined that did not end");
+    joins_ = false;
+  }
+
   bool can_capture() const override { return true; }
   void begin_capture() override {
     outside_a_capture("begin_capture");
@@ -52,6 +63,7 @@ class RehearsalBackend final : public Backend {
   }
   int end_capture() override {
     check(capturing_, "rehearsal: a capture ends that did not begin");
+    check(!joins_, "rehearsal: a capture ends before its branch is joined");
     capturing_ = false;
     return captures++;
   }
@@ -148,6 +160,14 @@ class RehearsalBackend final : public Backend {
   void add_to_total(const Tensor& x, double, const Tensor& total) override {
     kernel("add_to_total", (is_f32(x) || x.type == DType::f64) && total.type == DType::f64);
   }
+  void add_rows_to_totals(const Tensor& x, const double*, const Tensor& totals) override {
+    kernel("add_rows_to_totals", is_f32(x) && totals.type == DType::f64 && x.shape.rows() <= most_totals &&
+                                     totals.size() >= x.shape.rows());
+  }
+  void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias) override {
+    kernel("linear_weight_gradient",
+           all_f32(x, dy) && (!dw || is_f32(dw.to)) && (!dbias || is_f32(dbias.to)));
+  }
   void copy_columns(const Tensor& from, int64_t, const Sink& to, int64_t, int64_t) override {
     kernel("copy_columns", is_element(from.type) && to.to.type == from.type);
   }
@@ -162,12 +182,19 @@ class RehearsalBackend final : public Backend {
   void cast(const Tensor& from, const Sink& to) override {
     kernel("cast", is_element(from.type) && is_element(to.to.type) && from.size() == to.to.size());
   }
-  void update_loss_scale(const Tensor& gradients, const Tensor& state) override {
-    kernel("update_loss_scale", is_f32(gradients) && state.type == DType::f64);
+  void update_loss_scale(const Tensor& gradients, const Tensor& rounded, const Tensor& state) override {
+    kernel("update_loss_scale",
+           is_f32(gradients) && (!rounded || is_element(rounded.type)) && state.type == DType::f64);
   }
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double, double,
                   const Tensor& state) override {
     kernel("scaled_sgd", all_f32(w, g, v) && lr.type == DType::f64 && state.type == DType::f64);
+  }
+  void mixed_sgd(const MixedWeights& m, const Tensor& lr, double, double, const Tensor& state) override {
+    kernel("mixed_sgd", all_f32(m.w, m.g, m.v) && is_element(m.rounded.type) && !is_f32(m.rounded) &&
+                            same(m.rounded, m.rounded_g) && m.rounded.size() >= m.place(m.narrow) &&
+                            m.g.size() >= m.w.size() - m.narrow && lr.type == DType::f64 &&
+                            (!state || state.type == DType::f64));
   }
 
  private:
@@ -189,6 +216,7 @@ class RehearsalBackend final : public Backend {
     ++kernels;
   }
 
+  bool in_branch_ = false, joins_ = false;
   bool capturing_ = false;
 };
 

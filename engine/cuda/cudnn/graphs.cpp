@@ -92,6 +92,12 @@ class CudnnGraphs::Impl {
     return now;
   }
 
+  void keep_plans(const std::string& folder) {
+    files_of_run_ = CudnnPlanFiles(folder, folder.empty() ? std::string() : context_of(options_));
+    for (const auto& [key, plan] : used_)
+      if (!files_of_run_.read(key)) files_of_run_.write(key, plan);
+  }
+
   // The recipe by which a request is computed; null if cuDNN has no engine for any.
   const CudnnRecipe* recipe(const CudnnProblem& request) {
     const Entry& entry = entry_for(request);
@@ -116,7 +122,9 @@ class CudnnGraphs::Impl {
   const cudaStream_t stream_;
   const Handle handle_;
   const CudnnTarget target_;
-  const CudnnPlanFiles files_, files_of_run_;
+  const CudnnPlanFiles files_;
+  CudnnPlanFiles files_of_run_;
+  std::map<std::string, std::string> used_;  // what plans serialise to, by their problems' texts
   CudnnWorkspace workspace_;
   std::map<CudnnProblem, Entry> entries_;  // by what is asked for
   Counters counters_;
@@ -129,13 +137,14 @@ bool CudnnGraphs::Impl::capturing() const {
 }
 
 std::optional<CudnnPlan> CudnnGraphs::Impl::kept_plan(const std::string& key) {
-  for (const CudnnPlanFiles* files : {&files_of_run_, &files_}) {
+  for (const CudnnPlanFiles* files : std::array<const CudnnPlanFiles*, 2>{&files_of_run_, &files_}) {
     const std::optional<std::string> kept = files->read(key);
     if (!kept) continue;
     std::optional<CudnnPlan> plan = read_cudnn_plan(*kept, target_);
     if (!plan) continue;
     ++counters_.read;
     if (files == &files_) files_of_run_.write(key, *kept);
+    used_[key] = *kept;
     return plan;
   }
   return std::nullopt;
@@ -164,6 +173,7 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::new_plan(const CudnnProblem& problem
   if (const std::string plan = plans[best].serialised(); !plan.empty()) {
     files_.write(key, plan);
     files_of_run_.write(key, plan);
+    used_[key] = plan;
   }
   return std::move(plans[best]);
 }
@@ -267,6 +277,10 @@ CudnnGraphs::~CudnnGraphs() = default;
 std::string CudnnGraphs::description() const {
   return "cuDNN " + CudnnLibrary::get().version();
 }
+void CudnnGraphs::keep_plans(const std::string& folder) {
+  impl_->keep_plans(folder);
+}
+
 CudnnGraphs::Counters CudnnGraphs::counters() const {
   return impl_->counters();
 }

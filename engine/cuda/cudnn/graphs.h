@@ -59,6 +59,9 @@ class CudnnGraphs {
                            bool batch_statistics, const Sink& dx, const Sink& dgamma, const Sink& dbeta,
                            const Sink& dadd);
 
+  // Writes the plans in use, and those to come, into a run's folder too; see CudnnOptions::plans_of_run.
+  void keep_plans(const std::string& folder);
+
   // For logs and tests.
   struct Counters {
     int planned = 0;       // problems planned by cuDNN's heuristics (and measured, if tuning)

@@ -41,6 +41,9 @@ struct CudnnRecipe {
 // tensors go through scratch by copy_block.
 std::vector<CudnnRecipe> recipes_for(const CudnnProblem& request);
 
+// The tensors of a convolution's graph that have memory: what a variant pack names, each once.
+std::vector<CudnnSlot> slots_of(const CudnnProblem& convolution);
+
 // The elements of a tensor of a problem as a block, whose third and fourth extents are those that padding
 // changes for images, the second and the fourth for weights; and their type.
 Block block_of(const CudnnProblem& problem, CudnnSlot slot);

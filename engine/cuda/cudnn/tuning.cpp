@@ -53,21 +53,6 @@ class Lent {
   void* data_;
 };
 
-std::vector<CudnnSlot> slots_of(const CudnnProblem& problem) {
-  switch (problem.op) {
-    case CudnnOp::conv_input_gradient:
-      return {CudnnSlot::dy, CudnnSlot::w, CudnnSlot::dx};
-    case CudnnOp::conv_weight_gradient:
-      return {CudnnSlot::x, CudnnSlot::dy, CudnnSlot::dw};
-    default: {
-      std::vector<CudnnSlot> slots{CudnnSlot::x, CudnnSlot::w, CudnnSlot::y};
-      if (problem.bias) slots.push_back(CudnnSlot::bias);
-      if (problem.add) slots.push_back(CudnnSlot::add);
-      return slots;
-    }
-  }
-}
-
 // Milliseconds of one run in a captured chain, as steps have them: where the host launches each, it is the
 // host that is measured.
 template <class F>

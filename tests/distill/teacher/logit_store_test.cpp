@@ -15,7 +15,7 @@
 #include "datasets/readers/synthetic.h"
 #include "distill/run/run_folder.h"
 #include "distill/teacher/stored_teacher.h"
-#include "engine/half.h"
+#include "engine/kernels/numbers/half.h"
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"

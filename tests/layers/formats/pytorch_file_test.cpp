@@ -8,8 +8,8 @@
 #include <iterator>
 #include <tuple>
 
+#include "engine/kernels/numbers/half.h"
 #include "engine/random.h"
-#include "engine/half.h"
 #include "layers/formats/weights_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"

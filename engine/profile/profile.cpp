@@ -1,4 +1,4 @@
-#include "engine/profile.h"
+#include "engine/profile/profile.h"
 
 namespace retort {
 
@@ -35,9 +35,15 @@ class Profiled : public Backend {
   void synchronise() override { inner_->synchronise(); }
   void set_scalar(const Tensor& scalar, double value) override { inner_->set_scalar(scalar, value); }
   bool can_capture() const override { return !profile_.recording() && inner_->can_capture(); }
+  void keep_plans(const std::string& folder) override { inner_->keep_plans(folder); }
+  bool can_branch() const override { return inner_->can_branch(); }
+  void begin_branch() override { inner_->begin_branch(); }
+  void end_branch() override { inner_->end_branch(); }
+  void join_branch() override { inner_->join_branch(); }
   void begin_capture() override { inner_->begin_capture(); }
   int end_capture() override { return inner_->end_capture(); }
   void replay(int graph) override { inner_->replay(graph); }
+  void release_graph(int graph) override { inner_->release_graph(graph); }
 
   void upload(const Tensor& to, const void* host) override {
     timed({"upload", {}, {}, to.shape, 0, 0, 0, bytes(to)}, [&] { inner_->upload(to, host); });
@@ -128,6 +134,12 @@ class Profiled : public Backend {
     timed({"transpose", x.shape, {}, y.to.shape, 0, 0, 0, bytes(x, y)}, [&] { inner_->transpose(x, y); });
   }
 
+  void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias) override {
+    const double flops = dw ? 2.0 * double(x.size()) * double(dy.shape.last()) : 0;
+    timed({"linear_weight_gradient", x.shape, dw.to.shape, dy.shape, 0, 0, flops, bytes(x, dy, dw, dbias)},
+          [&] { inner_->linear_weight_gradient(x, dy, dw, dbias); });
+  }
+
   void unary(const UnaryOp& op, const Tensor& x, const Sink& y) override {
     timed({"unary", x.shape, {}, y.to.shape, 0, 0, 0, bytes(x, y)}, [&] { inner_->unary(op, x, y); });
   }
@@ -152,6 +164,10 @@ class Profiled : public Backend {
     timed({"add_to_total", x.shape, {}, {}, 0, 0, 0, bytes(x)},
           [&] { inner_->add_to_total(x, factor, total); });
   }
+  void add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals) override {
+    timed({"add_rows_to_totals", x.shape, {}, {}, 0, 0, 0, bytes(x)},
+          [&] { inner_->add_rows_to_totals(x, factors, totals); });
+  }
   void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
                     int64_t count) override {
     const double moved = double(from.shape.rows() * count) * double(size_of(from.type));
@@ -172,14 +188,19 @@ class Profiled : public Backend {
   void cast(const Tensor& from, const Sink& to) override {
     timed({"cast", from.shape, {}, {}, 0, 0, 0, bytes(from, to)}, [&] { inner_->cast(from, to); });
   }
-  void update_loss_scale(const Tensor& gradients, const Tensor& state) override {
-    timed({"update_loss_scale", gradients.shape, {}, {}, 0, 0, 0, bytes(gradients)},
-          [&] { inner_->update_loss_scale(gradients, state); });
+  void update_loss_scale(const Tensor& gradients, const Tensor& rounded, const Tensor& state) override {
+    timed({"update_loss_scale", gradients.shape, {}, {}, 0, 0, 0, bytes(gradients, rounded)},
+          [&] { inner_->update_loss_scale(gradients, rounded, state); });
   }
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                   double weight_decay, const Tensor& state) override {
     timed({"scaled_sgd", w.shape, {}, {}, 0, 0, 0, 2 * bytes(w, v) + bytes(g)},
           [&] { inner_->scaled_sgd(w, g, v, lr, momentum, weight_decay, state); });
+  }
+  void mixed_sgd(const MixedWeights& m, const Tensor& lr, double momentum, double weight_decay,
+                 const Tensor& state) override {
+    timed({"mixed_sgd", m.w.shape, {}, {}, 0, 0, 0, 2 * bytes(m.w, m.v) + bytes(m.g, m.rounded, m.rounded_g)},
+          [&] { inner_->mixed_sgd(m, lr, momentum, weight_decay, state); });
   }
 
  private:
