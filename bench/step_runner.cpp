@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "engine/optim/narrow_weights.h"
 #include "engine/random.h"
 
 namespace retort {
@@ -61,7 +62,7 @@ void StepRunner::prepare_nets() {
     freeze(*teacher_);
     fold_batch_norms(*teacher_, *device_);
   }
-  optimizer_ = std::make_unique<Sgd>(*device_, parameters_of(*student_),
+  optimizer_ = std::make_unique<Sgd>(*device_, in_16_bits(parameters_of(*student_), *device_, true),
                                      SgdOptions{.loss_scaling = device_->precision() == Precision::fp16});
   if (options_.eval) {
     fold_batch_norms(*student_, *device_);

@@ -11,15 +11,19 @@ DeviceBatch::DeviceBatch(Device& device, const ImageSet& set, int64_t largest,
     : device_(device),
       rendering_(rendering),
       largest_(largest),
+      draws_(rendering && set.in_memory()),
       image_shape_{set.height, set.width, set.channels},
       normalize_(options.normalize.value_or(normalize_of(set))),
       other_(options.other),
-      images_(device.persistent({largest, set.height, set.width, set.channels}, DType::f32)),
+      channels_(draws_ && options.channels > 0 ? options.channels : set.channels),
+      images_(
+          device.persistent({largest, set.height, set.width, channels_}, draws_ ? options.type : DType::f32)),
       numbers_(device.persistent({3, largest}, DType::i32)),
       host_numbers_(size_t(3 * largest)) {
-  const Shape shape = images_.tensor.shape;
+  check(channels_ >= set.channels, "DeviceBatch: images of ", set.channels, " channels in ", channels_);
+  const Shape shape{largest, set.height, set.width, set.channels};
   if (options.strong) strong_ = device.persistent(shape, DType::f32);
-  if (other_) other_images_ = device.persistent(shape, DType::f32);
+  if (other_) other_images_ = device.persistent(images_.tensor.shape, images_.tensor.type);
   if (other_ && options.strong) other_strong_ = device.persistent(shape, DType::f32);
   if (!rendering) return;
   if (!set.in_memory()) {
@@ -37,7 +41,8 @@ Batch DeviceBatch::upload(const HostBatch& host) {
   int32_t* numbers = numbers_.tensor.as<int32_t>();
   const auto part = [&](int k) { return Tensor{numbers + k * largest_, {host.size}, DType::i32}; };
   const auto pictures = [&](const Array& memory) {
-    return Tensor{memory.tensor.data, {host.size, s[0], s[1], s[2]}, DType::f32};
+    return Tensor{
+        memory.tensor.data, {host.size, s[0], s[1], memory.tensor.shape.last()}, memory.tensor.type};
   };
   Batch batch{.images = pictures(images_),
               .labels = part(0),
@@ -84,7 +89,7 @@ void DeviceBatch::render(const Batch& batch) {
     }
     launch_rows(device_.backend(),
                 RenderRow{set_.tensor.as<uint8_t>(), batch.indices.as<int32_t>(), batch.views.as<int32_t>(),
-                          to.as<float>(), side(0), side(1), side(2), normalize},
+                          to.data, to.type, side(0), side(1), side(2), int(channels_), normalize},
                 batch.size() * image_shape_[0]);
   };
   draw(batch.images, normalize_);

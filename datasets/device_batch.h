@@ -4,12 +4,13 @@
 
 #include "datasets/loader.h"
 #include "engine/device.h"
+#include "engine/types.h"
 
 namespace retort {
 
 // What a step reads. Views of memory that the next upload overwrites.
 struct Batch {
-  Tensor images;   // N,H,W,C, normalised
+  Tensor images;   // N,H,W,C, normalised; type and channels: see DeviceBatchOptions
   Tensor labels;   // N, i32
   Tensor indices;  // N, i32: which image of the set each one is
   Tensor views;    // N, i32: which view of it, see index_of(View)
@@ -24,6 +25,16 @@ struct DeviceBatchOptions {
   bool strong = false;                      // there are second views, which the host makes for every device
   std::optional<Normalize> normalize = {};  // as LoaderOptions has them
   std::optional<Normalize> other = {};
+  // What images are drawn in, see draws(), where a device computes in 16 bits; others are f32 with the set's
+  // channels, as second views are.
+  DType type = DType::f32;
+  int64_t channels = 0;  // with zeros behind the set's; 0: the set's
+
+  // As the precision's convolutions read them best.
+  void draw_for(Precision precision) {
+    type = image_type(precision);
+    channels = is_16_bit(type) ? padded_image_channels : 0;
+  }
 };
 
 class DeviceBatch {
@@ -32,6 +43,8 @@ class DeviceBatch {
   // host gives numbers only, and needs no pixels (LoaderOptions::pixels). Of photos the host gives bytes, which the
   // device normalises.
   static bool renders(Device& device) { return !device.backend().host_addressable(); }
+  // Whether that is from the set's bytes, in any form.
+  static bool draws(Device& device, const ImageSet& set) { return renders(device) && set.in_memory(); }
 
   // For batches of up to `largest` images of the set, which must outlive it.
   DeviceBatch(Device& device, const ImageSet& set, int64_t largest, const DeviceBatchOptions& options = {})
@@ -50,9 +63,11 @@ class DeviceBatch {
   Device& device_;
   const bool rendering_;
   const int64_t largest_;
+  const bool draws_;  // from the set's bytes
   Shape image_shape_;
   Normalize normalize_;
   std::optional<Normalize> other_;
+  int64_t channels_;  // of images
   Array images_, strong_, other_images_, other_strong_;
   Array numbers_, set_;  // numbers: labels, indices, views, `largest` each
   Array bytes_;          // of photos: the batch's images, as the host made them

@@ -1,6 +1,7 @@
 #include "distill/evaluate/metric_totals.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "engine/kernels/rows.h"
 #include "engine/types.h"
@@ -61,12 +62,22 @@ void MetricTotals::add(const Tensor& means, const Tensor& right, int64_t images)
   backend.add_to_total(number(right, 1), 1, element(totals_, 2));
 }
 
-void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images, const Pass& pass) {
+void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images,
+                       const Pass& pass) {
   expect_terms(terms.size());
   Backend& backend = pass.backend();
   backend.add_to_total(loss, double(images), element(totals_, 0));
   for (size_t i = 0; i < terms.size(); ++i)
     backend.add_to_total(terms[i].value, double(images), element(totals_, before_terms + int64_t(i)));
+}
+
+void MetricTotals::add(const FusedLoss& loss, const Pass& pass) {
+  static_assert(before_terms + max_terms <= Backend::most_totals);
+  expect_terms(loss.names.size());
+  double factors[before_terms + max_terms];
+  std::fill(std::begin(factors), std::end(factors), double(loss.rows.shape()[1]));
+  factors[1] = factors[2] = 1;  // right answers are counted
+  pass.backend().add_rows_to_totals(loss.rows, factors, totals_);
 }
 
 MetricTotals::Values MetricTotals::read() const {

@@ -25,6 +25,8 @@ class MetricTotals {
 
   // The same for what has no right answers to count: `images` images.
   void add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images, const Pass& pass);
+  // The same of a fused loss.
+  void add(const FusedLoss& loss, const Pass& pass);
 
   // The same from numbers that are there: the mean loss and after it the terms, and how many were right.
   void add(const Tensor& means, const Tensor& right, int64_t images);

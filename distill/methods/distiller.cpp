@@ -46,6 +46,19 @@ std::vector<LossTerm> Distiller::terms(const DistillInputs& inputs, const Pass& 
   return all;
 }
 
+std::optional<FusedLoss> Distiller::fused(const DistillInputs& inputs, const Pass& pass, const Scalar* seed) {
+  check_inputs(inputs, true);
+  const Tensor& logits = inputs.logits.student;
+  if (standardize_ || smoothing_ > 0 || inputs.strong.student || logits.type != DType::f32 ||
+      logits.shape[0] == 0)
+    return std::nullopt;
+  FusedRows rows(Pass{pass.device}, logits, inputs.labels, ce_weight_,
+                 warmup_epochs_ > 0 ? warmup_.value.as<double>() : nullptr,
+                 seed ? seed->value.as<double>() : nullptr);
+  if (!fuse(inputs, rows)) return std::nullopt;
+  return rows.made();
+}
+
 std::vector<LossTerm> Distiller::distillation_terms(const DistillInputs& inputs, const Pass& pass) {
   check_inputs(inputs, settings_.method().reads.labels);
   DistillInputs constant_teacher = inputs;

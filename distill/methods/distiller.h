@@ -2,9 +2,11 @@
 // logits and where the method asks for them their features, into named loss terms.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "distill/methods/fused_loss.h"
 #include "distill/methods/method_context.h"
 #include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"
@@ -65,12 +67,21 @@ class Distiller : public Module {
   // or 1 without warm-up.
   std::vector<LossTerm> terms(const DistillInputs& inputs, const Pass& pass);
 
+  // The same loss, its gradient and what metrics need of it in one kernel, where the method and the inputs
+  // allow that (logits in f32, one view, nothing standardised or smoothed); nothing, and nothing enqueued,
+  // where they do not. seed: what the loss is multiplied by before the backward pass, or null. pass has no
+  // tape for it.
+  std::optional<FusedLoss> fused(const DistillInputs& inputs, const Pass& pass, const Scalar* seed);
+
   // The distillation terms alone, without cross-entropy and warm-up.
   std::vector<LossTerm> distillation_terms(const DistillInputs& inputs, const Pass& pass);
 
  protected:
   // What a method defines. The inputs have been checked.
   virtual std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) = 0;
+
+  // A method whose terms are row kernels launches them; the inputs have been checked.
+  virtual bool fuse(const DistillInputs&, FusedRows&) { return false; }
 
   // The logits as the distillation terms see them: standardised if the setting says so.
   Logits prepared(const Logits& logits, const Pass& pass) const;

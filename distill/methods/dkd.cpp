@@ -25,6 +25,13 @@ class Dkd : public Distiller {
             {"nckd",
              subset_kl(pass, z.student, z.teacher, inputs.labels, Subset::not_label, tau_, beta_ * scale)}};
   }
+  bool fuse(const DistillInputs& inputs, FusedRows& rows) override {
+    const double scale = tau_ * tau_;
+    launch_target_split(
+        {"tckd", "nckd", TeacherClass::label, Subset::not_label, tau_, alpha_ * scale, tau_, beta_ * scale},
+        inputs.logits.student, inputs.logits.teacher, inputs.labels, rows);
+    return true;
+  }
 
  private:
   double tau_, alpha_, beta_;

@@ -17,6 +17,16 @@ class Kd : public Distiller {
     const Logits z = prepared(inputs.logits, pass);
     return {{"kd", kl_divergence(pass, z.student, z.teacher, tau_, alpha_ * tau_ * tau_)}};
   }
+  bool fuse(const DistillInputs& inputs, FusedRows& rows) override {
+    rows.launch({"kd"}, KlRow<float>{.student = inputs.logits.student.tensor().as<float>(),
+                                     .teacher = inputs.logits.teacher.tensor().as<float>(),
+                                     .loss = nullptr,
+                                     .gradient = nullptr,
+                                     .n = rows.classes(),
+                                     .inverse_temperature = float(1 / tau_),
+                                     .weight = float(alpha_ * tau_ * tau_) * rows.row_weight()});
+    return true;
+  }
 
  private:
   double tau_, alpha_;

@@ -6,28 +6,42 @@
 
 namespace retort {
 
-Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const PcdSpec& spec,
-             double weight) {
-  check(student.shape().rank() == 2 && teacher.shape == student.shape() && teacher.type == student.type(),
-        "pcd: student ", student.shape(), ", teacher ", teacher.shape);
-  const int64_t classes = student.shape()[1];
+namespace {
+
+void check_pcd(const Tensor& student, const Tensor& teacher, const PcdSpec& spec) {
+  check(student.shape.rank() == 2 && teacher.shape == student.shape && teacher.type == student.type,
+        "pcd: student ", student.shape, ", teacher ", teacher.shape);
+  const int64_t classes = student.shape[1];
   check(spec.stages >= 1 && spec.stages <= classes, Fault::usage, "pcd: stages is ", spec.stages,
         ", the logits have ", classes, " classes; expected 1 to ", classes);
   check(spec.first_stage >= 1 && spec.first_stage <= spec.stages, "pcd: stages ", spec.first_stage, " to ",
         spec.stages);
+}
+
+template <class T>
+PcdRow<T> row_of(const Tensor& student, const Tensor& teacher, const PcdSpec& spec, double weight, T* loss,
+                 T* gradient, T row_weight) {
   const double tau = spec.temperature;
+  return {student.as<T>(),
+          teacher.as<T>(),
+          loss,
+          gradient,
+          student.shape[1],
+          spec.first_stage,
+          spec.stages,
+          spec.ranked,
+          spec.cosine,
+          T(1 / tau),
+          T(weight * tau * tau * spec.directions) * row_weight};
+}
+
+}  // namespace
+
+Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const PcdSpec& spec,
+             double weight) {
+  check_pcd(student, teacher, spec);
   return row_loss(pass, "pcd", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
-    return PcdRow<T>{student.tensor().as<T>(),
-                     teacher.as<T>(),
-                     loss,
-                     gradient,
-                     classes,
-                     spec.first_stage,
-                     spec.stages,
-                     spec.ranked,
-                     spec.cosine,
-                     T(1 / tau),
-                     T(weight * tau * tau * spec.directions) * row_weight};
+    return row_of<T>(student, teacher, spec, weight, loss, gradient, row_weight);
   });
 }
 
@@ -50,6 +64,12 @@ class Pcd : public Distiller {
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
     const Logits z = prepared(inputs.logits, pass);
     return {{"pcd", pcd_loss(pass, z.student, z.teacher, spec_, alpha_)}};
+  }
+  bool fuse(const DistillInputs& inputs, FusedRows& rows) override {
+    check_pcd(inputs.logits.student, inputs.logits.teacher, spec_);
+    rows.launch({"pcd"}, row_of<float>(inputs.logits.student, inputs.logits.teacher, spec_, alpha_, nullptr,
+                                       nullptr, rows.row_weight()));
+    return true;
   }
 
  private:

@@ -26,6 +26,12 @@ class Rld : public Distiller {
             {"mcd", subset_kl(pass, z.student, z.teacher, inputs.labels, Subset::below_label, tau_,
                               beta_ * tau_ * tau_)}};
   }
+  bool fuse(const DistillInputs& inputs, FusedRows& rows) override {
+    launch_target_split({"scd", "mcd", TeacherClass::largest, Subset::below_label, tau_a_,
+                         alpha_ * tau_a_ * tau_a_, tau_, beta_ * tau_ * tau_},
+                        inputs.logits.student, inputs.logits.teacher, inputs.labels, rows);
+    return true;
+  }
 
  private:
   double tau_, tau_a_, alpha_, beta_;

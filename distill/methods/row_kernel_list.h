@@ -16,6 +16,7 @@
 #include "distill/methods/revision_row.h"
 #include "distill/methods/sdd_row.h"
 #include "distill/methods/standardize_row.h"
+#include "distill/methods/step_row.h"
 #include "distill/methods/target_split_row.h"
 #include "distill/methods/ttm_row.h"
 #include "distill/methods/two_level_target_row.h"
@@ -40,7 +41,14 @@
   X(retort::ContrastScoreRow<T>) X(retort::FirstPartitionRow<T>)              \
   X(retort::ContrastLossRow<T>) X(retort::ContrastGradientRow<T>)             \
   X(retort::SumPartsRow<T>) X(retort::RememberRow<T>)
+// Whole steps run in f32 only.
+#define RETORT_STEP_ROW_KERNELS(X)                                                                        \
+  X(retort::StepRow<float, retort::NoTerm<float>, retort::NoTerm<float>>)                                 \
+  X(retort::StepRow<float, retort::KlRow<float>, retort::NoTerm<float>>)                                  \
+  X(retort::StepRow<float, retort::PcdRow<float>, retort::NoTerm<float>>)                                 \
+  X(retort::StepRow<float, retort::BinaryKlRow<float>, retort::SubsetKlRow<float>>)
 #define RETORT_DISTILL_ROW_KERNELS(X)      \
+  RETORT_STEP_ROW_KERNELS(X)               \
   X(retort::DrawNegativesRow) \
   RETORT_DISTILL_ROW_KERNELS_OF(X, float)  \
   RETORT_DISTILL_ROW_KERNELS_OF(X, double)

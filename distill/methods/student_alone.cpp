@@ -15,6 +15,12 @@ class StudentAlone : public Distiller {
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
     return {{"ce", weighted(pass, label_loss(inputs.logits.student, inputs.labels, pass), weight_)}};
   }
+  bool fuse(const DistillInputs&, FusedRows& rows) override {
+    if (weight_ == 0) return false;
+    rows.set_ce_weight(weight_);
+    rows.launch({}, NoTerm<float>{});
+    return true;
+  }
 
  private:
   double weight_;

@@ -1,5 +1,6 @@
 // Losses that treat the labelled class and the others apart: what dkd, nkd and rld are made of.
 #pragma once
+#include "distill/methods/fused_loss.h"
 #include "engine/ops/ops.h"
 
 namespace retort {
@@ -29,5 +30,15 @@ Var subset_kl(const Pass& pass, const Var& student, const Tensor& teacher, const
 // -mean p_y log q_y at temperature 1, y the label.
 Var target_cross_entropy(const Pass& pass, const Var& student, const Var& teacher, const Var& labels,
                          const Var& weights = {});
+
+// Both as terms of one kernel, see FusedRows: the second without cross_entropy.
+struct TargetSplit {
+  const char *binary, *subset;  // names
+  TeacherClass k;
+  Subset members;
+  double binary_temperature, binary_weight, subset_temperature, subset_weight;
+};
+void launch_target_split(const TargetSplit& split, const Var& student, const Tensor& teacher,
+                         const Tensor& labels, FusedRows& rows);
 
 }  // namespace retort

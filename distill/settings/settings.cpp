@@ -93,6 +93,11 @@ std::string table_refusal(const RunSettings& settings) {
   return "";
 }
 
+bool trains_in_16_bits(const RunSettings& settings) {
+  return (settings.precision == "bf16" || settings.precision == "fp16") && views_read(settings.method) == 1 &&
+         settings.optimizer.kind == "sgd" && !settings.optimizer.nesterov && settings.shards <= 1;
+}
+
 int views_of(const DataSettings& data) {
   return augment_named(data.augment) == Augment::none ? 1 : data.views;
 }

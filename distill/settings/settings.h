@@ -99,6 +99,11 @@ RunSettings default_settings(const std::string& command);
 // Why a run of these settings cannot take its teacher's logits from a table; empty if it can.
 std::string table_refusal(const RunSettings& settings);
 
+// Whether a device that computes in 16 bits keeps the student's convolutions in them, weights and gradients,
+// so that a step casts none, and draws images so; of resolved settings. Several gradients of a weight are
+// better added in f32, and the momenta of other kinds are in f32 alone.
+bool trains_in_16_bits(const RunSettings& settings);
+
 // Views that an image has under these settings: 1 to view_count.
 int views_of(const DataSettings& data);
 

@@ -50,6 +50,7 @@ void Assembly::open_device(const AssemblyOptions& options) {
                          .precision = precision_named(settings.precision),
                          .capture = !settings.eager,
                          .tuning = tuning.get(),
+                         .plans = options.plans,
                          .profile = profile.get()});
 }
 
@@ -111,13 +112,16 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   std::optional<double> delta;
   if (settings.optimizer.kind == "dot") delta = settings.optimizer.delta;
   const bool scaled = precision_named(settings.precision) == Precision::fp16;
-  optimizer = std::make_unique<Sgd>(*device, learned_parameters(*student, *distiller),
-                                    SgdOptions{.learning_rate = settings.optimizer.lr,
-                                               .momentum = settings.optimizer.momentum,
-                                               .weight_decay = settings.optimizer.weight_decay,
-                                               .loss_scaling = scaled,
-                                               .nesterov = settings.optimizer.nesterov,
-                                               .dot_delta = delta});
+  optimizer = std::make_unique<Sgd>(
+      *device,
+      learned_parameters(*student, *distiller, trains_in_16_bits(settings) ? device.get() : nullptr,
+                         DeviceBatch::draws(*device, data.train)),
+      SgdOptions{.learning_rate = settings.optimizer.lr,
+                 .momentum = settings.optimizer.momentum,
+                 .weight_decay = settings.optimizer.weight_decay,
+                 .loss_scaling = scaled,
+                 .nesterov = settings.optimizer.nesterov,
+                 .dot_delta = delta});
   average = std::make_unique<WeightAverage>(*device, *optimizer, settings.ema.decay);
 }
 
@@ -139,9 +143,10 @@ void Assembly::make_batches(bool check_only) {
                               .normalize = student_sees,
                               .other = teacher ? teacher->images_besides(student_sees) : std::nullopt};
   loader = std::make_unique<Loader>(data.train, split.train, loading);
-  batch = std::make_unique<DeviceBatch>(
-      *device, data.train, largest,
-      DeviceBatchOptions{.strong = loading.strong, .normalize = loading.normalize, .other = loading.other});
+  DeviceBatchOptions drawing{
+      .strong = loading.strong, .normalize = loading.normalize, .other = loading.other};
+  if (trains_in_16_bits(settings)) drawing.draw_for(device->precision());
+  batch = std::make_unique<DeviceBatch>(*device, data.train, largest, drawing);
   step = std::make_unique<TrainingStep>(StepParts{.device = *device,
                                                   .student = *student,
                                                   .distiller = *distiller,

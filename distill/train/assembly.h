@@ -15,7 +15,7 @@
 #include "distill/teacher/teacher.h"
 #include "distill/train/step.h"
 #include "engine/cpu/conv_tuning.h"
-#include "engine/profile.h"
+#include "engine/profile/profile.h"
 
 namespace retort {
 
@@ -26,6 +26,7 @@ struct AssemblyOptions {
   bool check_only = false;        // the teacher is neither tested nor are its stored logits opened
   std::string convolutions = {};  // the record of a run that goes on, see ConvTuning
   std::string record_name = {};   // where it was read, for messages
+  std::string plans = {};         // the folder of cuDNN's plans of a run that goes on, see DeviceOptions
   std::vector<std::string> notes = {};  // of resolve(), for the user: said once the settings are known to fit
 };
 

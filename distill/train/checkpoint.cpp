@@ -9,6 +9,7 @@
 #include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/hash.h"
+#include "engine/optim/narrow_weights.h"
 #include "models/weights.h"
 
 namespace retort {
@@ -77,8 +78,10 @@ void check_finite(const HostTensor& t) {
 
 }  // namespace
 
-std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller) {
+std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller, const Device* narrow_on,
+                                               bool padded_images) {
   std::vector<NamedParameter> all = parameters_of(model);
+  if (narrow_on) all = in_16_bits(std::move(all), *narrow_on, padded_images);
   for (const NamedParameter& p : parameters_of(distiller)) {
     all.push_back({distiller_prefix + p.name, p.parameter});
   }
@@ -156,6 +159,7 @@ CheckpointRecord load_checkpoint(const std::filesystem::path& path, const Traini
           path.string(), ": no momentum of ", name, "; this is a weights file, not a checkpoint");
     from_file(state.device, *t, momentum);
   }
+  state.optimizer.values_changed();
   return record;
 }
 

@@ -34,7 +34,9 @@ struct TrainingState {
 };
 
 // What the optimizer moves: the model's parameters, then the method's as "distiller.NAME".
-std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller);
+// narrow_on: not null: the model's convolutions are kept in 16 bits there, see in_16_bits().
+std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller,
+                                               const Device* narrow_on = nullptr, bool padded_images = false);
 
 // What a run has reached, without its status and weights_hash.
 Summary summary_of(const RunSettings& settings, const Counters& counters);

@@ -28,6 +28,7 @@ std::string run_name(const RunSettings& s) {
 RunRecords::RunRecords(Assembly& run, const RunFolder& folder, Progress& progress)
     : run_(run), folder_(folder), progress_(progress) {
   if (run_.tuning) convolutions_ = read_text_if_readable(folder_.convolutions()).value_or("");
+  run_.device->backend().keep_plans(folder_.plans().string());
   for (const std::string& line : run_.log) folder_.log(line);
   run_.logger = [&folder](const std::string& line) { folder.log(line); };
 }

@@ -1,6 +1,9 @@
 #include "distill/train/step.h"
 
+#include <optional>
+
 #include "distill/train/checkpoint.h"
+#include "engine/branch/branch.h"
 
 namespace retort {
 
@@ -52,6 +55,7 @@ void TrainingStep::take(const Batch& part, const Tensor& teacher_logits, double 
   Tape tape(parts_.device);
   const Pass pass{parts_.device, &tape, true};
   const DistillInputs inputs = forward(part, teacher_logits, pass);
+  if (fused_loss(inputs, pass)) return;
   const std::vector<LossTerm> terms = parts_.distiller.terms(inputs, pass);
   const Var loss = total(terms, pass);
   if (shards_)
@@ -64,6 +68,17 @@ void TrainingStep::take(const Batch& part, const Tensor& teacher_logits, double 
     tape.backward(of_share(loss, share, pass), parts_.optimizer.loss_scale());
   term_names_.clear();
   for (const LossTerm& term : terms) term_names_.push_back(term.name);
+}
+
+// Where a kernel is launched, one for all of the loss; on the host the terms themselves are as fast.
+bool TrainingStep::fused_loss(const DistillInputs& inputs, const Pass& pass) {
+  if (pass.backend().host_addressable() || shards_ || parts_.optimizer.has_two_gradients()) return false;
+  const std::optional<FusedLoss> loss = parts_.distiller.fused(inputs, pass, parts_.optimizer.loss_scale());
+  if (!loss) return false;
+  totals_.add(*loss, pass);
+  pass.tape->backward(inputs.logits.student, loss->gradient.tensor());
+  term_names_ = loss->names;
+  return true;
 }
 
 // One of the labels' loss, one of the teacher's terms. Where there are no labels' terms, the first pass
@@ -89,20 +104,27 @@ void TrainingStep::take_two_gradients(const std::vector<LossTerm>& terms, Tape& 
 DistillInputs TrainingStep::forward(const Batch& batch, const Tensor& teacher_logits, const Pass& pass) {
   const bool features = parts_.distiller.settings().method().reads.features;
   const Pass untaped{parts_.device};
-  Outputs taught;
-  if (teacher_logits)
-    taught.logits = Var(teacher_logits);
-  else if (parts_.teacher)
-    taught = parts_.teacher->run(Var(batch.other_images), untaped, features);
-  const Outputs own = parts_.student.run(Var(batch.images), pass, features);
-
   DistillInputs inputs;
-  inputs.logits = {own.logits, taught.logits};
+  Outputs taught;
+  std::optional<Branch> beside;  // the teacher runs beside the student, where the device can
+  if (teacher_logits) {
+    taught.logits = Var(teacher_logits);
+  } else if (parts_.teacher) {
+    beside.emplace(parts_.device);
+    taught = parts_.teacher->run(Var(batch.other_images), untaped, features);
+  }
+  if (batch.strong) {
+    if (!beside) beside.emplace(parts_.device);
+    inputs.strong.teacher = (*parts_.teacher)(Var(batch.other_strong), untaped);
+  }
+  if (beside) beside->end();
+  const Outputs own = parts_.student.run(Var(batch.images), pass, features);
   if (batch.strong) {  // after the first view: the running statistics move twice
     if (shards_) shards_->begin_second_view();
     inputs.strong.student = parts_.student(Var(batch.strong), pass);
-    inputs.strong.teacher = (*parts_.teacher)(Var(batch.other_strong), untaped);
   }
+  if (beside) beside->join();
+  inputs.logits = {own.logits, taught.logits};
   inputs.labels = Var(batch.labels);
   inputs.indices = Var(batch.indices);
   inputs.features = {own, taught};

@@ -47,6 +47,7 @@ class TrainingStep {
   void enqueue(const Batch& batch, const Tensor& teacher_logits);
   void take(const Batch& part, const Tensor& teacher_logits, double share);
   void take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass, double share);
+  bool fused_loss(const DistillInputs& inputs, const Pass& pass);
   DistillInputs forward(const Batch& batch, const Tensor& teacher_logits, const Pass& pass);
 
   StepParts parts_;

@@ -27,6 +27,7 @@ void WeightAverage::exchange() {
   backend.copy(optimizer_.values(), aside_);
   backend.copy(average_, optimizer_.values());
   backend.copy(aside_, average_);
+  optimizer_.values_changed();
 }
 
 std::vector<std::pair<std::string, Tensor>> WeightAverage::tensors() const {

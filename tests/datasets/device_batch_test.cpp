@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "datasets/open.h"
+#include "engine/types.h"
 #include "layers/module.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/photo_folder.h"
@@ -123,6 +124,34 @@ TEST(DeviceBatch, RendersForTwoNetworks) {
       const auto both = pictures(own, other, rendering);
       for (size_t i = 0; i < both.size(); ++i)
         EXPECT_EQ(both[i], i % 4 < 2 ? alone[i] : taught[i - 2]) << "tensor " << i;
+    }
+  }
+}
+
+// Drawn in 16 bits with more channels they are the same pictures, rounded, and zeros.
+TEST(DeviceBatch, DrawsIn16BitsWithRoomForTheTensorCores) {
+  const DataSet data = open_dataset("synthetic:train=24,test=24");
+  for (const std::string& name : available_devices()) {
+    for (const DType type : {DType::bf16, DType::f16}) {
+      SCOPED_TRACE(text(name, ", ", type));
+      const auto device = Device::open({.name = name, .threads = 2});
+      Loader loader(data.train, {.batch = 16, .seed = 5, .workers = 0, .pixels = false});
+      DeviceBatch plain(*device, data.train, 16, {}, true),
+          padded(*device, data.train, 16, {.type = type, .channels = 8}, true);
+      loader.begin_epoch(1);
+      while (const HostBatch* host = loader.next()) {
+        const Batch expected = plain.upload(*host), found = padded.upload(*host);
+        plain.render(expected);
+        padded.render(found);
+        ASSERT_EQ(found.images.shape, (Shape{host->size, 32, 32, 8}));
+        ASSERT_EQ(found.images.type, type);
+        std::vector<float> pixels(size_t(expected.images.size()));
+        std::vector<uint16_t> bits(size_t(found.images.size()));
+        device->backend().download(pixels.data(), expected.images);
+        device->backend().download(bits.data(), found.images);
+        for (size_t i = 0; i < bits.size(); ++i)
+          ASSERT_EQ(bits[i], i % 8 < 3 ? bits16_of(type, pixels[i / 8 * 3 + i % 8]) : 0) << i;
+      }
     }
   }
 }

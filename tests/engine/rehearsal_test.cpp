@@ -10,6 +10,7 @@
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
 #include "distill/train/step.h"
+#include "engine/types.h"
 #include "tests/support/class_similarity.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/rehearsal_backend.h"
@@ -69,11 +70,14 @@ void rehearse(const std::string& model, const std::string& teacher_model, const 
     context.class_similarity = some_class_similarity(set.classes);
   const auto distiller = make_distiller(of_method, device, context);
   initialize(*distiller, device, 1);
-  Sgd optimizer(device, learned_parameters(*student, *distiller),
+  const bool narrow = views_read(of_method) == 1 && !delta && is_16_bit(image_type(precision));
+  Sgd optimizer(device, learned_parameters(*student, *distiller, narrow ? &device : nullptr, true),
                 {.loss_scaling = precision == Precision::fp16, .dot_delta = delta});
   const MethodInfo::Reads& reads = of_method.method().reads;
   const bool strong = views_read(of_method) == 2;
-  DeviceBatch device_batch(device, set, batch_size, {.strong = strong, .other = other});
+  DeviceBatchOptions drawing{.strong = strong, .other = other};
+  if (narrow) drawing.draw_for(precision);
+  DeviceBatch device_batch(device, set, batch_size, drawing);
   Loader loader(set, {.batch = batch_size, .workers = 0, .pixels = false, .strong = strong, .other = other});
   std::map<int64_t, std::vector<uint64_t>> traces;  // of the steps that ran, by batch size
   int64_t in_progress = 0;                          // size of the batch
