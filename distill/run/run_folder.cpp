@@ -55,8 +55,9 @@ long holder_of(const Descriptor& lock) {
 
 // What a run makes in its folder.
 bool is_name_of_a_run(const std::string& name) {
-  static const std::set<std::string> names = {"config.toml",  "env.json",         "metrics.csv",  "log.txt",
-                                              "summary.json", "convolutions.txt", "profile.json", lock_name};
+  static const std::set<std::string> names = {"config.toml",  "env.json",     "metrics.csv",
+                                              "log.txt",      "summary.json", "convolutions.txt",
+                                              "profile.json", "cudnn-plans",  lock_name};
   return names.contains(name) || (name.starts_with(".retort-") && name.ends_with(".tmp")) ||
          std::find(std::begin(folder_names), std::end(folder_names), name) != std::end(folder_names);
 }
@@ -238,11 +239,13 @@ void RunFolder::delete_run() const {
   };
   add(tensorboard(), "events.out.tfevents.", "");
   add(plots(), "", ".svg");
+  add(plans(), "", ".plan");
   files.push_back(replaced);
   for (const fs::path& file : files) {
     const bool gone = ::unlink(file.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR;
     check(gone, Fault::write, file.string(), ": cannot be deleted: ", reason_of(errno));
   }
+  fs::remove(plans(), ignored);  // only if it is empty
 }
 
 void RunFolder::log(std::string_view message) const {

@@ -38,6 +38,7 @@ class RunFolder {
   std::filesystem::path summary() const { return path_ / "summary.json"; }
   std::filesystem::path tensorboard() const { return path_ / "tb"; }
   std::filesystem::path convolutions() const { return path_ / "convolutions.txt"; }  // see ConvTuning
+  std::filesystem::path plans() const { return path_ / "cudnn-plans"; }  // see Backend::keep_plans()
   std::filesystem::path profile() const { return path_ / "profile.json"; }
   std::filesystem::path plots() const { return path_ / "plots"; }
   std::filesystem::path last() const { return last_of(path_); }

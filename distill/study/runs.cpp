@@ -212,8 +212,10 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   if (!run.bound) complete_old_settings(settings, data, run.began);
   const int before = settings.epochs;
   settings.epochs = epochs;
-  AssemblyOptions assembling{
-      .profile = session.profile, .goes_on = run.began, .record_name = folder.convolutions().string()};
+  AssemblyOptions assembling{.profile = session.profile,
+                             .goes_on = run.began,
+                             .record_name = folder.convolutions().string(),
+                             .plans = folder.plans().string()};
   if (run.began && run.bound && (longer || elsewhere))
     assembling.config = settings_toml(elsewhere ? settings : kept);
   assembling.convolutions = read_text_if_readable(folder.convolutions()).value_or("");

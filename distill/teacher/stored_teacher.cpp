@@ -31,7 +31,7 @@ double expected_reuse(int epochs, int views) {
 }
 
 StoredTeacher::StoredTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
-                           int64_t samples, const RunSettings& settings, Note note)
+                             int64_t samples, const RunSettings& settings, Note note)
     : teacher_(teacher),
       device_(device),
       images_(images),
@@ -44,27 +44,36 @@ StoredTeacher::StoredTeacher(Model& teacher, Device& device, const ImageSet& ima
       last_(samples % settings.batch),
       precision_(precision_of(settings)),
       cache_(settings.teacher_table.folder.empty() ? cache_folder()
-                                                   : std::filesystem::path(settings.teacher_table.folder)),
-      graph_(device),
-      input_(device.persistent({largest_, images.height, images.width, images.channels}, DType::f32)),
-      logits_(device.persistent({largest_, classes_}, DType::f32)),
-      rows_(size_t(largest_ * classes_)),
-      computed_(size_t(largest_ * classes_)),
-      gathered_(size_t(largest_ * images.image_bytes())) {
+                                                   : std::filesystem::path(settings.teacher_table.folder)) {
+  make_batches_of(largest_);
   probe();
   folder_ = cache_ / ("logits-" + hash_of(std::as_bytes(std::span(identity_))));
+}
+
+// For batches of so many images; what was made for fewer is replaced.
+void StoredTeacher::make_batches_of(int64_t size) {
+  graph_ = std::make_unique<StepGraph>(device_);
+  if (DeviceBatch::draws(device_, images_)) {
+    DeviceBatchOptions drawing{.normalize = numbers_};
+    if (trains_in_16_bits(settings_)) drawing.draw_for(device_.precision());
+    drawn_.reset();
+    drawn_ = std::make_unique<DeviceBatch>(device_, images_, size, drawing);
+    no_labels_.resize(size_t(size));
+  } else {
+    input_ = device_.persistent({size, images_.height, images_.width, images_.channels}, DType::f32);
+    drawing_.resize(size_t(size * images_.image_bytes()));
+  }
+  logits_ = device_.persistent({size, classes_}, DType::f32);
+  for (std::vector<float>* rows : {&rows_, &computed_}) rows->resize(size_t(size * classes_));
+  for (std::vector<int32_t>* numbers : {&gathered_indices_, &gathered_views_}) numbers->resize(size_t(size));
 }
 
 // Also writes down what the table is of. The logits of some images in it stand for everything that decides
 // bits: backend, instruction set, versions of libraries and of this program.
 void StoredTeacher::probe() {
-  std::vector<float> pixels(size_t(largest_ * images_.image_bytes()));
-  const int64_t image = images_.image_bytes();
-  for (int64_t i = 0; i < largest_; ++i) {
-    augment_image(images_.image(i % images_.size()), images_.height, images_.width, images_.channels, View{},
-                  normalize_, 0, 1, pixels.data() + i * image);
-  }
-  run(largest_, pixels.data());
+  for (int64_t i = 0; i < largest_; ++i) gathered_indices_[size_t(i)] = int32_t(i % images_.size());
+  std::fill(gathered_views_.begin(), gathered_views_.end(), int32_t(index_of(View{})));
+  run(largest_, gathered_indices_.data(), gathered_views_.data());
   const std::vector<float> whole = computed_;
   const auto same = [&](int64_t count) {
     return std::memcmp(whole.data(), computed_.data(), size_t(count * classes_) * sizeof(float)) == 0;
@@ -74,14 +83,12 @@ void StoredTeacher::probe() {
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   for (const int64_t size : candidates) {
     if (size < 1 || size >= largest_) continue;
-    run(size, pixels.data());
+    run(size, gathered_indices_.data(), gathered_views_.data());
     if (same(size)) sizes_.push_back(size);
   }
   // Nor may a sample's place in the batch matter.
-  for (int64_t i = 0; i < largest_; ++i) {
-    std::copy_n(pixels.begin() + (largest_ - 1 - i) * image, image, gathered_.begin() + i * image);
-  }
-  run(largest_, gathered_.data());
+  std::reverse(gathered_indices_.begin(), gathered_indices_.end());
+  run(largest_, gathered_indices_.data(), gathered_views_.data());
   for (int64_t i = 0; i < largest_ / 2; ++i) {
     std::swap_ranges(computed_.begin() + i * classes_, computed_.begin() + (i + 1) * classes_,
                      computed_.begin() + (largest_ - 1 - i) * classes_);
@@ -158,7 +165,7 @@ std::string StoredTeacher::open(std::span<const int32_t> samples) {
 }
 
 Tensor StoredTeacher::logits(const HostBatch& batch) {
-  look_up(batch);
+  look_up(batch, table_ && usable(batch.size));
   const Tensor to{logits_.tensor.data, {batch.size, classes_}, DType::f32};
   device_.backend().upload(to, rows_.data());
   return to;
@@ -172,13 +179,16 @@ bool StoredTeacher::fill(const std::vector<int32_t>& samples,
   loading.augment = views == 1 ? augment_named(settings_.data.augment) : Augment::each_view;
   loading.views = settings_.data.views;
   loading.workers = settings_.data.workers;
+  loading.pixels = false;
+  const bool many = fills_by_many(int64_t(samples.size()));
+  if (many) loading.batch = sizes_.back();
   Loader loader(images_, samples, loading);
   const int64_t total = views * loader.batches();
   for (int view = 0; view < views; ++view) {
     loader.begin_epoch(view);
     for (int64_t done = view * loader.batches(); const HostBatch* batch = loader.next(); ++done) {
       if (!go_on(done, total)) return false;
-      if (usable(batch->size)) look_up(*batch);
+      if (many || usable(batch->size)) look_up(*batch, true);
       if (!table_->error().empty()) return true;
     }
   }
@@ -186,16 +196,54 @@ bool StoredTeacher::fill(const std::vector<int32_t>& samples,
   return true;
 }
 
-void StoredTeacher::run(int64_t size, const float* images) {
-  const Tensor input{input_.tensor.data, {size, images_.height, images_.width, images_.channels}, DType::f32};
+// Whether batches of many images, the last of sizes_ then, give a sample the bits that it has in those of the
+// run.
+bool StoredTeacher::fills_by_many(int64_t samples) {
+  constexpr int64_t many = 1024;
+  const int64_t size = std::min(many, samples);
+  if (!drawn_ || !usable(largest_) || size <= largest_) return false;
+  make_batches_of(size);
+  for (int64_t i = 0; i < size; ++i) gathered_indices_[size_t(i)] = int32_t(i % largest_ % images_.size());
+  std::fill(gathered_views_.begin(), gathered_views_.end(), int32_t(index_of(View{})));
+  run(largest_, gathered_indices_.data(), gathered_views_.data());
+  const std::vector<float> whole(computed_.begin(), computed_.begin() + largest_ * classes_);
+  run(size, gathered_indices_.data(), gathered_views_.data());
+  for (int64_t i = 0; i < size; ++i) {
+    const float *here = computed_.data() + i * classes_, *there = whole.data() + i % largest_ * classes_;
+    if (std::memcmp(here, there, size_t(classes_) * sizeof(float)) == 0) continue;
+    make_batches_of(largest_);
+    return false;
+  }
+  sizes_.push_back(size);
+  return true;
+}
+
+void StoredTeacher::run(int64_t size, const int32_t* indices, const int32_t* views) {
   const Tensor output{logits_.tensor.data, {size, classes_}, DType::f32};
-  device_.backend().upload(input, images);
-  graph_.run(size, [&] { device_.backend().copy(teacher_(Var(input), Pass{device_}), Sink(output)); });
+  const auto ask = [&](const Tensor& images) {
+    device_.backend().copy(teacher_(Var(images), Pass{device_}), Sink(output));
+  };
+  if (drawn_) {
+    const Batch batch =
+        drawn_->upload({.size = size, .labels = no_labels_.data(), .indices = indices, .views = views});
+    graph_->run(size, [&] {
+      drawn_->render(batch);
+      ask(batch.images);
+    });
+  } else {
+    const int64_t image = images_.image_bytes();
+    for (int64_t i = 0; i < size; ++i)
+      augment_image(images_.image(indices[i]), images_.height, images_.width, images_.channels,
+                    view_at(views[i]), normalize_, 0, 1, drawing_.data() + i * image);
+    const Tensor input{
+        input_.tensor.data, {size, images_.height, images_.width, images_.channels}, DType::f32};
+    device_.backend().upload(input, drawing_.data());
+    graph_->run(size, [&] { ask(input); });
+  }
   device_.backend().download(computed_.data(), output);
 }
 
-void StoredTeacher::look_up(const HostBatch& batch) {
-  const bool known = table_ && usable(batch.size);
+void StoredTeacher::look_up(const HostBatch& batch, bool known) {
   missing_.clear();
   for (int64_t i = 0; i < batch.size; ++i) {
     if (!known || !table_->find(batch.indices[i], batch.views[i], rows_.data() + i * classes_))
@@ -203,25 +251,23 @@ void StoredTeacher::look_up(const HostBatch& batch) {
   }
   asked_ += batch.size;
   found_ += batch.size - int64_t(missing_.size());
-  if (!missing_.empty()) compute_missing(batch);
+  if (!missing_.empty()) compute_missing(batch, known);
 }
 
-// From the set's bytes: the loader's pixels may be by the student's numbers, or on the device.
-void StoredTeacher::render(const HostBatch& batch, int64_t place, float* to) const {
-  augment_image(images_.image(batch.indices[place]), images_.height, images_.width, images_.channels,
-                view_at(batch.views[place]), normalize_, 0, 1, to);
-}
-
-void StoredTeacher::compute_missing(const HostBatch& batch) {
-  const auto count = int64_t(missing_.size()), image = images_.image_bytes();
+void StoredTeacher::compute_missing(const HostBatch& batch, bool known) {
+  const auto count = int64_t(missing_.size());
   const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
-  const bool gathers = usable(batch.size) && fits != sizes_.end() && *fits < batch.size;
-  const int64_t size = gathers ? *fits : batch.size;
-  for (int64_t i = 0; i < size; ++i) {  // gathered ones are filled up with the first
-    const int64_t place = gathers ? missing_[size_t(i < count ? i : 0)] : i;
-    render(batch, place, gathered_.data() + i * image);
+  const bool gathers = known && fits != sizes_.end() && (*fits < batch.size || !usable(batch.size));
+  if (gathers) {
+    for (int64_t i = 0; i < *fits; ++i) {  // filled up with the first
+      const int64_t place = missing_[size_t(i < count ? i : 0)];
+      gathered_indices_[size_t(i)] = batch.indices[place];
+      gathered_views_[size_t(i)] = batch.views[place];
+    }
+    run(*fits, gathered_indices_.data(), gathered_views_.data());
+  } else {
+    run(batch.size, batch.indices, batch.views);
   }
-  run(size, gathered_.data());
   std::vector<int64_t> slots;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t place = missing_[size_t(i)];
@@ -236,7 +282,7 @@ void StoredTeacher::compute_missing(const HostBatch& batch) {
     std::copy_n(to, classes_, rows_.begin() + place * classes_);
     slots.push_back(LogitStore::slot(batch.indices[place], batch.views[place]));
   }
-  if (!table_ || !usable(batch.size)) return;
+  if (!table_ || !known) return;
   if (!table_->append(slots, computed_.data()) && !told_) {
     told_ = true;
     note_(text("teacher table: ", table_->error(),

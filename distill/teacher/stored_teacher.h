@@ -43,7 +43,8 @@ class StoredTeacher {
   // The batch's logits on the device, B,C, at an address that is fixed per batch size, until the next call.
   Tensor logits(const HostBatch& batch);
 
-  // Computes what is missing of all views of the loader's samples. False if `go_on` says so.
+  // Computes what is missing of all views of the loader's samples. False if `go_on` says so. A device that
+  // draws the images itself is given only their numbers, and many at once where that gives the same bits.
   bool fill(const std::vector<int32_t>& samples,
             const std::function<bool(int64_t done, int64_t total)>& go_on);
 
@@ -53,13 +54,15 @@ class StoredTeacher {
 
  private:
   void probe();
+  bool fills_by_many(int64_t samples);
   std::string stock(std::span<const int32_t> samples) const;
-  // The teacher on `size` images at `images`; its logits in computed_.
-  void run(int64_t size, const float* images);
-  void look_up(const HostBatch& batch);
-  // The picture at a place of the batch, as the teacher sees it.
-  void render(const HostBatch& batch, int64_t place, float* to) const;
-  void compute_missing(const HostBatch& batch);
+  // The teacher on `size` pictures; its logits in computed_. From the set's bytes: the loader's pixels may be
+  // by the student's numbers, or on the device.
+  void run(int64_t size, const int32_t* indices, const int32_t* views);
+  void make_batches_of(int64_t size);
+  // known: the batch's logits are the same bits in a batch that is usable.
+  void look_up(const HostBatch& batch, bool known);
+  void compute_missing(const HostBatch& batch, bool known);
   bool usable(int64_t size) const;
 
   Model& teacher_;
@@ -75,9 +78,12 @@ class StoredTeacher {
   std::string identity_;
   std::filesystem::path cache_, folder_;
 
-  StepGraph graph_;
-  Array input_, logits_;
-  std::vector<float> rows_, computed_, gathered_;
+  std::unique_ptr<StepGraph> graph_;
+  std::unique_ptr<DeviceBatch> drawn_;  // where the device draws the images; else they are drawn into:
+  Array input_;
+  Array logits_;
+  std::vector<float> rows_, computed_, drawing_;
+  std::vector<int32_t> gathered_indices_, gathered_views_, no_labels_;
   std::vector<int64_t> missing_;  // places in the batch
   std::unique_ptr<LogitStore> table_;
   bool told_ = false;  // that nothing is stored any more
