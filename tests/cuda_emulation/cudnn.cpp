@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "engine/base/check.h"
 #include "engine/cuda/cudnn/execute.h"
@@ -134,6 +135,12 @@ void execute_cudnn_plan(const CudnnPlan& plan, cudnnHandle_t handle, const std::
   check(plan.problem == problem && workspace != nullptr, "emulated cuDNN: ", problem, " with another's plan");
   if (plan.waits && cudaStreamSynchronize(handle->stream) != cudaSuccess)
     fail(Fault::internal, "emulated cuDNN: an engine waits while a step is captured");
+  if (is_convolution(problem.op)) {  // what cuDNN itself wants, see CudnnPlans.VariantPacksNameTheTensorsWithMemory
+    std::set<int64_t> wanted, given(ids.begin(), ids.end());
+    for (const CudnnSlot slot : slots_of(problem)) wanted.insert(int64_t(slot));
+    check(given == wanted && given.size() == ids.size(), "emulated cuDNN: ", problem, " with ", ids.size(),
+          " tensors, expected ", wanted.size(), " others");
+  }
   Operands operands;
   for (size_t i = 0; i < ids.size(); ++i) {
     check(pointers[i] && reinterpret_cast<uintptr_t>(pointers[i]) % CudnnPlan::alignment == 0,

@@ -1,11 +1,13 @@
 // The functions of the CUDA runtime that the backend calls. RETORT_EMULATED_STREAM says when work runs:
 //   eager   when it is enqueued (the default)
 //   lazy    as late as the rules allow: when somebody waits for it, or the queue is full, and then mixed with the work of
-//           other streams; freed memory is filled with NaN and not given out again
+//           other streams; freed memory is filled with NaN and not given out again; what a graph leaves open in the
+//           order of its nodes is decided by lot in every launch
 // A captured stream records its work and refuses what a capture forbids.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -21,7 +23,10 @@ using retort::emulation::Node;
 
 struct CUstream_st {
   bool capturing = false, invalid = false;
-  std::vector<Node> captured;
+  cudaStream_t origin = nullptr;    // where the capture began that the stream is part of
+  std::vector<Node> captured;       // of the origin
+  std::vector<cudaStream_t> joined;  // the other streams of the origin's capture
+  std::vector<size_t> last;         // the nodes that the stream's next one comes behind
   std::deque<std::function<void()>> queue;  // what has not run; lazy only
   uint64_t enqueued = 0, ran = 0;
 };
@@ -35,6 +40,8 @@ struct CUevent_st {
   cudaStream_t stream = nullptr;  // null: never recorded
   uint64_t mark = 0;              // work of the stream before it
   std::chrono::steady_clock::time_point at;
+  cudaStream_t origin = nullptr;  // of the capture it was recorded in
+  std::vector<size_t> last;       // there
 };
 
 namespace {
@@ -59,6 +66,7 @@ std::map<void*, size_t> device_memory;
 std::vector<Node> last_graph;
 bool work_runs = true;
 int graphs_alive = 0;
+std::atomic<size_t> uploaded = 0;
 
 bool lazy() {
   static const bool value = [] {
@@ -93,8 +101,51 @@ void run_to(cudaStream_t stream, uint64_t mark) {
   while (stream->ran < mark) {
     for (cudaStream_t other : streams_here)
       if (other != stream && !other->queue.empty() && roll() % 2) run_one(other);
-    run_one(stream);
+    if (stream->ran < mark) run_one(stream);  // unless another has waited for it
   }
+}
+
+// Whether every node is one of these or before them.
+bool everything_is_before(const std::vector<Node>& nodes, std::vector<size_t> ends) {
+  std::vector<bool> seen(nodes.size());
+  while (!ends.empty()) {
+    const size_t node = ends.back();
+    ends.pop_back();
+    if (seen[node]) continue;
+    seen[node] = true;
+    ends.insert(ends.end(), nodes[node].after.begin(), nodes[node].after.end());
+  }
+  return std::all_of(seen.begin(), seen.end(), [](bool one) { return one; });
+}
+
+// As they were captured, or, where work is late, drawn from what their order leaves open.
+std::vector<size_t> some_order(const std::vector<Node>& nodes) {
+  std::vector<size_t> order, waits(nodes.size()), ready;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (!lazy()) order.push_back(i);
+    waits[i] = nodes[i].after.size();
+    if (waits[i] == 0) ready.push_back(i);
+  }
+  if (!lazy()) return order;
+  std::vector<std::vector<size_t>> behind(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i)
+    for (const size_t before : nodes[i].after) behind[before].push_back(i);
+  while (!ready.empty()) {
+    const size_t place = roll() % ready.size(), node = ready[place];
+    ready.erase(ready.begin() + std::ptrdiff_t(place));
+    order.push_back(node);
+    for (const size_t next : behind[node])
+      if (--waits[next] == 0) ready.push_back(next);
+  }
+  return order;
+}
+
+void leave_capture(cudaStream_t stream) {
+  stream->capturing = stream->invalid = false;
+  stream->origin = nullptr;
+  stream->captured.clear();
+  stream->joined.clear();
+  stream->last.clear();
 }
 
 void put(cudaStream_t stream, std::function<void()> work) {
@@ -111,10 +162,10 @@ void put(cudaStream_t stream, std::function<void()> work) {
 namespace retort::emulation {
 
 void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work) {
-  if (stream->capturing)
-    stream->captured.push_back({std::move(name), std::move(work)});
-  else
-    put(stream, std::move(work));
+  if (!stream->capturing) return put(stream, std::move(work));
+  std::vector<Node>& nodes = stream->origin->captured;
+  nodes.push_back({std::move(name), std::move(work), stream->last});
+  stream->last = {nodes.size() - 1};
 }
 
 const std::vector<Node>& last_captured() {
@@ -122,6 +173,9 @@ const std::vector<Node>& last_captured() {
 }
 void set_work_runs(bool runs) {
   work_runs = runs;
+}
+size_t uploaded_bytes() {
+  return uploaded;
 }
 int captured_graphs() {
   return graphs_alive;
@@ -233,7 +287,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     run_to(stream, stream->enqueued);
     return cudaSuccess;
   }
-  stream->invalid = true;
+  stream->origin->invalid = true;
   return noted(cudaErrorStreamCaptureUnsupported);
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
@@ -244,7 +298,10 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   if (capturing_here) return noted(cudaErrorIllegalState);
   stream->capturing = true;
   stream->invalid = false;
+  stream->origin = stream;
   stream->captured.clear();
+  stream->joined.clear();
+  stream->last.clear();
   capturing_here = stream;
   return cudaSuccess;
 }
@@ -252,14 +309,15 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = nullptr;
   if (capturing_here != stream) return noted(cudaErrorIllegalState);
   capturing_here = nullptr;
-  const bool valid = !stream->invalid;
-  if (valid) {
+  const bool valid = !stream->invalid, together = everything_is_before(stream->captured, stream->last);
+  if (valid && together) {
     *graph = new CUgraph_st{std::move(stream->captured)};
     last_graph = (*graph)->nodes;
   }
-  stream->capturing = stream->invalid = false;
-  stream->captured.clear();
-  return valid ? cudaSuccess : noted(cudaErrorStreamCaptureInvalidated);
+  for (cudaStream_t other : stream->joined) leave_capture(other);
+  leave_capture(stream);
+  if (!valid) return noted(cudaErrorStreamCaptureInvalidated);
+  return together ? cudaSuccess : noted(cudaErrorStreamCaptureUnjoined);
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
@@ -281,16 +339,17 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   if (stream->capturing) return noted(cudaErrorStreamCaptureUnsupported);
-  for (const Node& node : executable->nodes) put(stream, node.work);
+  for (const size_t i : some_order(executable->nodes)) put(stream, executable->nodes[i].work);
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   if (stream->capturing && kind != cudaMemcpyDeviceToDevice) {
-    stream->invalid = true;
+    stream->origin->invalid = true;
     return noted(cudaErrorStreamCaptureUnsupported);
   }
+  if (kind == cudaMemcpyHostToDevice) uploaded += bytes;
   enqueue_work(stream, "memcpy", [=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
 }
@@ -312,10 +371,31 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (stream->capturing) return noted(cudaErrorStreamCaptureUnsupported);
+  event->origin = stream->capturing ? stream->origin : nullptr;
+  event->last = stream->last;
+  if (stream->capturing) return cudaSuccess;
   put(stream, [event] { event->at = std::chrono::steady_clock::now(); });
   event->stream = lazy() ? stream : nullptr;
   event->mark = stream->enqueued;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  if (event->origin) {
+    if (!event->origin->capturing) return noted(cudaErrorCapturedEvent);
+    if (!stream->capturing) {
+      stream->capturing = true;
+      stream->origin = event->origin;
+      stream->last.clear();
+      event->origin->joined.push_back(stream);
+    }
+    stream->last.insert(stream->last.end(), event->last.begin(), event->last.end());
+    return cudaSuccess;
+  }
+  if (stream->capturing) {  // on work outside the capture
+    stream->origin->invalid = true;
+    return noted(cudaErrorStreamCaptureIsolation);
+  }
+  if (event->stream) put(stream, [other = event->stream, mark = event->mark] { run_to(other, mark); });
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

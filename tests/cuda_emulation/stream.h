@@ -12,6 +12,7 @@ namespace retort::emulation {
 struct Node {
   std::string name;
   std::function<void()> work;
+  std::vector<size_t> after = {};  // the nodes that come before it
 };
 
 // Runs the work, keeps it for later, or records it where the stream is captured.
@@ -20,9 +21,10 @@ void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> w
 void set_last_error(cudaError_t error);
 
 // For tests: the nodes of the step captured last in this process; how many captured steps are kept; whether work runs
-// at all, or is only counted.
+// at all, or is only counted; what the host gave.
 const std::vector<Node>& last_captured();
 int captured_graphs();
+size_t uploaded_bytes();  // from host memory, so far
 void set_work_runs(bool runs);
 
 }  // namespace retort::emulation

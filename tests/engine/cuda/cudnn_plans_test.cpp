@@ -227,6 +227,54 @@ TEST_F(CudnnPlans, TheFirstPlanUsesTensorCoresAndLittleWorkspace) {
   EXPECT_GT(good, 100);
 }
 
+// What the engines are called with, as far as the host checks it: a variant pack takes exactly the tensors of the graph
+// that have memory, which are those that the backend hands over (slots_of(), held by the emulated cuDNN).
+TEST_F(CudnnPlans, VariantPacksNameTheTensorsWithMemory) {
+  std::set<CudnnProblem> problems;
+  for (const CudnnProblem& f32 : convolutions_of({"resnet20"})) {
+    for (const DType type : {DType::bf16, DType::f32}) {
+      for (const CudnnRecipe& recipe : recipes_for(as(f32, type))) problems.insert(recipe.problem);
+      CudnnProblem added = plain(as(f32, type));
+      if (added.op != CudnnOp::conv) added.accumulate = true;
+      for (const CudnnRecipe& recipe : recipes_for(added)) problems.insert(recipe.problem);
+    }
+  }
+  std::vector<char> memory(64);  // an address that is never followed
+  int packs = 0;
+  for (const CudnnProblem& p : problems) {
+    SCOPED_TRACE(text(p));
+    CudnnOperations operations;
+    try {
+      operations = cudnn_operations(p, nullptr, CudnnPlan::alignment);
+    } catch (const CudnnRefusal&) {
+      continue;  // no graph of cuDNN's: the next recipe is taken
+    }
+    std::set<int64_t> with_memory, handed_over;
+    for (const CudnnDescriptor& part : operations.parts) {
+      try {
+        const int64_t id = part.get_integer(CUDNN_ATTR_TENSOR_UNIQUE_ID);
+        const auto is_virtual = part.get_list<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, 1);
+        if (!is_virtual.at(0)) with_memory.insert(id);
+      } catch (const CudnnRefusal&) {  // no tensor
+      }
+    }
+    for (const CudnnSlot slot : slots_of(p)) handed_over.insert(int64_t(slot));
+    EXPECT_EQ(with_memory, handed_over);
+
+    const std::vector<int64_t> ids(handed_over.begin(), handed_over.end());
+    const std::vector<void*> pointers(ids.size(), memory.data());
+    void* const workspace = memory.data();
+    CudnnDescriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids);
+    pack.set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, int64_t(pointers.size()),
+             pointers.data());
+    pack.set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);
+    EXPECT_NO_THROW(pack.finalize("variant pack"));
+    ++packs;
+  }
+  EXPECT_GT(packs, 20);
+}
+
 TEST_F(CudnnPlans, APlanIsReadFromWhatItWrote) {
   const auto plans =
       make_cudnn_plans(as(convolution(CudnnOp::conv, 32, 32, 32, 3, 1), DType::bf16), tf32, *target_, 1);
