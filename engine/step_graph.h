@@ -27,23 +27,24 @@ class StepGraph {
     Entry& entry = entries_[key];
     const int generation = device_.generation();
     if (entry.graph >= 0 && entry.generation == generation) return device_.backend().replay(entry.graph);
-    // Warm: a step has run whole with addresses that will not move any more.
-    if (!entry.ran || !device_.steady()) {
-      entry.ran = true;
+    // Warm: a step has run whole where the memory lies now, and it will not move any more.
+    if (entry.ran != generation || !device_.steady()) {
+      entry.ran = generation;
       return step();
     }
     drop(entry);  // one that was captured before the arena moved
     device_.backend().begin_capture();
     step();
-    entry = {true, device_.backend().end_capture(), generation};
+    entry.graph = device_.backend().end_capture();
+    entry.generation = generation;
     device_.backend().replay(entry.graph);
   }
 
  private:
   struct Entry {
-    bool ran = false;
+    int ran = -1;  // the memory's generation when a step last ran whole, not captured
     int graph = -1;
-    int generation = 0;  // of the step arena when it was captured
+    int generation = 0;  // when it was captured
   };
   void drop(Entry& entry) {
     if (entry.graph >= 0) device_.backend().release_graph(entry.graph);
