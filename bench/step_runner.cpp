@@ -4,6 +4,7 @@
 
 #include "engine/optim/narrow_weights.h"
 #include "engine/random.h"
+#include "engine/types.h"
 
 namespace retort {
 
@@ -62,7 +63,11 @@ void StepRunner::prepare_nets() {
     freeze(*teacher_);
     fold_batch_norms(*teacher_, *device_);
   }
-  optimizer_ = std::make_unique<Sgd>(*device_, in_16_bits(parameters_of(*student_), *device_, true),
+  const DType images = options_.eval ? DType::f32 : image_type(device_->precision());
+  const bool narrow = is_16_bit(images);
+  std::vector<NamedParameter> learned = parameters_of(*student_);
+  if (narrow) learned = in_16_bits(std::move(learned), *device_, true);
+  optimizer_ = std::make_unique<Sgd>(*device_, learned,
                                      SgdOptions{.loss_scaling = device_->precision() == Precision::fp16});
   if (options_.eval) {
     fold_batch_norms(*student_, *device_);
@@ -76,8 +81,13 @@ void StepRunner::prepare_nets() {
                                                      .optimizer = *optimizer_,
                                                      .teacher = teacher_.get()});
   }
-  images_ = device_->persistent({options_.batch, student_->side, student_->side, 3}, DType::f32);
-  write_values(*device_, images_, uniform_values(3, images_.tensor.size(), 1));
+  // As a run's batches are.
+  images_ = device_->persistent(
+      {options_.batch, student_->side, student_->side, narrow ? padded_image_channels : 3}, images);
+  std::vector<double> pixels = uniform_values(3, images_.tensor.size(), 1);
+  for (size_t i = 0; narrow && i < pixels.size(); ++i)
+    if (int64_t(i) % padded_image_channels >= 3) pixels[i] = 0;
+  write_values(*device_, images_, pixels);
 }
 
 void StepRunner::prepare_table() {
@@ -87,8 +97,7 @@ void StepRunner::prepare_table() {
   set_.classes = int(options_.classes);
   set_.images.resize(size_t(n * side * side * 3), 100);
   set_.labels = host_labels_;
-  host_images_.resize(size_t(images_.tensor.size()));
-  device_->backend().download(host_images_.data(), images_);
+  host_images_.resize(size_t(n * side * side * 3));
   for (int64_t i = 0; i < n; ++i) {
     indices_.push_back(int32_t(i));
     views_.push_back(int32_t(i % view_count));
@@ -96,13 +105,26 @@ void StepRunner::prepare_table() {
   folder_ = std::filesystem::temp_directory_path() / text("retort-bench-", ::getpid());
   RunSettings settings = default_settings("distill");
   settings.batch = n;
+  settings.precision = name_of(device_->precision());
+  settings.method = method_settings(options_.method);
   settings.teacher_table.folder = folder_.string();
   table_ = std::make_unique<StoredTeacher>(*teacher_, *device_, set_, normalize_of(set_), n, settings,
                                           [](const std::string&) {});
   table_->open(indices_);
+  if (!table_->usable(n))
+    table_refused_ = "a sample's logits depend on its place in the batch: the teacher is asked in every step";
 }
 
 void StepRunner::run() {
+  run_chain(1);
+}
+
+void StepRunner::run_chain(int steps) {
+  for (int i = 0; i < steps; ++i) enqueue();
+  device_->backend().synchronise();
+}
+
+void StepRunner::enqueue() {
   Tensor from_table;
   if (table_) {
     from_table = table_->logits(
@@ -124,7 +146,6 @@ void StepRunner::run() {
       tape.backward(total(distiller_->distillation_terms(inputs, pass), pass));
     });
   }
-  device_->backend().synchronise();
 }
 
 const Profile& StepRunner::profiled_step() {

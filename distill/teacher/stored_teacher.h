@@ -51,6 +51,9 @@ class StoredTeacher {
   // Of the logits asked for so far.
   int64_t asked() const { return asked_; }
   int64_t found() const { return found_; }
+  // Whether batches of the size are looked up: a sample's logits are the same bits wherever in a batch it
+  // lies.
+  bool usable(int64_t size) const;
 
  private:
   void probe();
@@ -63,7 +66,6 @@ class StoredTeacher {
   // known: the batch's logits are the same bits in a batch that is usable.
   void look_up(const HostBatch& batch, bool known);
   void compute_missing(const HostBatch& batch, bool known);
-  bool usable(int64_t size) const;
 
   Model& teacher_;
   Device& device_;
