@@ -139,6 +139,24 @@ TEST(CudnnPlanning, ARunKeepsItsPlans) {
   EXPECT_FALSE(std::filesystem::is_empty(other.path()));
 }
 
+// A run's folder is made when its device has been at work already: what it planned until then is written down too.
+TEST(CudnnPlanning, ARunWritesDownWhatItPlannedBeforeItsFolder) {
+  const testing::TempFolder folder;
+  const std::string plans = (folder / "run/cudnn-plans").string();
+  const CudnnOptions options{.tune = true};
+  Runner first(options);
+  const std::vector<float> result = first.run();
+  first.graphs->keep_plans(plans);
+  first.run(1, true);  // another problem
+  CudnnOptions goes_on = options;
+  goes_on.plans_of_run = plans;
+  Runner again(goes_on);
+  EXPECT_EQ(again.run(), result);
+  again.run(1, true);
+  EXPECT_EQ(again.graphs->counters().planned, 0);
+  EXPECT_EQ(again.graphs->counters().read, 2);
+}
+
 TEST(CudnnPlanning, WorkspacesOfTheirOwnChangeNothingElse) {
   Runner shared({}), separate({.separate_workspaces = true});
   EXPECT_EQ(shared.run(), separate.run());

@@ -132,6 +132,21 @@ TEST(RunFolder, ForceKeepsCheckpointsWhoseSettingsAreLost) {
   EXPECT_FALSE(fs::exists(folder / "run/.retort-replaced.tmp"));
 }
 
+TEST(RunFolder, ForceDeletesItsPlansAndNobodysNotes) {
+  TempFolder folder;
+  make_run(folder / "run");
+  const fs::path plans = folder / "run/cudnn-plans";
+  for (const bool notes : {false, true}) {
+    fs::create_directory(plans);
+    write_file(plans / "0123.plan", "");
+    if (notes) write_file(plans / "notes.txt", "");
+    RunFolder(folder / "run", Mode::force);
+    EXPECT_FALSE(fs::exists(plans / "0123.plan"));
+    EXPECT_EQ(fs::exists(plans), notes);
+    EXPECT_EQ(fs::exists(plans / "notes.txt"), notes);
+  }
+}
+
 TEST(RunFolder, WhatCouldNotBeginLeavesNothing) {
   TempFolder folder;
   {
