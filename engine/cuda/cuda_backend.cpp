@@ -94,9 +94,9 @@ Cuda::Lane::Lane(const CudaOptions& options, Memory& memory)
 Cuda::Cuda(const CudaOptions& options)
     : options_(options),
       device_(device_properties()),
+      main_(options, *this),
       staging_memory_(staging_slots * staging_slot_bytes),
-      staging_(staging_memory_.data(), staging_slot_bytes, fences()),
-      main_(options, *this) {
+      staging_(staging_memory_.data(), staging_slot_bytes, fences()) {
   lane_ = &main_;
 }
 

@@ -131,11 +131,12 @@ class Cuda final : public Backend {
   CudaOptions options_;
   cudaDeviceProp device_;
   bool capturing_ = false;
-  PinnedMemory staging_memory_;
-  StagingRing<CudaFence, cudaStream_t> staging_;
+  // Streams outlive the fences that were recorded in them.
   Lane* lane_ = nullptr;  // where work is enqueued; null: nowhere yet, or no more
   Lane main_;
   std::unique_ptr<Lane> branch_;  // made when the first branch begins
+  PinnedMemory staging_memory_;
+  StagingRing<CudaFence, cudaStream_t> staging_;
   CudaFence fork_, end_of_branch_;
   std::map<int, CudaGraph> graphs_;
   int next_graph_ = 0;
