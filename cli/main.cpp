@@ -70,7 +70,8 @@ std::string help() {
   return all +
          "\nResults go to stdout, everything else to stderr. Exit codes: 0 ok, 2 usage or\n"
          "settings, 3 input missing or corrupt, 4 writing failed, 5 diverged, 6 out of\n"
-         "memory, 7 device not available, 8 verification failed, 129/130/143 stopped.\n";
+         "memory, 7 device not available, 8 verification failed, 9 a process of the run\n"
+         "was lost, 129/130/138/143 stopped.\n";
 }
 
 int dispatch(const std::vector<std::string>& arguments) {

@@ -5,6 +5,7 @@
 
 #include "cli/device_choice.h"
 #include "cli/output.h"
+#include "cli/processes.h"
 #include "cli/setting_options.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
@@ -17,6 +18,7 @@
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/distributed/world.h"
 #include "models/model.h"
 
 namespace retort {
@@ -117,12 +119,12 @@ std::string default_folder(const RunSettings& settings, bool seeds, bool force) 
 }
 
 // A student is shown what its teacher was trained on, where nobody says otherwise.
-void take_data_of_teacher(RunSettings& settings, const SettingOptions& options) {
+void take_data_of_teacher(RunSettings& settings, const SettingOptions& options, bool says) {
   const std::string folder = weights_spec(settings.teacher).path;
   if (options.has("data.spec") || settings.data.spec != DataSettings{}.spec || !RunFolder::is_run(folder))
     return;
   settings.data.spec = placed(read_run_settings(folder), folder).data.spec;
-  if (settings.data.spec != DataSettings{}.spec)
+  if (says && settings.data.spec != DataSettings{}.spec)
     print_error(text("note: the images are those of the teacher's run, ", settings.data.spec, " (--data)"));
 }
 
@@ -167,6 +169,7 @@ int run_training(Options options, const Arguments& arguments) {
   std::string out, resume;
   int64_t seeds = 1, parallel = 1;
   bool force = false, json = false, profile = false, quiet = false;
+  std::string launched = "auto";
   options.integer("--seeds", "runs, one per seed", seeds, 1);
   options.integer("--parallel", "seeds at once", parallel, 1);
   options.flag("--json", "result as JSON", json);
@@ -174,43 +177,59 @@ int run_training(Options options, const Arguments& arguments) {
   options.output("--out", "DIR", "run's folder (runs/...)", out);
   options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
+  options.text("--world", "off", "ignore mpirun and srun", launched);
   options.text("--resume", "DIR", "go on with a run", resume);
   options.stray([&](const std::string& argument) { return advice_on(argument, options.command()); });
   if (!options.parse(arguments) || setting_options.show()) return 0;
 
   std::vector<std::string> command_line = {"retort", options.command()};
   command_line.insert(command_line.end(), arguments.begin(), arguments.end());
-  Progress progress(2, quiet);
-  StopSignal stop;
-  Session session(progress, stop, command_line);
-  session.profile = profile;
+  check(launched == "auto" || launched == "off", Fault::usage, "--world is '", launched,
+        "', expected off or auto");
+  const std::unique_ptr<Communicator> joined = launched == "off" ? nullptr : join_world();
+  Communicator* const world = joined.get();
+  return on_processes(world, [&]() -> int {
+    Progress progress(speaks(world) ? 2 : nowhere, quiet);
+    StopSignal stop;
+    Session session(progress, stop, command_line);
+    session.profile = profile && speaks(world);
+    session.world = world;
 
-  const bool resumes = !resume.empty();
-  check(!resumes || (out.empty() && !force && seeds == 1), Fault::usage,
-        "with --resume the settings are those of the run; --out, --force and --seeds cannot be given");
-  const ResumeOptions resuming = resumes ? resume_options(setting_options) : ResumeOptions{};
-  RunSettings settings = resumes ? RunSettings{} : setting_options.settings();
-  if (!resumes) take_data_of_teacher(settings, setting_options);
-  check_threads(resumes ? resuming.threads.value_or(0) : settings.threads);
-  const bool several = resumes ? holds_seeds(resume) : seeds > 1;
-  const std::string folder = resumes ? resume : out.empty() ? default_folder(settings, several, force) : out;
+    const bool resumes = !resume.empty();
+    check(!resumes || (out.empty() && !force && seeds == 1), Fault::usage,
+          "with --resume the settings are those of the run; --out, --force and --seeds cannot be given");
+    const ResumeOptions resuming = resumes ? resume_options(setting_options) : ResumeOptions{};
+    RunSettings settings = resumes ? RunSettings{} : setting_options.settings();
+    if (!resumes) take_data_of_teacher(settings, setting_options, speaks(world));
+    check_threads(resumes ? resuming.threads.value_or(0) : settings.threads);
+    const bool several = resumes ? holds_seeds(resume) : seeds > 1;
+    check(!world || !several, Fault::usage,
+          "several processes train one run: --seeds are runs of their own, each to be "
+          "started with mpirun");
+    std::string folder = resumes ? resume : out;
+    if (folder.empty() && speaks(world)) folder = default_folder(settings, several, force);
+    if (world) folder = world->gather(folder).front();
 
-  const int at_once = int(std::min<int64_t>(parallel, 1024));
-  std::vector<Summary> summaries;
-  if (several) {
-    summaries = resumes ? resume_seeds(folder, resuming, session, at_once)
-                        : start_seeds(settings, seeds, folder, force, session, at_once);
-  } else {
-    summaries = {resumes ? resume_run(folder, resuming, session)
-                         : start_run(settings, folder, force, session)};
-  }
-  progress.clear();
-  if (summaries.back().status == "stopped") {
-    print_error(text("stopped by a signal; `retort ", options.command(), " --resume ", folder, "` goes on"));
-    return stop.exit_code();
-  }
-  several ? print_seeds(summaries, folder, json) : print_one(summaries[0], folder, json);
-  return 0;
+    const int at_once = int(std::min<int64_t>(parallel, 1024));
+    std::vector<Summary> summaries;
+    if (several) {
+      summaries = resumes ? resume_seeds(folder, resuming, session, at_once)
+                          : start_seeds(settings, seeds, folder, force, session, at_once);
+    } else {
+      summaries = {resumes ? resume_run(folder, resuming, session)
+                           : start_run(settings, folder, force, session)};
+    }
+    progress.clear();
+    if (summaries.back().status == "stopped") {
+      if (speaks(world))
+        print_error(
+            text("stopped by a signal; `retort ", options.command(), " --resume ", folder, "` goes on"));
+      return stop.exit_code();
+    }
+    if (!speaks(world)) return 0;
+    several ? print_seeds(summaries, folder, json) : print_one(summaries[0], folder, json);
+    return 0;
+  });
 }
 
 }  // namespace retort

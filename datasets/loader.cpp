@@ -113,7 +113,9 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   const int64_t first = batch * options_.batch;
   const int64_t size = std::min(options_.batch, samples() - first);
   if (!set_.in_memory()) fill_photos(slot, first, size);
+  const Part wanted = wanted_of(size);
   for (int64_t i = 0; i < (set_.in_memory() ? size : 0); ++i) {
+    const bool drawn = i >= wanted.first && i < wanted.first + wanted.count;
     const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
     const View shown = view(sample);
     const int64_t at = i * set_.image_bytes();
@@ -121,9 +123,9 @@ void Loader::fill(int64_t batch, Slot& slot) const {
       augment_image(set_.image(sample), set_.height, set_.width, set_.channels, shown, normalize, 0, 1,
                     to.data() + at);
     };
-    if (options_.pixels) draw(normalize_, slot.images);
-    if (options_.pixels && other_) draw(*other_, slot.other_images);
-    if (options_.strong) {
+    if (drawn && options_.pixels) draw(normalize_, slot.images);
+    if (drawn && options_.pixels && other_) draw(*other_, slot.other_images);
+    if (drawn && options_.strong) {
       const Picture strong = strong_picture(
           set_.image(sample), set_.height, set_.width,
           strong_view_of(options_.seed, uint32_t(epoch_), uint32_t(sample), set_.height, set_.width));
@@ -146,6 +148,12 @@ void Loader::fill(int64_t batch, Slot& slot) const {
                 .bytes = slot.bytes.empty() ? nullptr : slot.bytes.data()};
 }
 
+Part Loader::wanted_of(int64_t size) const {
+  const Part first = part_of(size, options_.parts, options_.first_part),
+             last = part_of(size, options_.parts, options_.end_part - 1);
+  return {first.first, last.first + last.count - first.first};
+}
+
 void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
   const int64_t bytes = set_.image_bytes();
   const auto draw = [&](int32_t sample, uint8_t* to) {
@@ -155,9 +163,11 @@ void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
         *slot.reader);
     slot.reader->drawer.draw(crop, shown, to);
   };
+  const Part wanted = wanted_of(size);
   for (int64_t i = 0; i < size; ++i) {
     int64_t place = order_[size_t(first + i)];
-    for (;; place = (place + 1) % samples()) {
+    const bool drawn = i >= wanted.first && i < wanted.first + wanted.count;
+    for (; drawn; place = (place + 1) % samples()) {
       const int32_t sample = samples_[size_t(place)];
       try {
         draw(sample, slot.bytes.data() + i * bytes);
@@ -173,7 +183,7 @@ void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
     slot.views[size_t(i)] = 0;
   }
   const auto normalized = [&](const NormalizeTable& normalize, std::vector<float>& to) {
-    for (int64_t at = 0; at < size * bytes; at += 3)
+    for (int64_t at = wanted.first * bytes; at < (wanted.first + wanted.count) * bytes; at += 3)
       for (int c = 0; c < 3; ++c) to[size_t(at + c)] = normalize(slot.bytes[size_t(at + c)], c);
   };
   if (options_.pixels) normalized(normalize_, slot.images);

@@ -12,6 +12,7 @@
 #include "datasets/image_set.h"
 #include "datasets/prefetch.h"
 #include "engine/base/check.h"
+#include "engine/distributed/tree.h"
 
 namespace retort {
 
@@ -36,6 +37,9 @@ struct LoaderOptions {
   Augment augment = Augment::crop_flip;
   int views = view_count;  // of an image, if it is augmented; fewer: fixed ones, see fixed_view()
   int workers = 2;         // background threads; 0: the caller's thread does the work
+  // Of the `parts` of a batch (see part_of) the images of [first_part, end_part) are wanted: of the others only labels,
+  // indices and views are right.
+  int parts = 1, first_part = 0, end_part = 1;
   bool pixels = true;      // false: only labels, indices and views, for a device that has the images
   bool strong = false;     // also a second, strongly augmented view of each image, see strong_view.h
   // What images are normalised with, if not with the set's own numbers.
@@ -108,6 +112,7 @@ class Loader {
   };
 
   void fill(int64_t batch, Slot& slot) const;
+  Part wanted_of(int64_t size) const;
   void fill_photos(Slot& slot, int64_t first, int64_t size) const;
   PhotoView photo_view(int32_t sample, const PictureSize& size) const;
   void note_bad(int32_t sample, const Error& error) const;

@@ -127,7 +127,7 @@ void RunFolder::check_free(const fs::path& path, Mode mode) {
   const std::string shown = path.string();
   std::error_code error;
   const fs::path folder = path.has_filename() ? path : path.parent_path();  // "runs/1/"
-  if (mode == Mode::resume || !fs::exists(fs::symlink_status(folder, error))) return;
+  if (mode == Mode::resume || mode == Mode::follow || !fs::exists(fs::symlink_status(folder, error))) return;
   check(fs::is_directory(folder, error), Fault::usage, shown,
         ": is not a folder, expected a new run's folder");
   const bool empty = fs::is_empty(folder, error), vacant = is_vacant(folder);
@@ -150,6 +150,7 @@ RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
   std::error_code error;
   if (!path_.has_filename()) path_ = path_.parent_path();  // "runs/1/"
   const bool exists = fs::exists(fs::symlink_status(path_, error));
+  if (mode == Mode::follow) return;
   check_free(path, mode);
   if (mode == Mode::resume) {
     check(exists, Fault::input, shown, ": there is no such folder to resume");

@@ -15,6 +15,7 @@ class RunFolder {
     create,  // there must be no run in the folder yet, nor anything else
     force,   // a run that is there is deleted; a folder that is neither ours nor empty is refused, untouched
     resume,  // the run must be there
+    follow,  // another process of the run has it: this one writes nothing there
   };
 
   // Makes missing parents. Fault::usage: something is in it (create), it is not ours (force), or another

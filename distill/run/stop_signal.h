@@ -4,7 +4,7 @@
 
 namespace retort {
 
-// Catches SIGINT, SIGTERM and, unless it was ignored (nohup), SIGHUP while it lives, and ignores SIGPIPE: who
+// Catches SIGINT, SIGTERM, SIGUSR1 (which launchers pass on) and, unless it was ignored (nohup), SIGHUP while it lives, and ignores SIGPIPE: who
 // reads the progress (tee, less) may go, and the run must not. What was set before comes back afterwards. One
 // at a time.
 class StopSignal {
@@ -14,10 +14,13 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  // The signal that came (SIGINT, SIGTERM, SIGHUP), 0 if none did. Cheap: ask every step.
+  // The signal that came (SIGINT, SIGTERM, SIGHUP, SIGUSR1), 0 if none did. Cheap: ask every step.
   int received() const;
 
-  // With which the program ends after it: 130, 143 or 129.
+  // Another process of the run got it.
+  void receive(int signal) const;
+
+  // With which the program ends after it: 130, 143, 129 or 138.
   int exit_code() const { return 128 + received(); }
 };
 

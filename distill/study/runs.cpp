@@ -18,6 +18,7 @@
 #include "distill/study/recorded_run.h"
 #include "distill/study/study.h"
 #include "distill/study/study_progress.h"
+#include "distill/train/processes.h"
 #include "distill/train/trainer.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
@@ -63,6 +64,11 @@ void complete_old_settings(RunSettings& settings, const DataSet& data, bool bega
 
 fs::path seed_folder(const fs::path& folder, uint64_t seed) {
   return folder / text("seed-", seed);
+}
+
+// Of several processes the first has the folder.
+RunFolder::Mode mode_of(const Session& session, RunFolder::Mode mode) {
+  return session.world && session.world->rank() > 0 ? RunFolder::Mode::follow : mode;
 }
 
 bool stopped(const Summary& summary) {
@@ -122,16 +128,21 @@ void check_same_places(const RunSettings& now, const RunSettings& there, const f
 
 Summary start_run(RunSettings settings, const fs::path& path, bool force, Session& session) {
   const std::vector<std::string> notes = resolve(settings);
-  const RunFolder::Mode mode = force ? RunFolder::Mode::force : RunFolder::Mode::create;
-  RunFolder::check_free(path, mode);  // the assembling takes a while
+  const RunFolder::Mode mode = mode_of(session, force ? RunFolder::Mode::force : RunFolder::Mode::create);
   settings.typed_in = folder_from(path);
-  Assembly run(settings, session.data(settings.data.spec), session.progress,
-               {.profile = session.profile, .notes = notes});
-  const RunFolder folder(path, mode);
+  const std::unique_ptr<Assembly> run = on_all(session.world, [&] {
+    if (mode != RunFolder::Mode::follow) RunFolder::check_free(path, mode);  // the assembling takes a while
+    return std::make_unique<Assembly>(
+        settings, session.data(settings.data.spec), session.progress,
+        AssemblyOptions{.world = session.world, .profile = session.profile, .notes = notes});
+  });
+  const std::unique_ptr<RunFolder> made =
+      on_all(session.world, [&] { return std::make_unique<RunFolder>(path, mode); });
+  const RunFolder& folder = *made;
   try {
-    return train(run, folder, false, session.progress, session.stop, session.arguments);
+    return train(*run, folder, false, session.progress, session.stop, session.arguments);
   } catch (...) {
-    if (!fs::exists(folder.summary())) folder.discard();  // it did not begin
+    if (mode != RunFolder::Mode::follow && !fs::exists(folder.summary())) folder.discard();  // it did not begin
     throw;
   }
 }
@@ -180,7 +191,10 @@ std::string teacher_of_run(const RunSettings& settings, const std::string& known
 }  // namespace
 
 Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& session) {
-  const RunFolder folder(path, RunFolder::Mode::resume);
+  const RunFolder::Mode mode = mode_of(session, RunFolder::Mode::resume);
+  const std::unique_ptr<RunFolder> opened =
+      on_all(session.world, [&] { return std::make_unique<RunFolder>(path, mode); });
+  const RunFolder& folder = *opened;
   RecordedRun run = read_recorded_run(path);
   for (const std::string& note : run.notes) session.progress.note(note);
   if (!run.bound) session.progress.note(unbound_note(path));
@@ -193,6 +207,7 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   const bool longer = epochs > settings.epochs, elsewhere = options.data || options.teacher;
   if (run.summary && run.summary->status == "finished" && !longer) {
     session.progress.note(text(path.string(), ": the run is finished"));
+    if (mode == RunFolder::Mode::follow) return *run.summary;
     if (run.summary_made) write_summary(folder.summary(), *run.summary);
     if (run.metrics_made) write_file(folder.metrics(), metrics_text(run.metrics));
     return *run.summary;
@@ -212,19 +227,21 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   if (!run.bound) complete_old_settings(settings, data, run.began);
   const int before = settings.epochs;
   settings.epochs = epochs;
-  AssemblyOptions assembling{.profile = session.profile,
+  AssemblyOptions assembling{.world = session.world,
+                             .profile = session.profile,
                              .goes_on = run.began,
                              .record_name = folder.convolutions().string(),
                              .plans = folder.plans().string()};
   if (run.began && run.bound && (longer || elsewhere))
     assembling.config = settings_toml(elsewhere ? settings : kept);
   assembling.convolutions = read_text_if_readable(folder.convolutions()).value_or("");
-  Assembly assembled(settings, data, session.progress, assembling);
+  const std::unique_ptr<Assembly> assembled = on_all(
+      session.world, [&] { return std::make_unique<Assembly>(settings, data, session.progress, assembling); });
   const std::vector<int> milestones = settings.schedule.milestones.value_or(std::vector<int>{});
   if (longer)
     session.progress.note(text("the run goes on to ", epochs, " epochs instead of ", before,
                                "; milestones stay: ", milestones.empty() ? "none" : join(milestones)));
-  return train(assembled, folder, true, session.progress, session.stop, session.arguments);
+  return train(*assembled, folder, true, session.progress, session.stop, session.arguments);
 }
 
 void check_same_run(const RunSettings& wanted, const fs::path& folder, Session& session) {

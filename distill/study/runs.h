@@ -11,6 +11,7 @@
 #include "distill/run/run_record.h"
 #include "distill/settings/settings.h"
 #include "distill/run/stop_signal.h"
+#include "engine/distributed/communicator.h"
 
 namespace retort {
 
@@ -35,6 +36,7 @@ class Session {
   const StopSignal& stop;
   const std::vector<std::string> arguments;
   bool profile = false;  // see train()
+  Communicator* world = nullptr;  // the other processes of the run; null: there are none
 
  private:
   std::string spec_;

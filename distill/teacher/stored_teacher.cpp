@@ -40,8 +40,11 @@ StoredTeacher::StoredTeacher(Model& teacher, Device& device, const ImageSet& ima
       settings_(settings),
       note_(std::move(note)),
       classes_(teacher.classes),
-      largest_(std::min(settings.batch, samples)),
+      batch_(std::min(settings.batch, samples)),
+      // A part is seen as the live teacher sees it: alone.
+      largest_((batch_ + std::max(settings.shards, 1) - 1) / std::max(settings.shards, 1)),
       last_(samples % settings.batch),
+      end_part_(std::max(settings.shards, 1)),
       precision_(precision_of(settings)),
       cache_(settings.teacher_table.folder.empty() ? cache_folder()
                                                    : std::filesystem::path(settings.teacher_table.folder)) {
@@ -63,8 +66,9 @@ void StoredTeacher::make_batches_of(int64_t size) {
     input_ = device_.persistent({size, images_.height, images_.width, images_.channels}, DType::f32);
     drawing_.resize(size_t(size * images_.image_bytes()));
   }
-  logits_ = device_.persistent({size, classes_}, DType::f32);
-  for (std::vector<float>* rows : {&rows_, &computed_}) rows->resize(size_t(size * classes_));
+  const int64_t most = std::max(size, batch_);  // where a part is asked for, a batch is handed out
+  logits_ = device_.persistent({most, classes_}, DType::f32);
+  for (std::vector<float>* rows : {&rows_, &computed_}) rows->resize(size_t(most * classes_));
   for (std::vector<int32_t>* numbers : {&gathered_indices_, &gathered_views_}) numbers->resize(size_t(size));
 }
 
@@ -123,8 +127,8 @@ std::string StoredTeacher::stock(std::span<const int32_t> samples) const {
   const bool plain = augment_named(settings_.data.augment) == Augment::none;
   for (int epoch = 1; epoch <= settings_.epochs; ++epoch) {
     for (const int32_t sample : samples) {
-      const View shown = plain ? View{}
-                               : view_of(settings_.seed, uint32_t(epoch), uint32_t(sample), settings_.data.views);
+      const View shown =
+          plain ? View{} : view_of(settings_.seed, uint32_t(epoch), uint32_t(sample), settings_.data.views);
       std::vector<bool>::reference slot = wanted[size_t(LogitStore::slot(sample, index_of(shown)))];
       all += !slot;
       slot = true;
@@ -133,8 +137,9 @@ std::string StoredTeacher::stock(std::span<const int32_t> samples) const {
   }
   const int64_t there = table_->count(wanted);
   // Their bits are those of their batch's size, which no other batch has.
-  const std::string last =
-      last_ > 0 && !usable(last_) ? text("; for an epoch's last batch, of ", last_, ", it is asked each time") : "";
+  const std::string last = settings_.shards <= 1 && last_ > 0 && !usable(last_)
+                               ? text("; for an epoch's last batch, of ", last_, ", it is asked each time")
+                               : "";
   if (there == all) return text("all ", with_commas(all), " logits that this run needs are there") + last;
   return text(with_commas(there), " of the ", with_commas(all),
               " logits that this run needs are there; the teacher is asked for the others, once each") +
@@ -157,7 +162,8 @@ std::string StoredTeacher::open(std::span<const int32_t> samples) {
     table_ = std::make_unique<LogitStore>(folder_, identity_, shape);
     const auto index = uint64_t(4 * shape.slots());
     table_->set_limit(room > index ? room - index : 0);
-    return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ": ", stock(samples));
+    return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ": ",
+                stock(samples));
   } catch (const Error& error) {
     if (error.fault() != Fault::write) throw;
     return without(error.what());
@@ -165,17 +171,26 @@ std::string StoredTeacher::open(std::span<const int32_t> samples) {
 }
 
 Tensor StoredTeacher::logits(const HostBatch& batch) {
-  look_up(batch, table_ && usable(batch.size));
+  const int parts = std::max(settings_.shards, 1);
+  for (int i = first_part_; i < end_part_; ++i) {
+    const Part part = part_of(batch.size, parts, i);
+    HostBatch own = batch;
+    own.size = part.count;
+    own.labels += part.first;
+    own.indices += part.first;
+    own.views += part.first;
+    if (part.count > 0) look_up(own, table_ && usable(own.size), rows_.data() + part.first * classes_);
+  }
   const Tensor to{logits_.tensor.data, {batch.size, classes_}, DType::f32};
   device_.backend().upload(to, rows_.data());
   return to;
 }
 
 bool StoredTeacher::fill(const std::vector<int32_t>& samples,
-                        const std::function<bool(int64_t done, int64_t total)>& go_on) {
+                         const std::function<bool(int64_t done, int64_t total)>& go_on) {
   const int views = views_of(settings_.data);
   if (!table_ || table_->rows() >= int64_t(samples.size()) * views) return true;
-  LoaderOptions loading{.batch = settings_.batch, .seed = 0, .shuffle = false};
+  LoaderOptions loading{.batch = largest_, .seed = 0, .shuffle = false};
   loading.augment = views == 1 ? augment_named(settings_.data.augment) : Augment::each_view;
   loading.views = settings_.data.views;
   loading.workers = settings_.data.workers;
@@ -188,7 +203,7 @@ bool StoredTeacher::fill(const std::vector<int32_t>& samples,
     loader.begin_epoch(view);
     for (int64_t done = view * loader.batches(); const HostBatch* batch = loader.next(); ++done) {
       if (!go_on(done, total)) return false;
-      if (many || usable(batch->size)) look_up(*batch, true);
+      if (many || usable(batch->size)) look_up(*batch, true, rows_.data());
       if (!table_->error().empty()) return true;
     }
   }
@@ -243,18 +258,17 @@ void StoredTeacher::run(int64_t size, const int32_t* indices, const int32_t* vie
   device_.backend().download(computed_.data(), output);
 }
 
-void StoredTeacher::look_up(const HostBatch& batch, bool known) {
+void StoredTeacher::look_up(const HostBatch& batch, bool known, float* rows) {
   missing_.clear();
   for (int64_t i = 0; i < batch.size; ++i) {
-    if (!known || !table_->find(batch.indices[i], batch.views[i], rows_.data() + i * classes_))
-      missing_.push_back(i);
+    if (!known || !table_->find(batch.indices[i], batch.views[i], rows + i * classes_)) missing_.push_back(i);
   }
   asked_ += batch.size;
   found_ += batch.size - int64_t(missing_.size());
-  if (!missing_.empty()) compute_missing(batch, known);
+  if (!missing_.empty()) compute_missing(batch, known, rows);
 }
 
-void StoredTeacher::compute_missing(const HostBatch& batch, bool known) {
+void StoredTeacher::compute_missing(const HostBatch& batch, bool known, float* rows) {
   const auto count = int64_t(missing_.size());
   const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
   const bool gathers = known && fits != sizes_.end() && (*fits < batch.size || !usable(batch.size));
@@ -279,7 +293,7 @@ void StoredTeacher::compute_missing(const HostBatch& batch, bool known) {
             from[c], ", is too large for f16; set teacher_table.precision = f32, or --teacher-source live");
       to[c] = value;
     }
-    std::copy_n(to, classes_, rows_.begin() + place * classes_);
+    std::copy_n(to, classes_, rows + place * classes_);
     slots.push_back(LogitStore::slot(batch.indices[place], batch.views[place]));
   }
   if (!table_ || !known) return;

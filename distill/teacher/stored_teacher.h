@@ -30,7 +30,7 @@ class StoredTeacher {
   // give a sample the same bits: convolutions choose their algorithm by the size of the problem. note:
   // receives messages for the user.
   StoredTeacher(Model& teacher, Device& device, const ImageSet& images, const Normalize& numbers,
-               int64_t samples, const RunSettings& settings, Note note);
+                int64_t samples, const RunSettings& settings, Note note);
 
   // A table of these logits is there.
   bool exists() const;
@@ -39,6 +39,9 @@ class StoredTeacher {
   // the run's results are the same, and a note says so. Returns a line about the table: how much of what the
   // run will ask for, being trained on these samples, is there.
   std::string open(std::span<const int32_t> samples);
+
+  // Of a batch that is computed in parts (settings.shards) those of [first, end) alone are looked up.
+  void take_parts(int first, int end) { first_part_ = first, end_part_ = end; }
 
   // The batch's logits on the device, B,C, at an address that is fixed per batch size, until the next call.
   Tensor logits(const HostBatch& batch);
@@ -64,8 +67,9 @@ class StoredTeacher {
   void run(int64_t size, const int32_t* indices, const int32_t* views);
   void make_batches_of(int64_t size);
   // known: the batch's logits are the same bits in a batch that is usable.
-  void look_up(const HostBatch& batch, bool known);
-  void compute_missing(const HostBatch& batch, bool known);
+  // Of a batch or a part; its rows go to `rows`.
+  void look_up(const HostBatch& batch, bool known, float* rows);
+  void compute_missing(const HostBatch& batch, bool known, float* rows);
 
   Model& teacher_;
   Device& device_;
@@ -74,7 +78,9 @@ class StoredTeacher {
   const NormalizeTable normalize_;
   const RunSettings settings_;
   Note note_;
-  int64_t classes_, largest_, last_;  // last_: size of an epoch's last batch
+  int64_t classes_;
+  int64_t batch_, largest_, last_;  // images of a batch, of its largest part, and of an epoch's last batch
+  int first_part_ = 0, end_part_;
   LogitPrecision precision_;
   std::vector<int64_t> sizes_;  // ascending; of batches that give a sample the same bits as the largest
   std::string identity_;

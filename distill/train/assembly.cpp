@@ -19,10 +19,12 @@ namespace retort {
 
 Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress& progress,
                    const AssemblyOptions& options)
-    : settings(resolved), data(images), config(options.config) {
+    : settings(resolved), data(images), config(options.config), world(options.world) {
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
   check_method(settings.method, data.train.classes);
-  settings.shards = std::max(settings.shards, 1);
+  const int processes = world ? world->size() : 1;
+  if (settings.shards == 0) settings.shards = processes;
+  if (world) world->transport().set_time_limit(settings.comm_timeout);
   open_device(options);
   make_networks(progress, options);
   make_method(progress, options);
@@ -43,7 +45,12 @@ void Assembly::open_device(const AssemblyOptions& options) {
     // A run that goes on computes its convolutions as it did.
     if (!options.convolutions.empty()) tuning->continue_with(options.convolutions, options.record_name);
   }
+  check(!world || !settings.tune, Fault::usage, "--tune measures in one process, and there are ",
+        world ? world->size() : 1, ": each would choose its own convolutions");
   settings.device = resolved_device(settings.device);
+  check(!world || settings.device != "cuda", Fault::device,
+        "device cuda: several processes exchange gradients in host "
+        "memory; give each --device onednn or portable, or train in one process (--world off)");
   if (settings.precision == "auto") settings.precision = name_of(default_precision(settings.device));
   device = Device::open({.name = settings.device,
                          .threads = settings.threads,
@@ -84,11 +91,11 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
 
 void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
-  check_shards(settings, int64_t(split.train.size()));
+  check_shards(settings, int64_t(split.train.size()), world ? world->size() : 1);
   const MethodInfo& method = settings.method.method();
   if (settings.shards > 1 && method.reads.batch && !options.check_only)
-    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ", settings.shards,
-                       " parts that it is computed in (shards) among themselves"));
+    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ",
+                       settings.shards, " parts that it is computed in (shards) among themselves"));
   if (settings.data.limit > 0 && !options.check_only && !options.goes_on) {
     // Folders are in the order of their classes.
     std::set<int32_t> seen;
@@ -132,16 +139,23 @@ void Assembly::make_batches(bool check_only) {
   }
   // Room for as many images as a batch can have.
   const int64_t largest = std::min(settings.batch, int64_t(split.train.size()));
-  const LoaderOptions loading{.batch = largest,
-                              .seed = settings.seed,
-                              .shuffle = settings.data.shuffle,
-                              .augment = augment_named(settings.data.augment),
-                              .views = settings.data.views,
-                              .workers = settings.data.workers,
-                              .pixels = !DeviceBatch::renders(*device),
-                              .strong = views_read(settings.method) == 2,
-                              .normalize = student_sees,
-                              .other = teacher ? teacher->images_besides(student_sees) : std::nullopt};
+  LoaderOptions loading{.batch = largest,
+                        .seed = settings.seed,
+                        .shuffle = settings.data.shuffle,
+                        .augment = augment_named(settings.data.augment),
+                        .views = settings.data.views,
+                        .workers = settings.data.workers,
+                        .pixels = !DeviceBatch::renders(*device),
+                        .strong = views_read(settings.method) == 2,
+                        .normalize = student_sees,
+                        .other = teacher ? teacher->images_besides(student_sees) : std::nullopt};
+  if (world) {
+    const int each = settings.shards / world->size();
+    loading.parts = settings.shards;
+    loading.first_part = each * world->rank();
+    loading.end_part = loading.first_part + each;
+    if (teacher && teacher->stored()) teacher->stored()->take_parts(loading.first_part, loading.end_part);
+  }
   loader = std::make_unique<Loader>(data.train, split.train, loading);
   DeviceBatchOptions drawing{
       .strong = loading.strong, .normalize = loading.normalize, .other = loading.other};
@@ -154,7 +168,8 @@ void Assembly::make_batches(bool check_only) {
                                                   .average = average.get(),
                                                   .teacher = teacher ? &teacher->model() : nullptr,
                                                   .renderer = batch.get(),
-                                                  .shards = settings.shards});
+                                                  .shards = settings.shards,
+                                                  .world = world});
   EvaluateOptions evaluation{.threads = settings.threads, .normalize = student_sees};
   test = std::make_unique<Evaluator>(*student, *device, data.test, evaluation);
   if (settings.data.validation == 0) return;

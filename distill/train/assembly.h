@@ -15,12 +15,14 @@
 #include "distill/teacher/teacher.h"
 #include "distill/train/step.h"
 #include "engine/cpu/conv_tuning.h"
+#include "engine/distributed/communicator.h"
 #include "engine/profile/profile.h"
 
 namespace retort {
 
 struct AssemblyOptions {
   std::string config = {};        // what config.toml shall be from the first step on; empty: what it is
+  Communicator* world = nullptr;  // the other processes of the run; must outlive it
   bool profile = false;           // every kernel passes through `profile`
   bool goes_on = false;           // from a checkpoint: the weights it once started from are not read
   bool check_only = false;        // the teacher is neither tested nor are its stored logits opened
@@ -40,6 +42,7 @@ struct Assembly {
   RunSettings settings;  // device, precision, the teacher's source and the images' numbers decided
   const DataSet& data;
   const std::string config;  // see AssemblyOptions
+  Communicator* const world;
   // Where lines for the run's log go; until there is one, they wait in `log`.
   std::function<void(const std::string&)> logger;
   std::vector<std::string> log;

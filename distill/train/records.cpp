@@ -6,8 +6,9 @@
 #include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/text_format.h"
-#include "distill/train/run_header.h"
 #include "distill/train/checkpoint.h"
+#include "distill/train/processes.h"
+#include "distill/train/run_header.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/file.h"
 
@@ -26,20 +27,30 @@ std::string run_name(const RunSettings& s) {
 }  // namespace
 
 RunRecords::RunRecords(Assembly& run, const RunFolder& folder, Progress& progress)
-    : run_(run), folder_(folder), progress_(progress) {
+    : run_(run), writes_(!run.world || run.world->rank() == 0), folder_(folder), progress_(progress) {
+  if (!writes_) return;
   if (run_.tuning) convolutions_ = read_text_if_readable(folder_.convolutions()).value_or("");
   run_.device->backend().keep_plans(folder_.plans().string());
   for (const std::string& line : run_.log) folder_.log(line);
   run_.logger = [&folder](const std::string& line) { folder.log(line); };
 }
 
+void RunRecords::log(const std::string& line) const {
+  if (writes_) folder_.log(line);
+}
+
 void RunRecords::tell(const std::string& line) const {
   progress_.note(line);
-  folder_.log(line);
+  log(line);
 }
 
 void RunRecords::begin(bool resume, bool bound, const Binding& binding,
                        const std::vector<std::string>& arguments) {
+  if (run_.world) {
+    const std::string processes = processes_text(run_);  // all are asked
+    tell(processes);
+  }
+  if (!writes_) return;
   // First: with it the folder can be resumed. Before the first checkpoint that is bound to it.
   if (!run_.config.empty())
     write_file(folder_.config(), sealed(run_.config));
@@ -49,6 +60,7 @@ void RunRecords::begin(bool resume, bool bound, const Binding& binding,
   environment.device = run_.settings.device;
   environment.devices.push_back(run_.device->backend().description());
   environment.libraries = libraries_of(environment.devices.back());
+  if (run_.world) environment.libraries["MPI"] = run_.world->transport().description();
   environment.arguments = arguments;
   environment.seed = run_.settings.seed;
   environment.data = run_.settings.data.spec;
@@ -82,6 +94,7 @@ void RunRecords::open_tables(const std::vector<std::string>& terms, int epoch, c
 }
 
 void RunRecords::add_epoch(const EpochMetrics& row, double images_per_second) {
+  if (!writes_) return;
   csv_->append(row);
   events_->add(row.epoch, scalars_of(row, terms_, images_per_second));
   write_learning_curves(folder_.plots() / "curves.svg", run_name(run_.settings), {{"", csv_->table()}});
@@ -95,12 +108,12 @@ Summary RunRecords::write_summary(const std::string& status, const Counters& cou
   if (status == "finished" || status == "stopped")
     summary.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
   if (run_.teacher) summary.teacher_hash = run_.teacher->hash();
-  retort::write_summary(folder_.summary(), summary);
+  if (writes_) retort::write_summary(folder_.summary(), summary);
   return summary;
 }
 
 void RunRecords::write_convolutions() {
-  if (!run_.tuning || run_.tuning->record() == convolutions_) return;
+  if (!writes_ || !run_.tuning || run_.tuning->record() == convolutions_) return;
   convolutions_ = run_.tuning->record();
   write_file(folder_.convolutions(), convolutions_);
   log(text("convolutions: ", run_.tuning->measured(), " measured; the choices are in ",

@@ -14,6 +14,7 @@
 
 namespace retort {
 
+// Of several processes the first alone writes; what the others are told is dropped.
 class RunRecords {
  public:
   RunRecords(Assembly& run, const RunFolder& folder, Progress& progress);
@@ -22,7 +23,7 @@ class RunRecords {
   // from.
   void begin(bool resume, bool bound, const Binding& binding, const std::vector<std::string>& arguments);
 
-  void log(const std::string& line) const { folder_.log(line); }
+  void log(const std::string& line) const;
   void tell(const std::string& line) const;  // to the user and the log
 
   // What a run begins with on a terminal, in four lines; begin() has logged it.
@@ -30,10 +31,11 @@ class RunRecords {
 
   // metrics.csv and TensorBoard's events from this epoch on: when the loss terms have names, at the first
   // step. known: the epochs before it.
-  bool has_tables() const { return csv_ != nullptr; }
+  bool has_tables() const { return csv_ != nullptr || !writes_; }
   void open_tables(const std::vector<std::string>& terms, int epoch, const MetricsTable& known);
   void add_epoch(const EpochMetrics& row, double images_per_second);  // and the learning curves
-  const MetricsTable& table() const { return csv_->table(); }
+  const MetricsTable& table() const { return csv_ ? csv_->table() : none_; }
+  bool writes() const { return writes_; }
 
   Summary write_summary(const std::string& status, const Counters& counters, double seconds) const;
 
@@ -46,6 +48,8 @@ class RunRecords {
 
  private:
   Assembly& run_;
+  const bool writes_;
+  const MetricsTable none_;
   const RunFolder& folder_;
   Progress& progress_;
   std::unique_ptr<MetricsCsv> csv_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "distill/methods/registry.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -43,8 +45,18 @@ Batch part_of(const Batch& batch, const Part& part) {
           .other_strong = rows_of(batch.other_strong, part)};
 }
 
-void check_shards(const RunSettings& settings, int64_t images) {
+void check_shards(const RunSettings& settings, int64_t images, int processes) {
   const int shards = settings.shards;
+  const auto fits = [&](int n) { return n == 1 || (shards % n == 0 && std::has_single_bit(unsigned(shards / n))); };
+  if (!fits(processes)) {
+    std::vector<int> numbers;
+    for (int n = 1; n <= shards; ++n)
+      if (fits(n)) numbers.push_back(n);
+    fail(Fault::usage, "shards is ", shards, ", and there are ", processes,
+         " processes: each has to have 1, 2, 4, 8 ... ",
+         "parts of a batch, so that the weights do not depend on how many there are; start ",
+         join(numbers, " or "), ", or --set shards=", processes);
+  }
   if (shards <= 1) return;
   const MethodInfo& method = settings.method.method();
   check(method.name != "crd", Fault::usage, "shards is ", shards,
@@ -57,9 +69,10 @@ void check_shards(const RunSettings& settings, int64_t images) {
         ": some parts would always be empty; choose a larger --batch, or fewer shards");
 }
 
-Shards::Shards(Device& device, const Learner& learner, int count)
+Shards::Shards(Device& device, const Learner& learner, int count, Communicator* world)
     : device_(device),
       count_(count),
+      world_(world),
       first_(norms_of(learner.modules)),
       second_(norms_of(learner.modules_of_second_view)),
       sum_([this](int to, int from) {
@@ -79,7 +92,7 @@ Shards::Shards(Device& device, const Learner& learner, int count)
           " is not the optimizer's");
     gradients_.push_back({p.parameter, size_t(offset)});
   }
-  for (int place = 0; place < TreeSum::places_for(count); ++place) {
+  for (int place = 0; place < TreeSum::places_for(count / (world ? world->size() : 1)); ++place) {
     if (place > 0) memory_.push_back(device.persistent(shape, own.type));
     places_.push_back({place > 0 ? memory_.back().tensor : own,
                        device.persistent({statistics_ + losses + counts}, own.type)});
@@ -161,8 +174,35 @@ void Shards::move_running(std::vector<Norm>& norms) {
   }
 }
 
+int Shards::first() const {
+  return world_ ? count_ / world_->size() * world_->rank() : 0;
+}
+
+int Shards::end_of_own() const {
+  return world_ ? count_ / world_->size() * (world_->rank() + 1) : count_;
+}
+
+int64_t Shards::own_images(int64_t images) const {
+  const Part before = part_of(images, count_, first()), last = part_of(images, count_, end_of_own() - 1);
+  return last.first + last.count - before.first;
+}
+
+void Shards::add_others(int64_t images, bool gives) {
+  check(gives == (own_images(images) > 0), "Shards: this process computed other parts than its own");
+  const int each = count_ / world_->size();
+  std::vector<bool> all;
+  for (int rank = 0; rank < world_->size(); ++rank) {
+    const Part before = part_of(images, count_, rank * each),
+               last = part_of(images, count_, (rank + 1) * each - 1);
+    all.push_back(last.first + last.count > before.first);
+  }
+  world_->sum(places_[0].gradients, all);
+  world_->sum(places_[0].tail, all);
+}
+
 void Shards::finish(int64_t images, MetricTotals& totals) {
-  check(sum_.finish(), "Shards: every part of the batch was empty");
+  const bool gives = sum_.finish();
+  world_ ? add_others(images, gives) : check(gives, "Shards: every part of the batch was empty");
   for (const Gradient& gradient : gradients_)
     gradient.parameter->grad.tensor.data = static_cast<char*>(places_[0].gradients.data) + gradient.offset;
   move_running(first_);

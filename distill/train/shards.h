@@ -6,6 +6,7 @@
 #include "datasets/device_batch.h"
 #include "distill/evaluate/metric_totals.h"
 #include "distill/settings/settings.h"
+#include "engine/distributed/communicator.h"
 #include "engine/distributed/tree.h"
 #include "engine/optim.h"
 #include "layers/layers.h"
@@ -16,8 +17,9 @@ namespace retort {
 Batch part_of(const Batch& batch, const Part& part);
 Tensor rows_of(const Tensor& tensor, const Part& part);
 
-// Fault::usage if a run of these settings cannot be trained in parts. images: of an epoch.
-void check_shards(const RunSettings& settings, int64_t images);
+// Fault::usage if a run of these settings cannot be trained in parts, or not by so many processes: each has a
+// power of two of parts, so that theirs is a subtree of the sum. images: of an epoch.
+void check_shards(const RunSettings& settings, int64_t images, int processes);
 
 // Makes room for a part's sums, and lets a pass write there: gradients, and in place of running statistics
 // what the batch norms of this pass see. All modules outlive it.
@@ -29,9 +31,14 @@ class Shards {
     // With the batch norms that move in a pass of a part: in the first, and in that of a second view.
     std::vector<Module*> modules, modules_of_second_view = {};
   };
-  Shards(Device& device, const Learner& learner, int count);
+  // world: the processes that share the parts, see shards_fit(); null: this one has them all.
+  Shards(Device& device, const Learner& learner, int count, Communicator* world = nullptr);
 
   int count() const { return count_; }
+  // The parts [first, end_of_own) are this process's.
+  int first() const;
+  int end_of_own() const;
+  int64_t own_images(int64_t images) const;  // of a batch
 
   // A step: of each part in order begin(), a pass and note(), where there is one a second view's pass behind
   // begin_second_view(), backward and end(); or skip(). Then finish().
@@ -42,8 +49,8 @@ class Shards {
             const Pass& pass);
   void end(double share);  // of the batch
   void skip() { sum_.skip(); }
-  // Leaves the sums where the optimizer reads gradients, moves the running statistics, and adds what was
-  // noted to the totals. images: of the whole batch.
+  // Adds what the other processes give. Leaves the sums where the optimizer reads gradients, moves the
+  // running statistics, and adds what was noted to the totals. images: of the whole batch.
   void finish(int64_t images, MetricTotals& totals);
 
  private:
@@ -67,10 +74,12 @@ class Shards {
   std::vector<Norm> norms_of(const std::vector<Module*>& modules);
   void observe(std::vector<Norm>& norms);
   void move_running(std::vector<Norm>& norms);
+  void add_others(int64_t images, bool gives);
   Tensor tail(int place, int64_t first, const Shape& shape) const;
 
   Device& device_;
   const int count_;
+  Communicator* const world_;
   std::vector<Gradient> gradients_;
   int64_t statistics_ = 0;  // numbers of them in a tail; counted while the next two are made
   std::vector<Norm> first_, second_;

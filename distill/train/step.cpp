@@ -23,7 +23,7 @@ TrainingStep::TrainingStep(StepParts parts)
                           learned_parameters(parts_.student, parts_.distiller),
                           {&parts_.student, &parts_.distiller}};
   if (views_read(parts_.distiller.settings()) == 2) learner.modules_of_second_view = {&parts_.student};
-  shards_ = std::make_unique<Shards>(parts_.device, learner, parts_.shards);
+  shards_ = std::make_unique<Shards>(parts_.device, learner, parts_.shards, parts_.world);
 }
 
 void TrainingStep::run(const Batch& batch, const Tensor& teacher_logits) {
@@ -32,22 +32,30 @@ void TrainingStep::run(const Batch& batch, const Tensor& teacher_logits) {
 
 void TrainingStep::enqueue(const Batch& batch, const Tensor& teacher_logits) {
   if (parts_.renderer) parts_.renderer->render(batch);
-  if (!shards_) take(batch, teacher_logits, 1);
-  for (int i = 0; shards_ && i < shards_->count(); ++i) {
-    const Part part = part_of(batch.size(), shards_->count(), i);
-    if (part.count == 0) {
-      shards_->skip();
-      continue;
-    }
-    const double share = double(part.count) / double(batch.size());
-    shards_->begin();
-    take(part_of(batch, part), rows_of(teacher_logits, part), share);
-    shards_->end(share);
-  }
-  if (shards_) shards_->finish(batch.size(), totals_);
+  shards_ ? take_parts(batch, teacher_logits) : take(batch, teacher_logits, 1);
   parts_.optimizer.step();
   if (parts_.average) parts_.average->step();
   if (parts_.end) parts_.end();
+}
+
+// Those that are this process's.
+void TrainingStep::take_parts(const Batch& batch, const Tensor& teacher_logits) {
+  const auto take_part = [&](int i) {
+    const Part part = part_of(batch.size(), shards_->count(), i);
+    const double share = double(part.count) / double(batch.size());
+    shards_->begin();
+    take(part_of(batch, part), rows_of(teacher_logits, part), share);
+    return share;
+  };
+  // Where all are empty in the first step, another's part shows what the loss has of terms, and is dropped.
+  if (term_names_.empty() && shards_->own_images(batch.size()) == 0) take_part(shards_->count() - 1);
+  for (int i = shards_->first(); i < shards_->end_of_own(); ++i) {
+    if (part_of(batch.size(), shards_->count(), i).count == 0)
+      shards_->skip();
+    else
+      shards_->end(take_part(i));
+  }
+  shards_->finish(batch.size(), totals_);
 }
 
 // The gradients of a batch, or of a part that is this share of it.

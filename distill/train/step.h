@@ -27,6 +27,7 @@ struct StepParts {
   std::function<void()> end = {};   // called at the end of a step that is not replayed
   bool capture = true;              // false keeps every step eager
   int shards = 1;                   // parts that a batch is computed in, see shards.h
+  Communicator* world = nullptr;    // those that compute the other parts; null: this process computes all
 };
 
 class TrainingStep {
@@ -45,6 +46,7 @@ class TrainingStep {
 
  private:
   void enqueue(const Batch& batch, const Tensor& teacher_logits);
+  void take_parts(const Batch& batch, const Tensor& teacher_logits);
   void take(const Batch& part, const Tensor& teacher_logits, double share);
   void take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass, double share);
   bool fused_loss(const DistillInputs& inputs, const Pass& pass);

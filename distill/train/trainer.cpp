@@ -7,6 +7,8 @@
 
 #include "distill/evaluate/seen_by.h"
 #include "distill/train/checkpoint.h"
+#include "distill/train/control.h"
+#include "distill/train/processes.h"
 #include "distill/train/records.h"
 #include "engine/base/text.h"
 #include "models/network_input.h"
@@ -24,7 +26,12 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   Trainer(Assembly& run, const RunFolder& folder, Progress& progress, const StopSignal& stop)
-      : run_(run), folder_(folder), progress_(progress), stop_(stop), records_(run, folder, progress) {}
+      : run_(run),
+        folder_(folder),
+        progress_(progress),
+        stop_(stop),
+        control_(run.world, stop),
+        records_(run, folder, progress) {}
 
   Summary train(bool resume, const std::vector<std::string>& arguments);
 
@@ -37,7 +44,8 @@ class Trainer {
   Summary end(const std::string& status);
   MetricTotals::Values checked_totals();
   void show();
-  void between_steps();
+  void between_steps(const Control::Words& words);
+  [[noreturn]] void end_diverged(const std::string& line);
 
   TrainingState state() {
     return {*run_.student, *run_.distiller, *run_.optimizer, *run_.device, run_.average.get()};
@@ -51,19 +59,22 @@ class Trainer {
   const RunFolder& folder_;
   Progress& progress_;
   const StopSignal& stop_;
+  Control control_;
   RunRecords records_;
   Counters counters_;
-  int64_t first_batch_ = 0;  // that this process trained of the epoch
-  Binding binding_;     // of the checkpoints to come
-  bool bound_ = false;  // config.toml is that of the checkpoint the run goes on from
-  Clock::time_point started_ = Clock::now();        // of this process
+  int64_t first_batch_ = 0;                   // that this process trained of the epoch
+  Binding binding_;                           // of the checkpoints to come
+  bool bound_ = false;                        // config.toml is that of the checkpoint the run goes on from
+  Clock::time_point started_ = Clock::now();  // of this process
   Clock::time_point epoch_started_ = Clock::now();  // of the epoch, in this process
   Clock::time_point saved_ = Clock::now(), shown_ = Clock::now();
 };
 
 Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
   bind();
+  check_alike(run_);
   if (resume) resume_checkpoint();
+  check_weights_alike(run_);  // all have read the same files, before the first one writes
   records_.begin(resume, bound_, binding_, arguments);
   progress_.begin_run(records_.header());
   started_ = Clock::now();
@@ -72,7 +83,7 @@ Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
   const bool filled =
       !run_.teacher || run_.teacher->fill(run_.split.train, [&] { return !stop_.received(); });
   for (; counters_.epoch <= run_.settings.epochs; ++counters_.epoch) {
-    if (!filled || stop_.received() || !train_epoch()) return end("stopped");
+    if (control_.ask(false, !filled).stops || !train_epoch()) return end("stopped");
     finish_epoch();
   }
   return end("finished");
@@ -95,19 +106,22 @@ bool Trainer::train_epoch() {
       records_.open_tables(run_.step->term_names(), counters_.epoch, binding_.metrics);
     records_.profiled_step();
     if (++counters_.batch == run_.loader->batches()) break;  // finished before anything else is done
-    if (stop_.received()) return false;
-    between_steps();
+    const Control::Words words =
+        control_.after_step(seconds_since(saved_) > 60 * run_.settings.checkpoint_minutes);
+    if (words.stops) return false;
+    if (words.asked) between_steps(words);
   }
   return true;
 }
 
 // Now and then: what a user sees, and a checkpoint.
-void Trainer::between_steps() {
-  if (seconds_since(shown_) > 0.1) {
+void Trainer::between_steps(const Control::Words& words) {
+  if (run_.world ||
+      seconds_since(shown_) > 0.1) {  // on all after the same step: it may find that the loss is not finite
     show();
     shown_ = Clock::now();
   }
-  if (seconds_since(saved_) > 60 * run_.settings.checkpoint_minutes) {
+  if (words.saves) {
     save(false);
     saved_ = Clock::now();
   }
@@ -126,9 +140,9 @@ void Trainer::finish_epoch() {
     } catch (const Error& error) {
       if (error.fault() != Fault::diverged) throw;
       records_.write_summary("diverged", counters_, seconds());
-      const std::string line = text(error.what(), ", after epoch ", counters_.epoch, ". A smaller --lr may help");
-      records_.log(line);
-      fail(Fault::diverged, line);
+      const std::string line =
+          text(error.what(), ", after epoch ", counters_.epoch, ". A smaller --lr may help");
+      end_diverged(line);
     }
   };
   const auto [e, score] = [&] {
@@ -214,8 +228,15 @@ MetricTotals::Values Trainer::checked_totals() {
            RunFolder::has_checkpoint(folder_.path()) ? "; the last good checkpoint was kept"
                                                      : "; there is no checkpoint before it",
            ". A smaller --lr may help");
+  end_diverged(line);
+}
+
+// On all processes: they have the same numbers.
+void Trainer::end_diverged(const std::string& line) {
   records_.log(line);
-  fail(Fault::diverged, line);
+  const Error error(Fault::diverged, line);
+  if (run_.world) run_.world->agree(&error);
+  throw error;
 }
 
 void Trainer::show() {
@@ -234,6 +255,8 @@ void Trainer::show() {
 // The file's network is the average, for whoever reads it; what is trained lies beside it.
 void Trainer::save(bool best) {
   const Averaged averaged(*run_.average);
+  check_weights_alike(run_);
+  if (!records_.writes()) return;
   records_.write_convolutions();
   Counters c = counters_;
   c.totals = checked_totals();

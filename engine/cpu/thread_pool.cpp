@@ -45,13 +45,25 @@ double cgroup_cpus() {
 
 }  // namespace
 
+namespace {
+
+std::atomic<int> sharing{1};
+
+}  // namespace
+
 int cpu_quota() {
-  int cpus = int(std::max(1u, std::thread::hardware_concurrency()));
+  const int all = int(std::max(1u, std::thread::hardware_concurrency())), processes = sharing;
+  int cpus = all;
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
+  if (processes > 1) cpus = std::min(cpus, std::max(1, all / processes));
   const double quota = cgroup_cpus();
-  if (quota > 0) cpus = std::min(cpus, std::max(1, int(quota + 0.5)));
+  if (quota > 0) cpus = std::min(cpus, std::max(1, int(quota / processes + 0.5)));
   return cpus;
+}
+
+void share_cpus(int processes) {
+  sharing = std::max(1, processes);
 }
 
 ThreadPool::ThreadPool(int threads) {

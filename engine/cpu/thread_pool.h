@@ -10,8 +10,11 @@
 
 namespace retort {
 
-// The number of CPUs this process may use: affinity and, in a container, the cgroup's quota. At least 1.
+// The number of CPUs this process may use: affinity, its share of the machine and, in a container, of the cgroup's
+// quota. At least 1.
 int cpu_quota();
+// Of this machine's CPUs the others of so many processes use theirs, from now on.
+void share_cpus(int processes);
 
 class ThreadPool {
  public:

@@ -118,6 +118,7 @@ TEST(Recipes, OfImageNetAndTinyImageNetAreTheirPapers) {
         EXPECT_EQ(settings.method.method().name, method);
         const bool smaller = family == "imagenet" && (method == "crd" || method == "reviewkd");
         EXPECT_EQ(settings.batch, smaller ? 256 : expected.second);
+        EXPECT_EQ(settings.shards, family != "imagenet" ? 0 : method == "crd" ? 1 : 8);
         EXPECT_EQ(settings.epochs, family == "imagenet" ? 100 : 200);
         EXPECT_EQ(settings.optimizer.weight_decay, family == "imagenet" ? 1e-4 : 5e-4);
         const std::vector<int> milestones =

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <optional>
+#include <thread>
 
 #include "distill/methods/registry.h"
 #include "distill/train/checkpoint.h"
@@ -12,6 +14,7 @@
 #include "layers/state.h"
 #include "models/model.h"
 #include "tests/support/class_similarity.h"
+#include "tests/support/thread_transport.h"
 
 namespace retort {
 namespace {
@@ -24,6 +27,7 @@ struct Options {
   bool strong = false;
   std::optional<double> dot_delta = {};
   std::string student = "resnet8", teacher = "resnet14";
+  Communicator* world = nullptr;
 };
 
 // Networks and images from constants. A step moves the weights by the gradient itself.
@@ -68,7 +72,8 @@ struct Step {
                                                     .distiller = *distiller,
                                                     .optimizer = *optimizer,
                                                     .teacher = teacher.get(),
-                                                    .shards = options.shards});
+                                                    .shards = options.shards,
+                                                    .world = options.world});
     with_strong = options.strong;
   }
 
@@ -138,16 +143,16 @@ void expect_sum_of_parts(Options options, int64_t images) {
   EXPECT_EQ(totals.top1, right) << options.method;
 }
 
-class ShardedStep : public testing::TestWithParam<std::string> {};
+class ShardedStep : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ShardedStep, IsTheSumOfItsParts) {
   expect_sum_of_parts({.method = GetParam(), .shards = 4}, 18);
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, ShardedStep,
-                         testing::Values("ce", "kd", "dkd", "dist", "ctkd", "tfkd-reg", "wttm", "wkd-l", "sp",
-                                         "pkt", "nst", "vid", "ofd", "kdsvd", "sdd-kd", "pcd", "fitnet", "at",
-                                         "rkd", "reviewkd"),
+                         ::testing::Values("ce", "kd", "dkd", "dist", "ctkd", "tfkd-reg", "wttm", "wkd-l",
+                                           "sp", "pkt", "nst", "vid", "ofd", "kdsvd", "sdd-kd", "pcd",
+                                           "fitnet", "at", "rkd", "reviewkd"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name) c = c == '-' ? '_' : c;
@@ -174,6 +179,40 @@ TEST(ShardedStep, OfEveryFamily) {
     Options options{.method = "pcd", .shards = 2};
     options.student = student;
     expect_sum_of_parts(options, 6);
+  }
+}
+
+// The promise: the same bits for every number of processes, in a step whose last parts are empty too.
+TEST(ShardedStep, OfAnyNumberOfProcesses) {
+  for (const char* method : {"ce", "kd", "pcd", "dist"}) {
+    for (const int shards : {4, 6}) {
+      std::vector<double> alone;
+      for (int ranks : {1, 2, 3, 4, 6}) {
+        if (ranks > 1 && (shards % ranks != 0 || !std::has_single_bit(unsigned(shards / ranks)))) continue;
+        const auto post = std::make_shared<testing::ThreadTransport::Post>(ranks);
+        std::vector<std::vector<double>> found(size_t(ranks), std::vector<double>{});
+        {
+          std::vector<std::jthread> threads;
+          for (int rank = 0; rank < ranks; ++rank) {
+            threads.emplace_back([&, rank] {
+              Communicator world(std::make_unique<testing::ThreadTransport>(post, rank));
+              Options options{.method = method, .shards = shards};
+              if (ranks > 1) options.world = &world;
+              Step step(options, 14);
+              for (const int64_t images : {3, 14, 13, 2}) step.run({0, images});
+              std::vector<double>& all = found[size_t(rank)];
+              all = step.state();
+              const MetricTotals::Values totals = step.step->totals().read();
+              all.insert(all.end(), {totals.loss, totals.top1, totals.top5});
+              all.insert(all.end(), totals.terms.begin(), totals.terms.end());
+            });
+          }
+        }
+        if (alone.empty()) alone = found[0];
+        for (const std::vector<double>& one : found)
+          EXPECT_TRUE(one == alone) << method << ", " << shards << " parts, " << ranks << " processes";
+      }
+    }
   }
 }
 

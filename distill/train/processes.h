@@ -1,0 +1,37 @@
+// Several processes train one run: what they have to have alike, before the first step and at every
+// checkpoint.
+#pragma once
+#include <string>
+
+#include "distill/train/assembly.h"
+
+namespace retort {
+
+// Makes what `work` makes on every process, or fails on all of them by the first one's error. world: may be
+// null.
+template <class Work>
+auto on_all(Communicator* world, const Work& work) {
+  if (!world) return work();
+  try {
+    auto made = work();
+    world->agree(nullptr);
+    return made;
+  } catch (const Agreed&) {
+    throw;
+  } catch (const Error& error) {
+    world->agree(&error);
+    throw;
+  }
+}
+
+// On all, naming rank and host, if one was built from other sources (Fault::verification), has other settings
+// (usage), other images (input), another teacher or other weights (verification) than the first.
+void check_alike(const Assembly& run);
+
+// The student's weights and statistics, as they are trained: Fault::verification on all if one has others.
+void check_weights_alike(Assembly& run);
+
+// "4 processes over Open MPI v4.1.4 on HOST (4): each batch in 4 parts, 1 thread each"
+std::string processes_text(const Assembly& run);
+
+}  // namespace retort

@@ -1,0 +1,138 @@
+#include "engine/distributed/communicator.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "engine/base/text.h"
+#include "engine/distributed/tree.h"
+#include "engine/types.h"
+
+namespace retort {
+
+namespace {
+
+constexpr int64_t bucket_bytes = 8 << 20;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+std::string this_host() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
+}
+
+std::string place_of(int rank, int size, const std::string& host) {
+  return text("rank ", rank, " of ", size, ", ", host);
+}
+
+template <class T>
+void Communicator::sum_bucket(T* values, int64_t count, const std::vector<bool>& gives) {
+  const int me = rank(), ranks = size();
+  const auto slice = [&](int r) { return part_of(count, ranks, r); };
+  const Part own = slice(me);
+  scratch_.resize(size_t(own.count * ranks) * sizeof(T));
+  T* const slices = reinterpret_cast<T*>(scratch_.data());
+  std::vector<Message> sends, receives;
+  for (int r = 0; r < ranks; ++r) {
+    if (r == me) continue;
+    const Part theirs = slice(r);
+    if (gives[size_t(me)] && theirs.count > 0)
+      sends.push_back({r, values + theirs.first, size_t(theirs.count) * sizeof(T)});
+    if (gives[size_t(r)] && own.count > 0)
+      receives.push_back({r, slices + r * own.count, size_t(own.count) * sizeof(T)});
+  }
+  transport_->exchange(sends, receives);
+  for (const Message& m : sends) bytes_ += double(m.bytes);
+
+  const auto given = [&](int r) { return r == me ? values + own.first : slices + r * own.count; };
+  std::vector<T*> places(size_t(TreeSum::places_for(ranks)));
+  TreeSum tree([&](int to, int from) {
+    T* const sum = places[size_t(to)];
+    const T* const part = places[size_t(from)];
+    for (int64_t i = 0; i < own.count; ++i) sum[i] += part[i];
+  });
+  for (int r = 0; r < ranks; ++r) {
+    if (!gives[size_t(r)]) {
+      tree.skip();
+      continue;
+    }
+    places[size_t(tree.place())] = given(r);
+    tree.push();
+  }
+  check(tree.finish(), "Communicator: no rank gives anything");
+  if (places[0] != values + own.first)
+    std::memcpy(values + own.first, places[0], size_t(own.count) * sizeof(T));
+
+  sends.clear();
+  receives.clear();
+  for (int r = 0; r < ranks; ++r) {
+    if (r == me) continue;
+    const Part theirs = slice(r);
+    if (own.count > 0) sends.push_back({r, values + own.first, size_t(own.count) * sizeof(T)});
+    if (theirs.count > 0) receives.push_back({r, values + theirs.first, size_t(theirs.count) * sizeof(T)});
+  }
+  transport_->exchange(sends, receives);
+  for (const Message& m : sends) bytes_ += double(m.bytes);
+}
+
+void Communicator::sum(const Tensor& values, const std::vector<bool>& gives) {
+  check(int(gives.size()) == size(), "Communicator: ", gives.size(), " ranks of ", size());
+  const double began = now();
+  with_real_type(values.type, "sum over processes", [&]<class T>() {
+    const int64_t bucket = bucket_bytes / int64_t(sizeof(T));
+    for (int64_t first = 0; first < values.size(); first += bucket)
+      sum_bucket(values.as<T>() + first, std::min(bucket, values.size() - first), gives);
+  });
+  seconds_ += now() - began;
+}
+
+std::vector<std::string> Communicator::gather(const std::string& text) {
+  const int me = rank(), ranks = size();
+  std::vector<uint64_t> sizes(size_t(ranks), text.size());
+  std::vector<std::string> texts(size_t(ranks), text);
+  uint64_t own_size = text.size();
+  std::string own = text;
+  std::vector<Message> sends, receives;
+  for (int r = 0; r < ranks; ++r) {
+    if (r == me) continue;
+    sends.push_back({r, &own_size, sizeof own_size});
+    receives.push_back({r, &sizes[size_t(r)], sizeof own_size});
+  }
+  transport_->exchange(sends, receives);
+  sends.clear();
+  receives.clear();
+  for (int r = 0; r < ranks; ++r) {
+    if (r == me) continue;
+    check(sizes[size_t(r)] < uint64_t{1} << 30, "Communicator: a text of ", sizes[size_t(r)], " bytes");
+    texts[size_t(r)].resize(sizes[size_t(r)]);
+    if (!own.empty()) sends.push_back({r, own.data(), own.size()});
+    if (!texts[size_t(r)].empty()) receives.push_back({r, texts[size_t(r)].data(), texts[size_t(r)].size()});
+  }
+  transport_->exchange(sends, receives);
+  return texts;
+}
+
+void Communicator::agree(const Error* problem) {
+  const std::string host = this_host();
+  std::string said;
+  if (problem) said = text(int(problem->fault()), "\n", host, "\n", problem->what());
+  const std::vector<std::string> all = gather(said);
+  for (int r = 0; r < size(); ++r) {
+    const std::string& theirs = all[size_t(r)];
+    if (theirs.empty()) continue;
+    if (r == rank()) throw Agreed(problem->fault(), problem->what(), true);
+    const size_t first = theirs.find('\n'), second = theirs.find('\n', first + 1);
+    throw Agreed(Fault(std::stoi(theirs)),
+                 text(place_of(r, size(), theirs.substr(first + 1, second - first - 1)), ": ",
+                      theirs.substr(second + 1)),
+                 false);
+  }
+}
+
+}  // namespace retort

@@ -1,0 +1,39 @@
+/* What a plugin of MPI offers: plain C, so that one source serves every MPI, and a site builds it alone for its own:
+ *   c++ -shared -fPIC -I. engine/distributed/mpi/plugin.cpp $(mpicxx --showme:compile --showme:link) -o libretort_mpi_site.so
+ * and names it in RETORT_MPI_PLUGIN. */
+#ifndef RETORT_MPI_INTERFACE_H
+#define RETORT_MPI_INTERFACE_H
+
+#define RETORT_MPI_INTERFACE 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct RetortMpiMessage {
+  int rank;
+  void* data;
+  unsigned long long bytes;
+} RetortMpiMessage;
+
+/* Results of exchange(): 0, or what went wrong. */
+enum { RETORT_MPI_DONE = 0, RETORT_MPI_SILENT = 1, RETORT_MPI_FAILED = 2 };
+
+typedef struct RetortMpi {
+  int interface; /* RETORT_MPI_INTERFACE */
+  int rank, size;
+  char library[128]; /* "Open MPI v4.1.4" */
+  /* Sends and receives all messages. SILENT: nothing arrived for `seconds`, *silent is the rank that it waits for. */
+  int (*exchange)(const RetortMpiMessage* sends, int send_count, const RetortMpiMessage* receives, int receive_count,
+                  double seconds, int* silent);
+  void (*close)(void);      /* all ranks together */
+  void (*abort)(int code);  /* ends all processes of the run */
+} RetortMpi;
+
+/* Starts MPI. 0, or another number and the reason in `message`. The one name that a plugin has to have. */
+int retort_mpi_open(RetortMpi* mpi, char* message, unsigned long message_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,41 @@
+// Moves bytes between the processes of a run.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "engine/base/check.h"
+
+namespace retort {
+
+// Another process of the run did not answer any more; the program ends with 9.
+inline constexpr Fault lost_process = Fault(9);
+
+// Bytes to or from another process.
+struct Message {
+  int rank;
+  void* data;
+  size_t bytes;
+};
+
+// Ranks are 0 to size() - 1, all of one run.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual std::string description() const = 0;  // "Open MPI 4.1.4", for env.json
+
+  // Sends and receives all of these, and returns when they are done. From one rank to another messages arrive
+  // in the order in which they were sent, and both sides name the same sizes. Throws Error(lost_process),
+  // naming the rank, if one takes longer than the time limit.
+  virtual void exchange(const std::vector<Message>& sends, const std::vector<Message>& receives) = 0;
+
+  // Seconds that a rank may be silent.
+  virtual void set_time_limit(double seconds) = 0;
+
+  // Ends all processes of the run, where that can be done from here; this one with `code`.
+  virtual void abort(int code) noexcept = 0;
+};
+
+}  // namespace retort

@@ -1,0 +1,122 @@
+// What processes do together, over a transport of threads.
+#include "engine/distributed/communicator.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <thread>
+
+#include "engine/distributed/tree.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/thread_transport.h"
+
+namespace retort {
+namespace {
+
+using testing::ThreadTransport;
+
+// Runs work(communicator) once for each rank, in threads.
+void on_ranks(int ranks, const std::function<void(Communicator&)>& work) {
+  const auto post = std::make_shared<ThreadTransport::Post>(ranks);
+  std::vector<std::jthread> threads;
+  for (int rank = 0; rank < ranks; ++rank)
+    threads.emplace_back([&, rank] {
+      Communicator world(std::make_unique<ThreadTransport>(post, rank));
+      work(world);
+    });
+}
+
+float value(int rank, int64_t i) {
+  return std::sin(float(rank * 7919 + i)) * std::exp(float(i % 23) - 11);
+}
+
+TEST(Communicator, AddsInTheOrderOfTheTree) {
+  for (const int ranks : {1, 2, 3, 4, 5, 8}) {
+    for (const int64_t count : {int64_t{1}, int64_t{3}, int64_t{1000}}) {
+      for (int without = -1; without < (ranks > 1 ? ranks : 0); ++without) {
+        std::vector<bool> gives(size_t(ranks), true);
+        if (without >= 0) gives[size_t(without)] = false;
+        std::vector<std::vector<float>> places(gives.size());
+        TreeSum tree([&](int to, int from) {
+          for (int64_t i = 0; i < count; ++i)
+            places[size_t(to)][size_t(i)] += places[size_t(from)][size_t(i)];
+        });
+        for (int rank = 0; rank < ranks; ++rank) {
+          if (!gives[size_t(rank)]) {
+            tree.skip();
+            continue;
+          }
+          std::vector<float> own;
+          for (int64_t i = 0; i < count; ++i) own.push_back(value(rank, i));
+          places[size_t(tree.place())] = own;
+          tree.push();
+        }
+        tree.finish();
+        on_ranks(ranks, [&](Communicator& world) {
+          std::vector<float> values;
+          for (int64_t i = 0; i < count; ++i)
+            values.push_back(gives[size_t(world.rank())] ? value(world.rank(), i) : NAN);
+          world.sum({values.data(), {count}, DType::f32}, gives);
+          EXPECT_EQ(std::memcmp(values.data(), places[0].data(), values.size() * sizeof(float)), 0)
+              << ranks << " ranks, " << count << " numbers, without " << without;
+        });
+      }
+    }
+  }
+}
+
+// More than one bucket, and numbers of 8 bytes.
+TEST(Communicator, AddsLongTensors) {
+  const int64_t count = (int64_t{5} << 20) + 3;
+  on_ranks(3, [&](Communicator& world) {
+    std::vector<double> values(size_t(count), 0);
+    for (int64_t i = 0; i < count; ++i) values[size_t(i)] = double(i) * (world.rank() + 1);
+    world.sum({values.data(), {count}, DType::f64}, {true, true, true});
+    int wrong = 0;
+    for (int64_t i = 0; i < count; ++i) wrong += values[size_t(i)] != double(6 * i);
+    EXPECT_EQ(wrong, 0);
+    EXPECT_NEAR(world.bytes(), 2.0 * 2 / 3 * double(count) * 8, 100.0 * 8);
+  });
+}
+
+TEST(Communicator, GathersTexts) {
+  on_ranks(4, [](Communicator& world) {
+    const std::string own(size_t(world.rank() * 3), char('a' + world.rank()));
+    EXPECT_EQ(world.gather(own), (std::vector<std::string>{"", "bbb", "cccccc", "ddddddddd"}));
+  });
+}
+
+TEST(Communicator, AgreesOnTheFirstProblem) {
+  on_ranks(4, [](Communicator& world) {
+    world.agree(nullptr);
+    const Error mine(Fault::input, "no file");
+    try {
+      world.agree(world.rank() >= 2 ? &mine : nullptr);
+      ADD_FAILURE() << "no error on rank " << world.rank();
+    } catch (const Agreed& error) {
+      EXPECT_EQ(error.fault(), Fault::input);
+      EXPECT_EQ(error.own(), world.rank() == 2);
+      testing::expect_contains(error.what(), world.rank() == 2 ? "no file" : "rank 2 of 4");
+    }
+    world.agree(nullptr);
+  });
+}
+
+TEST(Communicator, NamesALostRank) {
+  on_ranks(3, [](Communicator& world) {
+    if (world.rank() == 1) return;
+    world.transport().set_time_limit(0.2);
+    try {
+      world.gather("here");
+      ADD_FAILURE() << "no error on rank " << world.rank();
+    } catch (const Error& error) {
+      EXPECT_EQ(int(error.fault()), 9);
+      testing::expect_contains(error.what(), "rank 1 of 3 has not answered for 0.2 s");
+    }
+  });
+}
+
+}  // namespace
+}  // namespace retort
