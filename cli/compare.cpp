@@ -1,14 +1,49 @@
 #include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/processes.h"
 #include "cli/setting_options.h"
 #include "distill/settings/recipe_files.h"
 #include "distill/study/study_run.h"
 #include "engine/base/check.h"
+#include "engine/distributed/world.h"
 
 namespace retort {
+
+namespace {
+
+// One run of the study, by this process or by all that a launcher started.
+int run_task(const Study& study, const std::filesystem::path& folder, int64_t task, bool quiet, bool json,
+             const std::vector<std::string>& command_line) {
+  const std::unique_ptr<Communicator> joined = join_world();
+  Communicator* const world = joined.get();
+  return on_processes(world, [&]() -> int {
+    Progress progress(speaks(world) ? 2 : nowhere, quiet);
+    StopSignal stop;
+    Session session(progress, stop, command_line);
+    session.world = world;
+    const Summary summary = run_study_task(study, folder, task, session);
+    progress.clear();
+    if (summary.status == "stopped") {
+      if (speaks(world))
+        print_error(text("stopped by a signal; the same command goes on in ", folder.string()));
+      return stop.exit_code();
+    }
+    if (!speaks(world)) return 0;
+    if (json)
+      print_json({{"task", task}, {"status", summary.status}, {"weights_hash", summary.weights_hash}});
+    else
+      print(text("task ", task, ": ", summary.status, "\n"));
+    return summary.status == "diverged" ? int(Fault::diverged) : 0;
+  });
+}
+
+}  // namespace
 
 int run_compare(const Arguments& arguments) {
   Options options("compare", "run the pairs, methods and seeds of a study, print one table",
@@ -19,6 +54,8 @@ int run_compare(const Arguments& arguments) {
   StudyOverrides overrides;
   StudyOptions running;
   int64_t parallel = 1;
+  std::optional<int64_t> task;
+  bool collect = false;
   bool json = false, quiet = false, example = false;
   const auto set = [&](const std::string& option, const std::string& value, const std::string& key,
                        const std::string& help) {
@@ -40,6 +77,9 @@ int run_compare(const Arguments& arguments) {
   options.value("--set", "KEY=VALUE", "any key, of every run that has it; comes last; repeatable",
                 [&](const std::string& given) { overrides.sets.push_back(key_and_value(given)); });
   options.integer("--parallel", "runs at once; they share the CPU threads out", parallel, 1);
+  options.value("--task", "I", "run I of the study, from 0, teachers first; no tables",
+                [&](const std::string& given) { task = integer_of("--task", given, 0); });
+  options.flag("--collect", "the tables of what is there; runs nothing", collect);
   options.flag("--force", "start anew in a folder that is there", running.force);
   options.flag("--resume", "the folder must be there already", running.resume);
   options.flag("--example", "print a commented study", example);
@@ -53,6 +93,10 @@ int run_compare(const Arguments& arguments) {
   check(names.size() == 1, Fault::usage, "compare: ", names.size(), " studies are named, expected one STUDY");
   check(!(running.force && running.resume), Fault::usage,
         "compare: --force starts anew and --resume goes on; give one of them");
+  check(!task || !(collect || running.force || running.resume || parallel > 1), Fault::usage,
+        "compare: --task is one run; --collect, --force, --resume and --parallel are of whole studies");
+  check(!collect || !(running.force || running.resume), Fault::usage,
+        "compare: --collect runs nothing; --force and --resume do");
   running.parallel = int(std::min<int64_t>(parallel, 1024));
 
   const std::filesystem::path file = find_study(names[0]);
@@ -62,10 +106,12 @@ int run_compare(const Arguments& arguments) {
 
   std::vector<std::string> command_line = {"retort", "compare"};
   command_line.insert(command_line.end(), arguments.begin(), arguments.end());
+  if (task) return run_task(study, folder, *task, quiet, json, command_line);
   Progress progress(2, quiet);
   StopSignal stop;
   Session session(progress, stop, command_line);
-  const StudyResult result = run_study(study, folder, running, session);
+  const StudyResult result =
+      collect ? collect_study(study, folder, session) : run_study(study, folder, running, session);
   progress.clear();
   if (result.stopped) {
     print_error(text("stopped by a signal; the same command goes on in ", folder.string()));

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -13,6 +14,7 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/folder_lock.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/study_progress.h"
 #include "distill/teacher/stored_teacher.h"
@@ -27,22 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t none = size_t(-1);
-
-// One process per study. Runs have locks of their own; this one keeps two queues from taking turns.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& folder) {
-    const fs::path name = folder / "study.lock";
-    file_ = Descriptor(name, O_RDWR | O_CREAT);
-    check(file_.is_open(), Fault::write, name.string(), ": cannot be written: ", reason_of(errno));
-    const int error = file_.try_lock(Descriptor::Lock::exclusive);
-    check(error != EWOULDBLOCK, Fault::usage, folder.string(), ": another retort compare works in this folder");
-    check(error == 0, Fault::write, folder.string(), ": cannot be locked: ", reason_of(error));
-  }
-
- private:
-  Descriptor file_;
-};
 
 struct Job {
   std::string name, kind;  // for people; and for estimates of time
@@ -73,6 +59,9 @@ class Queue {
 
   void check_all();
   StudyResult run();
+  std::vector<size_t> tasks() const;
+  Summary run_task(int64_t task);
+  StudyResult collect();
 
  private:
   void plan();
@@ -355,6 +344,58 @@ StudyResult Queue::run() {
   return all;
 }
 
+// Teachers first, so that they are the array that students wait for.
+std::vector<size_t> Queue::tasks() const {
+  std::vector<size_t> order(jobs_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_partition(order.begin(), order.end(), [&](size_t job) {
+    return std::any_of(pairs_.begin(), pairs_.end(),
+                       [&](const PairJobs& pair) { return pair.teacher == job; });
+  });
+  return order;
+}
+
+Summary Queue::run_task(int64_t task) {
+  const std::vector<size_t> order = tasks();
+  check(task >= 0 && task < int64_t(order.size()), Fault::usage, "task ", task, ": the study has ",
+        order.size(), " runs, 0 to ", order.size() - 1);
+  const Job& job = jobs_[order[size_t(task)]];
+  if (const std::optional<Summary> there = settled(job)) return *there;
+  if (job.teacher != none) {
+    const std::optional<Summary> teacher = settled(jobs_[job.teacher]);
+    check(teacher && teacher->status == "finished", Fault::input, jobs_[job.teacher].folder.string(),
+          ": the teacher of ", job.name, " is not finished");
+  }
+  session_.progress.note(text("task ", task, " of ", order.size(), ": ", job.name));
+  return complete_run(job.settings, job.folder, session_);
+}
+
+StudyResult Queue::collect() {
+  check(fs::is_directory(folder_), Fault::input, folder_.string(),
+        ": there is no such folder to collect from");
+  const FolderLock lock(folder_);
+  for (Job& job : jobs_) {
+    if (!RunFolder::is_run(job.folder)) continue;
+    try {
+      const RecordedRun run = read_recorded_run(job.folder);
+      job.run.status = run.summary ? run.summary->status : "running";
+      if (run.summary) job.run.summary = *run.summary;
+      if (job.run.status == "diverged") {
+        job.run.problem = "the loss was not finite, see log.txt";
+        job.fault = int(Fault::diverged);
+      }
+    } catch (const Error& error) {
+      job.run.status = "failed";
+      job.run.problem = error.what();
+      job.fault = int(error.fault());
+    }
+  }
+  write_tables();
+  const StudyResult all = result();
+  write_curves(all);
+  return all;
+}
+
 StudyResult Queue::result() const {
   StudyResult result{.title = study_.title, .data = jobs_.front().settings.data.spec};
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
@@ -425,6 +466,14 @@ StudyResult run_study(const Study& study, const fs::path& folder, const StudyOpt
   Queue queue(study, folder.lexically_normal(), options, session);
   queue.check_all();
   return queue.run();
+}
+
+Summary run_study_task(const Study& study, const fs::path& folder, int64_t task, Session& session) {
+  return Queue(study, folder.lexically_normal(), {}, session).run_task(task);
+}
+
+StudyResult collect_study(const Study& study, const fs::path& folder, Session& session) {
+  return Queue(study, folder.lexically_normal(), {}, session).collect();
 }
 
 }  // namespace retort

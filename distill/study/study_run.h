@@ -42,6 +42,14 @@ struct StudyOptions {
 StudyResult run_study(const Study& study, const std::filesystem::path& folder, const StudyOptions& options,
                       Session& session);
 
+// Run number `task` of the study, from 0, teachers first, as run_study() would make it or go on with it, in its own locked folder; no tables. Tasks
+// may run at the same time, on machines that see the same folder. Fault::usage if there is no such number,
+// Fault::input if its teacher is not finished, and the run's own faults.
+Summary run_study_task(const Study& study, const std::filesystem::path& folder, int64_t task, Session& session);
+
+// The results of what is there, and the tables; runs nothing.
+StudyResult collect_study(const Study& study, const std::filesystem::path& folder, Session& session);
+
 // The tables, for a terminal and for Markdown, and everything as JSON.
 std::string study_text(const StudyResult& result);
 std::string study_markdown(const StudyResult& result);

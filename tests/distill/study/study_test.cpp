@@ -416,5 +416,41 @@ TEST(Compare, WhatCannotRunIsRefusedBeforeAnythingDoes) {
   EXPECT_FALSE(std::filesystem::exists(work / "s"));
 }
 
+// One task after the other gives what the queue gives.
+TEST(Study, TasksAreItsRuns) {
+  const TempFolder work;
+  work.write("study.toml", tiny);
+  const auto table = [&](const Outcome& outcome) {
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return outcome.out.substr(0, outcome.out.find("results:"));
+  };
+  const std::string whole = table(run({"compare", "study.toml", "--out", "whole"}, work));
+  const auto task = [&](const std::string& number) {
+    return std::vector<std::string>{"compare", "study.toml", "--out", "tasks", "--task", number};
+  };
+  // Teacher, ce, kd; a student whose teacher is not there waits for nobody.
+  expect_contains(failure(3, task("2"), work), "the teacher of");
+  expect_contains(failure(2, task("3"), work), "the study has 3 runs, 0 to 2");
+  for (const char* number : {"1", "0", "2"}) EXPECT_EQ(run(task(number), work).code, 0) << number;
+  EXPECT_FALSE(std::filesystem::exists(work / "tasks/results.md"));
+  expect_contains(run(task("2"), work).out, "task 2: finished");
+  const std::string collected = table(run({"compare", "study.toml", "--out", "tasks", "--collect"}, work));
+  const auto names = [](const std::string& printed) {
+    std::string all;
+    std::istringstream in(printed);
+    for (std::string line; std::getline(in, line);) all += line.substr(0, 14) + "\n";
+    return all;
+  };
+  EXPECT_EQ(names(collected), names(whole));
+  EXPECT_TRUE(std::filesystem::exists(work / "tasks/results.md"));
+  for (const char* file : {"teacher", "ce/seed-1", "plain/seed-1"}) {
+    const auto hash = [&](const std::string& folder) {
+      return json::parse(content_of(work / (folder + "/" + file + "/summary.json")))["weights_hash"]
+          .get<std::string>();
+    };
+    EXPECT_EQ(hash("tasks"), hash("whole")) << file;
+  }
+}
+
 }  // namespace
 }  // namespace retort
