@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "cli/boxes.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -17,6 +18,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+}  // namespace
+
 Json json_of(const CocoScores& scores) {
   Json json;
   for (const NamedCocoScore& score : named_coco_scores()) json[score.name] = scores.*score.value;
@@ -28,10 +31,14 @@ Json json_of(const CocoScores& scores) {
   return json;
 }
 
+namespace {
+
 // "45.31", "-" where it is not defined.
 std::string percent(double fraction) {
   return fraction < 0 ? "-" : fixed(100 * fraction, 2);
 }
+
+}  // namespace
 
 std::string text_of(const CocoScores& scores) {
   static const std::map<std::string, std::string> meanings = {
@@ -54,8 +61,6 @@ std::string text_of(const CocoScores& scores) {
     classes.add_row({one.name, percent(one.ap), percent(one.ap50), percent(one.ap75)});
   return all.plain() + (scores.classes.empty() ? "" : "\n" + classes.plain());
 }
-
-}  // namespace
 
 int run_coco_eval(const Arguments& arguments) {
   Options options("coco-eval", "average precision of anybody's boxes, as COCO scores it",

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "cli/boxes.h"
 #include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
@@ -15,6 +16,7 @@
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
+#include "models/detection/detector.h"
 #include "models/network_input.h"
 
 namespace retort {
@@ -74,9 +76,11 @@ int run_eval(const Arguments& arguments) {
   options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
-  options.text("--data", "SPEC", "synthetic, cifar100:DIR, cifar10:DIR (the run's)", data_spec);
+  options.text("--data", "SPEC", "synthetic, cifar100:DIR, scenes, coco:DIR (the run's)", data_spec);
   options.flag("--per-class", "also every class's", per_class);
   options.integer("--batch", "images per step", batch, 1);
+  int64_t size = 0;
+  options.integer("--size", "detectors: pictures' shorter side (0: its own)", size, 0);
   const ChannelOptions channels(options);
   const DeviceChoice device_choice(options);
   options.flag("--quiet", "no progress", quiet);
@@ -89,7 +93,10 @@ int run_eval(const Arguments& arguments) {
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
   const std::string spec = data_spec.empty() ? data_of(weights) : data_spec;
+  if (is_detector(exported ? std::string() : architecture_of(weights, architecture)))
+    return eval_boxes(weights, architecture, spec, {device_options, quiet, json, size});
   const DataSet data = open_dataset(spec, Parts::test);
+  check(!data.boxes, Fault::usage, "eval: ", spec, " is a set of boxes for detectors; ", weights_spec, " is none");
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/boxes.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
@@ -29,7 +30,7 @@ namespace {
 class Judge {
  public:
   Judge(const std::string& spec, const std::string& architecture, Device& device)
-      : weights_(read_weights(spec)), device_(device), model_(load_model(weights_, architecture, device)) {
+      : weights_(read_weights(spec)), device_(device), model_(load(architecture)) {
     name = model_->name + " (" + spec + ")";
   }
 
@@ -50,6 +51,11 @@ class Judge {
   std::string name;
 
  private:
+  std::unique_ptr<Model> load(const std::string& architecture) {
+    check_no_detector(weights_, architecture, "explain");
+    return load_model(weights_, architecture, device_);
+  }
+
   Weights weights_;
   Device& device_;
   std::unique_ptr<Model> model_;
@@ -81,6 +87,7 @@ int run_explain(const Arguments& arguments) {
   check(!image.empty(), Fault::usage, "explain: no image is named; give its number or file with --image");
 
   const std::optional<RunSettings> run = settings_of_run(weights);
+  if (run) check_no_detector(run->model, "explain");
   if (teacher.empty() && run) teacher = run->teacher;
   if (teacher_model.empty() && run) teacher_model = run->teacher_model;
   check(!teacher.empty(), Fault::usage, "explain: no teacher is named; give it with --teacher");

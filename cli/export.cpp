@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "cli/boxes.h"
 #include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
@@ -178,6 +179,7 @@ int run_export(const Arguments& arguments) {
   check_not_read("--out", request.out, weights.path);
   check_threads(request.threads);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
+  check_no_detector(weights, architecture, "export");
   const auto model = load_model(weights, architecture, *device);
   print_notes(weights.notes);
   const bool ours = request.format == "infer" || request.format == "c";

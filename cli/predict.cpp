@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/boxes.h"
 #include "cli/channel_options.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
@@ -19,6 +20,7 @@
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "models/detection/detector.h"
 #include "models/network_input.h"
 
 namespace retort {
@@ -67,7 +69,7 @@ std::string name_of_class(int64_t label, const std::vector<std::string>& names) 
 int run_predict(const Arguments& arguments) {
   Options options("predict", "the likeliest classes of pictures or normalised arrays",
                   {"retort predict --weights runs/teacher cat.jpg dog.png",
-                   "retort predict --weights runs/teacher x.npy --logits y.npy"});
+                   "retort predict --weights runs/detector --draw found photo.jpg"});
   std::vector<std::string> inputs;
   std::string weights_spec, architecture, data, logits_file;
   int64_t top = 5;
@@ -95,11 +97,21 @@ int run_predict(const Arguments& arguments) {
   options.integer("--top", "classes shown", top, 1);
   const ChannelOptions channels(options);
   const DeviceChoice device_choice(options);
+  BoxOutputs boxes;
+  int64_t size = 0, percent = 50;
+  options.output("-o,--results", "FILE", "COCO's results", boxes.results);
+  options.output("--draw", "DIR", "boxes on pictures", boxes.draw);
+  options.integer("--score", "boxes: least %", percent, 0);
+  options.integer("--size", "shorter side, 0: its", size, 0);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(!weights_spec.empty(), Fault::usage, "predict: no weights are named; give them with --weights");
-  check(!inputs.empty() || !numbers.empty(), Fault::usage,
-        "predict: no image is named; give files, or a test image's number with --image");
+  const auto check_named = [&](bool named) {
+    check(named, Fault::usage,
+          "predict: no image is named; give files, or a test image's number with --image");
+  };
+  const bool named = !inputs.empty() || !numbers.empty();
+  check_named(named || !data.empty());  // a detector looks at all test pictures of the data
   check(inputs.empty() || numbers.empty(), Fault::usage, "predict: give files or --image, not both");
   const bool array = !inputs.empty() && inputs[0].ends_with(".npy");
   const bool any_array =
@@ -112,6 +124,17 @@ int run_predict(const Arguments& arguments) {
   const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
+  if (!exported && is_detector(architecture_of(weights, architecture))) {
+    check(!any_array && numbers.empty() && logits_file.empty(), Fault::usage, "predict: ", weights_spec,
+          " is a detector: arrays, --image and --logits are for classifiers");
+    boxes.data = data;
+    boxes.pictures = inputs;
+    boxes.least_score = double(percent) / 100;
+    return predict_boxes(weights, architecture, boxes, {device_options, false, json, size});
+  }
+  check(boxes.results.empty() && boxes.draw.empty(), Fault::usage,
+        "predict: --results and --draw are for detectors, and ", weights_spec, " is none");
+  check_named(named);
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
   if (!exported) {

@@ -1,6 +1,7 @@
 #include "cli/run_of_weights.h"
 
 #include "cli/output.h"
+#include "datasets/open.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
@@ -22,7 +23,7 @@ std::optional<RunSettings> settings_of_run(const std::string& spec) {
 std::string data_of(const Weights& weights) {
   if (const std::optional<RunSettings> settings = settings_of_run(weights.source)) return settings->data.spec;
   const std::string* name = weights.metadata("data");
-  check(name && *name == "synthetic", Fault::usage, weights.source, ": the file does not say where its ",
+  check(name && is_drawn(*name), Fault::usage, weights.source, ": the file does not say where its ",
         name ? *name + " images lie" : "images are", "; name the data with --data");
   return *name;
 }

@@ -55,7 +55,10 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
 }
 
 RunSettings SettingOptions::settings() const {
-  RunSettings settings = default_settings(command_);
+  return composed_settings(command_, [this](RunSettings& settings) { lay(settings); });
+}
+
+void SettingOptions::lay(RunSettings& settings) const {
   const auto check_command = [&](const std::string& file) {
     check(settings.command == command_, Fault::usage, file, ": is of `retort ", settings.command,
           "`, not of `retort ", command_, "`");
@@ -86,7 +89,6 @@ RunSettings SettingOptions::settings() const {
   }
   check(settings.command == command_, Fault::usage, "command cannot be set; use `retort ", settings.command,
         "`");
-  return settings;
 }
 
 bool SettingOptions::show() const {

@@ -30,6 +30,9 @@ class SettingOptions {
   const std::string* find(const std::string& key) const;
 
  private:
+  // All that was given, on these defaults.
+  void lay(RunSettings& settings) const;
+
   std::string command_, recipe_, config_;
   bool keys_ = false, print_ = false;
   struct Given {

@@ -19,6 +19,7 @@
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/distributed/world.h"
+#include "models/detection/detector.h"
 #include "models/model.h"
 
 namespace retort {
@@ -35,9 +36,9 @@ Json json_of(const Summary& summary, const std::string& folder) {
   Json json = {{"best", nullptr}, {"last", nullptr}, {"seconds", summary.seconds}, {"run", folder}};
   const auto add = [&](const std::string& name, const std::optional<EpochResult>& result) {
     if (!result) return;
-    json[name] = result->top1;
-    json[name + "_top5"] = result->top5;
-    json[name + "_loss"] = result->loss;
+    const std::vector<Metric>& metrics = metrics_of(summary.model);
+    json[name] = result->value_of(metrics[0]);
+    for (size_t i = 1; i < metrics.size(); ++i) json[name + "_" + metrics[i].name] = result->value_of(metrics[i]);
     json[name + "_epoch"] = result->epoch;
   };
   add("best", summary.best);
@@ -55,7 +56,10 @@ Json json_of(const Summary& summary, const std::string& folder) {
 }
 
 std::string text_of(const Summary& summary, const std::string& folder) {
-  const auto line = [](const char* name, const EpochResult& result, const std::string& remark) {
+  const auto line = [&](const char* name, const EpochResult& result, const std::string& remark) {
+    if (is_detector(summary.model))
+      return text(name, "  AP ", fixed(result.top1, 2), " %, AP50 ", fixed(result.top5, 2), " %, AP75 ",
+                  fixed(result.loss, 2), " %, epoch ", result.epoch, remark, "\n");
     return text(name, "  top-1 ", fixed(result.top1, 2), " %, top-5 ", fixed(result.top5, 2), " %, epoch ",
                 result.epoch, remark, "\n");
   };
@@ -121,10 +125,10 @@ std::string default_folder(const RunSettings& settings, bool seeds, bool force) 
 // A student is shown what its teacher was trained on, where nobody says otherwise.
 void take_data_of_teacher(RunSettings& settings, const SettingOptions& options, bool says) {
   const std::string folder = weights_spec(settings.teacher).path;
-  if (options.has("data.spec") || settings.data.spec != DataSettings{}.spec || !RunFolder::is_run(folder))
-    return;
+  const std::string usual = is_detector(settings.model) ? "scenes" : DataSettings{}.spec;
+  if (options.has("data.spec") || settings.data.spec != usual || !RunFolder::is_run(folder)) return;
   settings.data.spec = placed(read_run_settings(folder), folder).data.spec;
-  if (says && settings.data.spec != DataSettings{}.spec)
+  if (says && settings.data.spec != usual)
     print_error(text("note: the images are those of the teacher's run, ", settings.data.spec, " (--data)"));
 }
 

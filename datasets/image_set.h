@@ -39,9 +39,16 @@ struct ImageSet {
   uint64_t hash() const;
 };
 
+struct DetectionData;  // of datasets/detection
+
 struct DataSet {
   std::string name;  // "synthetic", "cifar100", "cifar10", "folder:NAME", ...
   ImageSet train, test;
+  // Of a set for detectors: its pictures and boxes; train and test then say what the classes are and what
+  // pictures are normalised with, and hold no images.
+  std::shared_ptr<const DetectionData> boxes = {};
+  uint64_t boxes_hash = 0;
+  std::vector<std::string> notes = {};  // for the user: what was left out
 
   // Of both parts; a part that was not read counts as empty.
   uint64_t hash() const;

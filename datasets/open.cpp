@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "datasets/added.h"
+#include "datasets/detection/carried.h"
 #include "datasets/readers/cifar.h"
 #include "datasets/readers/folder.h"
 #include "datasets/readers/npy_set.h"
@@ -39,9 +40,22 @@ constexpr Entry entries[] = {
      [](const std::string& argument, const DataOptions& options) { return read_pack(argument, options); }},
     {"npy", "npy:DIR",
      [](const std::string& argument, const DataOptions& options) { return read_npy_set(argument, options); }},
+    {"scenes", "scenes[:train=N,test=N,seed=N]",
+     [](const std::string& argument, const DataOptions& options) {
+       return carried_boxes(argument.empty() ? "scenes" : "scenes:" + argument, options.parts);
+     }},
+    {"coco", "coco:DIR",
+     [](const std::string& argument, const DataOptions& options) {
+       return carried_boxes("coco:" + argument, options.parts);
+     }},
 };
 
 }  // namespace
+
+bool is_drawn(const std::string& spec) {
+  const std::string name = spec.substr(0, spec.find(':'));
+  return name == "synthetic" || name == "scenes";
+}
 
 DataSet open_dataset(const std::string& spec, const DataOptions& options) {
   const size_t colon = spec.find(':');

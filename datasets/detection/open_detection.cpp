@@ -17,8 +17,16 @@ std::string name_of(const fs::path& file, const CocoImage& image) {
   return text(file.string(), " (image id ", image.id, ")");
 }
 
+Image decoded(const fs::path& file, const CocoImage& image) {
+  try {
+    return upright(read_image(file));
+  } catch (const Error& error) {
+    fail(error.fault(), error.what(), " (image id ", image.id, ")");
+  }
+}
+
 Image read_upright(const fs::path& file, const CocoImage& image) {
-  const Image picture = upright(read_image(file));
+  const Image picture = decoded(file, image);
   check(image.width == 0 || (picture.width == image.width && picture.height == image.height), Fault::input,
         name_of(file, image), ": the picture is ", picture.width, " x ", picture.height,
         ", its annotation says ", image.width, " x ", image.height);

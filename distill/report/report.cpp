@@ -4,6 +4,7 @@
 #include "distill/study/collect.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -47,6 +48,9 @@ std::vector<std::string> missing_sentences(const Report& report) {
 Report make_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
                    Progress& progress) {
   Report report{.data = collect_results(folders), .evaluations = {}, .evaluated = options.evaluate};
+  for (const ResultPair& pair : report.data.pairs)
+    check(!is_detector(pair.student), Fault::usage, folders.front().string(), ": holds runs of ", pair.student,
+          "; there are no pages for detectors yet, `retort compare` shows a study's table");
   if (report.data.published) {
     report.evaluated = true;
     for (const ResultPair& pair : report.data.pairs) {

@@ -12,12 +12,35 @@ PlotSeries series_of(const MetricsTable& metrics, double EpochMetrics::*column) 
   return series;
 }
 
+// Of detectors: the loss of training, and AP with AP50 above it.
+std::string curves_of_boxes(const std::string& title, const std::vector<RunCurves>& runs) {
+  PlotPanel loss{.title = "training loss", .x_label = "epoch", .series = {}, .y_floor = 0};
+  PlotPanel precision{
+      .title = "average precision (%)", .x_label = "epoch", .series = {}, .y_floor = 0, .y_ceiling = 100};
+  const bool several = runs.size() > 1;
+  for (size_t run = 0; run < runs.size(); ++run) {
+    const auto add = [&](PlotPanel& panel, double EpochMetrics::*column, const char* label, bool dashed) {
+      PlotSeries series = series_of(runs[run].metrics, column);
+      series.color = int(run);
+      series.dashed = dashed;
+      series.label = several ? runs[run].label + " " + label : label;
+      panel.series.push_back(std::move(series));
+    };
+    add(loss, &EpochMetrics::train_loss, "training", false);
+    add(precision, &EpochMetrics::test_acc, "AP", false);
+    add(precision, &EpochMetrics::test_acc_top5, "AP50", true);
+  }
+  return svg_plot(title, {loss, precision}, "");
+}
+
 }  // namespace
 
 std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs) {
   PlotPanel loss{.title = "loss", .x_label = "epoch", .series = {}, .y_floor = 0};
   PlotPanel accuracy{.title = "top-1 (%)", .x_label = "epoch", .series = {}, .y_floor = 0, .y_ceiling = 100};
   const bool several = runs.size() > 1;
+  const bool boxes = !runs.empty() && !runs[0].metrics.rows.empty() && runs[0].metrics.rows[0].boxes;
+  if (boxes) return curves_of_boxes(title, runs);
   const auto add = [&](PlotPanel& panel, size_t run, double EpochMetrics::*train,
                        double EpochMetrics::*test) {
     PlotSeries training = series_of(runs[run].metrics, train), testing = series_of(runs[run].metrics, test);

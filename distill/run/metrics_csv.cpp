@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <limits>
 #include <map>
 #include <string_view>
 
@@ -15,7 +17,24 @@ namespace {
 
 constexpr std::string_view fixed_columns =
     "epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds";
-constexpr size_t fixed_count = 8;
+constexpr std::string_view columns_of_boxes = "epoch,lr,train_loss,AP,AP50,AP75,seconds";
+
+std::string_view columns_of(bool boxes) {
+  return boxes ? columns_of_boxes : fixed_columns;
+}
+
+// The numbers of a row behind its epoch and before its terms, in the columns' order.
+std::vector<double EpochMetrics::*> numbers_of(bool boxes) {
+  using M = EpochMetrics;
+  if (boxes) return {&M::lr, &M::train_loss, &M::test_acc, &M::test_acc_top5, &M::test_loss, &M::seconds};
+  return {&M::lr, &M::train_loss, &M::train_acc, &M::test_loss, &M::test_acc, &M::test_acc_top5, &M::seconds};
+}
+
+// An empty table knows it by the first of a detector's losses.
+bool of_boxes(const MetricsTable& table) {
+  if (table.rows.empty()) return !table.terms.empty() && table.terms.front() == "rpn_cls";
+  return table.rows.front().boxes;
+}
 
 std::vector<std::string_view> split(std::string_view line) {
   std::vector<std::string_view> cells;
@@ -25,17 +44,17 @@ std::vector<std::string_view> split(std::string_view line) {
   return cells;
 }
 
-std::string header_of(const std::vector<std::string>& terms) {
-  std::string header(fixed_columns);
+std::string header_of(const std::vector<std::string>& terms, bool boxes) {
+  std::string header(columns_of(boxes));
   for (const std::string& term : terms) header += ',' + term;
   return header;
 }
 
 std::string line_of(const EpochMetrics& row) {
   std::string line = std::to_string(row.epoch);
-  for (double value : {row.lr, row.train_loss, row.train_acc, row.test_loss, row.test_acc, row.test_acc_top5,
-                       std::round(row.seconds * 1000) / 1000})
-    line += ',' + exact_decimal(value);
+  EpochMetrics shown = row;
+  shown.seconds = std::round(row.seconds * 1000) / 1000;
+  for (const auto number : numbers_of(row.boxes)) line += ',' + exact_decimal(shown.*number);
   for (double value : row.terms) line += ',' + exact_decimal(value);
   return line + '\n';
 }
@@ -47,7 +66,7 @@ MetricsTable read_metrics(const std::filesystem::path& file) {
 }
 
 std::string metrics_text(const MetricsTable& table) {
-  std::string content = header_of(table.terms) + '\n';
+  std::string content = header_of(table.terms, of_boxes(table)) + '\n';
   for (const EpochMetrics& row : table.rows) content += line_of(row);
   return content;
 }
@@ -73,24 +92,31 @@ std::vector<int> epochs_that_differ(const MetricsTable& found, const MetricsTabl
 MetricsTable parse_metrics(const std::string& content, const std::string& file) {
   std::string_view rest = content;
   MetricsTable table;
+  bool boxes = false;
+  size_t fixed_count = 0;
   for (int number = 1; rest.find('\n') != rest.npos; ++number) {
     std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(line.size() + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);  // an editor was here
     const std::vector<std::string_view> cells = split(line);
     if (number == 1) {
-      const bool ok = line == fixed_columns || line.starts_with(std::string(fixed_columns) + ',');
-      check(ok, Fault::input, file, ": line 1: expected the columns ", fixed_columns);
-      table.terms.assign(cells.begin() + fixed_count, cells.end());
+      boxes = line.starts_with(columns_of_boxes);
+      const std::string_view expected = columns_of(boxes);
+      const bool ok = line == expected || line.starts_with(std::string(expected) + ',');
+      check(ok, Fault::input, file, ": line 1: expected the columns ", expected);
+      fixed_count = 1 + numbers_of(boxes).size();
+      table.terms.assign(cells.begin() + std::ptrdiff_t(fixed_count), cells.end());
       continue;
     }
     const size_t columns = fixed_count + table.terms.size();
     check(cells.size() == columns, Fault::input, file, ": line ", number, ": ", cells.size(),
           " columns, expected ", columns);
     EpochMetrics row;
+    row.boxes = boxes;
+    if (boxes) row.train_acc = std::numeric_limits<double>::quiet_NaN();
     row.terms.resize(table.terms.size());
-    std::vector<double*> fields = {&row.lr,       &row.train_loss,    &row.train_acc, &row.test_loss,
-                                   &row.test_acc, &row.test_acc_top5, &row.seconds};
+    std::vector<double*> fields;
+    for (const auto known : numbers_of(boxes)) fields.push_back(&(row.*known));
     for (double& term : row.terms) fields.push_back(&term);
     size_t bad = parse(cells[0], row.epoch) ? columns : 0;
     for (size_t i = 1; i < columns; ++i)
@@ -116,8 +142,9 @@ MetricsCsv::MetricsCsv(const std::filesystem::path& file, const std::vector<std:
     table_ = read_metrics(file);
   std::erase_if(table_.rows, [&](const EpochMetrics& row) { return row.epoch >= first_epoch; });
   if (table_.rows.empty()) table_.terms = terms;
-  check(table_.terms == terms, Fault::input, file.string(), ": line 1: columns ", header_of(table_.terms),
-        ", expected ", header_of(terms));
+  const bool boxes = of_boxes(table_);
+  check(table_.terms == terms, Fault::input, file.string(), ": line 1: columns ",
+        header_of(table_.terms, boxes), ", expected ", header_of(terms, boxes));
   write_file(file, metrics_text(table_));
 }
 

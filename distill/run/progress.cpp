@@ -56,7 +56,7 @@ std::string short_line(const EpochMetrics& result, int epochs, size_t columns) {
   return fitted({{0, " " + number + "/" + total},
                  {2, labelled("loss ", result.train_loss, fixed(result.train_loss, 2))},
                  {1, labelled("train ", result.train_acc, fixed(result.train_acc, 1))},
-                 {0, labelled("test ", result.test_acc, fixed(result.test_acc, 1))},
+                 {0, labelled(result.boxes ? "AP " : "test ", result.test_acc, fixed(result.test_acc, 1))},
                  {3, labelled("", result.seconds, fixed(result.seconds, 1), " s")}},
                 columns);
 }
@@ -149,9 +149,11 @@ void Progress::epoch(const EpochMetrics& result, int epochs) {
                 {0, labelled("lr ", result.lr, significant(result.lr, 3))},
                 {0, labelled("train loss ", result.train_loss, fixed(result.train_loss, 4))},
                 {0, labelled("top-1 ", result.train_acc, fixed(result.train_acc, 2), " %")},
-                {0, labelled("test loss ", result.test_loss, fixed(result.test_loss, 4))},
-                {0, labelled("top-1 ", result.test_acc, fixed(result.test_acc, 2), " %")},
-                {0, labelled("top-5 ", result.test_acc_top5, fixed(result.test_acc_top5, 2), " %")},
+                {0, result.boxes ? "" : labelled("test loss ", result.test_loss, fixed(result.test_loss, 4))},
+                {0, labelled(result.boxes ? "AP " : "top-1 ", result.test_acc, fixed(result.test_acc, 2), " %")},
+                {0, labelled(result.boxes ? "AP50 " : "top-5 ", result.test_acc_top5, fixed(result.test_acc_top5, 2),
+                             " %")},
+                {0, result.boxes ? labelled("AP75 ", result.test_loss, fixed(result.test_loss, 2), " %") : ""},
                 {0, labelled("", images_per_second_, fixed(images_per_second_, 0), " images/s")},
                 {0, labelled("", result.seconds, fixed(result.seconds, 1), " s")},
                 {0, result.epoch < epochs ? labelled("left ", left, duration(left)) : ""}},

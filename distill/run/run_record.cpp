@@ -11,6 +11,7 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "models/detection/detector.h"
 
 namespace retort {
 namespace {
@@ -45,9 +46,11 @@ Json json_of(const Environment& environment) {
           {"normalization", environment.normalization}};
 }
 
-Json json_of(const std::optional<EpochResult>& result) {
+Json json_of(const std::optional<EpochResult>& result, const std::string& model) {
   if (!result) return nullptr;
-  return {{"epoch", result->epoch}, {"top1", result->top1}, {"top5", result->top5}, {"loss", result->loss}};
+  Json json = {{"epoch", result->epoch}};
+  for (const Metric& metric : metrics_of(model)) json[metric.name] = result->value_of(metric);
+  return json;
 }
 
 double number_of(const Json& json) {
@@ -85,13 +88,19 @@ class SummaryReader {
           " is ", value, ", expected ", low, " to ", high);
     return value;
   }
-  std::optional<EpochResult> result(const char* key) const {
+  // The three metrics of the model, in their order; accuracies and precisions, -1 where one is not defined.
+  std::optional<EpochResult> result(const char* key, const std::string& model) const {
     const Json& value = object_.at(key);
     if (value.is_null()) return std::nullopt;
     const SummaryReader own(value, file_);
     constexpr double largest = std::numeric_limits<double>::max();
-    return EpochResult{own.integer("epoch", 0, most_epochs), own.real("top1", 0, 100),
-                       own.real("top5", 0, 100), own.real("loss", -largest, largest)};
+    const std::vector<Metric>& metrics = metrics_of(model);
+    const auto number = [&](size_t i) {
+      const bool percent = metrics[i].unit == "%";
+      const double least = is_detector(model) ? -1 : 0;
+      return own.real(metrics[i].name.c_str(), percent ? least : -largest, percent ? 100 : largest);
+    };
+    return EpochResult{own.integer("epoch", 0, most_epochs), number(0), number(1), number(2)};
   }
 
  private:
@@ -99,9 +108,9 @@ class SummaryReader {
   const std::filesystem::path& file_;
 };
 
-Json metrics_of(const Summary& summary) {
+Json metrics_json_of(const Summary& summary) {
   Json all = Json::object();
-  for (const Metric& metric : classification_metrics()) {
+  for (const Metric& metric : metrics_of(summary.model)) {
     const auto value = [&](const std::optional<EpochResult>& result) {
       return result ? Json(result->value_of(metric)) : Json(nullptr);
     };
@@ -115,17 +124,19 @@ Json metrics_of(const Summary& summary) {
 
 }  // namespace
 
-const std::vector<Metric>& classification_metrics() {
-  static const std::vector<Metric> all = {{"top1", "%", true}, {"top5", "%", true}, {"loss", "", false}};
-  return all;
+const std::vector<Metric>& metrics_of(const std::string& model) {
+  static const std::vector<Metric> classifier = {{"top1", "%", true}, {"top5", "%", true}, {"loss", "", false}};
+  static const std::vector<Metric> detector = {{"AP", "%", true}, {"AP50", "%", true}, {"AP75", "%", true}};
+  return is_detector(model) ? detector : classifier;
 }
 
 double EpochResult::value_of(const Metric& metric) const {
-  return metric.name == "top1" ? top1 : metric.name == "top5" ? top5 : loss;
+  if (metric.name == "top1" || metric.name == "AP") return top1;
+  return metric.name == "top5" || metric.name == "AP50" ? top5 : loss;
 }
 
 std::string metrics_json(const Summary& summary) {
-  return metrics_of(summary).dump();
+  return metrics_json_of(summary).dump();
 }
 
 Environment this_environment() {
@@ -175,9 +186,9 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
                      {"epochs_done", summary.epochs_done},
                      {"seconds", summary.seconds},
                      {"best_by", summary.best_by},
-                     {"best", json_of(summary.best)},
-                     {"last", json_of(summary.last)},
-                     {"metrics", metrics_of(summary)},
+                     {"best", json_of(summary.best, summary.model)},
+                     {"last", json_of(summary.last, summary.model)},
+                     {"metrics", metrics_json_of(summary)},
                      {"weights_hash", summary.weights_hash},
                      {"teacher_hash", summary.teacher_hash}};
   write_file(file, printed(sealed(json)));
@@ -206,8 +217,8 @@ Summary read_summary(const std::filesystem::path& file) {
             .epochs_done = of.integer("epochs_done", 0, most_epochs),
             .seconds = of.real("seconds", 0, 1e12),
             .best_by = of.word("best_by"),
-            .best = of.result("best"),
-            .last = of.result("last"),
+            .best = of.result("best", of.word("model")),
+            .last = of.result("last", of.word("model")),
             .weights_hash = of.word("weights_hash"),
             .teacher_hash = json.value("teacher_hash", ""),
             .sealed = has_seal};

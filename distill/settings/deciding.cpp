@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "datasets/open.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/text.h"
 
@@ -12,8 +13,7 @@ namespace {
 
 // "cifar100" of "cifar100:DIR": what is there is told by its hash. Drawn images are what their options say.
 std::string kind_of(const std::string& spec) {
-  const bool drawn = spec.starts_with("synthetic") || spec.starts_with("scenes");
-  return drawn ? spec : spec.substr(0, spec.find(':'));
+  return is_drawn(spec) ? spec : spec.substr(0, spec.find(':'));
 }
 
 }  // namespace

@@ -23,13 +23,13 @@ double Schedule::at(int epoch, int64_t step) const {
   return rate * (start + (1 - start) * double(now) / double(warmup_steps));
 }
 
-Schedule schedule_of(const RunSettings& settings, int64_t images) {
+Schedule schedule_of(const RunSettings& settings, int64_t batches) {
   return {.base = settings.optimizer.lr,
           .milestones = settings.schedule.milestones.value_or(std::vector<int>{}),
           .factor = settings.schedule.factor,
           .kind = settings.schedule.kind == "cosine" ? Schedule::cosine : Schedule::multistep,
           .warmup_steps = settings.schedule.warmup_steps,
-          .steps_per_epoch = (images + settings.batch - 1) / settings.batch,
+          .steps_per_epoch = batches,
           .epochs = settings.epochs};
 }
 

@@ -25,7 +25,7 @@ struct Schedule {
   double at(int epoch, int64_t step) const;
 };
 
-// Of a run with so many training images.
-Schedule schedule_of(const RunSettings& settings, int64_t images);
+// Of a run with so many batches in an epoch.
+Schedule schedule_of(const RunSettings& settings, int64_t batches);
 
 }  // namespace retort

@@ -232,7 +232,14 @@ void flatten(const std::string& prefix, const TomlValue& table, std::vector<Entr
   }
 }
 
-void set_entry(RunSettings& settings, const std::string& key, const TomlValue& value) {
+// What a method on boxes looks at is set as a key of it, and is the same for all of them.
+std::string known_as(const std::string& key) {
+  const std::string own = key.starts_with(method_prefix) ? key.substr(method_prefix.size()) : "";
+  return own == "background" || own == "positives" ? "boxes." + own : key;
+}
+
+void set_entry(RunSettings& settings, const std::string& given, const TomlValue& value) {
+  const std::string key = known_as(given);
   const auto refuse = [&](const std::string& wanted) {
     fail(Fault::usage, key, " is ", name_of(value.kind), ", expected ", wanted);
   };
@@ -254,7 +261,8 @@ void set_entry(RunSettings& settings, const std::string& key, const TomlValue& v
 
 }  // namespace
 
-void set_key(RunSettings& settings, const std::string& key, const std::string& value) {
+void set_key(RunSettings& settings, const std::string& given, const std::string& value) {
+  const std::string key = known_as(given);
   check(valid_utf8(value) == value.size(), Fault::usage, key,
         " is no UTF-8, and config.toml cannot hold it; "
         "name the file otherwise");

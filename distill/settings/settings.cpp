@@ -22,10 +22,8 @@ constexpr int recipe_epochs = 240;
 const std::vector<int> recipe_milestones = {150, 180, 210};
 
 void check_model(const std::string& model, const char* key) {
-  check(!is_detector(model), Fault::usage, key, " is '", model,
-        "', a detector: its layers are there (`retort info ", model,
-        "`), training and distilling detectors is not yet");
-  const std::vector<std::string> known = model_names();
+  std::vector<std::string> known = model_names();
+  for (const std::string& detector : detector_names()) known.push_back(detector);
   check(std::find(known.begin(), known.end(), model) != known.end(), Fault::usage, key, " is '", model,
         "', which is no known network; ", suggestion(model, known, "`retort info` lists all"));
 }
@@ -74,7 +72,65 @@ std::vector<int> scaled_milestones(int epochs) {
   return scaled;
 }
 
+// What a method is on boxes, where nobody says otherwise: logits are compared as they are, from the first step
+// on; the release of dkd for detectors has these weights.
+void settle_method_on_boxes(MethodSettings& method) {
+  const auto settle = [&](const char* key, const char* value) {
+    if (method.has(key) && !method.is_set(key)) method.set(key, value);
+  };
+  const std::string name = method.method().name;
+  settle("warmup", "0");
+  if (name == "kd" || name == "dkd" || name.starts_with("pcd")) {
+    settle("temperature", "1");
+    settle("alpha", "1");
+  }
+  if (name == "dkd") settle("beta", "0.25");
+}
+
+// The rate falls after 70 and 90 % of a detector's epochs; its data's files become part of the data's name.
+void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
+  settle_method_on_boxes(settings.method);
+  if (settings.schedule.kind == "cosine") settings.schedule.milestones = std::vector<int>{};
+  if (!settings.schedule.milestones) {
+    std::vector<int> milestones;
+    for (const double share : {0.7, 0.9}) {
+      const int epoch = int(std::lround(share * settings.epochs));
+      if (epoch >= 1 && epoch < settings.epochs && (milestones.empty() || epoch > milestones.back()))
+        milestones.push_back(epoch);
+    }
+    settings.schedule.milestones = milestones;
+    if (!milestones.empty())
+      notes.push_back(text("lr is lowered after ", join(milestones), " of ", counted(settings.epochs, "epoch"),
+                           " (schedule.milestones)"));
+  }
+  if (!settings.data.spec.starts_with("coco:") || settings.data.spec.find(',') != std::string::npos) return;
+  const std::pair<const char*, const std::string&> files[] = {{"train", settings.data.train_json},
+                                                              {"test", settings.data.test_json},
+                                                              {"images", settings.data.images}};
+  for (const auto& [key, file] : files)
+    if (!file.empty()) settings.data.spec += text(",", key, "=", file);
+}
+
 }  // namespace
+
+RunSettings composed_settings(const std::string& command, const std::function<void(RunSettings&)>& lay) {
+  RunSettings settings = default_settings(command);
+  lay(settings);
+  if (!is_detector(settings.model)) return settings;
+  const std::string model = settings.model;
+  settings = default_settings(command);
+  settings.data.spec = "scenes";
+  settings.epochs = 10;
+  settings.batch = 8;
+  const bool small = model == "rcnn_tiny" || model == "rcnn_small";
+  const double rate = small ? 0.02 : 0.01;  // of a batch of 8
+  settings.optimizer.weight_decay = 1e-4;
+  settings.schedule.warmup_steps = small ? 200 : 1000;
+  lay(settings);
+  settings.optimizer.lr = rate * double(settings.batch) / 8;
+  lay(settings);
+  return settings;
+}
 
 RunSettings default_settings(const std::string& command) {
   RunSettings settings;
@@ -84,6 +140,7 @@ RunSettings default_settings(const std::string& command) {
 }
 
 std::string table_refusal(const RunSettings& settings) {
+  if (is_detector(settings.model)) return "a detector's boxes are other ones in every step";
   const MethodInfo& method = settings.method.method();
   if (!method.reads.teacher) return text("method ", method.name, " reads no teacher");
   if (method.reads.features)
@@ -104,7 +161,6 @@ int views_of(const DataSettings& data) {
 
 std::vector<std::string> resolve(RunSettings& settings) {
   validate(settings);
-  const bool shorter = settings.epochs < recipe_epochs;
   std::vector<std::string> notes;
   if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
     notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
@@ -116,10 +172,15 @@ std::vector<std::string> resolve(RunSettings& settings) {
           "; use live");
     settings.teacher_source = "live";
   }
+  if (is_detector(settings.model)) {
+    resolve_detector(settings, notes);
+    return notes;
+  }
   if (settings.data.views < view_count) {
     notes.push_back(text("augmentation is limited to ", settings.data.views, " of ", view_count,
                          " views of an image (data.views); results are not those of the full recipe"));
   }
+  const bool shorter = settings.epochs < recipe_epochs;
   if (settings.schedule.kind == "cosine") settings.schedule.milestones = std::vector<int>{};
   if (!settings.schedule.milestones) {
     const std::vector<int> milestones = shorter ? scaled_milestones(settings.epochs) : recipe_milestones;

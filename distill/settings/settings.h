@@ -1,6 +1,7 @@
 // Everything that decides a run: what is written into config.toml, and what reproduces the run.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ struct DataSettings {
   int views = 162;  // of an image under crop-flip; fewer than all: so many fixed ones, the same in all runs
   bool shuffle = true;
   int64_t limit = 0;       // the first N training images, 0: all
+  // Of detectors. size: a picture's shorter side, 0: what the network was made for. The others name COCO's files
+  // in the folder of coco:DIR; empty: its own names.
+  int size = 0;
+  std::string train_json, test_json, images;
   int64_t validation = 0;  // training images held out for choosing "best", 0: the test images choose
   int workers = 2;         // background threads of the loader
 };
@@ -47,6 +52,11 @@ struct LossSettings {
 // A moving average of the student's weights, which is what is tested, kept as best and exported.
 struct AverageSettings {
   double decay = 0;  // 0: none
+};
+
+// Of detectors: which boxes' logits a method sees, and whether background is one of the classes.
+struct MethodBoxes {
+  bool positives = false, background = true;
 };
 
 // How the teacher's logits are kept where they come from a table, see StoredTeacher.
@@ -92,10 +102,16 @@ struct RunSettings {
   LossSettings loss;
   AverageSettings ema;
   MethodSettings method = method_settings("ce");
+  MethodBoxes method_boxes;
 };
 
 // The defaults of a command: train has method ce, distill has pcd.
 RunSettings default_settings(const std::string& command);
+
+// What `lay` makes of the defaults. A detector has others: scenes, 10 epochs, batches of 8, and the rates that
+// detectron2 trains with, in proportion to the batch; so where a detector is what `lay` settles on, it is called
+// again on those.
+RunSettings composed_settings(const std::string& command, const std::function<void(RunSettings&)>& lay);
 
 // Why a run of these settings cannot take its teacher's logits from a table; empty if it can.
 std::string table_refusal(const RunSettings& settings);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "datasets/open.h"
 #include "distill/run/named_weights.h"
 
 namespace retort {
@@ -10,9 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_drawn(const std::string& spec) {
-  return spec.starts_with("synthetic") || spec.starts_with("scenes");
-}
 
 // "cifar100:" and "data" of "cifar100:data"; drawn images lie nowhere.
 std::pair<std::string, std::string> kind_and_place(const std::string& spec) {

@@ -132,14 +132,16 @@ void compare_metrics(const fs::path& a, const fs::path& b, RunDifference& differ
 }
 
 KeysAndTexts results_of(const Summary& summary) {
-  const auto result = [](const std::optional<EpochResult>& one) {
-    return one ? text(fixed(one->top1, 2), " % top-1, epoch ", one->epoch) : std::string("-");
+  const std::vector<Metric>& metrics = retort::metrics_of(summary.model);
+  const std::string first = metrics[0].name == "top1" ? "top-1" : metrics[0].name;
+  const auto result = [&](const std::optional<EpochResult>& one) {
+    return one ? text(fixed(one->top1, 2), " % ", first, ", epoch ", one->epoch) : std::string("-");
   };
   return {{"status", summary.status},
           {"epochs", text(summary.epochs_done, " of ", summary.epochs)},
           {"best", result(summary.best)},
           {"last", result(summary.last)},
-          {"last loss", summary.last ? fixed(summary.last->loss, 4) : "-"}};
+          {"last " + metrics[2].name, summary.last ? fixed(summary.last->loss, 4) : "-"}};
 }
 
 ListedRun readable_run(const fs::path& folder) {

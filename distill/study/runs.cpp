@@ -81,6 +81,7 @@ const DataSet& Session::data(const std::string& spec) {
   if (!data_ || spec_ != spec) {
     data_.reset();  // never two in memory
     data_ = std::make_shared<const DataSet>(open_dataset(spec));
+    for (const std::string& note : data_->notes) progress.note("note: " + note);
     spec_ = spec;
   }
   return *data_;

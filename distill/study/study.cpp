@@ -216,12 +216,13 @@ class StudyReader {
   StudyPair pair_of(const PairEntry& entry, const VariantEntry& variant,
                     const std::vector<const TomlValue*>& methods, bool nested) const {
     StudyPair pair;
-    pair.teacher = default_settings("train");
-    if (!recipes_.empty() && !entry.teacher.empty() && entry.weights.empty())
-      read_settings(recipes_ / "teachers" / (entry.teacher + ".toml"), pair.teacher);
-    lay(pair.teacher, settings_);
-    lay(pair.teacher, teacher_);
-    if (!entry.teacher.empty()) pair.teacher.model = entry.teacher;
+    pair.teacher = composed_settings("train", [&](RunSettings& settings) {
+      if (!recipes_.empty() && !entry.teacher.empty() && entry.weights.empty())
+        read_settings(recipes_ / "teachers" / (entry.teacher + ".toml"), settings);
+      lay(settings, settings_);
+      lay(settings, teacher_);
+      if (!entry.teacher.empty()) settings.model = entry.teacher;
+    });
     pair.teacher_weights = !nested && teacher_ ? text_at(*teacher_, "weights", "", file_) : entry.weights;
 
     for (const TomlValue* table : methods) {
@@ -244,7 +245,14 @@ class StudyReader {
 
   RunSettings student_settings(const PairEntry& entry, const VariantEntry& variant,
                                const TomlValue& method) const {
-    RunSettings settings = default_settings("train");
+    RunSettings settings = composed_settings(
+        "train", [&](RunSettings& all) { lay_student(all, entry, variant, method); });
+    settings.command = settings.method.method().reads.teacher ? "distill" : "train";
+    return settings;
+  }
+
+  void lay_student(RunSettings& settings, const PairEntry& entry, const VariantEntry& variant,
+                   const TomlValue& method) const {
     if (!recipes_.empty() && !entry.teacher.empty()) {
       const std::string name = text_at(method, "recipe", text_at(method, "name", "", file_), file_);
       read_settings(recipes_ / (entry.teacher + "-" + entry.student) / (name + ".toml"), settings);
@@ -262,8 +270,6 @@ class StudyReader {
     check(recipes_.empty() ? !method.find("recipe") : true, Fault::usage, file_, ":", method.line,
           ": a method has a recipe, but no recipes = \"FOLDER\" says where they lie");
     set_from_table(settings, as_method(without(method, {"label", "recipe"})), file_);
-    settings.command = settings.method.method().reads.teacher ? "distill" : "train";
-    return settings;
   }
 
   void apply_overrides(Study& study) const {

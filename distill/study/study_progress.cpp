@@ -122,7 +122,8 @@ void StudyProgress::epoch(size_t run, const EpochMetrics& result, int epochs) {
   if (shown_.redraws()) return;
   const double rest = left();
   shown_.note(text(active.name, ": epoch ", result.epoch, "/", epochs, "  train loss ",
-                   fixed(result.train_loss, 4), "  test top-1 ", fixed(result.test_acc, 2), " %  ",
+                   fixed(result.train_loss, 4), result.boxes ? "  AP " : "  test top-1 ",
+                   fixed(result.test_acc, 2), " %  ",
                    fixed(result.seconds, 1), " s",
                    std::isnan(rest) ? "" : "  study left about " + duration(rest)));
 }
@@ -153,7 +154,7 @@ void StudyProgress::draw() {
       continue;
     }
     parts.push_back("loss " + significant(active.at.loss, 4));
-    parts.push_back("top-1 " + fixed(active.at.top1, 1) + " %");
+    if (!std::isnan(active.at.top1)) parts.push_back("top-1 " + fixed(active.at.top1, 1) + " %");
     parts.push_back(text("batch ", active.at.batch, "/", active.at.batches));
   }
   shown_.line(parts);

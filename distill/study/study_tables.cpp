@@ -11,6 +11,7 @@
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/check.h"
+#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -90,6 +91,7 @@ std::vector<const ResultRun*> runs_of(const StudyResult& result) {
 }
 
 std::string footnote(const StudyResult& result) {
+  const bool boxes = is_detector(result.pairs.front().student);
   size_t seeds = 0, diverged = 0, failed = 0, missing = 0;
   bool by_test = true;
   std::set<int> views;  // where augmentation was limited
@@ -104,7 +106,7 @@ std::string footnote(const StudyResult& result) {
     if (run->finished()) by_test = run->summary.best_by == "test";
   }
   std::string note =
-      text("Top-1 on the test images in percent, n = ", seeds, seeds == 1 ? " seed" : " seeds");
+      text(boxes ? "AP, as COCO scores it," : "Top-1", " on the test images in percent, n = ", seeds, seeds == 1 ? " seed" : " seeds");
   if (seeds > 1) note += ", mean ± standard deviation";
   note += text("; best: ", by_test ? "the best test epoch" : "the epoch that held-out images chose", ".");
   if (seeds == 1) note += " One seed says little about small differences.";

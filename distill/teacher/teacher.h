@@ -42,6 +42,8 @@ class Teacher {
   bool fill(const std::vector<int32_t>& samples, const std::function<bool()>& go_on);
 
  private:
+  void test_on_boxes();
+
   RunSettings& settings_;
   const DataSet& data_;
   Device& device_;

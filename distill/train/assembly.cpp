@@ -9,7 +9,10 @@
 #include "distill/run/named_weights.h"
 #include "distill/teacher/class_similarity.h"
 #include "distill/train/checkpoint.h"
+#include "distill/train/tasks/classification_task.h"
+#include "distill/train/tasks/detection_task.h"
 #include "distill/train/run_context.h"
+#include "distill/train/shards.h"
 #include "distill/train/smallest_batch.h"
 #include "distill/train/start_weights.h"
 #include "engine/base/cache_folder.h"
@@ -17,24 +20,33 @@
 
 namespace retort {
 
+namespace {
+
+// Of a detector background may be one more.
+int classes_compared(const RunSettings& settings, const DataSet& data) {
+  return data.train.classes + (data.boxes && settings.method_boxes.background ? 1 : 0);
+}
+
+}  // namespace
+
 Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress& progress,
                    const AssemblyOptions& options)
     : settings(resolved), data(images), config(options.config), world(options.world) {
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
-  check_method(settings.method, data.train.classes);
   const int processes = world ? world->size() : 1;
   if (settings.shards == 0) settings.shards = processes;
   if (world) world->transport().set_time_limit(settings.comm_timeout);
+  check_boxes(settings, data);
+  check_method(settings.method, classes_compared(settings, data));
   open_device(options);
   make_networks(progress, options);
+  if (!data.boxes) split_images(options);
   make_method(progress, options);
-  if (!options.goes_on)
-    check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
   if (!options.check_only) {  // what could be wrong with the settings has been found by now
     for (const std::string& note : options.notes) progress.note(note);
     if (teacher) teacher->test();
   }
-  make_batches(options.check_only);
+  make_task(options.check_only);
 }
 
 void Assembly::open_device(const AssemblyOptions& options) {
@@ -89,21 +101,26 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
               text_of(student_sees)));
 }
 
-void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
+// Which of a classifier's images are trained on; a detector's loader knows which of its pictures have boxes.
+void Assembly::split_images(const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
   check_shards(settings, int64_t(split.train.size()), world ? world->size() : 1);
   const MethodInfo& method = settings.method.method();
   if (settings.shards > 1 && method.reads.batch && !options.check_only)
-    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ",
-                       settings.shards, " parts that it is computed in (shards) among themselves"));
-  if (settings.data.limit > 0 && !options.check_only && !options.goes_on) {
-    // Folders are in the order of their classes.
-    std::set<int32_t> seen;
-    for (const int32_t sample : split.train) seen.insert(data.train.labels[size_t(sample)]);
-    if (int64_t(seen.size()) < data.train.classes)
-      log.push_back(text("data.limit leaves images of ", seen.size(), " of ", data.train.classes,
-                         " classes: the first ", settings.data.limit, " in the data's order"));
-  }
+    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ", settings.shards,
+                       " parts that it is computed in (shards) among themselves"));
+  if (options.goes_on) return;
+  check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
+  if (settings.data.limit == 0 || options.check_only) return;
+  // Folders are in the order of their classes.
+  std::set<int32_t> seen;
+  for (const int32_t sample : split.train) seen.insert(data.train.labels[size_t(sample)]);
+  if (int64_t(seen.size()) < data.train.classes)
+    log.push_back(text("data.limit leaves images of ", seen.size(), " of ", data.train.classes,
+                       " classes: the first ", settings.data.limit, " in the data's order"));
+}
+
+void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   MethodContext context = method_context(settings, *student, teacher ? &teacher->model() : nullptr, *device,
                                          data.train, split.train);
   const bool asks = !options.check_only && !options.goes_on;  // a checkpoint holds it
@@ -115,7 +132,6 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   distiller = make_distiller(settings.method, *device, context);
   initialize(*distiller, *device, settings.seed);
   if (settings.loss.label_smoothing > 0) distiller->smooth_labels(settings.loss.label_smoothing);
-  schedule = schedule_of(settings, int64_t(split.train.size()));
   std::optional<double> delta;
   if (settings.optimizer.kind == "dot") delta = settings.optimizer.delta;
   const bool scaled = precision_named(settings.precision) == Precision::fp16;
@@ -132,49 +148,23 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   average = std::make_unique<WeightAverage>(*device, *optimizer, settings.ema.decay);
 }
 
-void Assembly::make_batches(bool check_only) {
+void Assembly::make_task(bool check_only) {
   if (teacher && !check_only) {
     const std::string line = teacher->choose_source(split.train);
     if (!line.empty()) log.push_back(line);
   }
-  // Room for as many images as a batch can have.
-  const int64_t largest = std::min(settings.batch, int64_t(split.train.size()));
-  LoaderOptions loading{.batch = largest,
-                        .seed = settings.seed,
-                        .shuffle = settings.data.shuffle,
-                        .augment = augment_named(settings.data.augment),
-                        .views = settings.data.views,
-                        .workers = settings.data.workers,
-                        .pixels = !DeviceBatch::renders(*device),
-                        .strong = views_read(settings.method) == 2,
-                        .normalize = student_sees,
-                        .other = teacher ? teacher->images_besides(student_sees) : std::nullopt};
-  if (world) {
-    const int each = settings.shards / world->size();
-    loading.parts = settings.shards;
-    loading.first_part = each * world->rank();
-    loading.end_part = loading.first_part + each;
-    if (teacher && teacher->stored()) teacher->stored()->take_parts(loading.first_part, loading.end_part);
-  }
-  loader = std::make_unique<Loader>(data.train, split.train, loading);
-  DeviceBatchOptions drawing{
-      .strong = loading.strong, .normalize = loading.normalize, .other = loading.other};
-  if (trains_in_16_bits(settings)) drawing.draw_for(device->precision());
-  batch = std::make_unique<DeviceBatch>(*device, data.train, largest, drawing);
-  step = std::make_unique<TrainingStep>(StepParts{.device = *device,
-                                                  .student = *student,
-                                                  .distiller = *distiller,
-                                                  .optimizer = *optimizer,
-                                                  .average = average.get(),
-                                                  .teacher = teacher ? &teacher->model() : nullptr,
-                                                  .renderer = batch.get(),
-                                                  .shards = settings.shards,
-                                                  .world = world});
-  EvaluateOptions evaluation{.threads = settings.threads, .normalize = student_sees};
-  test = std::make_unique<Evaluator>(*student, *device, data.test, evaluation);
-  if (settings.data.validation == 0) return;
-  evaluation.samples = split.validation;
-  validation = std::make_unique<Evaluator>(*student, *device, data.train, evaluation);
+  const TaskParts parts{.device = *device,
+                        .student = *student,
+                        .distiller = *distiller,
+                        .optimizer = *optimizer,
+                        .average = *average,
+                        .teacher = teacher.get(),
+                        .data = data,
+                        .settings = settings,
+                        .student_sees = student_sees,
+                        .world = world};
+  task = data.boxes ? make_detection_task(parts) : make_classification_task(parts, split);
+  schedule = schedule_of(settings, task->batches());
 }
 
 }  // namespace retort

@@ -6,14 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "datasets/device_batch.h"
+#include "datasets/image_set.h"
 #include "datasets/loader.h"
-#include "distill/evaluate/evaluate.h"
 #include "distill/run/progress.h"
 #include "distill/settings/schedule.h"
 #include "distill/settings/settings.h"
 #include "distill/teacher/teacher.h"
-#include "distill/train/step.h"
+#include "distill/train/task.h"
 #include "engine/cpu/conv_tuning.h"
 #include "engine/distributed/communicator.h"
 #include "engine/profile/profile.h"
@@ -53,21 +52,19 @@ struct Assembly {
   std::unique_ptr<Model> student;
   Normalize student_sees{};
   std::unique_ptr<Teacher> teacher;  // where the method reads one
-  Split split;
+  Split split;  // of a classifier's images
   std::unique_ptr<Distiller> distiller;
   Schedule schedule;
   std::unique_ptr<Sgd> optimizer;
   std::unique_ptr<WeightAverage> average;
-  std::unique_ptr<Loader> loader;
-  std::unique_ptr<DeviceBatch> batch;
-  std::unique_ptr<TrainingStep> step;
-  std::unique_ptr<Evaluator> test, validation;  // the latter where training images are held out
+  std::unique_ptr<Task> task;
 
  private:
   void open_device(const AssemblyOptions& options);
   void make_networks(Progress& progress, const AssemblyOptions& options);
+  void split_images(const AssemblyOptions& options);
   void make_method(Progress& progress, const AssemblyOptions& options);
-  void make_batches(bool check_only);
+  void make_task(bool check_only);
 };
 
 }  // namespace retort

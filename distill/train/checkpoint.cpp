@@ -81,6 +81,8 @@ void check_finite(const HostTensor& t) {
 std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller, const Device* narrow_on,
                                                bool padded_images) {
   std::vector<NamedParameter> all = parameters_of(model);
+  // A detector's first layers are frozen.
+  std::erase_if(all, [](const NamedParameter& p) { return !p.parameter->grad; });
   if (narrow_on) all = in_16_bits(std::move(all), *narrow_on, padded_images);
   for (const NamedParameter& p : parameters_of(distiller)) {
     all.push_back({distiller_prefix + p.name, p.parameter});
@@ -182,10 +184,9 @@ void check_belongs(const CheckpointRecord& record, const std::filesystem::path& 
                    const RunExtent& run) {
   const Counters& c = record.counters;
   const std::string name = file.string() + ": the checkpoint";
-  const int64_t batches = (run.images + run.batch - 1) / run.batch;
   check(c.epoch <= run.epochs + 1, Fault::input, name, " stands in epoch ", c.epoch, ", the run has ",
         run.epochs);
-  check(c.batch < batches, Fault::input, name, "'s counter batch is ", c.batch, ", an epoch has ", batches);
+  check(c.batch < run.batches, Fault::input, name, "'s counter batch is ", c.batch, ", an epoch has ", run.batches);
   const double images = double(std::min(c.batch * run.batch, run.images));
   check(c.totals.top1 <= images && c.totals.top5 <= images, Fault::input, name, " counts ", c.totals.top1,
         " right answers of ", images, " images");

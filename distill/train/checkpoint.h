@@ -33,7 +33,7 @@ struct TrainingState {
   WeightAverage* average = nullptr;
 };
 
-// What the optimizer moves: the model's parameters, then the method's as "distiller.NAME".
+// What the optimizer moves: the model's parameters that are not frozen, then the method's as "distiller.NAME".
 // narrow_on: not null: the model's convolutions are kept in 16 bits there, see in_16_bits().
 std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller,
                                                const Device* narrow_on = nullptr, bool padded_images = false);
@@ -70,7 +70,7 @@ std::optional<CheckpointRecord> load_last_of(const std::filesystem::path& last,
 
 struct RunExtent {
   int epochs = 0;
-  int64_t batch = 1, images = 0;  // images of a step, of an epoch
+  int64_t batch = 1, images = 0, batches = 0;  // images of a step and of an epoch, steps of an epoch
 };
 
 // Fault::input unless the record is one of a run of this extent and, if it is sealed, of these settings,

@@ -52,8 +52,8 @@ class Numbers {
     // JSON has no NaN: a loss that was none is null.
     const double loss = own.at("loss").is_null() ? std::numeric_limits<double>::quiet_NaN()
                                                  : own.real("loss", -largest, largest);
-    return EpochResult{int(own.integer("epoch", 1, most_epochs)), own.real("top1", 0, 100),
-                       own.real("top5", 0, 100), loss};
+    return EpochResult{int(own.integer("epoch", 1, most_epochs)), own.real("top1", -1, 100),
+                       own.real("top5", -1, 100), loss};
   }
   std::vector<double> list(const char* key, size_t longest) const {
     const Json& value = at(key);

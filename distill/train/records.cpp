@@ -76,7 +76,7 @@ void RunRecords::begin(bool resume, bool bound, const Binding& binding,
     write_environment(folder_.environment(), environment, false);
   }
   for (const std::string& line : header()) log(line);
-  const int64_t images = int64_t(run_.split.train.size()), batch = run_.settings.batch;
+  const int64_t images = run_.task->images(), batch = run_.settings.batch;
   if (batch > images)
     tell(text("batch ", batch, " is more than the ", counted(images, "training image"),
               ": every step has them all"));

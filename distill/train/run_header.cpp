@@ -23,17 +23,14 @@ std::string method_numbers(const MethodSettings& method) {
 std::vector<std::string> run_header(const Assembly& run, const std::filesystem::path& folder) {
   const RunSettings& settings = run.settings;
   const std::string numbers = method_numbers(settings.method);
-  const int64_t images = run.loader->samples(), classes = run.data.train.classes;
-  const bool some = images < run.data.train.size();
+  const int64_t classes = run.data.train.classes;
   return {
       text("network  ", settings.model, ", ", with_commas(count_parameters(*run.student)), " parameters; ",
            settings.method.method().name, numbers.empty() ? "" : " (" + numbers + ")", "; ",
            counted(settings.epochs, "epoch"), ", batch ", settings.batch, ", lr ",
            significant(settings.optimizer.lr, 6), ", seed ", settings.seed),
-      text("data     ", settings.data.spec, ": ", with_commas(images), some ? " of " : "",
-           some ? with_commas(run.data.train.size()) : "", " training images, ",
-           with_commas(run.data.test.size()), " test images, ", classes, classes == 1 ? " class" : " classes",
-           ", hash ", std::hex, run.data.hash()),
+      text("data     ", settings.data.spec, ": ", run.task->images_text(), ", ", classes,
+           classes == 1 ? " class" : " classes", ", hash ", std::hex, run.data.hash()),
       text("device   ", settings.device, ": ", run.device->backend().description(), ", ", settings.precision),
       text("folder   ", folder.string(), "; `retort ", settings.command, " --resume ", folder.string(),
            "` goes on after a stop")};

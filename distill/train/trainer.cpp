@@ -11,6 +11,7 @@
 #include "distill/train/processes.h"
 #include "distill/train/records.h"
 #include "engine/base/text.h"
+#include "models/detection/detector.h"
 #include "models/network_input.h"
 
 namespace retort {
@@ -38,6 +39,7 @@ class Trainer {
  private:
   bool train_epoch();  // false if a signal came
   void finish_epoch();
+  Task::Tested test(const Task::Activity& activity);
   void resume_checkpoint();
   void bind();
   void save(bool best);
@@ -49,9 +51,6 @@ class Trainer {
 
   TrainingState state() {
     return {*run_.student, *run_.distiller, *run_.optimizer, *run_.device, run_.average.get()};
-  }
-  int64_t images_in(int64_t batches) const {
-    return std::min<int64_t>(batches * run_.settings.batch, run_.loader->samples());
   }
   double seconds() const { return counters_.seconds + seconds_since(started_); }
 
@@ -93,19 +92,17 @@ bool Trainer::train_epoch() {
   epoch_started_ = saved_ = Clock::now();
   first_batch_ = counters_.batch;
   run_.distiller->begin_epoch(counters_.epoch);
-  if (counters_.batch == 0) run_.step->totals().clear();
-  run_.loader->begin_epoch(counters_.epoch, counters_.batch);
+  if (counters_.batch == 0) run_.task->totals().clear();
+  run_.task->begin_epoch(counters_.epoch, counters_.batch);
   show();
-  StoredTeacher* const stored = run_.teacher ? run_.teacher->stored() : nullptr;
-  while (const HostBatch* batch = run_.loader->next()) {
+  while (counters_.batch < run_.task->batches()) {
     run_.optimizer->set_learning_rate(run_.schedule.at(counters_.epoch, counters_.batch));
-    run_.average->begin_step((counters_.epoch - 1) * run_.loader->batches() + counters_.batch);
-    const Tensor teacher_logits = stored ? stored->logits(*batch) : Tensor{};
-    run_.step->run(run_.batch->upload(*batch), teacher_logits);
+    run_.average->begin_step((counters_.epoch - 1) * run_.task->batches() + counters_.batch);
+    run_.task->step();
     if (!records_.has_tables())
-      records_.open_tables(run_.step->term_names(), counters_.epoch, binding_.metrics);
+      records_.open_tables(run_.task->term_names(), counters_.epoch, binding_.metrics);
     records_.profiled_step();
-    if (++counters_.batch == run_.loader->batches()) break;  // finished before anything else is done
+    if (++counters_.batch == run_.task->batches()) break;  // finished before anything else is done
     const Control::Words words =
         control_.after_step(seconds_since(saved_) > 60 * run_.settings.checkpoint_minutes);
     if (words.stops) return false;
@@ -127,47 +124,46 @@ void Trainer::between_steps(const Control::Words& words) {
   }
 }
 
+// What is trained can end in overflow while it is tested; such an epoch is never the best.
+Task::Tested Trainer::test(const Task::Activity& activity) {
+  try {
+    const Averaged averaged(*run_.average);
+    return run_.task->test(activity);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::diverged) throw;
+    records_.write_summary("diverged", counters_, seconds());
+    end_diverged(text(error.what(), ", after epoch ", counters_.epoch, ". A smaller --lr may help"));
+  }
+}
+
 void Trainer::finish_epoch() {
   const MetricTotals::Values sums = checked_totals();
-  const double images = double(run_.loader->samples());
-  const double trained = images - double(images_in(first_batch_));  // of the epoch, by this process
+  const double images = double(run_.task->images());
+  // Of the epoch, by this process.
+  const double trained = images - double(run_.task->images_before(first_batch_));
   const double images_per_second = trained / seconds_since(epoch_started_);
   const auto activity = [&](int64_t done, int64_t total) { progress_.activity("testing", done, total); };
-  // What is trained can end in overflow while it is tested; such an epoch is never the best.
-  const auto tested = [&](Evaluator& evaluator) {
-    try {
-      return evaluator.run(activity);
-    } catch (const Error& error) {
-      if (error.fault() != Fault::diverged) throw;
-      records_.write_summary("diverged", counters_, seconds());
-      const std::string line =
-          text(error.what(), ", after epoch ", counters_.epoch, ". A smaller --lr may help");
-      end_diverged(line);
-    }
-  };
-  const auto [e, score] = [&] {
-    const Averaged averaged(*run_.average);
-    const Evaluation of_test = tested(*run_.test);
-    return std::pair{of_test, run_.validation ? tested(*run_.validation).top1 : of_test.top1};
-  }();
+  const Task::Tested tested = test(activity);
+  const EpochResult& e = tested.result;
 
   EpochMetrics row{.epoch = counters_.epoch,
-                   .lr = run_.schedule.at(counters_.epoch, run_.loader->batches() - 1),
+                   .lr = run_.schedule.at(counters_.epoch, run_.task->batches() - 1),
                    .train_loss = sums.loss / images,
-                   .train_acc = 100 * sums.top1 / images,
+                   .train_acc = run_.task->accuracy(sums, images),
                    .test_loss = e.loss,
                    .test_acc = e.top1,
                    .test_acc_top5 = e.top5,
                    .seconds = counters_.epoch_seconds + seconds_since(epoch_started_),
-                   .terms = {}};
+                   .terms = {},
+                   .boxes = is_detector(run_.settings.model)};
   for (double sum : sums.terms) row.terms.push_back(sum / images);
   records_.add_epoch(row, images_per_second);
   binding_.metrics = records_.table();
 
   counters_.last = EpochResult{counters_.epoch, e.top1, e.top5, e.loss};
-  const bool best = score > counters_.best_score;
+  const bool best = tested.score > counters_.best_score;
   if (best) {
-    counters_.best_score = score;
+    counters_.best_score = tested.score;
     counters_.best = counters_.last;
   }
   // The checkpoint stands at the beginning of the next epoch.
@@ -176,7 +172,7 @@ void Trainer::finish_epoch() {
   counters_.totals = {};
   counters_.epoch_seconds = 0;
   ++counters_.epoch;
-  run_.step->totals().clear();
+  run_.task->totals().clear();
   epoch_started_ = Clock::now();
   save(best);
   counters_.epoch = now.epoch;
@@ -205,12 +201,14 @@ void Trainer::resume_checkpoint() {
   const std::optional<CheckpointRecord> record = load_last_of(
       folder_.last(), folder_.previous(), state(), [this](const std::string& line) { records_.tell(line); });
   if (!record) return;  // killed before the first one
-  check_belongs(
-      *record, folder_.path(), binding_,
-      {.epochs = run_.settings.epochs, .batch = run_.settings.batch, .images = run_.loader->samples()});
+  check_belongs(*record, folder_.path(), binding_,
+                {.epochs = run_.settings.epochs,
+                 .batch = run_.settings.batch,
+                 .images = run_.task->images(),
+                 .batches = run_.task->batches()});
   counters_ = record->counters;
   run_.average->exchange();  // the file's network is the average
-  run_.step->totals().restore(counters_.totals);
+  run_.task->totals().restore(counters_.totals);
   bound_ = record->binding.sealed;
   binding_.metrics = record->binding.metrics;
   if (!bound_ && std::filesystem::exists(folder_.metrics()))
@@ -220,7 +218,7 @@ void Trainer::resume_checkpoint() {
 }
 
 MetricTotals::Values Trainer::checked_totals() {
-  MetricTotals::Values values = run_.step->totals().read();
+  MetricTotals::Values values = run_.task->totals().read();
   if (std::isfinite(values.loss)) return values;
   records_.write_summary("diverged", counters_, seconds());
   const std::string line =
@@ -241,14 +239,14 @@ void Trainer::end_diverged(const std::string& line) {
 
 void Trainer::show() {
   const MetricTotals::Values values = checked_totals();
-  const auto images = double(images_in(counters_.batch));
+  const auto images = double(run_.task->images_before(counters_.batch));
   progress_.batch({.epoch = counters_.epoch,
                    .epochs = run_.settings.epochs,
                    .batch = counters_.batch,
-                   .batches = run_.loader->batches(),
+                   .batches = run_.task->batches(),
                    .images = int64_t(images),
                    .loss = images > 0 ? values.loss / images : std::numeric_limits<double>::quiet_NaN(),
-                   .top1 = images > 0 ? 100 * values.top1 / images : std::numeric_limits<double>::quiet_NaN(),
+                   .top1 = run_.task->accuracy(values, images),
                    .lr = run_.schedule.at(counters_.epoch, counters_.batch)});
 }
 
@@ -269,7 +267,7 @@ void Trainer::save(bool best) {
             metadata);
   metadata["data"] = run_.data.name;
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
-  if (c.last) metadata["top1"] = exact_decimal(c.last->top1);
+  if (c.last) metadata[metrics_of(run_.settings.model)[0].name] = exact_decimal(c.last->top1);
   save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding_, metadata);
   if (best) save_checkpoint(folder_.best(), {}, state(), c, binding_, metadata);
 }

@@ -97,9 +97,45 @@ def alignment():
             "gradients": [closed_formula.summary(x.grad, full_below=64) for x in inputs]}
 
 
+def losses():
+    """The four losses as detectron2 defines them: two images of 40 anchors, 8 drawn of each; 10 boxes of 3 classes."""
+    import torch.nn.functional as F
+
+    images, anchors, samples, boxes, classes = 2, 40, 8, 10, 3
+    make = lambda name, shape: closed_formula.tensor("detection.losses." + name, shape, 2.0).requires_grad_()
+    logits, deltas = make("rpn_logits", (images, anchors)), make("rpn_deltas", (images, anchors, 4))
+    scores, regressions = make("logits", (boxes, classes + 1)), make("deltas", (boxes, 4 * classes))
+    drawn, total_cls, total_box = [], 0.0, 0.0
+    for n in range(images):
+        own = sorted(rng.permutation(anchors)[:samples].tolist())
+        objects = [1.0] * 3 + [0.0] * 5
+        weights = [1.0] * 7 + [0.0]
+        wanted = rng.uniform(-1, 1, (samples, 4)).astype(numpy.float32)
+        wanted[3:] = 0
+        drawn.append({"anchors": own, "objects": objects, "weights": weights, "deltas": numbers(torch.tensor(wanted))})
+        z, t = logits[n, own[:7]], torch.tensor(objects[:7], dtype=torch.float64)
+        total_cls = total_cls + F.binary_cross_entropy_with_logits(z, t, reduction="sum")
+        total_box = total_box + F.l1_loss(deltas[n, own[:3]], torch.tensor(wanted[:3]).double(), reduction="sum")
+    labels = [2, 0, 1, 3, 3, 3, 3, 3, 3, 3]
+    wanted = rng.uniform(-1, 1, (boxes, 4)).astype(numpy.float32)
+    wanted[3:] = 0
+    own = torch.stack([regressions.view(boxes, classes, 4)[i, labels[i]] for i in range(3)])
+    terms = {
+        "rpn_cls": total_cls / (samples * images),
+        "rpn_box": total_box / (samples * images),
+        "cls": F.cross_entropy(scores, torch.tensor(labels)),
+        "box": F.l1_loss(own, torch.tensor(wanted[:3]).double(), reduction="sum") / boxes,
+    }
+    sum(terms.values()).backward()
+    inputs = {"rpn_logits": logits, "rpn_deltas": deltas, "logits": scores, "deltas": regressions}
+    return {"anchors": drawn, "labels": labels, "box_deltas": numbers(torch.tensor(wanted)), "samples": samples,
+            "inputs": {k: list(v.shape) for k, v in inputs.items()}, "terms": {k: v.item() for k, v in terms.items()},
+            "gradients": {k: closed_formula.summary(v.grad, full_below=400) for k, v in inputs.items()}}
+
+
 def main():
     file = {"torch": torch.__version__, "torchvision": torchvision.__version__, "iou": overlaps(), "coder": coding(),
-            "nms": suppression(), "matcher": matching(), "roi_align": alignment()}
+            "nms": suppression(), "matcher": matching(), "roi_align": alignment(), "losses": losses()}
     with open(os.path.join(HERE, "detection.json"), "w") as out:
         json.dump(file, out, separators=(",", ":"))
         out.write("\n")

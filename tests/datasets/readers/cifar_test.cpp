@@ -202,7 +202,7 @@ TEST(OpenDataset, UnknownNames) {
   expect_fault(Fault::usage,
                "'imagenet:/data' is not known; expected synthetic[:train=N,test=N,seed=N], cifar100:DIR, "
                "cifar10:DIR, folder:DIR, "
-               "pack:FILE, npy:DIR",
+               "pack:FILE, npy:DIR, scenes[:train=N,test=N,seed=N], coco:DIR",
                [] { open_dataset("imagenet:/data"); });
   expect_fault(Fault::usage, "expected cifar100:DIR", [] { open_dataset("cifar100"); });
   expect_fault(Fault::usage, "expected cifar10:DIR", [] { open_dataset("cifar10:"); });

@@ -1,0 +1,177 @@
+#include "cli/boxes.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "datasets/formats/png_writer.h"
+#include "datasets/open.h"
+#include "distill/detection/detection_evaluator.h"
+#include "distill/detection/drawing.h"
+#include "distill/evaluate/seen_by.h"
+#include "distill/run/progress.h"
+#include "distill/text/text_format.h"
+#include "engine/base/atomic_file.h"
+#include "engine/base/check.h"
+
+namespace retort {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// Detectors at work: the device, the network, how it sees pictures.
+struct Loaded {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Model> model;
+
+  Detector& detector() const { return dynamic_cast<Detector&>(*model); }
+};
+
+Loaded load(const Weights& weights, const std::string& architecture, const BoxOptions& options) {
+  Loaded loaded;
+  loaded.device = Device::open(options.device);
+  loaded.model = load_model(weights, architecture, *loaded.device);
+  print_notes(weights.notes);
+  return loaded;
+}
+
+std::vector<CocoDetection> found_on(const Loaded& loaded, const DetectionPart& part, const Normalize& sees,
+                                    const BoxOptions& options) {
+  Progress progress(2, options.quiet);
+  DetectionEvaluator evaluator(loaded.detector(), *loaded.device, part,
+                               pictures_for(loaded.detector().spec(), int(options.size), sees, false));
+  std::vector<CocoDetection> found =
+      evaluator.detect([&](int64_t done, int64_t total) { progress.activity("looking", done, total); });
+  progress.clear();
+  return found;
+}
+
+// Loose pictures as a part: ids 1 to N, categories by number where nobody knows names.
+DetectionPart part_of(const std::vector<std::string>& pictures, const std::vector<CocoCategory>& categories) {
+  DetectionPart part;
+  part.annotations.categories = categories;
+  auto images = std::make_shared<std::vector<Image>>();
+  for (const std::string& file : pictures) {
+    images->push_back(upright(read_image(file)));
+    part.annotations.images.push_back(
+        {int64_t(images->size()), file, images->back().width, images->back().height});
+  }
+  part.picture = [images](int64_t i) { return (*images)[size_t(i)]; };
+  return part;
+}
+
+std::vector<CocoCategory> categories_of(const Weights& weights, int64_t classes) {
+  const std::string* data = weights.metadata("data");
+  if (data && *data == "scenes" && classes == 24)
+    return open_dataset("scenes:train=1,test=1", Parts::test).boxes->categories;
+  std::vector<CocoCategory> categories;
+  for (int64_t c = 1; c <= classes; ++c) categories.push_back({c, text("class ", c)});
+  return categories;
+}
+
+Json results_json(const std::vector<CocoDetection>& detections, const std::map<int64_t, std::string>& files) {
+  Json all = Json::array();
+  for (const CocoDetection& d : detections) {
+    Json one = {{"image_id", d.image},
+                {"category_id", d.category},
+                {"bbox", {d.box.x, d.box.y, d.box.width, d.box.height}},
+                {"score", d.score}};
+    if (const auto file = files.find(d.image); file != files.end()) one["file_name"] = file->second;
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+}  // namespace
+
+void check_no_detector(const std::string& network, const char* command) {
+  check(!is_detector(network), Fault::usage, command, ": ", network, " is a detector; ", command,
+        " is not for detection networks: it shows or writes one pass over an image of a fixed size");
+}
+
+void check_no_detector(const Weights& weights, const std::string& architecture, const char* command) {
+  check_no_detector(architecture.empty() ? weights.architecture : architecture, command);
+}
+
+int eval_boxes(Weights& weights, const std::string& architecture, const std::string& data,
+               const BoxOptions& options) {
+  const Loaded loaded = load(weights, architecture, options);
+  const DataSet set = open_dataset(data, Parts::test);
+  check(bool(set.boxes), Fault::usage, "eval: ", loaded.model->name, " finds boxes, and ", data,
+        " has none; scenes and coco:DIR have");
+  const std::string* trained_on = weights.metadata("data");
+  if (trained_on && *trained_on != set.name)
+    print_error(text("note: ", weights.source, " was trained on ", *trained_on, ", this is ", set.name));
+  const Normalize sees = seen_by(weights, set.test);
+  print_error(text(loaded.model->name, " (", weights.source, ") on ", data, ": ", set.boxes->test.size(),
+                   " test pictures, ", set.test.classes, " classes, by ", text_of(sees)));
+  const std::vector<CocoDetection> found = found_on(loaded, set.boxes->test, sees, options);
+  const CocoScores scores = coco_scores(set.boxes->test.annotations, found);
+  if (options.json) {
+    Json json = json_of(scores);
+    json["n"] = set.boxes->test.size();
+    print_json(json);
+  } else {
+    print(text_of(scores));
+  }
+  return 0;
+}
+
+int predict_boxes(Weights& weights, const std::string& architecture, const BoxOutputs& outputs,
+                  const BoxOptions& options) {
+  check(outputs.data.empty() != outputs.pictures.empty(), Fault::usage,
+        "predict: a detector looks at pictures, or at the test pictures of --data; give one of them");
+  const Loaded loaded = load(weights, architecture, options);
+  DataSet set;
+  DetectionPart loose;
+  if (!outputs.data.empty()) {
+    set = open_dataset(outputs.data, Parts::test);
+    check(bool(set.boxes), Fault::usage, "predict: ", outputs.data,
+          " has no boxes; scenes and coco:DIR have");
+  } else {
+    loose = part_of(outputs.pictures, categories_of(weights, loaded.model->classes));
+    set.test.mean = {.485f, .456f, .406f};  // where the weights do not say
+    set.test.stddev = {.229f, .224f, .225f};
+  }
+  const DetectionPart& part = set.boxes ? set.boxes->test : loose;
+  const std::vector<CocoDetection> found = found_on(loaded, part, seen_by(weights, set.test), options);
+
+  std::map<int64_t, std::string> files, names;
+  for (const CocoImage& image : part.annotations.images) files[image.id] = image.file_name;
+  for (const CocoCategory& c : part.annotations.categories) names[c.id] = c.name;
+  const Json results = results_json(found, set.boxes ? std::map<int64_t, std::string>{} : files);
+  if (!outputs.results.empty()) write_file(outputs.results, results.dump() + "\n");
+
+  std::string lines;
+  for (int64_t i = 0; i < part.size(); ++i) {
+    const CocoImage& image = part.annotations.images[size_t(i)];
+    std::vector<DrawnBox> drawn;
+    std::string line;
+    for (const CocoDetection& d : found) {
+      if (d.image != image.id || d.score < outputs.least_score) continue;
+      const std::string label = names[d.category] + " " + fixed(100 * d.score, 0) + " %";
+      drawn.push_back({d.box, label, int(d.category)});
+      line += (line.empty() ? "" : ", ") + label;
+    }
+    lines += image.file_name + ": " + (line.empty() ? "nothing" : line) + "\n";
+    if (outputs.draw.empty()) continue;
+    std::error_code error;
+    fs::create_directories(outputs.draw, error);
+    check(!error, Fault::write, outputs.draw, ": cannot be made: ", error.message());
+    std::reverse(drawn.begin(), drawn.end());  // the surest on top
+    write_png(fs::path(outputs.draw) / fs::path(image.file_name).filename().replace_extension(".png"),
+              with_boxes(part.picture(i), drawn));
+  }
+  if (options.json)
+    print_json({{"model", loaded.model->name}, {"results", results}});
+  else
+    print(lines);
+  return 0;
+}
+
+}  // namespace retort

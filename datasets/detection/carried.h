@@ -1,0 +1,13 @@
+// A set of pictures with boxes as a run carries its data.
+#pragma once
+#include <string>
+
+#include "datasets/image_set.h"
+
+namespace retort {
+
+// As open_detection; of COCO's files options may follow the folder:
+// "coco:DIR,train=FILE,test=FILE,images=FOLDER", which lie in it. The set is DataSet::boxes.
+DataSet carried_boxes(const std::string& spec, Parts parts);
+
+}  // namespace retort

@@ -1,0 +1,66 @@
+// What a run trains on and is judged by. The trainer's loop knows no more of it, so that it is one loop for
+// classifiers and detectors.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "datasets/loader.h"
+#include "distill/evaluate/metric_totals.h"
+#include "distill/methods/distiller.h"
+#include "distill/run/run_record.h"
+#include "distill/settings/settings.h"
+#include "distill/teacher/teacher.h"
+#include "distill/train/weight_average.h"
+#include "engine/distributed/communicator.h"
+#include "engine/optim.h"
+
+namespace retort {
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  // Of an epoch. images_before: how many images the batches before number `batch` of an epoch hold.
+  virtual int64_t images() const = 0;
+  virtual int64_t batches() const = 0;
+  virtual int64_t images_before(int64_t batch) const = 0;
+  // What there is: "1,920 training images, 480 test images".
+  virtual std::string images_text() const = 0;
+
+  virtual void begin_epoch(int epoch, int64_t first_batch) = 0;
+  // One step with the epoch's next batch; an epoch has batches() of them.
+  virtual void step() = 0;
+  virtual MetricTotals& totals() = 0;
+  // Of the loss terms, once a step has been made.
+  virtual const std::vector<std::string>& term_names() const = 0;
+  // Of training, in percent of so many images: NaN where no images are counted.
+  virtual double accuracy(const MetricTotals::Values& totals, double images) const = 0;
+
+  // The results on the test images, and the score that chooses the best epoch, the higher the better.
+  // `activity` is called now and then with how many images are done, of how many.
+  using Activity = std::function<void(int64_t done, int64_t total)>;
+  struct Tested {
+    EpochResult result;  // its epoch is not set
+    double score = 0;
+  };
+  virtual Tested test(const Activity& activity) = 0;
+};
+
+// What a task is made of; all of it outlives the task.
+struct TaskParts {
+  Device& device;
+  Model& student;
+  Distiller& distiller;
+  Sgd& optimizer;
+  WeightAverage& average;
+  Teacher* teacher = nullptr;  // null for a method that reads none
+  const DataSet& data;
+  const RunSettings& settings;
+  Normalize student_sees;
+  Communicator* world = nullptr;  // the other processes of the run
+};
+
+}  // namespace retort

@@ -1,0 +1,108 @@
+#include "distill/train/tasks/classification_task.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "datasets/device_batch.h"
+#include "distill/evaluate/evaluate.h"
+#include "distill/text/text_format.h"
+#include "distill/train/step.h"
+#include "engine/base/file.h"
+#include "engine/base/text.h"
+
+namespace retort {
+
+namespace {
+
+class ClassificationTask : public Task {
+ public:
+  ClassificationTask(const TaskParts& parts, const Split& split) : parts_(parts) {
+    const RunSettings& settings = parts.settings;
+    // Room for as many images as a batch can have.
+    const int64_t largest = std::min(settings.batch, int64_t(split.train.size()));
+    LoaderOptions loading{
+        .batch = largest,
+        .seed = settings.seed,
+        .shuffle = settings.data.shuffle,
+        .augment = augment_named(settings.data.augment),
+        .views = settings.data.views,
+        .workers = settings.data.workers,
+        .pixels = !DeviceBatch::renders(parts.device),
+        .strong = views_read(settings.method) == 2,
+        .normalize = parts.student_sees,
+        .other = parts.teacher ? parts.teacher->images_besides(parts.student_sees) : std::nullopt};
+    if (parts.world) {
+      const int each = settings.shards / parts.world->size();
+      loading.parts = settings.shards;
+      loading.first_part = each * parts.world->rank();
+      loading.end_part = loading.first_part + each;
+      if (parts.teacher && parts.teacher->stored())
+        parts.teacher->stored()->take_parts(loading.first_part, loading.end_part);
+    }
+    loader_ = std::make_unique<Loader>(parts.data.train, split.train, loading);
+    DeviceBatchOptions drawing{
+        .strong = loading.strong, .normalize = loading.normalize, .other = loading.other};
+    if (trains_in_16_bits(settings)) drawing.draw_for(parts.device.precision());
+    batch_ = std::make_unique<DeviceBatch>(parts.device, parts.data.train, largest, drawing);
+    step_ =
+        std::make_unique<TrainingStep>(StepParts{.device = parts.device,
+                                                 .student = parts.student,
+                                                 .distiller = parts.distiller,
+                                                 .optimizer = parts.optimizer,
+                                                 .average = &parts.average,
+                                                 .teacher = parts.teacher ? &parts.teacher->model() : nullptr,
+                                                 .renderer = batch_.get(),
+                                                 .shards = settings.shards,
+                                                 .world = parts.world});
+    EvaluateOptions evaluation{.threads = settings.threads, .normalize = parts.student_sees};
+    test_ = std::make_unique<Evaluator>(parts.student, parts.device, parts.data.test, evaluation);
+    if (settings.data.validation == 0) return;
+    evaluation.samples = split.validation;
+    validation_ = std::make_unique<Evaluator>(parts.student, parts.device, parts.data.train, evaluation);
+  }
+
+  int64_t images() const override { return loader_->samples(); }
+  int64_t batches() const override { return loader_->batches(); }
+  int64_t images_before(int64_t batch) const override {
+    return std::min<int64_t>(batch * parts_.settings.batch, images());
+  }
+  std::string images_text() const override {
+    const int64_t all = parts_.data.train.size();
+    return text(with_commas(images()), images() < all ? " of " + with_commas(all) : std::string(),
+                " training images, ", with_commas(parts_.data.test.size()), " test images");
+  }
+
+  void begin_epoch(int epoch, int64_t first_batch) override { loader_->begin_epoch(epoch, first_batch); }
+  void step() override {
+    const HostBatch* const batch = loader_->next();
+    check(batch, "training step: the epoch has no more batches");
+    StoredTeacher* const stored = parts_.teacher ? parts_.teacher->stored() : nullptr;
+    const Tensor teacher_logits = stored ? stored->logits(*batch) : Tensor{};
+    step_->run(batch_->upload(*batch), teacher_logits);
+  }
+  MetricTotals& totals() override { return step_->totals(); }
+  const std::vector<std::string>& term_names() const override { return step_->term_names(); }
+  double accuracy(const MetricTotals::Values& totals, double images) const override {
+    return images > 0 ? 100 * totals.top1 / images : std::numeric_limits<double>::quiet_NaN();
+  }
+
+  Tested test(const Activity& activity) override {
+    const Evaluation e = test_->run(activity);
+    return {{0, e.top1, e.top5, e.loss}, validation_ ? validation_->run(activity).top1 : e.top1};
+  }
+
+ private:
+  TaskParts parts_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<DeviceBatch> batch_;
+  std::unique_ptr<TrainingStep> step_;
+  std::unique_ptr<Evaluator> test_, validation_;  // the latter where training images are held out
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_classification_task(const TaskParts& parts, const Split& split) {
+  return std::make_unique<ClassificationTask>(parts, split);
+}
+
+}  // namespace retort

@@ -1,0 +1,147 @@
+#include "distill/train/tasks/detection_task.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "distill/detection/detection_evaluator.h"
+#include "distill/detection/detection_step.h"
+#include "distill/text/text_format.h"
+#include "engine/base/file.h"
+#include "engine/base/text.h"
+
+namespace retort {
+
+namespace {
+
+Detector& detector_in(Model& model) {
+  auto* const detector = dynamic_cast<Detector*>(&model);
+  check(detector, model.name, ": is no detector");
+  return *detector;
+}
+
+class DetectionTask : public Task {
+ public:
+  explicit DetectionTask(const TaskParts& parts)
+      : parts_(parts),
+        student_(detector_in(parts.student)),
+        loader_(parts.data.boxes->train, training()),
+        step_({.device = parts.device,
+               .student = student_,
+               .distiller = parts.distiller,
+               .optimizer = parts.optimizer,
+               .teacher = parts.teacher ? &detector_in(parts.teacher->model()) : nullptr,
+               .seed = parts.settings.seed,
+               .positives = parts.settings.method_boxes.positives,
+               .background = parts.settings.method_boxes.background}),
+        evaluator_(student_, parts.device, parts.data.boxes->test, testing()) {}
+
+  int64_t images() const override { return loader_.samples(); }
+  int64_t batches() const override { return loader_.batches(); }
+  int64_t images_before(int64_t batch) const override { return loader_.samples_before(batch); }
+  std::string images_text() const override {
+    const auto pictures = [](int64_t count, const char* which) {
+      return text(with_commas(count), which, count == 1 ? " picture" : " pictures");
+    };
+    return pictures(images(), " training") + " with boxes, " +
+           pictures(parts_.data.boxes->test.size(), " test");
+  }
+
+  void begin_epoch(int epoch, int64_t first_batch) override {
+    epoch_ = epoch;
+    loader_.begin_epoch(epoch, first_batch);
+  }
+  void step() override {
+    const HostDetections* const batch = loader_.next();
+    check(batch, "training step: the epoch has no more batches");
+    step_.run(*batch, epoch_);
+    parts_.average.step();
+  }
+  MetricTotals& totals() override { return step_.totals(); }
+  const std::vector<std::string>& term_names() const override { return step_.term_names(); }
+  double accuracy(const MetricTotals::Values&, double) const override {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+
+  Tested test(const Activity& activity) override {
+    const CocoScores scores = evaluator_.scores(evaluator_.detect(activity));
+    const auto percent = [](double fraction) { return fraction < 0 ? fraction : 100 * fraction; };
+    return {{0, percent(scores.ap), percent(scores.ap50), percent(scores.ap75)}, percent(scores.ap)};
+  }
+
+ private:
+  DetectionLoaderOptions training() const {
+    DetectionLoaderOptions options =
+        pictures_for(student_.spec(), parts_.settings.data.size, parts_.student_sees, true);
+    options.batch = parts_.settings.batch;
+    options.seed = parts_.settings.seed;
+    options.shuffle = parts_.settings.data.shuffle;
+    options.flip = parts_.settings.data.augment != "none";
+    options.workers = parts_.settings.data.workers;
+    options.limit = parts_.settings.data.limit;
+    if (parts_.teacher && !(parts_.teacher->sees() == parts_.student_sees))
+      options.other = parts_.teacher->sees();
+    return options;
+  }
+  DetectionLoaderOptions testing() const {
+    DetectionLoaderOptions options =
+        pictures_for(student_.spec(), parts_.settings.data.size, parts_.student_sees, false);
+    options.workers = parts_.settings.data.workers;
+    return options;
+  }
+
+  TaskParts parts_;
+  Detector& student_;
+  DetectionLoader loader_;
+  DetectionStep step_;
+  DetectionEvaluator evaluator_;
+  int epoch_ = 1;
+};
+
+}  // namespace
+
+void check_boxes(const RunSettings& settings, const DataSet& data) {
+  const bool detector = is_detector(settings.model);
+  check(detector == bool(data.boxes), Fault::usage, settings.model,
+        detector ? " finds boxes, but " : " tells classes apart, but ", settings.data.spec,
+        detector ? " has none; scenes and coco:DIR have"
+                 : " is a set of boxes for detectors, such as rcnn_tiny");
+  if (!detector) return;
+  const MethodInfo& method = settings.method.method();
+  const MethodInfo::Reads& reads = method.reads;
+  static const std::vector<std::string> known = {"ce", "kd", "dkd", "dist", "nkd", "rld", "ctkd"};
+  const bool works =
+      method.name.starts_with("pcd") || std::find(known.begin(), known.end(), method.name) != known.end();
+  const char* why = reads.features           ? "it reads features"
+                    : reads.indices          ? "it reads which image each sample is"
+                    : reads.two_views        ? "it reads two views of an image"
+                    : reads.class_similarity ? "it compares the classes of whole images"
+                                             : "it has not been tried on boxes";
+  check(works, Fault::usage, "method ", method.name, " cannot distil detectors: ", why, "; ", join(known),
+        " and the forms of pcd can");
+  check(settings.method_boxes.background || settings.method_boxes.positives || !reads.labels, Fault::usage,
+        "method ", method.name,
+        " reads labels, and background is the label of most boxes; without it as a class "
+        "(boxes.background) only the boxes of objects can be compared (boxes.positives)");
+  check(!settings.method.has("warmup") || settings.method.number("warmup") == 0, Fault::usage,
+        "method.warmup counts epochs of a classifier; a detector's learning rate rises over its first steps "
+        "instead, leave it at 0");
+  check(settings.optimizer.kind == "sgd", Fault::usage, "optimizer.kind is ", settings.optimizer.kind,
+        ", which parts a classifier's gradient in two; detectors learn with sgd");
+  check(settings.loss.label_smoothing == 0, Fault::usage, "loss.label_smoothing is ",
+        exact_decimal(settings.loss.label_smoothing),
+        ": detectors learn from labels as they are; leave it at 0");
+  check(settings.precision != "fp16" && settings.precision != "bf16", Fault::usage, "precision is ",
+        settings.precision, ": detectors are trained in fp32 or tf32");
+  check(settings.shards <= 1, Fault::usage, "shards is ", settings.shards,
+        ": a detector's batch is computed whole; leave it at 1");
+  check(settings.data.validation == 0, Fault::usage, "data.validation is ", settings.data.validation,
+        ": detectors are chosen by the test pictures; leave it at 0");
+}
+
+std::unique_ptr<Task> make_detection_task(const TaskParts& parts) {
+  return std::make_unique<DetectionTask>(parts);
+}
+
+}  // namespace retort
