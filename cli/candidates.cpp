@@ -109,7 +109,7 @@ Candidates values_of(const std::string& command, const OptionSheet::Option& opti
     all.words = plain(recipe_names());
     all.words.push_back({"list", "shows all"});
   } else if (name == "--data") {
-    all.words = plain({"synthetic", "cifar100:", "cifar10:", "npy:"});
+    all.words = plain({"synthetic", "cifar100:", "cifar10:", "folder:", "pack:", "npy:"});
   } else {
     for (const KeySheet& sheet : key_sheets())
       if (sheet.flag.starts_with(name + " ") && !sheet.choices.empty()) all.words = plain(sheet.choices);

@@ -3,6 +3,7 @@
 #include "cli/boxes.h"
 #include "cli/channel_options.h"
 #include "cli/commands.h"
+#include "cli/data_choice.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -13,6 +14,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/progress.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
@@ -76,12 +78,13 @@ int run_eval(const Arguments& arguments) {
   options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
-  options.text("--data", "SPEC", "synthetic, cifar100:DIR, scenes, coco:DIR (the run's)", data_spec);
+  options.text("--data", "SPEC", "synthetic, cifar100:DIR, folder:DIR, coco:DIR (the run's)", data_spec);
   options.flag("--per-class", "also every class's", per_class);
   options.integer("--batch", "images per step", batch, 1);
   int64_t size = 0;
   options.integer("--size", "detectors: pictures' shorter side (0: its own)", size, 0);
   const ChannelOptions channels(options);
+  const DataChoice photos(options);
   const DeviceChoice device_choice(options);
   options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "result as JSON: {top1, top5, loss, n}", json);
@@ -92,10 +95,14 @@ int run_eval(const Arguments& arguments) {
   const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
-  const std::string spec = data_spec.empty() ? data_of(weights) : data_spec;
-  if (is_detector(exported ? std::string() : architecture_of(weights, architecture)))
+  DataSettings images = data_of(weights, data_spec);
+  const std::string& spec = images.spec;
+  const std::string network = exported ? exported->name() : architecture_of(weights, architecture);
+  if (!exported && is_detector(network))
     return eval_boxes(weights, architecture, spec, {device_options, quiet, json, size});
-  const DataSet data = open_dataset(spec, Parts::test);
+  photos.apply(images);
+  set_input(weights.file.metadata, images.size, images.test_resize);
+  const DataSet data = open_dataset(spec, test_options(images, weights, network));
   check(!data.boxes, Fault::usage, "eval: ", spec, " is a set of boxes for detectors; ", weights_spec, " is none");
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
@@ -106,9 +113,9 @@ int run_eval(const Arguments& arguments) {
   };
   Progress progress(2, quiet);
   const auto testing = [&](int64_t done, int64_t total) { progress.activity("testing", done, total); };
-  const auto note_classes = [&](const std::string& network) {
+  const auto note_classes = [&](const std::string& judge) {
     const std::string note =
-        other_classes_note(network, input_of(weights, network).class_names, data.test.class_names);
+        other_classes_note(judge, input_of(weights, judge).class_names, data.test.class_names);
     if (!note.empty()) print_error(note);
   };
   if (exported) {
@@ -126,6 +133,7 @@ int run_eval(const Arguments& arguments) {
   EvaluateOptions evaluate_options;
   evaluate_options.batch = batch;
   evaluate_options.threads = device_options.threads;
+  evaluate_options.workers = test_workers(images, data.test);
   evaluate_options.per_class = per_class;
   // The network saw its images so, whichever set these are from.
   evaluate_options.normalize = seen_by(weights, data.test);

@@ -7,20 +7,22 @@
 
 #include "cli/boxes.h"
 #include "cli/commands.h"
+#include "cli/data_choice.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/run_of_weights.h"
 #include "cli/setting_options.h"
-#include "datasets/formats/image_file.h"
 #include "datasets/open.h"
 #include "distill/evaluate/predict.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/methods/registry.h"
 #include "distill/run/named_weights.h"
+#include "distill/settings/data_options.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -35,6 +37,8 @@ class Judge {
   }
 
   int64_t side() const { return model_->side; }
+  const Weights& weights() const { return weights_; }
+  const std::string& network() const { return model_->name; }
   int64_t classes() const { return model_->classes; }
 
   // set: whose numbers normalise the image where the weights do not say; null: they have to.
@@ -43,7 +47,8 @@ class Judge {
           ": does not say how its images were normalised; name its data with --data");
     const NormalizeTable normalize(seen_by(weights_, set ? *set : ImageSet{}));
     PreparedImages prepared{.count = 1, .side = side(), .names = {"the image"}};
-    for (size_t i = 0; i < pixels.size(); ++i) prepared.pixels.push_back(normalize(pixels[i], int(i % 3)));
+    prepared.pixels.resize(pixels.size());
+    normalize(pixels.data(), int64_t(pixels.size()), prepared.pixels.data());
     const std::vector<float> answer = predict_logits(*model_, device_, prepared);
     return {answer.begin(), answer.end()};
   }
@@ -69,6 +74,7 @@ int run_explain(const Arguments& arguments) {
                    "retort explain --weights runs/pcd --image cat.png --html cat.html --svg cat.svg"});
   std::string weights, model, teacher, teacher_model, image, data, svg, html;
   std::vector<std::string> sets;
+  DataChoice photos;
   int64_t rows = 10;
   options.text("--weights", "RUN|FILE", "the student", weights);
   options.text("--model", "NAME", "its network, if the file does not say", model);
@@ -76,8 +82,12 @@ int run_explain(const Arguments& arguments) {
   options.text("--teacher-model", "NAME", "its network", teacher_model);
   options.text("--image", "N|FILE", "number of a test image, from 0 on, or a JPEG or PNG", image);
   options.text("--data", "SPEC", "test images and names of the classes (the run's)", data);
-  options.value("--set", "KEY=VALUE", "a key of pcd, as stages=5 (the run's, where that is pcd); repeatable",
-                [&](const std::string& given) { sets.push_back(given); });
+  options.value("--set", "KEY=VALUE",
+                "a key of pcd, as stages=5 (the run's, where that is pcd), or data.decoder; repeatable",
+                [&](const std::string& given) {
+                  if (given.starts_with("data.")) return photos.add(given);
+                  sets.push_back(given);
+                });
   options.integer("--rows", "classes shown", rows, 1);
   options.output("--svg", "FILE", "write a drawing", svg);
   options.output("--html", "FILE", "write a page", html);
@@ -111,22 +121,24 @@ int run_explain(const Arguments& arguments) {
 
   int64_t index = 0;
   const bool numbered = parse(image, index);
-  if (data.empty() && run) data = run->data.spec;
+  DataSettings reading;
+  if (data.empty() && run) reading = run->data, data = reading.spec;
+  photos.apply(reading);
   check(!numbered || !data.empty(), Fault::usage, "explain: whose test image ", image,
         " is not known; name the data with --data");
+  const auto device = Device::open(device_choice.options());
+  Judge student(weights, model, *device), judge(teacher, teacher_model, *device);
+  const DataOptions reads = test_options(reading, student.weights(), student.network());
   std::optional<DataSet> set;
   if (numbered) {
-    set = open_dataset(data, Parts::test);
+    set = open_dataset(data, reads);
   } else if (!data.empty()) {
     try {
-      set = open_dataset(data, Parts::test);
+      set = open_dataset(data, reads);
     } catch (const Error& error) {  // the picture can do without the names of its classes
       print_error(text("note: classes have no names: ", error.what()));
     }
   }
-
-  const auto device = Device::open(device_choice.options());
-  Judge student(weights, model, *device), judge(teacher, teacher_model, *device);
   check(student.classes() == judge.classes(), Fault::input, "explain: ", student.name, " tells ",
         student.classes(), " classes apart, ", judge.name, " ", judge.classes());
   check(student.side() == judge.side(), Fault::input, "explain: ", student.name, " sees images of side ",
@@ -145,15 +157,15 @@ int run_explain(const Arguments& arguments) {
           " classes, ", student.name, " sees ", shown.side, "x", shown.side, " of ", student.classes());
     shown.index = index;
     shown.label = test.labels[size_t(index)];
-    PictureReader reader;
+    PictureReader reader(test.decoder);
     shown.pixels.resize(size_t(test.image_bytes()));
     test.read(index, reader, shown.pixels.data());
     explained.image_name = text("Test image ", index);
   } else {
-    Image read = read_image(image);
-    if (read.orientation != 1) read = upright(read);
     shown.label = -1;
-    shown.pixels = fit_image(read, shown.side).image.pixels;
+    const NetworkInput input = input_of(student.weights(), student.network());
+    const int64_t resize = reading.test_resize > 0 ? reading.test_resize : input.test_resize;
+    shown.pixels = read_fitted(image, shown.side, int(resize), reads.decoder).pixels;
     explained.image_name = std::filesystem::path(image).filename().string();
   }
   shown.student = student.logits(shown.pixels, set ? &set->test : nullptr);

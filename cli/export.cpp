@@ -6,6 +6,7 @@
 #include "cli/boxes.h"
 #include "cli/channel_options.h"
 #include "cli/commands.h"
+#include "cli/data_choice.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -13,6 +14,7 @@
 #include "distill/evaluate/network_file.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/progress.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/nearest.h"
@@ -33,6 +35,7 @@ struct ExportRequest {
   std::string format, out, name = "net", quantize = "f32", data;
   int64_t threads = 0;
   bool verify = false, quiet = false;
+  DataSettings images = {};
 };
 
 void verify(const ExportRequest& request, Model& model, Device& device, const std::vector<std::byte>& file,
@@ -46,17 +49,17 @@ void verify(const ExportRequest& request, Model& model, Device& device, const st
   (*json)["largest_difference"] = difference;
 }
 
-// What the fewer bits change on real images.
-void compare_accuracy(const ExportRequest& request, const InferenceGraph& graph,
-                      const std::vector<std::byte>& file, Json* json) {
-  const DataSet data = open_dataset(request.data, Parts::test);
+// What the fewer bits change on real images: `plain` is the same network in f32.
+void compare_accuracy(const ExportRequest& request, const DataOptions& options,
+                      const std::vector<std::byte>& plain, const std::vector<std::byte>& file, Json* json) {
+  const DataSet data = open_dataset(request.data, options);
   Progress progress(2, request.quiet);
   const auto measure = [&](const std::vector<std::byte>& network) {
     return network_file_accuracy(network, data.test, int(request.threads), [&](int64_t done, int64_t total) {
       progress.activity("testing", done, total);
     });
   };
-  const NetworkAccuracy before = measure(infer_file(graph, {})), after = measure(file);
+  const NetworkAccuracy before = measure(plain), after = measure(file);
   progress.clear();
   int64_t same = 0;
   for (size_t i = 0; i < before.answers.size(); ++i) same += before.answers[i] == after.answers[i];
@@ -118,7 +121,9 @@ Json export_network(const ExportRequest& request, const Weights& weights, Model&
   }
   json["bytes"] = content.size();
   if (request.verify) verify(request, model, device, file, &json);
-  if (!request.data.empty()) compare_accuracy(request, graph, file, &json);
+  if (!request.data.empty())
+    compare_accuracy(request, test_options(request.images, weights, model.name),
+                     infer_file(graph, {.mean = mean, .std = std}), file, &json);
   write_file(request.out, content);
   return json;
 }
@@ -160,6 +165,7 @@ int run_export(const Arguments& arguments) {
   options.text("--data", "SPEC", "compare the accuracy with that of f32 on these test images", request.data);
   options.text("--name", "NAME", "c: prefix of what the file defines", request.name);
   const ChannelOptions channels(options);
+  const DataChoice photos(options);
   options.flag("--verify", "compare the logits with the model's", request.verify);
   options.integer("--threads", "CPU threads, 0: one", request.threads, 0);
   options.flag("--quiet", "no progress", request.quiet);
@@ -174,8 +180,10 @@ int run_export(const Arguments& arguments) {
         request.format, "' is unknown; ", suggestion(request.format, formats));
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
+  photos.apply(request.images);
   Weights weights = read_weights(sources[0]);
   channels.apply(weights);
+  set_input(weights.file.metadata, request.images.size, request.images.test_resize);
   check_not_read("--out", request.out, weights.path);
   check_threads(request.threads);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});

@@ -82,7 +82,8 @@ bool is_model(const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Top-1 on CIFAR-100 of the network trained with labels alone, as papers print it; the first where they differ.
+// Top-1, on CIFAR-100 or ImageNet, of the network trained with labels alone, as papers print it; the first
+// where they differ.
 std::optional<double> published_alone(const std::string& network) {
   for (const Published& row : published_results()) {
     if ((row.method == "teacher" && row.pair.starts_with(network + "-")) ||
@@ -96,7 +97,7 @@ std::optional<double> published_alone(const std::string& network) {
 // take a pass over a large picture.
 void print_networks(int64_t classes, bool json) {
   const auto device = Device::open({.name = "portable"});
-  TextTable table({"network", "image", "parameters", "million MACs", "CIFAR-100 %"});
+  TextTable table({"network", "image", "parameters", "million MACs", "published %"});
   Json networks = Json::array();
   for (const std::string& name : all_names()) {
     const int64_t own = classes > 0 ? classes : is_detector(name) ? 80 : 100;

@@ -2,21 +2,21 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "cli/boxes.h"
 #include "cli/channel_options.h"
 #include "cli/commands.h"
+#include "cli/data_choice.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/run_of_weights.h"
 #include "datasets/formats/npy.h"
-#include "datasets/formats/picture_decoder.h"
 #include "datasets/open.h"
 #include "distill/evaluate/exported_network.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
@@ -31,34 +31,17 @@ using Json = nlohmann::ordered_json;
 
 // The classes' names where somebody knows them: from --data, the weights' file, or drawn images, which need
 // no files.
-std::vector<std::string> class_names(const std::string& data, const Weights& weights,
+std::vector<std::string> class_names(const std::string& data, DataOptions options, const Weights& weights,
                                      const std::string& network) {
   const std::string* trained_on = weights.metadata("data");
-  if (!data.empty()) return open_dataset(data, Parts::test).test.class_names;
+  options.known_numbers = true;  // nothing is read but the names
+  if (!data.empty()) return open_dataset(data, options).test.class_names;
   const std::vector<std::string> own = input_of(weights, network).class_names;
   if (!own.empty()) return own;
   if (trained_on && *trained_on == "synthetic")
     return open_dataset("synthetic:train=1,test=1", Parts::test).test.class_names;
   return {};
 }
-
-// How photos are read: --set data.decoder=NAME, --set data.test_resize=N.
-struct PhotoReading {
-  Decoder decoder = Decoder::stb;
-  std::optional<int64_t> test_resize;
-
-  void set(const std::string& given) {
-    const size_t equals = given.find('=');
-    const std::string key = given.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : given.substr(equals + 1);
-    check(key == "data.decoder" || key == "data.test_resize", Fault::usage, "predict: --set ", given,
-          ": expected data.decoder=stb, turbo or auto, or data.test_resize=N");
-    if (key == "data.decoder")
-      decoder = decoder_named(value);
-    else
-      test_resize = integer_of("--set data.test_resize", value, 1);
-  }
-};
 
 std::string name_of_class(int64_t label, const std::vector<std::string>& names) {
   return label < int64_t(names.size()) ? names[size_t(label)] : text("class ", label);
@@ -90,9 +73,7 @@ int run_predict(const Arguments& arguments) {
               "--temperature is '", given, "', expected a number from 0.001 to 1e+06");
       },
       "1");
-  PhotoReading photos;
-  options.value("--set", "KEY=VALUE", "data.decoder: stb, turbo, auto; data.test_resize: shorter side",
-                [&](const std::string& given) { photos.set(given); });
+  const DataChoice photos(options);
   options.output("--logits", "FILE", "write the logits, f32 [N, classes]", logits_file);
   options.integer("--top", "classes shown", top, 1);
   const ChannelOptions channels(options);
@@ -135,6 +116,11 @@ int run_predict(const Arguments& arguments) {
   check(boxes.results.empty() && boxes.draw.empty(), Fault::usage,
         "predict: --results and --draw are for detectors, and ", weights_spec, " is none");
   check_named(named);
+  DataSettings reading;
+  if (!numbers.empty()) reading = data_of(weights, data);
+  photos.apply(reading);
+  if (!numbers.empty()) data = reading.spec;
+  set_input(weights.file.metadata, reading.size, reading.test_resize);
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
   if (!exported) {
@@ -145,23 +131,27 @@ int run_predict(const Arguments& arguments) {
   const int64_t side = exported ? exported->side() : model->side,
                 classes = exported ? exported->classes() : model->classes;
   const std::string& network = exported ? exported->name() : model->name;
+  check(reading.size == 0 || reading.size == side, Fault::usage, "predict: data.size is ", reading.size, ", ",
+        network, " sees images of side ", side);
+  check(reading.test_resize == 0 || reading.test_resize >= side, Fault::usage,
+        "predict: data.test_resize is ", reading.test_resize, ", expected at least the network's side, ",
+        side);
+  const DataOptions reads = test_options(reading, weights, network);
   const auto numbered = [&] {
-    if (data.empty()) data = data_of(weights);
-    const ImageSet test = open_dataset(data, Parts::test).test;
+    const ImageSet test = open_dataset(data, reads).test;
     return prepare_numbered(test, numbers, seen_by(weights, test), side);
   };
-  const NetworkInput input = input_of(weights, network);
-  check(!photos.test_resize || *photos.test_resize >= side, Fault::usage, "predict: data.test_resize is ",
-        photos.test_resize.value_or(0), ", expected at least the network's side, ", side);
-  const PreparedImages images =
-      !numbers.empty() ? numbered()
-      : array          ? prepare_array(inputs[0], side)
-              : prepare_pictures(inputs, weights, side, int(photos.test_resize.value_or(input.test_resize)),
-                                 photos.decoder);
+  const auto pictures = [&] {
+    return prepare_pictures(inputs, weights, side, int(input_of(weights, network).test_resize),
+                            reads.decoder);
+  };
+  const PreparedImages images = !numbers.empty() ? numbered()
+                                : array          ? prepare_array(inputs[0], side)
+                                                 : pictures();
   for (const std::string& note : images.notes) print_error(note);
   const std::vector<float> logits =
       exported ? exported->logits(images.pixels, images.count) : predict_logits(*model, *device, images);
-  const std::vector<std::string> names = class_names(data, weights, network);
+  const std::vector<std::string> names = class_names(data, reads, weights, network);
   check(names.empty() || int64_t(names.size()) == classes, Fault::input, "predict: ", network, " tells ",
         classes, " classes apart, ", data.empty() ? "its data" : data, " has ", names.size(),
         "; --data names the data set it was trained on");

@@ -30,15 +30,18 @@ std::vector<Published> rows_of(const std::string& wanted) {
 }
 
 std::string full_text(const std::vector<Published>& rows) {
-  std::string all, pair;
+  std::string all, pair, data;
   TextTable table({"method", "top-1", "over kd", "epochs", "source"});
   const auto finish = [&] {
-    if (!pair.empty()) all += (all.empty() ? "" : "\n") + pair + ", CIFAR-100\n\n" + table.plain();
+    if (!pair.empty())
+      all += (all.empty() ? "" : "\n") + pair + (data == "imagenet" ? ", ImageNet" : ", CIFAR-100") + "\n\n" +
+             table.plain();
     table = TextTable({"method", "top-1", "over kd", "epochs", "source"});
   };
   for (const Published& row : rows) {
     if (row.pair != pair) finish();
     pair = row.pair;
+    data = row.data();
     const auto kd = find_published(row.pair, "kd");
     const bool itself = row.method == "kd" || row.method == "teacher" || row.method == "ce";
     table.add_row({row.method == "ce" ? "ce (alone)" : row.method, fixed(row.top1, 2),
@@ -76,7 +79,7 @@ std::string overview_text(const std::vector<Published>& rows) {
 
 int run_published(const Arguments& arguments) {
   Options options(
-      "published", "top-1 accuracies on CIFAR-100 as papers print them, in percent",
+      "published", "top-1 accuracies on CIFAR-100 and ImageNet as papers print them, in percent",
       {"retort published", "retort published resnet56-resnet20", "retort published resnet8x4 --json"});
   std::vector<std::string> names;
   bool json = false;
@@ -94,7 +97,7 @@ int run_published(const Arguments& arguments) {
   for (const Published& row : rows) {
     results.push_back({{"pair", row.pair},
                        {"method", row.method},
-                       {"data", "cifar100"},
+                       {"data", row.data()},
                        {"top1", row.top1},
                        {"epochs", row.epochs},
                        {"source", row.source}});

@@ -20,12 +20,21 @@ std::optional<RunSettings> settings_of_run(const std::string& spec) {
   return placed(run.settings, folder);
 }
 
-std::string data_of(const Weights& weights) {
-  if (const std::optional<RunSettings> settings = settings_of_run(weights.source)) return settings->data.spec;
+DataSettings data_of(const Weights& weights) {
+  if (const std::optional<RunSettings> settings = settings_of_run(weights.source)) return settings->data;
   const std::string* name = weights.metadata("data");
   check(name && is_drawn(*name), Fault::usage, weights.source, ": the file does not say where its ",
         name ? *name + " images lie" : "images are", "; name the data with --data");
-  return *name;
+  DataSettings drawn;
+  drawn.spec = *name;
+  return drawn;
+}
+
+DataSettings data_of(const Weights& weights, const std::string& given) {
+  if (given.empty()) return data_of(weights);
+  DataSettings data;
+  data.spec = given;
+  return data;
 }
 
 }  // namespace retort

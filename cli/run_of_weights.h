@@ -12,8 +12,10 @@ namespace retort {
 // damaged in the run and made again is noted on stderr.
 std::optional<RunSettings> settings_of_run(const std::string& spec);
 
-// The data that the weights were trained on, as --data takes it: a run says where it lies, drawn images need
+// The data that the weights were trained on, and how it is read: a run says where it lies, drawn images need
 // no place. Fault::usage if nobody knows.
-std::string data_of(const Weights& weights);
+DataSettings data_of(const Weights& weights);
+// Or the data of --data, if that is given: it is read as the weights know.
+DataSettings data_of(const Weights& weights, const std::string& given);
 
 }  // namespace retort

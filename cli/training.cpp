@@ -46,6 +46,7 @@ Json json_of(const Summary& summary, const std::string& folder) {
   json["best_by"] = summary.best_by;
   json["status"] = summary.status;
   json["views"] = summary.views;
+  if (summary.bad_pictures > 0) json["bad_pictures"] = summary.bad_pictures;
   json["model"] = summary.model;
   json["method"] = summary.method;
   json["seed"] = summary.seed;

@@ -10,6 +10,15 @@
 
 namespace retort {
 
+// Photos that could not be read, and were replaced by the next good ones.
+struct BadPictures {
+  int64_t count = 0;  // different ones
+  std::string first;  // what was wrong with one of them, with its name
+
+  // Fault::input where they are more than 0.1 % of `all` training images: that is no accident.
+  void check_few(int64_t all) const;
+};
+
 // Images of one size of at most 64 pixels are held in memory, as bytes. Photos stay where they are: `pictures` reads
 // them, and `photo` says how they become images of height x width.
 struct ImageSet {
@@ -26,6 +35,7 @@ struct ImageSet {
   PhotoOptions photo;
   Decoder decoder = Decoder::stb;
   bool skips_bad = false;  // a photo that cannot be read is replaced by the next good one while training
+  BadPictures bad;         // that were replaced when they were read into memory
 
   bool in_memory() const { return !pictures; }
   int64_t size() const { return int64_t(labels.size()); }
@@ -38,6 +48,12 @@ struct ImageSet {
   // XXH3 of the extents, the images and the labels: two sets of equal hash are the same data.
   uint64_t hash() const;
 };
+
+// ImageNet's, which networks for 224 x 224 pixels are trained with.
+inline constexpr std::array imagenet_mean{.485f, .456f, .406f}, imagenet_deviation{.229f, .224f, .225f};
+
+// An image has at most so many pixels a side if it is held in memory.
+inline constexpr int largest_in_memory = 64;
 
 struct DetectionData;  // of datasets/detection
 
@@ -73,6 +89,8 @@ struct DataOptions {
   bool imagenet_numbers = false;  // mean and deviation are ImageNet's where the data has none of its own
   bool known_numbers = false;     // somebody else knows how images are normalised: they need not be measured
   int threads = 0;                // that look at files when the set is opened; 0: the CPU quota
+
+  bool operator==(const DataOptions&) const = default;
 };
 
 }  // namespace retort

@@ -31,6 +31,8 @@ class ImageSource {
   virtual std::string name_of(int64_t i) const = 0;
   // Of names, sizes and order: sources of equal hash hold the same pictures, as far as that can tell.
   virtual uint64_t hash() const = 0;
+  // Bytes of the largest file that a picture is decoded of; 0: of none.
+  virtual int64_t largest_file() const { return 0; }
 };
 
 }  // namespace retort

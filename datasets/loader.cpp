@@ -9,19 +9,13 @@
 #include "engine/base/file.h"
 
 namespace retort {
-namespace {
-
-constexpr double most_bad = 0.001;  // of all photos: more than that is no accident
-
-}  // namespace
-
 Normalize normalize_of(const ImageSet& set) {
   return {{set.mean[0], set.mean[1], set.mean[2]}, {set.stddev[0], set.stddev[1], set.stddev[2]}};
 }
 
 Augment augment_named(const std::string& name) {
   if (name == "none") return Augment::none;
-  if (name == "crop-flip") return Augment::crop_flip;
+  if (name == "crop-flip" || name == "auto") return Augment::crop_flip;
   if (name == "resized-crop") return Augment::resized_crop;
   fail(Fault::usage, "augmentation '", name, "': expected none, crop-flip or resized-crop");
 }
@@ -182,12 +176,9 @@ void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
     slot.indices[size_t(i)] = sample;
     slot.views[size_t(i)] = 0;
   }
-  const auto normalized = [&](const NormalizeTable& normalize, std::vector<float>& to) {
-    for (int64_t at = wanted.first * bytes; at < (wanted.first + wanted.count) * bytes; at += 3)
-      for (int c = 0; c < 3; ++c) to[size_t(at + c)] = normalize(slot.bytes[size_t(at + c)], c);
-  };
-  if (options_.pixels) normalized(normalize_, slot.images);
-  if (options_.pixels && other_) normalized(*other_, slot.other_images);
+  const int64_t from = wanted.first * bytes, count = wanted.count * bytes;
+  if (options_.pixels) normalize_(slot.bytes.data() + from, count, slot.images.data() + from);
+  if (options_.pixels && other_) (*other_)(slot.bytes.data() + from, count, slot.other_images.data() + from);
 }
 
 PhotoView Loader::photo_view(int32_t sample, const PictureSize& size) const {
@@ -208,14 +199,21 @@ void Loader::note_bad(int32_t sample, const Error& error) const {
   const std::lock_guard lock(bad_mutex_);
   if (bad_.empty()) first_bad_ = error.what();
   bad_.insert(sample);
-  check(double(bad_.size()) <= most_bad * double(samples()), Fault::input, bad_.size(), " of ",
-        with_commas(samples()),
-        " training images are bad, more than the 0.1 % that data.bad = skip passes over; the "
-        "first: ",
-        first_bad_);
+  BadPictures{int64_t(bad_.size()), first_bad_}.check_few(samples());
+}
+
+int64_t Loader::bytes() const {
+  size_t all = 0;
+  for (const Slot& slot : slots_) {
+    all += slot.bytes.size();
+    for (const auto* floats : {&slot.images, &slot.strong, &slot.other_images, &slot.other_strong})
+      all += floats->size() * sizeof(float);
+  }
+  return int64_t(all);
 }
 
 BadPictures Loader::bad_pictures() const {
+  if (set_.in_memory()) return set_.bad;
   const std::lock_guard lock(bad_mutex_);
   return {int64_t(bad_.size()), first_bad_};
 }

@@ -61,7 +61,8 @@ struct LoaderOptions {
 // The set's own numbers.
 Normalize normalize_of(const ImageSet& set);
 
-// "none", "crop-flip" or "resized-crop"; anything else is a Fault::usage.
+// "none", "crop-flip" or "resized-crop", and "auto", which is crop-flip for images in memory; anything else is a
+// Fault::usage.
 Augment augment_named(const std::string& name);
 
 // Which images of a set are trained on and which are held out; disjoint, both ascending.
@@ -75,12 +76,6 @@ Split split_samples(int64_t size, int64_t limit, int64_t validation, uint64_t se
 
 // The order of n samples in one epoch: a permutation of 0 to n - 1 keyed by (seed, epoch).
 std::vector<int32_t> shuffled(int64_t n, uint64_t seed, uint32_t epoch);
-
-// Photos that could not be read, and were replaced by the next good ones (ImageSet::skips_bad).
-struct BadPictures {
-  int64_t count = 0;  // different ones
-  std::string first;  // what was wrong with one of them, with its name
-};
 
 // What a batch holds is a function of (samples, options, epoch, batch number), whatever the number of workers
 // and wherever in the epoch one begins.
@@ -100,6 +95,9 @@ class Loader {
   // or begin_epoch() is called. What a worker threw is thrown here.
   const HostBatch* next();
 
+  // Of the batches that are made ahead.
+  int64_t bytes() const;
+  // Met so far (ImageSet::skips_bad).
   BadPictures bad_pictures() const;
 
  private:

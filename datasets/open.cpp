@@ -1,6 +1,8 @@
 #include "datasets/open.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "datasets/added.h"
 #include "datasets/detection/carried.h"
@@ -17,34 +19,35 @@ namespace {
 struct Entry {
   const char* name;
   const char* usage;
+  bool photos;  // its images can be photos, for which sizes and decoders matter
   DataSet (*open)(const std::string& argument, const DataOptions& options);
 };
 
 // A new data set is one row here and one reader.
 constexpr Entry entries[] = {
-    {"synthetic", "synthetic[:train=N,test=N,seed=N]",
+    {"synthetic", "synthetic[:train=N,test=N,seed=N]", false,
      [](const std::string& argument, const DataOptions& options) {
        return draw_synthetic(SyntheticOptions::parse(argument), options.parts);
      }},
-    {"cifar100", "cifar100:DIR",
+    {"cifar100", "cifar100:DIR", false,
      [](const std::string& argument, const DataOptions& options) {
        return read_cifar100(argument, options.parts);
      }},
-    {"cifar10", "cifar10:DIR",
+    {"cifar10", "cifar10:DIR", false,
      [](const std::string& argument, const DataOptions& options) {
        return read_cifar10(argument, options.parts);
      }},
-    {"folder", "folder:DIR",
+    {"folder", "folder:DIR", true,
      [](const std::string& argument, const DataOptions& options) { return read_folder(argument, options); }},
-    {"pack", "pack:FILE",
+    {"pack", "pack:FILE", true,
      [](const std::string& argument, const DataOptions& options) { return read_pack(argument, options); }},
-    {"npy", "npy:DIR",
+    {"npy", "npy:DIR", true,
      [](const std::string& argument, const DataOptions& options) { return read_npy_set(argument, options); }},
-    {"scenes", "scenes[:train=N,test=N,seed=N]",
+    {"scenes", "scenes[:train=N,test=N,seed=N]", false,
      [](const std::string& argument, const DataOptions& options) {
        return carried_boxes(argument.empty() ? "scenes" : "scenes:" + argument, options.parts);
      }},
-    {"coco", "coco:DIR",
+    {"coco", "coco:DIR", false,
      [](const std::string& argument, const DataOptions& options) {
        return carried_boxes("coco:" + argument, options.parts);
      }},
@@ -78,6 +81,16 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options) {
   const bool folder = std::filesystem::is_directory(spec, error);
   fail(Fault::usage, "data set '", spec, "' is not known; ",
        folder ? "images in a folder are named as folder:" + spec + "; " : std::string(), "expected ", known);
+}
+
+DataOptions deciding_options(const std::string& spec, const DataOptions& options) {
+  const std::string name = spec.substr(0, spec.find(':'));
+  const auto entry = std::find_if(std::begin(entries), std::end(entries),
+                                  [&](const Entry& one) { return name == one.name; });
+  if (entry == std::end(entries) || !entry->photos) return {.parts = options.parts};
+  DataOptions deciding = options;
+  deciding.threads = 0;
+  return deciding;
 }
 
 }  // namespace retort

@@ -17,4 +17,7 @@ inline DataSet open_dataset(const std::string& spec, Parts parts = Parts::both) 
   return open_dataset(spec, DataOptions{.parts = parts});
 }
 
+// The options as far as they decide what is opened: those of photos count only where there can be some.
+DataOptions deciding_options(const std::string& spec, const DataOptions& options);
+
 }  // namespace retort

@@ -81,6 +81,12 @@ struct NormalizeTable {
       for (int byte = 0; byte < 256; ++byte) values[c][byte] = normalize(uint8_t(byte), c);
   }
   float operator()(uint8_t byte, int channel) const { return values[channel][byte]; }
+
+  // Of whole pixels of three channels.
+  void operator()(const uint8_t* bytes, int64_t count, float* to) const {
+    for (int64_t at = 0; at < count; at += 3)
+      for (int c = 0; c < 3; ++c) to[at + c] = values[c][bytes[at + c]];
+  }
 };
 
 // Writes pixel (y, x) of one view of image (H,W,C bytes) to `to` (C of what normalize gives). The padding is

@@ -15,6 +15,8 @@ struct PhotoOptions {
   int resize = 256;                           // where nothing is random, the shorter side before its centre is cut out
   std::array<double, 2> scale{0.08, 1};       // of a random crop's area, beside the photo's
   std::array<double, 2> ratio{3. / 4, 4. / 3};  // of its width to its height
+
+  bool operator==(const PhotoOptions&) const = default;
 };
 
 struct PhotoView {

@@ -249,7 +249,7 @@ Picture strong_picture(const uint8_t* image, int height, int width, const Strong
 }
 
 void normalize_picture(const Picture& picture, const NormalizeTable& normalize, float* out) {
-  for (size_t i = 0; i < picture.bytes.size(); ++i) out[i] = normalize(picture.bytes[i], int(i % channels));
+  normalize(picture.bytes.data(), int64_t(picture.bytes.size()), out);
 }
 
 }  // namespace retort

@@ -84,9 +84,8 @@ DetectionData read_coco(const std::string& folder, const DetectionFiles& files, 
   };
   DetectionData data;
   data.name = "coco";
-  // What ImageNet's networks see images with.
-  data.mean = {.485f, .456f, .406f};
-  data.stddev = {.229f, .224f, .225f};
+  data.mean = imagenet_mean;
+  data.stddev = imagenet_deviation;
   const fs::path train = json(files.train_json, "train"), test = json(files.test_json, "val");
   if (parts == Parts::both) {
     data.train = read_part(train, pictures("train"));

@@ -22,9 +22,7 @@ Image decode_image(std::span<const uint8_t> file, const std::string& name, Decod
       pictures.decode(file, name, [](const PictureSize& size) { return Box{0, 0, size.height, size.width}; });
   Image image{view.height, view.width, std::vector<uint8_t>(size_t(view.height) * size_t(view.width) * 3),
               pictures.orientation()};
-  for (int y = 0; y < view.height; ++y)
-    std::memcpy(image.pixels.data() + size_t(y) * size_t(view.width) * 3, view.data + y * view.stride,
-                size_t(view.width) * 3);
+  view.copy_to(image.pixels.data());
   return image;
 }
 

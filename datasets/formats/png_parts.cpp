@@ -119,7 +119,6 @@ std::string other_kind(std::span<const uint8_t> file) {
       {0, "8BPS"sv, "a Photoshop picture"},
       {0, "\0\0\1\0"sv, "an icon"},
       {0, "qoif"sv, "a QOI picture"},
-      {0, "\x1f\x8b"sv, "a gzipped file"},
       {0, "%PDF"sv, "a PDF"},
       {0, "<svg"sv, "an SVG drawing"},
   };
@@ -127,6 +126,7 @@ std::string other_kind(std::span<const uint8_t> file) {
     if (bytes.size() > kind.at && bytes.substr(kind.at).starts_with(kind.mark))
       return text(kind.words, ", expected JPEG or PNG", convert);
   }
+  if (bytes.starts_with("\x1f\x8b")) return "a gzipped file, expected JPEG or PNG; gunzip unpacks it";
   if (bytes.size() >= 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7')
     return text("a PNM picture, expected JPEG or PNG", convert);
   if (bytes.starts_with("version https://git-lfs"))

@@ -62,6 +62,11 @@ void Resizer::Axis::prepare(int from_places, int to_places, int first_wanted, in
   }
 }
 
+void PixelView::copy_to(uint8_t* to) const {
+  const int64_t row = 3 * int64_t(width);
+  for (int y = 0; y < height; ++y) std::memcpy(to + y * row, data + y * stride, size_t(row));
+}
+
 void Resizer::resize(const PixelView& from, int height, int width, const Box& wanted, uint8_t* to) {
   check(from.height >= 1 && from.width >= 1 && height >= 1 && width >= 1, "resize: ", from.height, " x ",
         from.width, " pixels to ", height, " x ", width);

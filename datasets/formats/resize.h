@@ -22,6 +22,8 @@ struct PixelView {
   PixelView part(const Box& box) const {
     return {data + box.top * stride + 3 * int64_t(box.left), box.height, box.width, stride};
   }
+  // Row after row, without gaps: height x width x 3.
+  void copy_to(uint8_t* to) const;
 };
 
 // Bilinear with antialiasing: each result is a mean of the source weighted by a triangle as wide as the reduction.

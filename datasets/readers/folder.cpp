@@ -20,11 +20,8 @@ namespace {
 
 using File = FolderListing::File;
 
-constexpr int largest_in_memory = 64;                 // pixels a side
 constexpr int64_t most_in_memory = int64_t(1) << 33;  // bytes of a part
-constexpr double most_bad = 0.001;
 
-constexpr std::array imagenet_mean{.485f, .456f, .406f}, imagenet_deviation{.229f, .224f, .225f};
 constexpr std::array tiny_mean{.4802f, .4481f, .3975f}, tiny_deviation{.2302f, .2265f, .2262f};
 
 std::vector<std::string> names_of(const std::vector<File>& files) {
@@ -32,6 +29,12 @@ std::vector<std::string> names_of(const std::vector<File>& files) {
   names.reserve(files.size());
   for (const File& file : files) names.push_back(file.path);
   return names;
+}
+
+int64_t largest_of(const std::vector<File>& files) {
+  int64_t largest = 0;
+  for (const File& file : files) largest = std::max(largest, file.bytes);
+  return largest;
 }
 
 PictureSize size_of(const ImageSource& pictures, int64_t i, PictureReader& reader) {
@@ -69,9 +72,7 @@ class Decoding {
               return fits ? Box{0, 0, side, side} : Box{0, 0, 1, 1};
             },
             own);
-        for (int y = 0; fits && y < side; ++y)
-          std::copy_n(view.data + y * view.stride, 3 * side,
-                      images.data() + i * bytes + 3 * int64_t(y) * side);
+        if (fits) view.copy_to(images.data() + i * bytes);
         if (!fits) same = false;
       } catch (const Error& error) {
         if (error.fault() != Fault::input || !set_.skips_bad) throw;
@@ -104,11 +105,9 @@ class Decoding {
   }
 
   void replace_bad(std::vector<uint8_t>& images, int64_t bytes) {
-    check(double(bad_.size()) <= most_bad * double(set_.size()), Fault::input, bad_.size(), " of ",
-          with_commas(set_.size()),
-          " training images are bad, more than the 0.1 % that data.bad = skip passes over; "
-          "the first: ",
-          bad_.empty() ? "" : bad_.begin()->second);
+    if (bad_.empty()) return;
+    set_.bad = {int64_t(bad_.size()), bad_.begin()->second};
+    set_.bad.check_few(set_.size());
     for (const auto& [i, reason] : bad_) {
       int64_t good = (i + 1) % set_.size();
       while (bad_.contains(good)) good = (good + 1) % set_.size();
@@ -176,8 +175,9 @@ DataSet photo_set(const ListedPictures& listed, const DataOptions& options) {
     set.class_names = listing.class_names;
     set.decoder = options.decoder;
     for (const File& file : files) set.labels.push_back(file.label);
-    set.pictures = std::make_shared<PictureFiles>(names_of(files), listed.prefix, FolderListing::hash(files),
-                                                  bytes, room);
+    set.pictures = std::make_shared<PictureFiles>(
+        FileNames{names_of(files), listed.prefix, FolderListing::hash(files), largest_of(files)}, bytes,
+        room);
   };
   data.train.skips_bad = options.skips_bad;
   const bool both = options.parts == Parts::both;
@@ -194,10 +194,10 @@ DataSet photo_set(const ListedPictures& listed, const DataOptions& options) {
     numbers = {imagenet_mean, imagenet_deviation, 0};
     from = "ImageNet's";
   } else if (!options.known_numbers) {
-    const auto train =
-        both ? data.train.pictures
-             : std::make_shared<PictureFiles>(names_of(listing.train), listed.prefix,
-                                              FolderListing::hash(listing.train), listed.train, nullptr);
+    const auto train = both ? data.train.pictures
+                            : std::make_shared<PictureFiles>(FileNames{names_of(listing.train), listed.prefix,
+                                                                       FolderListing::hash(listing.train)},
+                                                             listed.train, nullptr);
     numbers = measured(*train, options);
     from = text("measured on ", with_commas(numbers.pictures), " training images");
   } else {
@@ -240,7 +240,7 @@ VerifiedFolder verify_folder(const fs::path& folder, const std::string& test_lab
   const FolderListing listing = list_folder(folder, test_labels);
   VerifiedFolder result;
   for (const auto* part : {&listing.train, &listing.test}) {
-    const PictureFiles pictures(names_of(*part), (folder / "").string(), 0, bytes_in_folder(folder, *part),
+    const PictureFiles pictures({names_of(*part), (folder / "").string()}, bytes_in_folder(folder, *part),
                                 nullptr);
     std::mutex mutex;
     std::map<int64_t, std::string> bad;

@@ -15,8 +15,6 @@ namespace retort {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int64_t largest_in_memory = 64;  // pixels a side
-
 struct Images {
   int64_t count = 0;
   int height = 0, width = 0;

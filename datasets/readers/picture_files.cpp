@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "datasets/permute.h"
 #include "engine/base/check.h"
@@ -41,14 +42,11 @@ bool PictureRoom::take(int64_t bytes) {
   return false;
 }
 
-PictureFiles::PictureFiles(std::vector<std::string> names, std::string prefix, uint64_t hash, Bytes bytes,
-                           std::shared_ptr<PictureRoom> room)
-    : names_(std::move(names)),
-      prefix_(std::move(prefix)),
-      hash_(hash),
+PictureFiles::PictureFiles(FileNames files, Bytes bytes, std::shared_ptr<PictureRoom> room)
+    : files_(std::move(files)),
       bytes_(std::move(bytes)),
       room_(std::move(room)),
-      kept_(room_ ? names_.size() : 0) {}
+      kept_(room_ ? files_.names.size() : 0) {}
 
 PictureFiles::~PictureFiles() {
   for (const auto& kept : kept_) delete kept.load();
@@ -60,26 +58,35 @@ PixelView PictureFiles::read(int64_t i, const PictureDecoder::Choose& window, Pi
   if (kept) return kept->view().part(window({kept->height, kept->width}));
 
   const std::span<const uint8_t> file = bytes_(i, reader.file);
-  const std::string name = prefix_ + names_[size_t(i)];
-  bool keep = false;
-  const PixelView view = reader.decoder.decode(file, name, [&](const PictureSize& size) {
-    keep = place && room_->take(3 * int64_t(size.height) * size.width);
-    return keep ? whole(size) : window(size);
-  });
-  if (!keep) return view;
-  auto* own = new Kept{view.height, view.width, nullptr};
-  own->pixels = std::make_unique_for_overwrite<uint8_t[]>(size_t(view.height) * size_t(view.width) * 3);
-  for (int y = 0; y < view.height; ++y)
-    std::memcpy(own->pixels.get() + 3 * int64_t(y) * view.width, view.data + y * view.stride,
-                3 * size_t(view.width));
-  const Kept* none = nullptr;
-  // Another thread may have kept it meanwhile.
-  if (!kept_[size_t(i)].compare_exchange_strong(none, own, std::memory_order_acq_rel)) {
-    delete own;
-    own = nullptr;
+  int64_t taken = 0;  // of the room, until the picture is kept
+  const auto give_back = [&] {
+    if (taken > 0) room_->give_back(std::exchange(taken, 0));
+  };
+  const auto decoded = [&] {
+    return reader.decoder.decode(file, files_.prefix + files_.names[size_t(i)], [&](const PictureSize& size) {
+      const int64_t bytes = 3 * int64_t(size.height) * size.width;
+      if (place && room_->take(bytes)) taken = bytes;
+      return taken > 0 ? whole(size) : window(size);
+    });
+  };
+  try {
+    const PixelView view = decoded();
+    if (taken == 0) return view;
+    auto own = std::make_unique<Kept>(Kept{view.height, view.width, nullptr});
+    own->pixels = std::make_unique_for_overwrite<uint8_t[]>(size_t(taken));
+    view.copy_to(own->pixels.get());
+    const Kept* there = nullptr;
+    // Another thread may have kept it meanwhile.
+    if (kept_[size_t(i)].compare_exchange_strong(there, own.get(), std::memory_order_acq_rel)) {
+      taken = 0;
+      there = own.release();
+    }
+    give_back();
+    return there->view().part(window({there->height, there->width}));
+  } catch (...) {
+    give_back();
+    throw;
   }
-  const Kept& there = own ? *own : *none;
-  return there.view().part(window({there.height, there.width}));
 }
 
 int photo_size(const DataOptions& options) {

@@ -18,9 +18,17 @@ class PictureRoom {
  public:
   explicit PictureRoom(int64_t bytes) : left_(bytes) {}
   bool take(int64_t bytes);
+  void give_back(int64_t bytes) { left_.fetch_add(bytes, std::memory_order_relaxed); }
 
  private:
   std::atomic<int64_t> left_;
+};
+
+struct FileNames {
+  std::vector<std::string> names;
+  std::string prefix = {};   // before each, in messages
+  uint64_t hash = 0;         // see ImageSource
+  int64_t largest_file = 0;  // bytes
 };
 
 class PictureFiles : public ImageSource {
@@ -29,16 +37,15 @@ class PictureFiles : public ImageSource {
   // cannot be read.
   using Bytes = std::function<std::span<const uint8_t>(int64_t i, std::vector<uint8_t>& scratch)>;
 
-  // names: of the files, for messages behind `prefix`; hash: see ImageSource. room may be null: nothing is
-  // kept.
-  PictureFiles(std::vector<std::string> names, std::string prefix, uint64_t hash, Bytes bytes,
-               std::shared_ptr<PictureRoom> room);
+  // room may be null: nothing is kept.
+  PictureFiles(FileNames files, Bytes bytes, std::shared_ptr<PictureRoom> room);
   ~PictureFiles() override;
 
-  int64_t size() const override { return int64_t(names_.size()); }
+  int64_t size() const override { return int64_t(files_.names.size()); }
   PixelView read(int64_t i, const PictureDecoder::Choose& window, PictureReader& reader) const override;
-  std::string name_of(int64_t i) const override { return names_[size_t(i)]; }
-  uint64_t hash() const override { return hash_; }
+  std::string name_of(int64_t i) const override { return files_.names[size_t(i)]; }
+  uint64_t hash() const override { return files_.hash; }
+  int64_t largest_file() const override { return files_.largest_file; }
 
  private:
   struct Kept {
@@ -47,9 +54,7 @@ class PictureFiles : public ImageSource {
     PixelView view() const { return {pixels.get(), height, width, 3 * int64_t(width)}; }
   };
 
-  std::vector<std::string> names_;
-  std::string prefix_;
-  uint64_t hash_;
+  FileNames files_;
   Bytes bytes_;
   std::shared_ptr<PictureRoom> room_;
   mutable std::vector<std::atomic<const Kept*>> kept_;

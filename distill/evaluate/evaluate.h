@@ -24,7 +24,7 @@ struct Evaluation {
 
 struct EvaluateOptions {
   int64_t batch = 200;
-  int workers = 1;
+  int workers = 1;  // of the loader
   int threads = 0;  // of the device, see images_per_slice()
   bool per_class = false;
   std::vector<int32_t> samples = {};        // empty: all images
@@ -40,6 +40,8 @@ class Evaluator {
   // Runs the model without a tape, batch norms folded from its present values. progress(done, total) in
   // batches. Fault::diverged if a logit or the loss is not finite: no accuracy says anything then.
   Evaluation run(const std::function<void(int64_t done, int64_t total)>& progress = {});
+
+  const Loader& loader() const { return loader_; }
 
  private:
   Model& model_;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <variant>
 
+#include "distill/evaluate/seen_by.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/byte_reader.h"
 #include "engine/base/file.h"
@@ -169,23 +170,16 @@ Evaluation ExportedNetwork::evaluate(const ImageSet& images, const Normalize& nu
       Fault::input, "the images are ", images.width, "x", images.height, " of ", images.classes, " classes, ",
       weights_.source, " is for ", side_, "x", side_, " of ", classes());
   check(images.size() > 0, Fault::input, "evaluate: there are no images");
-  const NormalizeTable normalize(numbers);
+  ImagesSeen seen(images, numbers);
   constexpr int64_t batch = 32;
   Evaluation result;
   result.n = images.size();
   if (per_class) result.per_class.resize(size_t(images.classes));
-  PictureReader reader(images.decoder);
-  std::vector<uint8_t> bytes(size_t(batch * images.image_bytes()));
-  std::vector<float> pixels;
   int64_t right1 = 0, right5 = 0;
   double loss = 0;
   for (int64_t first = 0; first < images.size(); first += batch) {
     const int64_t count = std::min(batch, images.size() - first);
-    pixels.resize(size_t(count * images.image_bytes()));
-    for (int64_t i = 0; i < count; ++i)
-      images.read(first + i, reader, bytes.data() + i * images.image_bytes());
-    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = normalize(bytes[i], int(i % 3));
-    const std::vector<float> found = logits(pixels, count);
+    const std::vector<float> found = logits(seen.read(first, count), count);
     for (int64_t i = 0; i < count; ++i) {
       const float* row = found.data() + i * classes();
       const int32_t label = images.labels[size_t(first + i)];

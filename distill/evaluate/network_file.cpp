@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "datasets/loader.h"
+#include "distill/evaluate/seen_by.h"
 #include "engine/base/check.h"
 #include "engine/infer/retort.h"
 
@@ -60,21 +61,15 @@ NetworkAccuracy network_file_accuracy(std::span<const std::byte> file, const Ima
     std::copy_n(net.info.mean, 3, numbers.mean);
     std::copy_n(net.info.std, 3, numbers.stddev);
   }
-  const NormalizeTable normalize(numbers);
+  ImagesSeen seen(images, numbers);
   constexpr int64_t batch = 100;
-  std::vector<float> pixels(size_t(batch * images.image_bytes())), logits(size_t(batch) * net.info.classes);
-  PictureReader reader(images.decoder);
-  std::vector<uint8_t> bytes(size_t(batch * images.image_bytes()));
+  std::vector<float> logits(size_t(batch) * net.info.classes);
   NetworkAccuracy result;
   result.answers.resize(size_t(images.size()));
   int64_t right = 0;
   for (int64_t first = 0; first < images.size(); first += batch) {
     const int64_t count = std::min(batch, images.size() - first);
-    for (int64_t i = 0; i < count; ++i)
-      images.read(first + i, reader, bytes.data() + i * images.image_bytes());
-    for (int64_t i = 0; i < count * images.image_bytes(); ++i)
-      pixels[size_t(i)] = normalize(bytes[size_t(i)], int(i % images.channels));
-    net.predict(pixels.data(), size_t(count), logits.data(), result.answers.data() + first);
+    net.predict(seen.read(first, count).data(), size_t(count), logits.data(), result.answers.data() + first);
     for (int64_t i = first; i < first + count; ++i)
       right += result.answers[size_t(i)] == uint32_t(images.labels[size_t(i)]);
     if (progress) progress(first + count, images.size());

@@ -27,7 +27,30 @@ ChannelNumbers needed_numbers(const Weights& weights, const char* key) {
   return *numbers;
 }
 
+void append(const std::vector<uint8_t>& bytes, const NormalizeTable& normalize, std::vector<float>& to) {
+  const size_t before = to.size();
+  to.resize(before + bytes.size());
+  normalize(bytes.data(), int64_t(bytes.size()), to.data() + before);
+}
+
 }  // namespace
+
+FittedPicture read_fitted(const std::string& file, int64_t side, int resize, Decoder decoder) {
+  FittedPicture picture;
+  Image read = read_image(file, decoder);
+  if (read.orientation != 1) {
+    picture.notes.push_back(text(file, ": turned upright (EXIF orientation ", read.orientation, ")"));
+    read = upright(read);
+  }
+  Fitted fitted = fit_image(read, int(side), resize);
+  if (fitted.resized) {
+    picture.notes.push_back(text(file, ": ", read.width, "x", read.height, " pixels, resized",
+                                 resize > side ? text(" to a shorter side of ", resize) : std::string(),
+                                 " and centre-cropped to ", side, "x", side));
+  }
+  picture.pixels = std::move(fitted.image.pixels);
+  return picture;
+}
 
 PreparedImages prepare_pictures(const std::vector<std::string>& files, const Weights& weights, int64_t side,
                                 int resize, Decoder decoder) {
@@ -39,20 +62,9 @@ PreparedImages prepare_pictures(const std::vector<std::string>& files, const Wei
 
   PreparedImages prepared{.count = int64_t(files.size()), .side = side, .names = files};
   for (const std::string& file : files) {
-    Image read = read_image(file, decoder);
-    if (read.orientation != 1) {
-      prepared.notes.push_back(text(file, ": turned upright (EXIF orientation ", read.orientation, ")"));
-      read = upright(read);
-    }
-    const Fitted fitted = fit_image(read, int(side), resize);
-    if (fitted.resized) {
-      prepared.notes.push_back(text(file, ": ", read.width, "x", read.height,
-                                    " pixels, resized",
-                                    resize > side ? text(" to a shorter side of ", resize) : std::string(),
-                                    " and centre-cropped to ", side, "x", side));
-    }
-    const std::vector<uint8_t>& bytes = fitted.image.pixels;
-    for (size_t i = 0; i < bytes.size(); ++i) prepared.pixels.push_back(normalize(bytes[i], int(i % 3)));
+    const FittedPicture picture = read_fitted(file, side, resize, decoder);
+    prepared.notes.insert(prepared.notes.end(), picture.notes.begin(), picture.notes.end());
+    append(picture.pixels, normalize, prepared.pixels);
   }
   return prepared;
 }
@@ -92,13 +104,13 @@ PreparedImages prepare_numbered(const ImageSet& images, const std::vector<int64_
         images.height, "x", images.width, "x", images.channels, ", the network sees ", side, "x", side, "x3");
   const NormalizeTable table(normalize);
   PreparedImages prepared{.count = int64_t(numbers.size()), .side = side};
-  PictureReader reader;
+  PictureReader reader(images.decoder);
+  std::vector<uint8_t> bytes(size_t(images.image_bytes()));
   for (const int64_t number : numbers) {
     check(number >= 0 && number < images.size(), Fault::usage, "there is no test image ", number,
           "; they are numbered from 0 to ", images.size() - 1);
-    std::vector<uint8_t> bytes(size_t(images.image_bytes()));
     images.read(number, reader, bytes.data());
-    for (size_t i = 0; i < bytes.size(); ++i) prepared.pixels.push_back(table(bytes[i], int(i % 3)));
+    append(bytes, table, prepared.pixels);
     prepared.names.push_back(text("test image ", number));
   }
   return prepared;

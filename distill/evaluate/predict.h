@@ -21,6 +21,13 @@ struct PreparedImages {
   std::vector<std::string> notes = {};  // what was done to them, for the user
 };
 
+// A picture's file as bytes, side x side x 3: upright, its centre where it is larger (see fit_image()).
+struct FittedPicture {
+  std::vector<uint8_t> pixels = {};
+  std::vector<std::string> notes = {};
+};
+FittedPicture read_fitted(const std::string& file, int64_t side, int resize, Decoder decoder);
+
 // Pictures, fitted to side x side, normalised with the mean and deviation that the weights' file holds
 // (Fault::input if it holds none).
 // Larger ones are resized to a shorter side of `resize` (0: side), and their centre is cut out.

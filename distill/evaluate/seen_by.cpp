@@ -27,4 +27,16 @@ std::string text_of(const Normalize& numbers) {
   return "mean " + mean_text(numbers) + ", std " + deviation_text(numbers);
 }
 
+ImagesSeen::ImagesSeen(const ImageSet& images, const Normalize& numbers)
+    : images_(images), normalize_(numbers), reader_(images.decoder) {}
+
+const std::vector<float>& ImagesSeen::read(int64_t first, int64_t count) {
+  const int64_t each = images_.image_bytes();
+  bytes_.resize(size_t(count * each));
+  pixels_.resize(bytes_.size());
+  for (int64_t i = 0; i < count; ++i) images_.read(first + i, reader_, bytes_.data() + i * each);
+  normalize_(bytes_.data(), count * each, pixels_.data());
+  return pixels_;
+}
+
 }  // namespace retort

@@ -11,6 +11,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/run/named_weights.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -88,17 +89,31 @@ class Evaluating {
   const ImageSet& images() {
     const bool elsewhere = !options_.data.empty() && kind_of(options_.data) == kind_of(pair_->data);
     const std::string spec = elsewhere ? options_.data : pair_->data;
-    if (!images_ || spec_ != spec) {
+    const DataOptions options = reading(), deciding = deciding_options(spec, options);
+    if (!images_ || spec_ != spec || !(reading_ == deciding)) {
       images_.reset();
       logits_.clear();
-      images_ = std::make_unique<ImageSet>(open_dataset(spec, Parts::test).test);
+      images_ = std::make_unique<ImageSet>(open_dataset(spec, options).test);
       spec_ = spec;
+      reading_ = deciding;
       cache_.put_names("classes " + data_key(), images_->class_names);
     }
     check(names_.empty() || int(names_.size()) == images_->classes, Fault::input, options_.cache.string(),
           ": names ", names_.size(), " classes, the images have ", images_->classes,
           "; it is made anew, try again");
     return *images_;
+  }
+
+  // As the pair's runs read them.
+  DataOptions reading() const {
+    DataOptions options;
+    for (const ResultRow& row : pair_->rows)
+      if (row.settings) options = data_options(*row.settings);
+    options.parts = Parts::test;
+    options.random_crops = false;
+    options.cache_bytes = 0;  // each is read once
+    options.threads = options_.threads;
+    return options;
   }
 
   const std::vector<std::string>& names() {
@@ -350,6 +365,7 @@ class Evaluating {
   const ResultPair* pair_ = nullptr;  // at work
   std::vector<std::string> names_;    // of its classes
   std::string spec_;                  // of images_
+  DataOptions reading_;               // how
   std::unique_ptr<ImageSet> images_;
   std::map<std::string, std::vector<float>> logits_;  // on them, by weights
   std::unique_ptr<Device> device_;

@@ -53,7 +53,7 @@ Beside beside(const ResultPair& pair, const ResultRow& row) {
   const std::string name = published_name(row.settings->method);
   if (name.empty()) return {};
   const std::optional<Published> published = find_published(pair.teacher + "-" + pair.student, name);
-  if (!published) return {};
+  if (!published || published->data() != "cifar100") return {};
   return {published, departs_from_recipe(*row.settings, *published)};
 }
 

@@ -6,6 +6,7 @@
 #include "distill/report/embedded.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -52,6 +53,10 @@ bool is_tuned(const std::string& method, bool standardized, const std::string& k
 
 }  // namespace
 
+std::string Published::data() const {
+  return own_side(pair.substr(0, pair.find('-'))) == 224 ? "imagenet" : "cifar100";
+}
+
 const std::vector<Published>& published_results() {
   static const std::vector<Published> all = parsed(embedded_published_csv);
   return all;
@@ -85,7 +90,8 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   if (settings.data.validation != 0) return text(settings.data.validation, " images held out");
   if (settings.batch != 64) return text("batch ", settings.batch);
   if (!mlkd && settings.optimizer.lr != lr) return "lr " + exact_decimal(settings.optimizer.lr);
-  if (settings.data.augment != "crop-flip") return "augmentation " + settings.data.augment;
+  if (settings.data.augment != "crop-flip" && settings.data.augment != "auto")
+    return "augmentation " + settings.data.augment;
   if (settings.optimizer.kind != "sgd" || settings.optimizer.momentum != 0.9 ||
       settings.optimizer.weight_decay != 5e-4)
     return "another optimizer";

@@ -1,4 +1,5 @@
-// Published accuracies on CIFAR-100 (published.csv), and whether a run may be held against one of them.
+// Published accuracies on CIFAR-100 and ImageNet (published.csv), and whether a run may be held against one
+// of them.
 #pragma once
 #include <optional>
 #include <string>
@@ -13,6 +14,9 @@ struct Published {
   double top1 = 0;
   int epochs = 0;
   std::string source;
+
+  // "cifar100", or "imagenet" for pairs of networks that were made for its images.
+  std::string data() const;
 };
 
 // All rows of the file.

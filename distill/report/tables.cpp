@@ -85,7 +85,7 @@ Json row_json(const Report& report, size_t p, size_t r) {
   if (pair.is_cifar100() && row.settings) {
     const std::string name = published_name(row.settings->method);
     const auto published = find_published(pair.teacher + "-" + pair.student, name);
-    if (published) {
+    if (published && published->data() == "cifar100") {
       const std::string departs = departs_from_recipe(*row.settings, *published);
       json["published"] = {{"top1", published->top1},
                            {"epochs", published->epochs},

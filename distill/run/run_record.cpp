@@ -172,25 +172,26 @@ std::string recorded_data_hash(const std::filesystem::path& file) {
 }
 
 void write_summary(const std::filesystem::path& file, const Summary& summary) {
-  const Json json = {{"schema", 1},
-                     {"status", summary.status},
-                     {"command", summary.command},
-                     {"model", summary.model},
-                     {"teacher", summary.teacher},
-                     {"method", summary.method},
-                     {"data", summary.data},
-                     {"device", summary.device},
-                     {"seed", summary.seed},
-                     {"views", summary.views},
-                     {"epochs", summary.epochs},
-                     {"epochs_done", summary.epochs_done},
-                     {"seconds", summary.seconds},
-                     {"best_by", summary.best_by},
-                     {"best", json_of(summary.best, summary.model)},
-                     {"last", json_of(summary.last, summary.model)},
-                     {"metrics", metrics_json_of(summary)},
-                     {"weights_hash", summary.weights_hash},
-                     {"teacher_hash", summary.teacher_hash}};
+  Json json = {{"schema", 1},
+               {"status", summary.status},
+               {"command", summary.command},
+               {"model", summary.model},
+               {"teacher", summary.teacher},
+               {"method", summary.method},
+               {"data", summary.data},
+               {"device", summary.device},
+               {"seed", summary.seed},
+               {"views", summary.views},
+               {"epochs", summary.epochs},
+               {"epochs_done", summary.epochs_done},
+               {"seconds", summary.seconds},
+               {"best_by", summary.best_by},
+               {"best", json_of(summary.best, summary.model)},
+               {"last", json_of(summary.last, summary.model)},
+               {"metrics", metrics_json_of(summary)},
+               {"weights_hash", summary.weights_hash},
+               {"teacher_hash", summary.teacher_hash}};
+  if (summary.bad_pictures > 0) json["bad_pictures"] = summary.bad_pictures;
   write_file(file, printed(sealed(json)));
 }
 
@@ -221,6 +222,9 @@ Summary read_summary(const std::filesystem::path& file) {
             .last = of.result("last", of.word("model")),
             .weights_hash = of.word("weights_hash"),
             .teacher_hash = json.value("teacher_hash", ""),
+            .bad_pictures = json.contains("bad_pictures")
+                                ? of.integer("bad_pictures", 1, std::numeric_limits<int>::max())
+                                : 0,
             .sealed = has_seal};
   } catch (const nlohmann::json::exception& error) {
     fail(Fault::input, file.string(), ": is no run's summary: ", error.what());

@@ -73,6 +73,7 @@ struct Summary {
   std::optional<EpochResult> best, last;
   std::string weights_hash;  // of the last weights
   std::string teacher_hash = {};  // of the weights that taught it; empty without a teacher, or of an older version
+  int64_t bad_pictures = 0;       // that could not be read in training; the next ones took their place
   bool sealed = true;             // false: read from a file of 0.1.0
 };
 

@@ -13,6 +13,7 @@ namespace {
 
 // "cifar100" of "cifar100:DIR": what is there is told by its hash. Drawn images are what their options say.
 std::string kind_of(const std::string& spec) {
+  if (spec.starts_with("pack:")) return "folder";  // the same pictures, in other files
   return is_drawn(spec) ? spec : spec.substr(0, spec.find(':'));
 }
 
@@ -24,6 +25,8 @@ std::string deciding(RunSettings settings) {
     settings.teacher_source = "live";
   if (settings.teacher_source == "live") settings.teacher_table.precision = "f32";
   settings.shards = std::max(settings.shards, 1);
+  // What nobody chose is crop-flip where it was not settled otherwise.
+  if (settings.data.augment == "auto") settings.data.augment = "crop-flip";
   std::string all = "data.kind = " + kind_of(settings.data.spec) + "\n";
   for (const SettingKey& key : setting_keys()) {
     if (key.effect == KeyEffect::result) all += key.name + " = " + get_key(settings, key) + "\n";

@@ -156,12 +156,13 @@ bool trains_in_16_bits(const RunSettings& settings) {
 }
 
 int views_of(const DataSettings& data) {
-  return augment_named(data.augment) == Augment::none ? 1 : data.views;
+  return data.augment == "none" ? 1 : data.views;
 }
 
 std::vector<std::string> resolve(RunSettings& settings) {
   validate(settings);
   std::vector<std::string> notes;
+  settings.data.decoder = name_of(decoder_named(settings.data.decoder));
   if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
     notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
                          "' is not used"));

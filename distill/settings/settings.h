@@ -12,16 +12,27 @@ namespace retort {
 
 struct DataSettings {
   std::string spec = "synthetic";     // see open_dataset
-  std::string augment = "crop-flip";  // none | crop-flip
+  // none | crop-flip | resized-crop; auto: crop-flip up to 64 pixels, resized-crop of photos
+  std::string augment = "auto";
+  // Of photos. The side of the images made of them and the shorter side before their centre is cut out, 0:
+  // see DataOptions; who decodes JPEGs; area and ratio of random crops, "LEAST MOST"; what a bad file does;
+  // the file that labels a flat folder of test images; decoded photos kept in memory, below 0: a quarter of
+  // what there is.
+  int size = 0, test_resize = 0;
+  std::string decoder = "stb";  // stb | turbo | auto
+  std::string scale, ratio;
+  std::string bad = "stop";  // stop | skip
+  std::string val_labels;
+  double cache_gib = -1;
   // How the network that is trained sees images, (byte / 255 - mean) / std per channel: "R G B". Empty: as
   // the weights it starts from say, else the data's own numbers.
   std::string mean, std;
+  std::string numbers;  // where mean and std came from, written where they were nobody's
   int views = 162;  // of an image under crop-flip; fewer than all: so many fixed ones, the same in all runs
   bool shuffle = true;
   int64_t limit = 0;       // the first N training images, 0: all
-  // Of detectors. size: a picture's shorter side, 0: what the network was made for. The others name COCO's files
-  // in the folder of coco:DIR; empty: its own names.
-  int size = 0;
+  // Of detectors, whose size above is a picture's shorter side: COCO's files in the folder of coco:DIR;
+  // empty: its own names.
   std::string train_json, test_json, images;
   int64_t validation = 0;  // training images held out for choosing "best", 0: the test images choose
   int workers = 2;         // background threads of the loader

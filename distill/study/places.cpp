@@ -72,6 +72,8 @@ RunSettings placed(RunSettings settings, const fs::path& run) {
   const std::string data = first_there(places_of_data(settings, run)),
                     teacher = first_there(places_of_weights(settings.teacher, settings, run)),
                     init = first_there(places_of_weights(settings.init, settings, run));
+  if (!settings.data.val_labels.empty())
+    settings.data.val_labels = first_there(places_of_weights(settings.data.val_labels, settings, run));
   settings.data.spec = data;
   settings.teacher = teacher;
   settings.init = init;

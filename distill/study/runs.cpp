@@ -13,6 +13,7 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
+#include "distill/settings/data_options.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
@@ -77,20 +78,23 @@ bool stopped(const Summary& summary) {
 
 }  // namespace
 
-const DataSet& Session::data(const std::string& spec) {
-  if (!data_ || spec_ != spec) {
+const DataSet& Session::data(const RunSettings& settings) {
+  const std::string& spec = settings.data.spec;
+  const DataOptions options = data_options(settings);
+  const DataOptions deciding = deciding_options(spec, options);
+  if (!data_ || spec_ != spec || !(options_ == deciding)) {
     data_.reset();  // never two in memory
-    data_ = std::make_shared<const DataSet>(open_dataset(spec));
+    data_ = std::make_shared<const DataSet>(open_dataset(spec, options));
     for (const std::string& note : data_->notes) progress.note("note: " + note);
     spec_ = spec;
+    options_ = deciding;
   }
   return *data_;
 }
 
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
   std::vector<std::string> notes = resolve(settings);
-  const Assembly assembled(settings, session.data(settings.data.spec), session.progress,
-                           {.check_only = true});
+  const Assembly assembled(settings, session.data(settings), session.progress, {.check_only = true});
   return notes;
 }
 
@@ -121,7 +125,7 @@ void check_same_places(const RunSettings& now, const RunSettings& there, const f
   if (now.data.spec != there.data.spec) {
     const std::string known = data_hash_of(read_recorded_run(folder), folder);
     hold("data", there.data.spec, now.data.spec,
-         known.empty() || known == text(std::hex, session.data(now.data.spec).hash()));
+         known.empty() || known == text(std::hex, session.data(now).hash()));
   }
 }
 
@@ -134,7 +138,7 @@ Summary start_run(RunSettings settings, const fs::path& path, bool force, Sessio
   const std::unique_ptr<Assembly> run = on_all(session.world, [&] {
     if (mode != RunFolder::Mode::follow) RunFolder::check_free(path, mode);  // the assembling takes a while
     return std::make_unique<Assembly>(
-        settings, session.data(settings.data.spec), session.progress,
+        settings, session.data(settings), session.progress,
         AssemblyOptions{.world = session.world, .profile = session.profile, .notes = notes});
   });
   const std::unique_ptr<RunFolder> made =
@@ -166,8 +170,9 @@ const DataSet& data_of_run(RunSettings& settings, const std::string& recorded,
   for (const std::string& place : places) {
     if (!is_there(place)) continue;
     settings.data.spec = place;
-    now = text(std::hex, session.data(place).hash());
-    if (recorded.empty() || recorded == now) return session.data(place);
+    const DataSet& data = session.data(settings);
+    now = text(std::hex, data.hash());
+    if (recorded.empty() || recorded == now) return data;
   }
   fail(Fault::input, settings.data.spec, ": is not the data that ", path.string(),
        " was trained on (its hash was ", recorded, ", now it is ", now,
@@ -222,6 +227,8 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   const std::string teacher =
       options.teacher ? *options.teacher : teacher_of_run(settings, run.teacher_hash, path);
   settings.init = first_there(places_of_weights(settings.init, settings, path));
+  if (!settings.data.val_labels.empty())
+    settings.data.val_labels = first_there(places_of_weights(settings.data.val_labels, settings, path));
   const DataSet& data = data_of_run(settings, data_hash_of(run, path), places, path, session);
   settings.teacher = teacher;
   settings.typed_in = folder_from(path);
@@ -255,6 +262,10 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder, Session& 
   settled(now.device, there.device);
   settled(now.precision, there.precision);
   settled(now.teacher_source, there.teacher_source);
+  settled(now.data.augment, there.data.augment);
+  settled(now.data.decoder, there.data.decoder);
+  if (now.data.size == 0) now.data.size = there.data.size;
+  if (now.data.test_resize == 0) now.data.test_resize = there.data.test_resize;
   settled(now.data.mean, there.data.mean);
   settled(now.data.std, there.data.std);
   settled(now.teacher_mean, there.teacher_mean);

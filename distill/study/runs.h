@@ -27,10 +27,11 @@ class Session {
         stop(shared.stop),
         arguments(shared.arguments),
         spec_(shared.spec_),
+        options_(shared.options_),
         data_(shared.data_) {}
 
-  // The data set, read or drawn unless it is the one that was asked for last.
-  const DataSet& data(const std::string& spec);
+  // The settings' data set, read or drawn unless it is the one that was asked for last.
+  const DataSet& data(const RunSettings& settings);
 
   Progress& progress;
   const StopSignal& stop;
@@ -39,7 +40,8 @@ class Session {
   Communicator* world = nullptr;  // the other processes of the run; null: there are none
 
  private:
-  std::string spec_;
+  std::string spec_;     // of data_
+  DataOptions options_;  // that decided it
   std::shared_ptr<const DataSet> data_;
 };
 

@@ -201,7 +201,7 @@ void Queue::check_all() {
     const Weights weights = read_weights(pair.teacher_weights);
     if (given_models_[p].empty()) given_models_[p] = weights.architecture;
   }
-  const int64_t classes = session_.data(data).train.classes;
+  const int64_t classes = session_.data(jobs_.front().settings).train.classes;
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
     for (size_t m = 0; m < study_.pairs[p].methods.size(); ++m) {
       RunSettings settings = jobs_[pairs_[p].rows[m].front()].settings;

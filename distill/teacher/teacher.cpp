@@ -4,6 +4,7 @@
 #include "distill/evaluate/evaluate.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "models/network_input.h"
 
@@ -44,7 +45,10 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
 
 void Teacher::test() {
   if (data_.boxes) return test_on_boxes();
-  Evaluator evaluator(*model_, device_, data_.test, {.threads = settings_.threads, .normalize = sees_});
+  Evaluator evaluator(*model_, device_, data_.test,
+                      {.workers = test_workers(settings_.data, data_.test),
+                       .threads = settings_.threads,
+                       .normalize = sees_});
   const Evaluation e = evaluator.run(
       [&](int64_t done, int64_t total) { progress_.activity("testing the teacher", done, total); });
   tell_(text("teacher ", model_->name, " (", settings_.teacher, "): top-1 ", fixed(e.top1, 2), " %, top-5 ",

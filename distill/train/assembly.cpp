@@ -7,6 +7,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/methods/loss_probe.h"
 #include "distill/run/named_weights.h"
+#include "distill/settings/data_options.h"
 #include "distill/teacher/class_similarity.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/tasks/classification_task.h"
@@ -33,6 +34,7 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
                    const AssemblyOptions& options)
     : settings(resolved), data(images), config(options.config), world(options.world) {
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
+  settle_data();
   const int processes = world ? world->size() : 1;
   if (settings.shards == 0) settings.shards = processes;
   if (world) world->transport().set_time_limit(settings.comm_timeout);
@@ -47,6 +49,37 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
     if (teacher) teacher->test();
   }
   make_task(options.check_only);
+}
+
+// Folders come without numbers of their own: those of the weights it starts from, else the teacher's, before
+// others.
+void Assembly::settle_numbers(const Weights& init) {
+  DataSettings& own = settings.data;
+  if (!own.mean.empty() || data.train.numbers_from.empty()) return;
+  own.numbers = data.train.numbers_from;
+  if (init.metadata("mean")) {
+    own.numbers = "of " + settings.init;
+  } else if (settings.method.method().reads.teacher && !settings.teacher.empty()) {
+    const Weights teacher_file = read_weights(settings.teacher);
+    const std::string *mean = teacher_file.metadata("mean"), *deviation = teacher_file.metadata("std");
+    if (!mean || !deviation) return;
+    own.mean = *mean;
+    own.std = *deviation;
+    own.numbers = "of " + settings.teacher;
+  }
+}
+
+// What nobody set of the images, and follows from them.
+void Assembly::settle_data() {
+  DataSettings& own = settings.data;
+  const bool photos = !data.train.in_memory();
+  if (own.augment == "auto") own.augment = photos && data.train.height > 64 ? "resized-crop" : "crop-flip";
+  check(photos || own.augment != "resized-crop", Fault::usage,
+        "data.augment is resized-crop, but the images of ", own.spec,
+        " are held in memory as they are; use crop-flip or none");
+  if (!photos) return;
+  own.size = data.train.photo.size;
+  own.test_resize = data.train.photo.resize;
 }
 
 void Assembly::open_device(const AssemblyOptions& options) {
@@ -93,6 +126,7 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
     const std::string line = load_start(settings, init, *student, *device);
     if (!line.empty()) tell(line);
   }
+  settle_numbers(init);
   student_sees = settled_numbers(init, settings.data.mean, settings.data.std, data.train, tell);
   if (!reads.teacher) return;
   if (!teacher) make_teacher();

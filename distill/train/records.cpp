@@ -108,6 +108,7 @@ Summary RunRecords::write_summary(const std::string& status, const Counters& cou
   if (status == "finished" || status == "stopped")
     summary.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
   if (run_.teacher) summary.teacher_hash = run_.teacher->hash();
+  summary.bad_pictures = run_.task->bad_pictures().count;
   if (writes_) retort::write_summary(folder_.summary(), summary);
   return summary;
 }

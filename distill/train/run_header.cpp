@@ -24,7 +24,7 @@ std::vector<std::string> run_header(const Assembly& run, const std::filesystem::
   const RunSettings& settings = run.settings;
   const std::string numbers = method_numbers(settings.method);
   const int64_t classes = run.data.train.classes;
-  return {
+  std::vector<std::string> lines = {
       text("network  ", settings.model, ", ", with_commas(count_parameters(*run.student)), " parameters; ",
            settings.method.method().name, numbers.empty() ? "" : " (" + numbers + ")", "; ",
            counted(settings.epochs, "epoch"), ", batch ", settings.batch, ", lr ",
@@ -34,6 +34,9 @@ std::vector<std::string> run_header(const Assembly& run, const std::filesystem::
       text("device   ", settings.device, ": ", run.device->backend().description(), ", ", settings.precision),
       text("folder   ", folder.string(), "; `retort ", settings.command, " --resume ", folder.string(),
            "` goes on after a stop")};
+  const std::string photos = run.task->photos_text();
+  if (!photos.empty()) lines.insert(lines.begin() + 2, "photos   " + photos);
+  return lines;
 }
 
 }  // namespace retort

@@ -29,6 +29,10 @@ class Task {
   virtual int64_t images_before(int64_t batch) const = 0;
   // What there is: "1,920 training images, 480 test images".
   virtual std::string images_text() const = 0;
+  // How photos become images, and what memory that takes at most; empty where there are none.
+  virtual std::string photos_text() const { return ""; }
+  // That could not be read so far.
+  virtual BadPictures bad_pictures() const { return {}; }
 
   virtual void begin_epoch(int epoch, int64_t first_batch) = 0;
   // One step with the epoch's next batch; an epoch has batches() of them.

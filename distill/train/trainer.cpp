@@ -10,6 +10,7 @@
 #include "distill/train/control.h"
 #include "distill/train/processes.h"
 #include "distill/train/records.h"
+#include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/detection/detector.h"
 #include "models/network_input.h"
@@ -61,6 +62,7 @@ class Trainer {
   Control control_;
   RunRecords records_;
   Counters counters_;
+  int64_t bad_pictures_ = 0;                  // that were told of
   int64_t first_batch_ = 0;                   // that this process trained of the epoch
   Binding binding_;                           // of the checkpoints to come
   bool bound_ = false;                        // config.toml is that of the checkpoint the run goes on from
@@ -174,6 +176,12 @@ void Trainer::finish_epoch() {
   ++counters_.epoch;
   run_.task->totals().clear();
   epoch_started_ = Clock::now();
+  if (const BadPictures bad = run_.task->bad_pictures(); bad.count > bad_pictures_) {
+    bad_pictures_ = bad.count;
+    records_.tell(
+        text(bad.count, " of ", with_commas(run_.task->images()),
+             " training images could not be read, the next ones took their place; the first: ", bad.first));
+  }
   save(best);
   counters_.epoch = now.epoch;
   records_.write_summary("running", counters_, seconds());
@@ -263,8 +271,9 @@ void Trainer::save(bool best) {
   std::map<std::string, std::string> metadata;
   metadata["mean"] = mean_text(run_.student_sees);
   metadata["std"] = deviation_text(run_.student_sees);
-  put_input({run_.student->side, usual_test_resize(run_.student->side), run_.data.train.class_names},
-            metadata);
+  const ImageSet& images = run_.data.train;
+  const int64_t resize = images.in_memory() ? usual_test_resize(run_.student->side) : images.photo.resize;
+  put_input({run_.student->side, resize, images.class_names}, metadata);
   metadata["data"] = run_.data.name;
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata[metrics_of(run_.settings.model)[0].name] = exact_decimal(c.last->top1);

@@ -159,6 +159,7 @@ TEST(Finding, PublishedNumbers) {
   const std::string pair = run({"published", "resnet56-resnet20"}, work).out;
   expect_contains(pair, "resnet56-resnet20, CIFAR-100");
   expect_contains(pair, find_published("resnet56-resnet20", "kd")->source);
+  expect_contains(run({"published", "MobileNetV1"}, work).out, "resnet50_imagenet-MobileNetV1, ImageNet");
   const json rows = json::parse(run({"published", "resnet8x4", "--json"}, work).out)["results"];
   std::set<std::string> pairs;
   for (const json& row : rows) pairs.insert(row["pair"]);

@@ -168,6 +168,7 @@ TEST(Loader, BadOptions) {
   });
   EXPECT_EQ(augment_named("none"), Augment::none);
   EXPECT_EQ(augment_named("crop-flip"), Augment::crop_flip);
+  EXPECT_EQ(augment_named("auto"), Augment::crop_flip);
   expect_fault(Fault::usage, "'flip': expected none, crop-flip or resized-crop",
                [] { augment_named("flip"); });
 }

@@ -5,6 +5,7 @@
 
 #include "datasets/device_batch.h"
 #include "distill/evaluate/evaluate.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "distill/train/step.h"
 #include "engine/base/file.h"
@@ -54,7 +55,9 @@ class ClassificationTask : public Task {
                                                  .renderer = batch_.get(),
                                                  .shards = settings.shards,
                                                  .world = parts.world});
-    EvaluateOptions evaluation{.threads = settings.threads, .normalize = parts.student_sees};
+    EvaluateOptions evaluation{.workers = test_workers(settings.data, parts.data.test),
+                               .threads = settings.threads,
+                               .normalize = parts.student_sees};
     test_ = std::make_unique<Evaluator>(parts.student, parts.device, parts.data.test, evaluation);
     if (settings.data.validation == 0) return;
     evaluation.samples = split.validation;
@@ -71,6 +74,27 @@ class ClassificationTask : public Task {
     return text(with_commas(images()), images() < all ? " of " + with_commas(all) : std::string(),
                 " training images, ", with_commas(parts_.data.test.size()), " test images");
   }
+
+  // Memory: batches ahead of training and testing, photos that stay decoded, and one photo with its file for
+  // each worker.
+  std::string photos_text() const override {
+    const ImageSet& set = parts_.data.train;
+    if (set.in_memory()) return "";
+    const DataSettings& data = parts_.settings.data;
+    int64_t batches = loader_->bytes() + test_->loader().bytes();
+    if (validation_) batches += validation_->loader().bytes();
+    const int64_t readers = std::max(data.workers, 1), kept = photo_cache_bytes(data);
+    const int64_t photo = 3 * max_picture_pixels + set.pictures->largest_file();
+    const auto gib = [](int64_t bytes) {
+      return significant(double(bytes) / double(int64_t{1} << 30), 3) + " GiB";
+    };
+    return text(set.height, " x ", set.width, " pixels by ", data.augment, ", tests at a shorter side of ",
+                set.photo.resize, ", decoder ", data.decoder, "; memory at most ",
+                gib(batches + kept + readers * photo), ": ", gib(batches), " of batches ahead, ", gib(kept),
+                " of decoded photos (data.cache_gib), ", counted(readers, "worker"), " x ", gib(photo),
+                " of a photo with its file");
+  }
+  BadPictures bad_pictures() const override { return loader_->bad_pictures(); }
 
   void begin_epoch(int epoch, int64_t first_batch) override { loader_->begin_epoch(epoch, first_batch); }
   void step() override {

@@ -79,7 +79,7 @@ TEST(MdistillerConfig, TheWholeOfKd) {
   EXPECT_EQ(kd.settings.epochs, 200);
   EXPECT_EQ(kd.settings.batch, 128);
   EXPECT_EQ(kd.settings.data.spec, "cifar100:data");
-  EXPECT_EQ(kd.settings.data.augment, "crop-flip");
+  EXPECT_EQ(kd.settings.data.augment, "auto");
   EXPECT_EQ(kd.settings.data.workers, 8);
   EXPECT_EQ(kd.settings.optimizer.lr, 0.1);
   EXPECT_EQ(kd.settings.optimizer.momentum, 0.8);

@@ -150,7 +150,12 @@ TEST(ReportPublished, OnlyTheSameRecipeIsComparable) {
   EXPECT_EQ(find_published("wrn_40_2-resnet8x4", "kd")->top1, 73.97);
   EXPECT_EQ(find_published("vgg13-vgg8", "mlkd")->epochs, 480);
   EXPECT_FALSE(find_published("resnet56-resnet20", "pcd"));
-  EXPECT_EQ(published_results().size(), 189u);
+  EXPECT_EQ(published_results().size(), 201u);
+  const Published photos = *find_published("resnet34_imagenet-resnet18_imagenet", "dist");
+  EXPECT_EQ(photos.top1, 72.07);
+  EXPECT_EQ(photos.data(), "imagenet");
+  EXPECT_EQ(find_published("resnet50_imagenet-MobileNetV1", "teacher")->epochs, 100);
+  EXPECT_EQ(find_published("resnet32x4-resnet8x4", "pcd")->data(), "cifar100");
   MethodSettings method = method_settings("pcd");
   EXPECT_EQ(published_name(method), "pcd");
   method.set("stages", "5");

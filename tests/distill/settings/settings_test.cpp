@@ -94,7 +94,7 @@ TEST(Settings, WrongTypesAndRangesSayWhatWasExpected) {
   expect_contains(refusal("model = 20"), "model is an integer, expected text");
   expect_contains(refusal("model = 2001-01-01"), "model is a date");
   expect_contains(refusal("[data]\nshuffle = 1"), "data.shuffle is an integer, expected true or false");
-  expect_contains(refusal("[data]\naugment = \"flip\""), "expected one of crop-flip, none");
+  expect_contains(refusal("[data]\naugment = \"flip\""), "expected one of auto, crop-flip");
   expect_contains(refusal("[optimizer]\nlr = 0"), "expected a number more than 0");
   expect_contains(refusal("[optimizer]\nlr = nan"), "optimizer.lr is 'nan'");
   expect_contains(refusal("[optimizer]\nmomentum = 1"), "of at least 0 and less than 1");

@@ -103,7 +103,7 @@ TEST(Results, OnlyTheMethodMayDiffer) {
   EXPECT_EQ(differing("batch", "32"), "batch 32 against 64");
   EXPECT_EQ(differing("optimizer.lr", "0.1"), "lr 0.1 against 0.05");
   EXPECT_EQ(differing("data.limit", "100"), "100 training images against all");
-  EXPECT_EQ(differing("data.augment", "none"), "data.augment none against crop-flip");
+  EXPECT_EQ(differing("data.augment", "none"), "data.augment none against auto");
   EXPECT_EQ(differing("init", "w.safetensors"), "init w.safetensors against unset");
   EXPECT_EQ(differing("device", "onednn"), "device onednn against auto");
   // What changes no bit, what the pair says, and the method itself.

@@ -1,0 +1,27 @@
+// --set data.KEY=VALUE of a command that reads images but trains nothing: size, test_resize, decoder,
+// val_labels.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "distill/settings/settings.h"
+
+namespace retort {
+
+class DataChoice {
+ public:
+  DataChoice() = default;
+  // Declares the option, which it has to outlive.
+  explicit DataChoice(Options& options);
+
+  // One more, as "data.decoder=turbo". Error(Fault::usage) for another key, or a value that it cannot have.
+  void add(const std::string& given);
+  // Over `data`: what was given.
+  void apply(DataSettings& data) const;
+
+ private:
+  std::vector<std::string> given_;
+};
+
+}  // namespace retort

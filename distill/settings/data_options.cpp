@@ -1,0 +1,78 @@
+#include "distill/settings/data_options.h"
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include "engine/base/check.h"
+#include "engine/base/memory.h"
+#include "engine/base/text.h"
+#include "models/network_input.h"
+
+namespace retort {
+namespace {
+
+constexpr int imagenet_side = 224;
+constexpr double gib = double(int64_t(1) << 30);
+
+// "LEAST MOST", ascending and above 0; what is there stays where nothing is given.
+void parse_range(const char* key, const std::string& text, double most, std::array<double, 2>& range) {
+  if (text.empty()) return;
+  std::istringstream in(text);
+  std::string rest;
+  const bool two = bool(in >> range[0] >> range[1]) && !(in >> rest);
+  check(two && range[0] > 0 && range[0] <= range[1] && range[1] <= most, Fault::usage, key, " is '", text,
+        "', expected two numbers, the least and the most, as \"0.08 1\"");
+}
+
+DataOptions of_network(const DataSettings& data, const std::string& name) {
+  DataOptions options;
+  options.size = data.size;
+  options.network_size = int(own_side(name));
+  options.resize = data.test_resize;
+  options.decoder = decoder_named(data.decoder);
+  parse_range("data.scale", data.scale, 1, options.photo.scale);
+  parse_range("data.ratio", data.ratio, 1000, options.photo.ratio);
+  options.skips_bad = data.bad == "skip";
+  options.test_labels = data.val_labels;
+  options.imagenet_numbers = options.network_size == imagenet_side;
+  options.known_numbers = !data.mean.empty();
+  return options;
+}
+
+}  // namespace
+
+int test_workers(const DataSettings& data, const ImageSet& images) {
+  return images.in_memory() ? 1 : std::max(1, data.workers);
+}
+
+int64_t photo_cache_bytes(const DataSettings& data) {
+  if (data.cache_gib < 0) return memory_limit() / 4;
+  return int64_t(data.cache_gib * gib);
+}
+
+DataOptions data_options(const RunSettings& settings) {
+  DataOptions options = of_network(settings.data, settings.model);
+  options.random_crops = settings.data.augment == "resized-crop";
+  options.cache_bytes = photo_cache_bytes(settings.data);
+  options.threads = settings.threads;
+  return options;
+}
+
+DataOptions test_options(const DataSettings& data, const Weights& weights, const std::string& network) {
+  DataOptions options = of_network(data, network);
+  options.parts = Parts::test;
+  const auto known = [&](const char* key, int& value) {
+    const std::string* text = weights.metadata(key);
+    if (value == 0 && text && !parse(*text, value)) value = 0;
+  };
+  // Cut out of a larger picture only where that is of the same size.
+  if (options.size == 0 ||
+      (weights.metadata("size") && *weights.metadata("size") == std::to_string(options.size)))
+    known("test_resize", options.resize);
+  known("size", options.size);
+  options.known_numbers = options.known_numbers || weights.metadata("mean");
+  return options;
+}
+
+}  // namespace retort
