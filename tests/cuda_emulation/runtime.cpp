@@ -29,6 +29,7 @@ struct CUstream_st {
   std::vector<size_t> last;         // the nodes that the stream's next one comes behind
   std::deque<std::function<void()>> queue;  // what has not run; lazy only
   uint64_t enqueued = 0, ran = 0;
+  bool busy = false;  // at work, which may be waiting for another stream: what is behind it does not begin
 };
 struct CUgraph_st {
   std::vector<Node> nodes;
@@ -93,14 +94,16 @@ void run_one(cudaStream_t stream) {
   const std::function<void()> work = std::move(stream->queue.front());
   stream->queue.pop_front();
   ++stream->ran;
+  stream->busy = true;
   work();
+  stream->busy = false;
 }
 
 // The stream's work before the mark, in between some of what other streams have.
 void run_to(cudaStream_t stream, uint64_t mark) {
   while (stream->ran < mark) {
     for (cudaStream_t other : streams_here)
-      if (other != stream && !other->queue.empty() && roll() % 2) run_one(other);
+      if (other != stream && !other->busy && !other->queue.empty() && roll() % 2) run_one(other);
     if (stream->ran < mark) run_one(stream);  // unless another has waited for it
   }
 }
