@@ -229,7 +229,8 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   settings.init = first_there(places_of_weights(settings.init, settings, path));
   if (!settings.data.val_labels.empty())
     settings.data.val_labels = first_there(places_of_weights(settings.data.val_labels, settings, path));
-  const DataSet& data = data_of_run(settings, data_hash_of(run, path), places, path, session);
+  const std::string recorded = data_hash_of(run, path);
+  const DataSet& data = data_of_run(settings, recorded, places, path, session);
   settings.teacher = teacher;
   settings.typed_in = folder_from(path);
   if (!run.bound) complete_old_settings(settings, data, run.began);
