@@ -18,9 +18,9 @@ double fma_peak<Isa::avx512>();
 inline double fma_peak(Isa isa) {
   switch (isa) {
     case Isa::avx512:
-      return fma_peak<Isa::avx512>();
+      return fma_peak<compiled(Isa::avx512)>();
     case Isa::avx2:
-      return fma_peak<Isa::avx2>();
+      return fma_peak<compiled(Isa::avx2)>();
     default:
       return fma_peak<Isa::baseline>();
   }
