@@ -17,7 +17,7 @@
 namespace retort::testing {
 
 // Kept until the program ends: a loop over a part of it looks at something, in C++20 too.
-inline const nlohmann::json& reference_file(const std::string& name) {
+inline const nlohmann::json& reference_file(const char* name) {
   static std::map<std::string, nlohmann::json> read;
   if (const auto known = read.find(name); known != read.end()) return known->second;
   const std::string path = data_folder() + "/" + name;
