@@ -143,9 +143,7 @@ void Loader::fill(int64_t batch, Slot& slot) const {
 }
 
 Part Loader::wanted_of(int64_t size) const {
-  const Part first = part_of(size, options_.parts, options_.first_part),
-             last = part_of(size, options_.parts, options_.end_part - 1);
-  return {first.first, last.first + last.count - first.first};
+  return options_.own.images_of(size, options_.parts);
 }
 
 void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {

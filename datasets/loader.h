@@ -37,9 +37,10 @@ struct LoaderOptions {
   Augment augment = Augment::crop_flip;
   int views = view_count;  // of an image, if it is augmented; fewer: fixed ones, see fixed_view()
   int workers = 2;         // background threads; 0: the caller's thread does the work
-  // Of the `parts` of a batch (see part_of) the images of [first_part, end_part) are wanted: of the others only labels,
+  // Of the `parts` of a batch (see part_of) the images of a process's own are wanted: of the others only labels,
   // indices and views are right.
-  int parts = 1, first_part = 0, end_part = 1;
+  int parts = 1;
+  OwnParts own = {};
   bool pixels = true;      // false: only labels, indices and views, for a device that has the images
   bool strong = false;     // also a second, strongly augmented view of each image, see strong_view.h
   // What images are normalised with, if not with the set's own numbers.

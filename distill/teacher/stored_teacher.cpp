@@ -44,7 +44,7 @@ StoredTeacher::StoredTeacher(Model& teacher, Device& device, const ImageSet& ima
       // A part is seen as the live teacher sees it: alone.
       largest_((batch_ + std::max(settings.shards, 1) - 1) / std::max(settings.shards, 1)),
       last_(samples % settings.batch),
-      end_part_(std::max(settings.shards, 1)),
+      own_{0, std::max(settings.shards, 1)},
       precision_(precision_of(settings)),
       cache_(settings.teacher_table.folder.empty() ? cache_folder()
                                                    : std::filesystem::path(settings.teacher_table.folder)) {
@@ -172,7 +172,7 @@ std::string StoredTeacher::open(std::span<const int32_t> samples) {
 
 Tensor StoredTeacher::logits(const HostBatch& batch) {
   const int parts = std::max(settings_.shards, 1);
-  for (int i = first_part_; i < end_part_; ++i) {
+  for (int i = own_.first; i < own_.end; ++i) {
     const Part part = part_of(batch.size, parts, i);
     HostBatch own = batch;
     own.size = part.count;

@@ -40,8 +40,8 @@ class StoredTeacher {
   // run will ask for, being trained on these samples, is there.
   std::string open(std::span<const int32_t> samples);
 
-  // Of a batch that is computed in parts (settings.shards) those of [first, end) alone are looked up.
-  void take_parts(int first, int end) { first_part_ = first, end_part_ = end; }
+  // Of a batch that is computed in parts (settings.shards) these alone are looked up.
+  void take_parts(const OwnParts& own) { own_ = own; }
 
   // The batch's logits on the device, B,C, at an address that is fixed per batch size, until the next call.
   Tensor logits(const HostBatch& batch);
@@ -66,8 +66,7 @@ class StoredTeacher {
   // by the student's numbers, or on the device.
   void run(int64_t size, const int32_t* indices, const int32_t* views);
   void make_batches_of(int64_t size);
-  // known: the batch's logits are the same bits in a batch that is usable.
-  // Of a batch or a part; its rows go to `rows`.
+  // Of a batch or a part; its rows go to `rows`. known: its logits are the same bits in a batch that is usable.
   void look_up(const HostBatch& batch, bool known, float* rows);
   void compute_missing(const HostBatch& batch, bool known, float* rows);
 
@@ -80,7 +79,7 @@ class StoredTeacher {
   Note note_;
   int64_t classes_;
   int64_t batch_, largest_, last_;  // images of a batch, of its largest part, and of an epoch's last batch
-  int first_part_ = 0, end_part_;
+  OwnParts own_;
   LogitPrecision precision_;
   std::vector<int64_t> sizes_;  // ascending; of batches that give a sample the same bits as the largest
   std::string identity_;

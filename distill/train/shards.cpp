@@ -73,6 +73,7 @@ Shards::Shards(Device& device, const Learner& learner, int count, Communicator* 
     : device_(device),
       count_(count),
       world_(world),
+      own_(world ? parts_of_process(count, world->size(), world->rank()) : OwnParts{0, count}),
       first_(norms_of(learner.modules)),
       second_(norms_of(learner.modules_of_second_view)),
       sum_([this](int to, int from) {
@@ -92,7 +93,7 @@ Shards::Shards(Device& device, const Learner& learner, int count, Communicator* 
           " is not the optimizer's");
     gradients_.push_back({p.parameter, size_t(offset)});
   }
-  for (int place = 0; place < TreeSum::places_for(count / (world ? world->size() : 1)); ++place) {
+  for (int place = 0; place < TreeSum::places_for(own_.end - own_.first); ++place) {
     if (place > 0) memory_.push_back(device.persistent(shape, own.type));
     places_.push_back({place > 0 ? memory_.back().tensor : own,
                        device.persistent({statistics_ + losses + counts}, own.type)});
@@ -174,28 +175,12 @@ void Shards::move_running(std::vector<Norm>& norms) {
   }
 }
 
-int Shards::first() const {
-  return world_ ? count_ / world_->size() * world_->rank() : 0;
-}
-
-int Shards::end_of_own() const {
-  return world_ ? count_ / world_->size() * (world_->rank() + 1) : count_;
-}
-
-int64_t Shards::own_images(int64_t images) const {
-  const Part before = part_of(images, count_, first()), last = part_of(images, count_, end_of_own() - 1);
-  return last.first + last.count - before.first;
-}
-
 void Shards::add_others(int64_t images, bool gives) {
-  check(gives == (own_images(images) > 0), "Shards: this process computed other parts than its own");
-  const int each = count_ / world_->size();
+  check(gives == (own_.images_of(images, count_).count > 0),
+        "Shards: this process computed other parts than its own");
   std::vector<bool> all;
-  for (int rank = 0; rank < world_->size(); ++rank) {
-    const Part before = part_of(images, count_, rank * each),
-               last = part_of(images, count_, (rank + 1) * each - 1);
-    all.push_back(last.first + last.count > before.first);
-  }
+  for (int rank = 0; rank < world_->size(); ++rank)
+    all.push_back(parts_of_process(count_, world_->size(), rank).images_of(images, count_).count > 0);
   world_->sum(places_[0].gradients, all);
   world_->sum(places_[0].tail, all);
 }

@@ -31,14 +31,11 @@ class Shards {
     // With the batch norms that move in a pass of a part: in the first, and in that of a second view.
     std::vector<Module*> modules, modules_of_second_view = {};
   };
-  // world: the processes that share the parts, see shards_fit(); null: this one has them all.
+  // world: the processes that share the parts, see check_shards(); null: this one has them all.
   Shards(Device& device, const Learner& learner, int count, Communicator* world = nullptr);
 
   int count() const { return count_; }
-  // The parts [first, end_of_own) are this process's.
-  int first() const;
-  int end_of_own() const;
-  int64_t own_images(int64_t images) const;  // of a batch
+  const OwnParts& own() const { return own_; }  // this process's
 
   // A step: of each part in order begin(), a pass and note(), where there is one a second view's pass behind
   // begin_second_view(), backward and end(); or skip(). Then finish().
@@ -80,6 +77,7 @@ class Shards {
   Device& device_;
   const int count_;
   Communicator* const world_;
+  const OwnParts own_;
   std::vector<Gradient> gradients_;
   int64_t statistics_ = 0;  // numbers of them in a tail; counted while the next two are made
   std::vector<Norm> first_, second_;

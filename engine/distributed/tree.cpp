@@ -11,6 +11,16 @@ Part part_of(int64_t images, int parts, int part) {
   return {first, end - first};
 }
 
+Part OwnParts::images_of(int64_t images, int parts) const {
+  const Part begin = part_of(images, parts, first), last = part_of(images, parts, end - 1);
+  return {begin.first, last.first + last.count - begin.first};
+}
+
+OwnParts parts_of_process(int parts, int processes, int rank) {
+  const int each = parts / processes;
+  return {each * rank, each * (rank + 1)};
+}
+
 int TreeSum::places_for(int parts) {
   int places = 1;
   for (int width = 1; width < parts; width *= 2) ++places;

@@ -17,6 +17,14 @@ struct Part {
 // empty.
 Part part_of(int64_t images, int parts, int part);
 
+// The parts [first, end) that one of so many processes computes; as many for each.
+struct OwnParts {
+  int first = 0, end = 1;
+
+  Part images_of(int64_t images, int parts) const;  // of a batch, those in them
+};
+OwnParts parts_of_process(int parts, int processes, int rank);
+
 // Adds parts up as they come, in places that are used again: place 0 holds the sum in the end.
 class TreeSum {
  public:

@@ -33,12 +33,9 @@ class ClassificationTask : public Task {
         .normalize = parts.student_sees,
         .other = parts.teacher ? parts.teacher->images_besides(parts.student_sees) : std::nullopt};
     if (parts.world) {
-      const int each = settings.shards / parts.world->size();
       loading.parts = settings.shards;
-      loading.first_part = each * parts.world->rank();
-      loading.end_part = loading.first_part + each;
-      if (parts.teacher && parts.teacher->stored())
-        parts.teacher->stored()->take_parts(loading.first_part, loading.end_part);
+      loading.own = parts_of_process(settings.shards, parts.world->size(), parts.world->rank());
+      if (parts.teacher && parts.teacher->stored()) parts.teacher->stored()->take_parts(loading.own);
     }
     loader_ = std::make_unique<Loader>(parts.data.train, split.train, loading);
     DeviceBatchOptions drawing{
