@@ -42,24 +42,9 @@ std::string row_state(const ResultRow& row) {
   return state;
 }
 
-// The published number that belongs beside a row, if the row may be held against it.
-struct Beside {
-  std::optional<Published> published;
-  std::string departs;  // why it may not
-};
-
-Beside beside(const ResultPair& pair, const ResultRow& row) {
-  if (!pair.is_cifar100() || !row.settings) return {};
-  const std::string name = published_name(row.settings->method);
-  if (name.empty()) return {};
-  const std::optional<Published> published = find_published(pair.teacher + "-" + pair.student, name);
-  if (!published || published->data() != "cifar100") return {};
-  return {published, departs_from_recipe(*row.settings, *published)};
-}
-
 bool any_comparable(const ResultPair& pair) {
   return std::any_of(pair.rows.begin(), pair.rows.end(), [&](const ResultRow& row) {
-    const Beside b = beside(pair, row);
+    const PublishedBeside b = published_beside(pair, row);
     return b.published && b.departs.empty();
   });
 }
@@ -105,7 +90,7 @@ std::string results_table(const ResultPair& pair) {
            escaped_markup(row_state(row)) + "</td>" + cell(difference_text(d.last)) + "<td>" +
            verdict_html(d) + "</td>" + cell(difference_text(d.best));
     if (comparable) {
-      const Beside b = beside(pair, row);
+      const PublishedBeside b = published_beside(pair, row);
       const bool fits = b.published && b.departs.empty();
       out += cell(fits ? fixed(b.published->top1, 2) : "") +
              cell(fits && !best.empty() ? signed_number(mean_of(best) - b.published->top1, 2) : "");
@@ -216,7 +201,7 @@ std::string published_section(const Report& report) {
   std::set<std::string> departures;
   for (const ResultPair& pair : report.data.pairs) {
     for (const ResultRow& row : pair.rows) {
-      const Beside b = beside(pair, row);
+      const PublishedBeside b = published_beside(pair, row);
       if (!b.published || b.departs.empty()) continue;
       departures.insert(b.departs);
       rows += "<tr><th scope=\"row\">" + escaped_markup(pair.name) + "</th><td>" + escaped_markup(row.label) +

@@ -107,4 +107,12 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   return "";
 }
 
+PublishedBeside published_beside(const ResultPair& pair, const ResultRow& row) {
+  if (!pair.is_cifar100() || !row.settings) return {};
+  const std::string name = published_name(row.settings->method);
+  const std::optional<Published> published = find_published(pair.teacher + "-" + pair.student, name);
+  if (!published || published->data() != "cifar100") return {};
+  return {published, departs_from_recipe(*row.settings, *published)};
+}
+
 }  // namespace retort

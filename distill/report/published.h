@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "distill/settings/settings.h"
+#include "distill/study/results.h"
 
 namespace retort {
 
@@ -33,5 +34,12 @@ std::optional<Published> find_published(const std::string& pair, const std::stri
 // its milestones, augmentation, all training images; mlkd with its two views. Empty if so, otherwise what is
 // different: "24 epochs".
 std::string departs_from_recipe(const RunSettings& settings, const Published& published);
+
+// The published number that belongs beside a row, if the row may be held against it.
+struct PublishedBeside {
+  std::optional<Published> published;
+  std::string departs;  // why it may not
+};
+PublishedBeside published_beside(const ResultPair& pair, const ResultRow& row);
 
 }  // namespace retort

@@ -82,17 +82,13 @@ Json row_json(const Report& report, size_t p, size_t r) {
                {"to_kd_last", json_of(d.last)}};
   if (!d.apart.empty()) json["not_comparable"] = d.apart;
   if (row.settings) json["settings"] = settings_json(*row.settings);
-  if (pair.is_cifar100() && row.settings) {
-    const std::string name = published_name(row.settings->method);
-    const auto published = find_published(pair.teacher + "-" + pair.student, name);
-    if (published && published->data() == "cifar100") {
-      const std::string departs = departs_from_recipe(*row.settings, *published);
-      json["published"] = {{"top1", published->top1},
-                           {"epochs", published->epochs},
-                           {"source", published->source},
-                           {"comparable", departs.empty()}};
-      if (!departs.empty()) json["published"]["departs"] = departs;
-    }
+  const auto [published, departs] = published_beside(pair, row);
+  if (published) {
+    json["published"] = {{"top1", published->top1},
+                         {"epochs", published->epochs},
+                         {"source", published->source},
+                         {"comparable", departs.empty()}};
+    if (!departs.empty()) json["published"]["departs"] = departs;
   }
   json["runs"] = runs;
   return json;
