@@ -4,9 +4,9 @@
 
 namespace retort {
 
-// Catches SIGINT, SIGTERM, SIGUSR1 (which launchers pass on) and, unless it was ignored (nohup), SIGHUP while it lives, and ignores SIGPIPE: who
-// reads the progress (tee, less) may go, and the run must not. What was set before comes back afterwards. One
-// at a time.
+// Catches SIGINT, SIGTERM, SIGUSR1 (which launchers pass on) and, unless it was ignored (nohup), SIGHUP while
+// it lives, and ignores SIGPIPE: who reads the progress (tee, less) may go, and the run must not. What was
+// set before comes back afterwards. One at a time.
 class StopSignal {
  public:
   StopSignal();

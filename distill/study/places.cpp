@@ -11,7 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-
 // "cifar100:" and "data" of "cifar100:data"; drawn images lie nowhere.
 std::pair<std::string, std::string> kind_and_place(const std::string& spec) {
   const size_t colon = spec.find(':');
@@ -68,12 +67,18 @@ std::string first_there(const std::vector<std::string>& places) {
   return found == places.end() ? places.back() : *found;
 }
 
+std::string place_of_labels(const RunSettings& settings, const fs::path& run) {
+  std::vector<std::string> all;
+  for (const fs::path& place : places(settings.data.val_labels, settings.typed_in, run))
+    all.push_back(place.string());
+  return first_there(all);
+}
+
 RunSettings placed(RunSettings settings, const fs::path& run) {
   const std::string data = first_there(places_of_data(settings, run)),
                     teacher = first_there(places_of_weights(settings.teacher, settings, run)),
                     init = first_there(places_of_weights(settings.init, settings, run));
-  if (!settings.data.val_labels.empty())
-    settings.data.val_labels = first_there(places_of_weights(settings.data.val_labels, settings, run));
+  settings.data.val_labels = place_of_labels(settings, run);
   settings.data.spec = data;
   settings.teacher = teacher;
   settings.init = init;

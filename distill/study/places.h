@@ -25,6 +25,10 @@ bool is_there(const std::string& place);
 // The first at which there is something, or the last.
 std::string first_there(const std::vector<std::string>& places);
 
+// The file of a photo folder's test labels (data.val_labels) as it can be opened from here; empty if there is
+// none.
+std::string place_of_labels(const RunSettings& settings, const std::filesystem::path& run);
+
 // The settings with all places as they can be opened from here.
 RunSettings placed(RunSettings settings, const std::filesystem::path& run);
 

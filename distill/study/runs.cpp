@@ -227,8 +227,7 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   const std::string teacher =
       options.teacher ? *options.teacher : teacher_of_run(settings, run.teacher_hash, path);
   settings.init = first_there(places_of_weights(settings.init, settings, path));
-  if (!settings.data.val_labels.empty())
-    settings.data.val_labels = first_there(places_of_weights(settings.data.val_labels, settings, path));
+  settings.data.val_labels = place_of_labels(settings, path);
   const std::string recorded = data_hash_of(run, path);
   const DataSet& data = data_of_run(settings, recorded, places, path, session);
   settings.teacher = teacher;

@@ -59,7 +59,6 @@ class Queue {
 
   void check_all();
   StudyResult run();
-  std::vector<size_t> tasks() const;
   Summary run_task(int64_t task);
   StudyResult collect();
 
@@ -71,6 +70,7 @@ class Queue {
   void check_folder() const;
 
   void work(Session& session, StudyProgress& progress);
+  std::vector<size_t> tasks() const;
   Job* next();
   void run_job(Job& job, Session& session, StudyProgress& progress);
   void attempt(Job& job, const std::optional<Summary>& settled, Session& session) const;
@@ -245,6 +245,15 @@ std::optional<Summary> Queue::settled(const Job& job) const {
   return std::nullopt;
 }
 
+// A run's result is what its summary says.
+void take_result(Job& job, const Summary& summary) {
+  job.run.summary = summary;
+  job.run.status = summary.status;
+  if (summary.status != "diverged") return;
+  job.run.problem = "the loss was not finite, see log.txt";
+  job.fault = int(Fault::diverged);
+}
+
 // Runs it; what goes wrong is its result.
 void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& session) const {
   const auto failed = [&](const char* status, Fault fault, const std::string& problem) {
@@ -252,25 +261,20 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
     job.run.problem = problem;
     job.fault = int(fault);
   };
-  const auto ended = [&](const Summary& summary) {
-    job.run.summary = summary;
-    job.run.status = summary.status;
-  };
   try {
     if (job.teacher != none && !jobs_[job.teacher].run.finished()) {
       failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
     } else if (settled) {
-      ended(*settled);
-      if (job.run.status == "diverged")
-        failed("diverged", Fault::diverged, "the loss was not finite, see log.txt");
+      take_result(job, *settled);
     } else if (options_.force) {
-      ended(start_run(job.settings, job.folder, fs::exists(job.folder), session));
+      take_result(job, start_run(job.settings, job.folder, fs::exists(job.folder), session));
     } else {
-      ended(complete_run(job.settings, job.folder, session));
+      take_result(job, complete_run(job.settings, job.folder, session));
     }
   } catch (const Error& error) {
     const bool diverged = error.fault() == Fault::diverged;
-    if (diverged && fs::exists(job.folder / "summary.json")) ended(read_summary(job.folder / "summary.json"));
+    if (diverged && fs::exists(job.folder / "summary.json"))
+      take_result(job, read_summary(job.folder / "summary.json"));
     failed(diverged ? "diverged" : "failed", error.fault(), error.what());
   } catch (const std::bad_alloc&) {
     failed("failed", Fault::memory, "out of memory");
@@ -378,12 +382,8 @@ StudyResult Queue::collect() {
     if (!RunFolder::is_run(job.folder)) continue;
     try {
       const RecordedRun run = read_recorded_run(job.folder);
-      job.run.status = run.summary ? run.summary->status : "running";
-      if (run.summary) job.run.summary = *run.summary;
-      if (job.run.status == "diverged") {
-        job.run.problem = "the loss was not finite, see log.txt";
-        job.fault = int(Fault::diverged);
-      }
+      job.run.status = "running";
+      if (run.summary) take_result(job, *run.summary);
     } catch (const Error& error) {
       job.run.status = "failed";
       job.run.problem = error.what();

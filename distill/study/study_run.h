@@ -42,9 +42,10 @@ struct StudyOptions {
 StudyResult run_study(const Study& study, const std::filesystem::path& folder, const StudyOptions& options,
                       Session& session);
 
-// Run number `task` of the study, from 0, teachers first, as run_study() would make it or go on with it, in its own locked folder; no tables. Tasks
-// may run at the same time, on machines that see the same folder. Fault::usage if there is no such number,
-// Fault::input if its teacher is not finished, and the run's own faults.
+// Run number `task` of the study, from 0, teachers first, as run_study() would make it or go on with it, in
+// its own locked folder; no tables. Tasks may run at the same time, on machines that see the same folder.
+// Fault::usage if there is no such number, Fault::input if its teacher is not finished, and the run's own
+// faults.
 Summary run_study_task(const Study& study, const std::filesystem::path& folder, int64_t task, Session& session);
 
 // The results of what is there, and the tables; runs nothing.

@@ -105,8 +105,8 @@ std::string footnote(const StudyResult& result) {
     missing += run->status == "missing" || run->status == "stopped";
     if (run->finished()) by_test = run->summary.best_by == "test";
   }
-  std::string note =
-      text(boxes ? "AP, as COCO scores it," : "Top-1", " on the test images in percent, n = ", seeds, seeds == 1 ? " seed" : " seeds");
+  std::string note = text(boxes ? "AP, as COCO scores it," : "Top-1",
+                          " on the test images in percent, n = ", seeds, seeds == 1 ? " seed" : " seeds");
   if (seeds > 1) note += ", mean ± standard deviation";
   note += text("; best: ", by_test ? "the best test epoch" : "the epoch that held-out images chose", ".");
   if (seeds == 1) note += " One seed says little about small differences.";

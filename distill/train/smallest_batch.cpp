@@ -82,7 +82,8 @@ void check_smallest_batch(const RunSettings& settings, const ImageSet& images,
   }
   fail(Fault::usage, settings.model, " with method ", settings.method.method().name,
        " cannot be trained with a batch of one image, and ", count, " images in batches of ", settings.batch,
-       shards > 1 ? text(" and ", shards, " parts (shards)") : std::string(), " leave one: ", why, "; choose another --batch or --limit");
+       shards > 1 ? text(" and ", shards, " parts (shards)") : std::string(), " leave one: ", why,
+       "; choose another --batch or --limit");
 }
 
 }  // namespace retort
