@@ -49,8 +49,8 @@ Report make_report(const std::vector<std::filesystem::path>& folders, const Repo
                    Progress& progress) {
   Report report{.data = collect_results(folders), .evaluations = {}, .evaluated = options.evaluate};
   for (const ResultPair& pair : report.data.pairs)
-    check(!is_detector(pair.student), Fault::usage, folders.front().string(), ": holds runs of ", pair.student,
-          "; there are no pages for detectors yet, `retort compare` shows a study's table");
+    check(!is_detector(pair.student), Fault::usage, folders.front().string(), ": holds runs of ",
+          pair.student, "; there are no pages for detectors yet, `retort compare` shows a study's table");
   if (report.data.published) {
     report.evaluated = true;
     for (const ResultPair& pair : report.data.pairs) {

@@ -1,6 +1,6 @@
-// metrics.csv: one row per epoch, epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds, or of a
-// detector epoch,lr,train_loss,AP,AP50,AP75,seconds, and then one column per loss term. Numbers are printed so
-// that reading gives back the same double.
+// metrics.csv: one row per epoch, epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds, or
+// of a detector epoch,lr,train_loss,AP,AP50,AP75,seconds, and then one column per loss term. Numbers are
+// printed so that reading gives back the same double.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -16,8 +16,8 @@ struct EpochMetrics {
   double test_loss = 0, test_acc = 0, test_acc_top5 = 0;
   double seconds = 0;
   std::vector<double> terms;  // mean of each loss term, in the order of the table's names
-  // Of a detector: test_acc is its AP, test_acc_top5 its AP50, test_loss its AP75, in percent, and there is no
-  // train_acc.
+  // Of a detector: test_acc is its AP, test_acc_top5 its AP50, test_loss its AP75, in percent, and there is
+  // no train_acc.
   bool boxes = false;
 };
 

@@ -145,19 +145,20 @@ void Progress::epoch(const EpochMetrics& result, int epochs) {
   if (quiet_) return;
   if (redraws_) return stay(short_line(result, epochs, width_of(descriptor_) - 1));
   const double left = seconds_left(double(result.epoch) / std::max(1, epochs), clock_());
-  write(fitted({{0, "epoch " + count_of(result.epoch, epochs)},
-                {0, labelled("lr ", result.lr, significant(result.lr, 3))},
-                {0, labelled("train loss ", result.train_loss, fixed(result.train_loss, 4))},
-                {0, labelled("top-1 ", result.train_acc, fixed(result.train_acc, 2), " %")},
-                {0, result.boxes ? "" : labelled("test loss ", result.test_loss, fixed(result.test_loss, 4))},
-                {0, labelled(result.boxes ? "AP " : "top-1 ", result.test_acc, fixed(result.test_acc, 2), " %")},
-                {0, labelled(result.boxes ? "AP50 " : "top-5 ", result.test_acc_top5, fixed(result.test_acc_top5, 2),
-                             " %")},
-                {0, result.boxes ? labelled("AP75 ", result.test_loss, fixed(result.test_loss, 2), " %") : ""},
-                {0, labelled("", images_per_second_, fixed(images_per_second_, 0), " images/s")},
-                {0, labelled("", result.seconds, fixed(result.seconds, 1), " s")},
-                {0, result.epoch < epochs ? labelled("left ", left, duration(left)) : ""}},
-               std::string::npos) +
+  write(fitted(
+            {{0, "epoch " + count_of(result.epoch, epochs)},
+             {0, labelled("lr ", result.lr, significant(result.lr, 3))},
+             {0, labelled("train loss ", result.train_loss, fixed(result.train_loss, 4))},
+             {0, labelled("top-1 ", result.train_acc, fixed(result.train_acc, 2), " %")},
+             {0, result.boxes ? "" : labelled("test loss ", result.test_loss, fixed(result.test_loss, 4))},
+             {0, labelled(result.boxes ? "AP " : "top-1 ", result.test_acc, fixed(result.test_acc, 2), " %")},
+             {0, labelled(result.boxes ? "AP50 " : "top-5 ", result.test_acc_top5,
+                          fixed(result.test_acc_top5, 2), " %")},
+             {0, result.boxes ? labelled("AP75 ", result.test_loss, fixed(result.test_loss, 2), " %") : ""},
+             {0, labelled("", images_per_second_, fixed(images_per_second_, 0), " images/s")},
+             {0, labelled("", result.seconds, fixed(result.seconds, 1), " s")},
+             {0, result.epoch < epochs ? labelled("left ", left, duration(left)) : ""}},
+            std::string::npos) +
         '\n');
 }
 

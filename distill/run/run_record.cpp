@@ -125,7 +125,8 @@ Json metrics_json_of(const Summary& summary) {
 }  // namespace
 
 const std::vector<Metric>& metrics_of(const std::string& model) {
-  static const std::vector<Metric> classifier = {{"top1", "%", true}, {"top5", "%", true}, {"loss", "", false}};
+  static const std::vector<Metric> classifier = {
+      {"top1", "%", true}, {"top5", "%", true}, {"loss", "", false}};
   static const std::vector<Metric> detector = {{"AP", "%", true}, {"AP50", "%", true}, {"AP75", "%", true}};
   return is_detector(model) ? detector : classifier;
 }

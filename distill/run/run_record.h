@@ -47,12 +47,12 @@ struct Metric {
   bool higher_is_better;
 };
 
-// Of a network of that name: top1, top5, loss of a classifier; AP, AP50, AP75 of a detector. The first chooses
-// the best epoch.
+// Of a network of that name: top1, top5, loss of a classifier; AP, AP50, AP75 of a detector. The first
+// chooses the best epoch.
 const std::vector<Metric>& metrics_of(const std::string& model);
 
-// One epoch's result on held-out images, the network's three metrics in their order: accuracies, and a detector's AP,
-// AP50 and AP75 (-1 where they are not defined), in percent.
+// One epoch's result on held-out images, the network's three metrics in their order: accuracies, and a
+// detector's AP, AP50 and AP75 (-1 where they are not defined), in percent.
 struct EpochResult {
   int epoch = 0;
   double top1 = 0, top5 = 0, loss = 0;

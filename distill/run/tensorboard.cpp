@@ -128,9 +128,9 @@ std::vector<std::pair<std::string, double>> scalars_of(const EpochMetrics& epoch
       {"test_acc_top5", epoch.test_acc_top5},  {"lr", epoch.lr},
       {"images_per_second", images_per_second}};
   if (epoch.boxes)
-    scalars = {{"train_loss", epoch.train_loss}, {"AP", epoch.test_acc},
-               {"AP50", epoch.test_acc_top5},    {"AP75", epoch.test_loss},
-               {"lr", epoch.lr},                 {"images_per_second", images_per_second}};
+    scalars = {
+        {"train_loss", epoch.train_loss}, {"AP", epoch.test_acc}, {"AP50", epoch.test_acc_top5},
+        {"AP75", epoch.test_loss},        {"lr", epoch.lr},       {"images_per_second", images_per_second}};
   for (size_t i = 0; i < terms.size() && i < epoch.terms.size(); ++i)
     scalars.emplace_back("loss/" + terms[i], epoch.terms[i]);
   return scalars;

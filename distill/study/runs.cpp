@@ -147,7 +147,8 @@ Summary start_run(RunSettings settings, const fs::path& path, bool force, Sessio
   try {
     return train(*run, folder, false, session.progress, session.stop, session.arguments);
   } catch (...) {
-    if (mode != RunFolder::Mode::follow && !fs::exists(folder.summary())) folder.discard();  // it did not begin
+    if (mode != RunFolder::Mode::follow && !fs::exists(folder.summary()))
+      folder.discard();  // it did not begin
     throw;
   }
 }
@@ -243,8 +244,9 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   if (run.began && run.bound && (longer || elsewhere))
     assembling.config = settings_toml(elsewhere ? settings : kept);
   assembling.convolutions = read_text_if_readable(folder.convolutions()).value_or("");
-  const std::unique_ptr<Assembly> assembled = on_all(
-      session.world, [&] { return std::make_unique<Assembly>(settings, data, session.progress, assembling); });
+  const std::unique_ptr<Assembly> assembled = on_all(session.world, [&] {
+    return std::make_unique<Assembly>(settings, data, session.progress, assembling);
+  });
   const std::vector<int> milestones = settings.schedule.milestones.value_or(std::vector<int>{});
   if (longer)
     session.progress.note(text("the run goes on to ", epochs, " epochs instead of ", before,

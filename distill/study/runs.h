@@ -9,8 +9,8 @@
 #include "datasets/image_set.h"
 #include "distill/run/progress.h"
 #include "distill/run/run_record.h"
-#include "distill/settings/settings.h"
 #include "distill/run/stop_signal.h"
+#include "distill/settings/settings.h"
 #include "engine/distributed/communicator.h"
 
 namespace retort {

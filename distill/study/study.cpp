@@ -245,8 +245,8 @@ class StudyReader {
 
   RunSettings student_settings(const PairEntry& entry, const VariantEntry& variant,
                                const TomlValue& method) const {
-    RunSettings settings = composed_settings(
-        "train", [&](RunSettings& all) { lay_student(all, entry, variant, method); });
+    RunSettings settings =
+        composed_settings("train", [&](RunSettings& all) { lay_student(all, entry, variant, method); });
     settings.command = settings.method.method().reads.teacher ? "distill" : "train";
     return settings;
   }

@@ -123,8 +123,7 @@ void StudyProgress::epoch(size_t run, const EpochMetrics& result, int epochs) {
   const double rest = left();
   shown_.note(text(active.name, ": epoch ", result.epoch, "/", epochs, "  train loss ",
                    fixed(result.train_loss, 4), result.boxes ? "  AP " : "  test top-1 ",
-                   fixed(result.test_acc, 2), " %  ",
-                   fixed(result.seconds, 1), " s",
+                   fixed(result.test_acc, 2), " %  ", fixed(result.seconds, 1), " s",
                    std::isnan(rest) ? "" : "  study left about " + duration(rest)));
 }
 

@@ -46,7 +46,8 @@ StudyResult run_study(const Study& study, const std::filesystem::path& folder, c
 // its own locked folder; no tables. Tasks may run at the same time, on machines that see the same folder.
 // Fault::usage if there is no such number, Fault::input if its teacher is not finished, and the run's own
 // faults.
-Summary run_study_task(const Study& study, const std::filesystem::path& folder, int64_t task, Session& session);
+Summary run_study_task(const Study& study, const std::filesystem::path& folder, int64_t task,
+                       Session& session);
 
 // The results of what is there, and the tables; runs nothing.
 StudyResult collect_study(const Study& study, const std::filesystem::path& folder, Session& session);

@@ -66,7 +66,8 @@ class StoredTeacher {
   // by the student's numbers, or on the device.
   void run(int64_t size, const int32_t* indices, const int32_t* views);
   void make_batches_of(int64_t size);
-  // Of a batch or a part; its rows go to `rows`. known: its logits are the same bits in a batch that is usable.
+  // Of a batch or a part; its rows go to `rows`. known: its logits are the same bits in a batch that is
+  // usable.
   void look_up(const HostBatch& batch, bool known, float* rows);
   void compute_missing(const HostBatch& batch, bool known, float* rows);
 

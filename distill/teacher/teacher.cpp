@@ -59,7 +59,8 @@ void Teacher::test() {
 void Teacher::test_on_boxes() {
   constexpr int64_t most = 500;
   auto* const detector = dynamic_cast<Detector*>(model_.get());
-  check(detector, Fault::input, settings_.teacher, ": ", model_->name, " is no detector, and the data has boxes");
+  check(detector, Fault::input, settings_.teacher, ": ", model_->name,
+        " is no detector, and the data has boxes");
   DetectionPart part = data_.boxes->test;
   if (part.size() > most) {
     part.annotations.images.resize(size_t(most));

@@ -10,12 +10,12 @@
 #include "distill/settings/data_options.h"
 #include "distill/teacher/class_similarity.h"
 #include "distill/train/checkpoint.h"
-#include "distill/train/tasks/classification_task.h"
-#include "distill/train/tasks/detection_task.h"
 #include "distill/train/run_context.h"
 #include "distill/train/shards.h"
 #include "distill/train/smallest_batch.h"
 #include "distill/train/start_weights.h"
+#include "distill/train/tasks/classification_task.h"
+#include "distill/train/tasks/detection_task.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
 
@@ -141,8 +141,8 @@ void Assembly::split_images(const AssemblyOptions& options) {
   check_shards(settings, int64_t(split.train.size()), world ? world->size() : 1);
   const MethodInfo& method = settings.method.method();
   if (settings.shards > 1 && method.reads.batch && !options.check_only)
-    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ", settings.shards,
-                       " parts that it is computed in (shards) among themselves"));
+    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ",
+                       settings.shards, " parts that it is computed in (shards) among themselves"));
   if (options.goes_on) return;
   check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
   if (settings.data.limit == 0 || options.check_only) return;

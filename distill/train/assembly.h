@@ -52,7 +52,7 @@ struct Assembly {
   std::unique_ptr<Model> student;
   Normalize student_sees{};
   std::unique_ptr<Teacher> teacher;  // where the method reads one
-  Split split;  // of a classifier's images
+  Split split;                       // of a classifier's images
   std::unique_ptr<Distiller> distiller;
   Schedule schedule;
   std::unique_ptr<Sgd> optimizer;

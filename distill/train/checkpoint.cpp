@@ -186,7 +186,8 @@ void check_belongs(const CheckpointRecord& record, const std::filesystem::path& 
   const std::string name = file.string() + ": the checkpoint";
   check(c.epoch <= run.epochs + 1, Fault::input, name, " stands in epoch ", c.epoch, ", the run has ",
         run.epochs);
-  check(c.batch < run.batches, Fault::input, name, "'s counter batch is ", c.batch, ", an epoch has ", run.batches);
+  check(c.batch < run.batches, Fault::input, name, "'s counter batch is ", c.batch, ", an epoch has ",
+        run.batches);
   const double images = double(std::min(c.batch * run.batch, run.images));
   check(c.totals.top1 <= images && c.totals.top5 <= images, Fault::input, name, " counts ", c.totals.top1,
         " right answers of ", images, " images");

@@ -33,8 +33,9 @@ struct TrainingState {
   WeightAverage* average = nullptr;
 };
 
-// What the optimizer moves: the model's parameters that are not frozen, then the method's as "distiller.NAME".
-// narrow_on: not null: the model's convolutions are kept in 16 bits there, see in_16_bits().
+// What the optimizer moves: the model's parameters that are not frozen, then the method's as
+// "distiller.NAME". narrow_on: not null: the model's convolutions are kept in 16 bits there, see
+// in_16_bits().
 std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller,
                                                const Device* narrow_on = nullptr, bool padded_images = false);
 

@@ -47,7 +47,9 @@ Batch part_of(const Batch& batch, const Part& part) {
 
 void check_shards(const RunSettings& settings, int64_t images, int processes) {
   const int shards = settings.shards;
-  const auto fits = [&](int n) { return n == 1 || (shards % n == 0 && std::has_single_bit(unsigned(shards / n))); };
+  const auto fits = [&](int n) {
+    return n == 1 || (shards % n == 0 && std::has_single_bit(unsigned(shards / n)));
+  };
   if (!fits(processes)) {
     std::vector<int> numbers;
     for (int n = 1; n <= shards; ++n)

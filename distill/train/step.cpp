@@ -48,7 +48,8 @@ void TrainingStep::take_parts(const Batch& batch, const Tensor& teacher_logits) 
     return share;
   };
   // Where all are empty in the first step, another's part shows what the loss has of terms, and is dropped.
-  if (term_names_.empty() && shards_->own().images_of(batch.size(), shards_->count()).count == 0) take_part(shards_->count() - 1);
+  if (term_names_.empty() && shards_->own().images_of(batch.size(), shards_->count()).count == 0)
+    take_part(shards_->count() - 1);
   for (int i = shards_->own().first; i < shards_->own().end; ++i) {
     if (part_of(batch.size(), shards_->count(), i).count == 0)
       shards_->skip();
