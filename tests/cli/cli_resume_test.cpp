@@ -9,6 +9,7 @@
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -17,6 +18,8 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
+using testing::hash_of;
+using testing::operator+;
 using testing::Outcome;
 using testing::Program;
 using testing::run;
@@ -27,15 +30,9 @@ std::vector<std::string> training(const std::string& out, std::vector<std::strin
   std::vector<std::string> all = {"train",    "--model", "resnet8", "--data", "synthetic:train=104,test=24",
                                   "--epochs", "4",       "--batch", "16",     "--out",
                                   out,        "--json"};
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
+  return all + more;
 }
 const std::vector<std::string> every_step = {"--set", "checkpoint_minutes=0"};
-
-std::string hash_of(const Outcome& outcome) {
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome.code == 0 ? json::parse(outcome.out)["weights_hash"].get<std::string>() : "";
-}
 
 // What a run that nothing interrupts ends at, with one thread.
 const std::string& undisturbed() {

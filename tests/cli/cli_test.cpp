@@ -16,6 +16,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -25,6 +26,7 @@ using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
 using testing::Outcome;
+using testing::replaced;
 using testing::run;
 using testing::TempFolder;
 
@@ -41,12 +43,6 @@ const TempFolder& trained() {
   static const Outcome outcome = run(training("t"), folder);
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   return folder;
-}
-
-std::string replaced(std::string text, const std::string& from, const std::string& to) {
-  const size_t at = text.find(from);
-  EXPECT_NE(at, std::string::npos);
-  return at == std::string::npos ? text : text.replace(at, from.size(), to);
 }
 
 TEST(Program, HelpFitsAScreenAndBeginsWithExamples) {

@@ -8,6 +8,7 @@
 #include "distill/run/metrics_csv.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -16,36 +17,30 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
+using testing::json_of;
+using testing::operator+;
 using testing::Outcome;
 using testing::Program;
 using testing::run;
+using testing::Strings;
 using testing::TempFolder;
 
 const std::string pictures = "scenes:train=20,test=6";
 
-std::vector<std::string> with(std::vector<std::string> all, const std::vector<std::string>& more) {
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
+Strings training(const std::string& out, const Strings& more = {}) {
+  return Strings{"train",    "--model", "rcnn_tiny", "--data", pictures,
+                 "--epochs", "2",       "--out",     out,      "--json"} +
+         more;
 }
 
-std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more = {}) {
-  return with({"train", "--model", "rcnn_tiny", "--data", pictures, "--epochs", "2", "--out", out, "--json"},
-              more);
-}
-
-std::vector<std::string> distilling(const std::string& method, const std::string& out) {
+Strings distilling(const std::string& method, const std::string& out) {
   return {"distill",  "--student", "rcnn_tiny", "--teacher", "t",     "--data", pictures,
           "--epochs", "1",         "--method",  method,      "--out", out,      "--json"};
 }
 
-json result_of(const Outcome& outcome) {
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome.code == 0 ? json::parse(outcome.out) : json();
-}
-
 TEST(DetectionCli, ARunLeavesItsMetricsUnderTheirNames) {
   TempFolder work;
-  const json result = result_of(run(training("t", {"--threads", "1"}), work));
+  const json result = json_of(run(training("t", {"--threads", "1"}), work));
   EXPECT_TRUE(result["metrics"].contains("AP50")) << result.dump();
   EXPECT_EQ(result["metrics"]["AP"]["unit"], "%");
   const std::string csv = content_of(work / "t/metrics.csv");
@@ -58,7 +53,7 @@ TEST(DetectionCli, ARunLeavesItsMetricsUnderTheirNames) {
   EXPECT_TRUE(summary["last"].contains("AP75")) << summary.dump();
   EXPECT_EQ(summary["status"], "finished");
 
-  const json scores = result_of(run({"eval", "--weights", "t", "--json"}, work));
+  const json scores = json_of(run({"eval", "--weights", "t", "--json"}, work));
   EXPECT_EQ(scores["n"], 6);
   EXPECT_EQ(scores["classes"].size(), 24u);
   EXPECT_NEAR(100 * scores["AP"].get<double>(), summary["last"]["AP"].get<double>(), 1e-9);
@@ -68,45 +63,45 @@ TEST(DetectionCli, ARunLeavesItsMetricsUnderTheirNames) {
   EXPECT_EQ(run({"data", "export", pictures, "coco"}, work).code, 0);
   EXPECT_EQ(run({"predict", "--weights", "t", "--data", "coco:coco", "--results", "r.json"}, work).code, 0);
   const json again =
-      result_of(run({"coco-eval", "coco/annotations/instances_val2017.json", "r.json", "--json"}, work));
+      json_of(run({"coco-eval", "coco/annotations/instances_val2017.json", "r.json", "--json"}, work));
   EXPECT_NEAR(again["AP"].get<double>(), scores["AP"].get<double>(), 1e-9);
 }
 
 TEST(DetectionCli, ResumedAndWithOtherThreadsTheSameBits) {
   TempFolder work;
   const std::string hash =
-      result_of(run(training("a", {"--threads", "1", "--workers", "0"}), work))["weights_hash"];
-  EXPECT_EQ(result_of(run(training("b", {"--threads", "2", "--workers", "2"}), work))["weights_hash"], hash);
+      json_of(run(training("a", {"--threads", "1", "--workers", "0"}), work))["weights_hash"];
+  EXPECT_EQ(json_of(run(training("b", {"--threads", "2", "--workers", "2"}), work))["weights_hash"], hash);
   {
     const Program killed(training("c", {"--set", "checkpoint_minutes=0"}), work.path());
     ASSERT_TRUE(
         killed.wait_until([&] { return std::filesystem::exists(work / "c/checkpoints/last.safetensors"); }));
   }  // killed
-  EXPECT_EQ(result_of(run({"train", "--resume", "c", "--json"}, work))["weights_hash"], hash);
+  EXPECT_EQ(json_of(run({"train", "--resume", "c", "--json"}, work))["weights_hash"], hash);
 }
 
 TEST(DetectionCli, DistilsWithWhatComparesLogits) {
   TempFolder work;
-  result_of(run(training("t"), work));
+  json_of(run(training("t"), work));
   const Outcome pcd = run(distilling("pcd", "pcd"), work);
-  result_of(pcd);
+  json_of(pcd);
   expect_contains(pcd.err, "teacher rcnn_tiny (t): AP ");
   EXPECT_NE(content_of(work / "pcd/metrics.csv").find(",box,pcd\n"), std::string::npos);
   expect_contains(content_of(work / "pcd/config.toml"), "temperature = 1");
   for (const char* method : {"reviewkd", "mlkd", "crd"})
     expect_contains(failure(2, distilling(method, "x"), work),
                     text("method ", method, " cannot distil detectors"));
-  expect_contains(failure(2, with(distilling("kd", "x"), {"--teacher-source", "table"}), work), "use live");
-  expect_contains(failure(2, with(distilling("dkd", "x"), {"--set", "method.background=false"}), work),
+  expect_contains(failure(2, distilling("kd", "x") + Strings{"--teacher-source", "table"}, work), "use live");
+  expect_contains(failure(2, distilling("dkd", "x") + Strings{"--set", "method.background=false"}, work),
                   "boxes.positives");
-  result_of(run(with(distilling("dkd", "objects"),
-                     {"--set", "method.background=false", "--set", "method.positives=true"}),
-                work));
+  json_of(run(distilling("dkd", "objects") +
+                  Strings{"--set", "method.background=false", "--set", "method.positives=true"},
+              work));
 }
 
 TEST(DetectionCli, ShowsWhatItFinds) {
   TempFolder work;
-  result_of(run(training("t"), work));
+  json_of(run(training("t"), work));
   EXPECT_EQ(run({"data", "export", "scenes:train=1,test=2", "coco"}, work).code, 0);
   const Outcome shown = run({"predict", "--weights", "t", "--score", "0", "--draw", "drawn", "--results",
                              "r.json", "coco/val2017/000001.png", "coco/val2017/000002.png"},
@@ -128,7 +123,7 @@ TEST(DetectionCli, WhatDoesNotFitIsRefused) {
   expect_contains(failure(2, {"train", "--model", "rcnn_tiny", "--data", "synthetic"}, work),
                   "synthetic has none");
   expect_contains(failure(2, {"train", "--model", "resnet8", "--data", "scenes"}, work), "is a set of boxes");
-  result_of(run(training("t"), work));
+  json_of(run(training("t"), work));
   expect_contains(failure(2, {"export", "t", "--to", "onnx", "-o", "x.onnx"}, work),
                   "not for detection networks");
   expect_contains(failure(2, {"eval", "--weights", "t", "--data", "synthetic"}, work), "has none");

@@ -9,6 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 #include "tests/support/temp_folder.h"
 
 namespace retort {
@@ -18,27 +19,17 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
+using testing::operator+;
 using testing::Outcome;
 using testing::run;
+using testing::Strings;
+using testing::succeed;
 using testing::TempFolder;
-
-using Strings = std::vector<std::string>;
 
 const std::string tiny = "synthetic:train=96,test=48";
 const Strings other_numbers = {"--mean", "0.5 0.4 0.3", "--std", "0.4 0.5 0.6"};
 constexpr const char* data_mean = "0.3678 0.3661 0.3668";
 constexpr const char* data_deviation = "0.2073 0.2078 0.2068";
-
-Strings operator+(Strings a, const Strings& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-Outcome succeed(const Strings& arguments, const TempFolder& work) {
-  Outcome outcome = run(arguments, work);
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome;
-}
 
 // A folder with a trained network whose file says nothing of numbers (raw.safetensors), and the same with
 // others than the data's (own.safetensors).

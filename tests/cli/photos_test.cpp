@@ -9,16 +9,12 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/photo_folder.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort::testing {
 namespace {
 
 using nlohmann::json;
-
-json json_of(const Outcome& outcome) {
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome.code == 0 ? json::parse(outcome.out) : json();
-}
 
 TEST(Photos, ListVerifyPack) {
   TempFolder work;

@@ -13,6 +13,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/paths.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 #include "tests/support/temp_folder.h"
 
 namespace retort {
@@ -23,17 +24,13 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
+using testing::hash_in;
 using testing::Outcome;
+using testing::replaced;
 using testing::run;
+using testing::Strings;
+using testing::succeed;
 using testing::TempFolder;
-
-using Strings = std::vector<std::string>;
-
-Outcome succeed(const Strings& arguments, const TempFolder& work) {
-  Outcome outcome = run(arguments, work);
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome;
-}
 
 // A finished run "t" of two epochs; `--resume t --epochs 3` gives it something to do.
 void make_run(const TempFolder& work) {
@@ -44,12 +41,6 @@ void make_run(const TempFolder& work) {
 
 const Strings goes_on = {"train", "--resume", "t", "--epochs", "3"};
 
-std::string replaced(std::string all, const std::string& from, const std::string& to) {
-  const size_t at = all.find(from);
-  EXPECT_NE(at, std::string::npos) << from;
-  return at == std::string::npos ? all : all.replace(at, from.size(), to);
-}
-
 void change(const fs::path& file, const std::string& from, const std::string& to) {
   write_file(file, replaced(content_of(file), from, to));
 }
@@ -59,10 +50,6 @@ std::string epochs_of(const fs::path& folder) {
   MetricsTable table = read_metrics(folder / "metrics.csv");
   for (EpochMetrics& row : table.rows) row.seconds = 0;
   return metrics_text(table);
-}
-
-std::string hash_in(const fs::path& folder) {
-  return json::parse(content_of(folder / "summary.json"))["weights_hash"];
 }
 
 TEST(RunBindings, ChangedSettingsAreRefused) {

@@ -11,6 +11,7 @@
 #include "engine/cpu/thread_pool.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 #include "tests/support/temp_folder.h"
 
 namespace retort {
@@ -21,27 +22,13 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
+using testing::hash_in;
+using testing::operator+;
 using testing::Outcome;
-using testing::Program;
 using testing::run;
+using testing::Strings;
+using testing::succeed;
 using testing::TempFolder;
-
-using Strings = std::vector<std::string>;
-
-Strings operator+(Strings a, const Strings& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-Outcome succeed(const Strings& arguments, const TempFolder& work, const std::string& in = "") {
-  Outcome outcome = Program(arguments, in.empty() ? work.path() : work / in).wait();
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome;
-}
-
-std::string hash_in(const fs::path& folder) {
-  return json::parse(content_of(folder / "summary.json"))["weights_hash"];
-}
 
 const Strings drawn = {"--data", "synthetic:train=48,test=24", "--epochs", "1", "--batch", "16", "--threads",
                        "1"};

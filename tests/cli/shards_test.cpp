@@ -9,6 +9,7 @@
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -17,7 +18,8 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
-using testing::Outcome;
+using testing::hash_of;
+using testing::operator+;
 using testing::Program;
 using testing::run;
 using testing::TempFolder;
@@ -38,13 +40,7 @@ std::vector<std::string> training(const std::string& out, const std::vector<std:
                                   "--json",
                                   "--set",
                                   "checkpoint_minutes=0"};
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
-std::string hash_of(const Outcome& outcome) {
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome.code == 0 ? json::parse(outcome.out)["weights_hash"].get<std::string>() : "";
+  return all + more;
 }
 
 TEST(ShardedRun, OnePartIsWhatNobodyAsksFor) {

@@ -11,6 +11,7 @@
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -19,6 +20,7 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
+using testing::hash_of;
 using testing::Outcome;
 using testing::Program;
 using testing::run;
@@ -49,11 +51,6 @@ std::vector<std::string> training(const std::string& out, const std::vector<std:
 const std::vector<std::string> all_options = {"optimizer.nesterov=true", "schedule.kind=cosine",
                                               "schedule.warmup_steps=5", "loss.label_smoothing=0.1",
                                               "ema.decay=0.9"};
-
-std::string hash_of(const Outcome& outcome) {
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome.code == 0 ? json::parse(outcome.out)["weights_hash"].get<std::string>() : "";
-}
 
 TEST(TrainingOptions, EachChangesTheRunAndIsOffByDefault) {
   const TempFolder work;

@@ -16,6 +16,7 @@
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -25,7 +26,7 @@ using nlohmann::json;
 using testing::content_of;
 using testing::expect_contains;
 using testing::failure;
-using testing::Outcome;
+using testing::hash_of;
 using testing::Program;
 using testing::TempFolder;
 
@@ -235,11 +236,6 @@ std::vector<std::string> training(const std::string& out, bool tune) {
                                   "checkpoint_minutes=0"};
   if (tune) all.push_back("--tune");
   return all;
-}
-
-std::string hash_of(const Outcome& outcome) {
-  EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return outcome.code == 0 ? json::parse(outcome.out)["weights_hash"].get<std::string>() : "";
 }
 
 // Whether the last checkpoint stands inside an epoch after the first: every shape has been met.
