@@ -14,6 +14,7 @@
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/progress.h"
 #include "distill/text/text_format.h"
+#include "distill/text/text_table.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 
@@ -74,6 +75,11 @@ std::vector<CocoCategory> categories_of(const Weights& weights, int64_t classes)
   return categories;
 }
 
+// "45.31", "-" where it is not defined.
+std::string percent(double fraction) {
+  return fraction < 0 ? "-" : fixed(100 * fraction, 2);
+}
+
 Json results_json(const std::vector<CocoDetection>& detections, const std::map<int64_t, std::string>& files) {
   Json all = Json::array();
   for (const CocoDetection& d : detections) {
@@ -88,6 +94,39 @@ Json results_json(const std::vector<CocoDetection>& detections, const std::map<i
 }
 
 }  // namespace
+
+Json json_of(const CocoScores& scores) {
+  Json json;
+  for (const NamedCocoScore& score : named_coco_scores()) json[score.name] = scores.*score.value;
+  json["classes"] = Json::array();
+  for (const CocoScores::Class& one : scores.classes) {
+    json["classes"].push_back(
+        {{"id", one.id}, {"name", one.name}, {"AP", one.ap}, {"AP50", one.ap50}, {"AP75", one.ap75}});
+  }
+  return json;
+}
+
+std::string text_of(const CocoScores& scores) {
+  static const std::map<std::string, std::string> meanings = {
+      {"AP", "average precision, mean over IoU .50 to .95"},
+      {"AP50", "at IoU .50"},
+      {"AP75", "at IoU .75"},
+      {"APs", "of objects below 32 x 32 pixels"},
+      {"APm", "of objects up to 96 x 96 pixels"},
+      {"APl", "of larger objects"},
+      {"AR1", "average recall with 1 box a class and image"},
+      {"AR10", "with 10"},
+      {"AR100", "with 100"},
+      {"ARs", "of objects below 32 x 32 pixels"},
+      {"ARm", "of objects up to 96 x 96 pixels"},
+      {"ARl", "of larger objects"}};
+  TextTable all({"", "%", "what it is"}), classes({"class", "AP", "AP50", "AP75"});
+  for (const NamedCocoScore& score : named_coco_scores())
+    all.add_row({score.name, percent(scores.*score.value), meanings.at(score.name)});
+  for (const CocoScores::Class& one : scores.classes)
+    classes.add_row({one.name, percent(one.ap), percent(one.ap50), percent(one.ap75)});
+  return all.plain() + (scores.classes.empty() ? "" : "\n" + classes.plain());
+}
 
 void check_no_detector(const std::string& network, const char* command) {
   check(!is_detector(network), Fault::usage, command, ": ", network, " is a detector; ", command,
@@ -135,8 +174,8 @@ int predict_boxes(Weights& weights, const std::string& architecture, const BoxOu
           " has no boxes; scenes and coco:DIR have");
   } else {
     loose = part_of(outputs.pictures, categories_of(weights, loaded.model->classes));
-    set.test.mean = {.485f, .456f, .406f};  // where the weights do not say
-    set.test.stddev = {.229f, .224f, .225f};
+    set.test.mean = imagenet_mean;  // where the weights do not say
+    set.test.stddev = imagenet_deviation;
   }
   const DetectionPart& part = set.boxes ? set.boxes->test : loose;
   const std::vector<CocoDetection> found = found_on(loaded, part, seen_by(weights, set.test), options);
@@ -147,22 +186,26 @@ int predict_boxes(Weights& weights, const std::string& architecture, const BoxOu
   const Json results = results_json(found, set.boxes ? std::map<int64_t, std::string>{} : files);
   if (!outputs.results.empty()) write_file(outputs.results, results.dump() + "\n");
 
+  std::map<int64_t, std::vector<const CocoDetection*>> of_image;
+  for (const CocoDetection& d : found)
+    if (d.score >= outputs.least_score) of_image[d.image].push_back(&d);
+  if (!outputs.draw.empty()) {
+    std::error_code error;
+    fs::create_directories(outputs.draw, error);
+    check(!error, Fault::write, outputs.draw, ": cannot be made: ", error.message());
+  }
   std::string lines;
   for (int64_t i = 0; i < part.size(); ++i) {
     const CocoImage& image = part.annotations.images[size_t(i)];
     std::vector<DrawnBox> drawn;
     std::string line;
-    for (const CocoDetection& d : found) {
-      if (d.image != image.id || d.score < outputs.least_score) continue;
-      const std::string label = names[d.category] + " " + fixed(100 * d.score, 0) + " %";
-      drawn.push_back({d.box, label, int(d.category)});
+    for (const CocoDetection* d : of_image[image.id]) {
+      const std::string label = names[d->category] + " " + fixed(100 * d->score, 0) + " %";
+      drawn.push_back({d->box, label, int(d->category)});
       line += (line.empty() ? "" : ", ") + label;
     }
     lines += image.file_name + ": " + (line.empty() ? "nothing" : line) + "\n";
     if (outputs.draw.empty()) continue;
-    std::error_code error;
-    fs::create_directories(outputs.draw, error);
-    check(!error, Fault::write, outputs.draw, ": cannot be made: ", error.message());
     std::reverse(drawn.begin(), drawn.end());  // the surest on top
     write_png(fs::path(outputs.draw) / fs::path(image.file_name).filename().replace_extension(".png"),
               with_boxes(part.picture(i), drawn));

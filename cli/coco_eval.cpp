@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/boxes.h"
@@ -8,59 +7,9 @@
 #include "cli/output.h"
 #include "datasets/readers/coco.h"
 #include "distill/evaluate/coco.h"
-#include "distill/text/text_format.h"
-#include "distill/text/text_table.h"
 #include "engine/base/check.h"
 
 namespace retort {
-
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-}  // namespace
-
-Json json_of(const CocoScores& scores) {
-  Json json;
-  for (const NamedCocoScore& score : named_coco_scores()) json[score.name] = scores.*score.value;
-  json["classes"] = Json::array();
-  for (const CocoScores::Class& one : scores.classes) {
-    json["classes"].push_back(
-        {{"id", one.id}, {"name", one.name}, {"AP", one.ap}, {"AP50", one.ap50}, {"AP75", one.ap75}});
-  }
-  return json;
-}
-
-namespace {
-
-// "45.31", "-" where it is not defined.
-std::string percent(double fraction) {
-  return fraction < 0 ? "-" : fixed(100 * fraction, 2);
-}
-
-}  // namespace
-
-std::string text_of(const CocoScores& scores) {
-  static const std::map<std::string, std::string> meanings = {
-      {"AP", "average precision, mean over IoU .50 to .95"},
-      {"AP50", "at IoU .50"},
-      {"AP75", "at IoU .75"},
-      {"APs", "of objects below 32 x 32 pixels"},
-      {"APm", "of objects up to 96 x 96 pixels"},
-      {"APl", "of larger objects"},
-      {"AR1", "average recall with 1 box a class and image"},
-      {"AR10", "with 10"},
-      {"AR100", "with 100"},
-      {"ARs", "of objects below 32 x 32 pixels"},
-      {"ARm", "of objects up to 96 x 96 pixels"},
-      {"ARl", "of larger objects"}};
-  TextTable all({"", "%", "what it is"}), classes({"class", "AP", "AP50", "AP75"});
-  for (const NamedCocoScore& score : named_coco_scores())
-    all.add_row({score.name, percent(scores.*score.value), meanings.at(score.name)});
-  for (const CocoScores::Class& one : scores.classes)
-    classes.add_row({one.name, percent(one.ap), percent(one.ap50), percent(one.ap75)});
-  return all.plain() + (scores.classes.empty() ? "" : "\n" + classes.plain());
-}
 
 int run_coco_eval(const Arguments& arguments) {
   Options options("coco-eval", "average precision of anybody's boxes, as COCO scores it",
