@@ -22,8 +22,7 @@ void Backend::linear_weight_gradient(const Tensor& x, const Tensor& dy, const Si
 void Backend::add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals) {
   const int64_t columns = x.shape.last();
   for (int64_t k = 0; k < x.shape.rows(); ++k)
-    add_to_total({x.as<float>() + k * columns, {columns}, DType::f32}, factors[k],
-                 {totals.as<double>() + k, {1}, DType::f64});
+    add_to_total(x.part(k * columns, {columns}), factors[k], totals.part(k, {1}));
 }
 void Backend::begin_capture() {
   fail(Fault::internal, name(), ": cannot capture a step");

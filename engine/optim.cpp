@@ -18,9 +18,8 @@ int64_t in_lines(int64_t n) {
 }
 
 Array part_of(const Array& flat, int64_t first, const Shape& shape) {
-  const DType type = flat.tensor.type;
   Array part = flat;
-  part.tensor = {static_cast<char*>(flat.tensor.data) + size_t(first) * size_of(type), shape, type};
+  part.tensor = flat.tensor.part(first, shape);
   return part;
 }
 
@@ -54,7 +53,7 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
     double state[loss_scale_numbers] = {};
     state[loss_scale_value] = first_loss_scale;
     device.backend().upload(loss_scale_state_, state);
-    loss_scale_ = {{loss_scale_state_.tensor.as<double>() + loss_scale_value, {1}, DType::f64}};
+    loss_scale_ = Scalar{loss_scale_state_.tensor.part(loss_scale_value, {1})};
   }
 }
 
@@ -104,7 +103,7 @@ void Sgd::values_changed() {
 void Sgd::use_gradients(bool of_teacher) {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Tensor& grad = parameters_[i].parameter->grad.tensor;
-    grad.data = static_cast<char*>(gradients_.tensor.data) + size_t(offsets_[i] + (of_teacher ? offsets_.back() : 0)) * size_of(grad.type);
+    grad = gradients_.tensor.part(offsets_[i] + (of_teacher ? offsets_.back() : 0), grad.shape);
   }
 }
 
@@ -121,10 +120,7 @@ void Sgd::begin_second_gradient() {
 
 // A part of all parameters, by one of two gradients where there are two.
 void Sgd::update(int64_t first, int64_t count, bool of_teacher, double momentum, double weight_decay) {
-  const auto part = [&](const Array& flat, int64_t at) {
-    const DType type = flat.tensor.type;
-    return Tensor{static_cast<char*>(flat.tensor.data) + size_t(at) * size_of(type), {count}, type};
-  };
+  const auto part = [&](const Array& flat, int64_t at) { return flat.tensor.part(at, {count}); };
   const int64_t second = first + (of_teacher ? offsets_.back() : 0);
   const Tensor w = part(values_, first), g = part(gradients_, second), v = part(momentum_, second);
   if (loss_scale())

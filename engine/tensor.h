@@ -27,6 +27,12 @@ struct Tensor {
           other.size());
     return {data, other, type};
   }
+  // The elements from `first` on as a tensor of their own, in place.
+  Tensor part(int64_t first, const Shape& other) const {
+    check(first >= 0 && first + other.size() <= size(), "Tensor::part: ", other, " from element ", first,
+          " of ", shape);
+    return {static_cast<char*>(data) + first * int64_t(size_of(type)), other, type};
+  }
 };
 
 // A tensor that owns its memory: view and hold together. Copies share.

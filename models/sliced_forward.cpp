@@ -46,9 +46,8 @@ Var SlicedForward::sliced(const Var& images) {
   const Var all = pass.make({batch, model_.classes}, DType::f32);
   for (int64_t i = 0; i < slices; ++i) {
     const int64_t first = batch * i / slices, count = batch * (i + 1) / slices - first;
-    const Tensor part{
-        images.tensor().as<float>() + first * image, {count, shape[1], shape[2], shape[3]}, DType::f32};
-    const Tensor to{all.tensor().as<float>() + first * model_.classes, {count, model_.classes}, DType::f32};
+    const Tensor part = images.tensor().part(first * image, {count, shape[1], shape[2], shape[3]});
+    const Tensor to = all.tensor().part(first * model_.classes, {count, model_.classes});
     device_.backend().copy(model_(Var(part), pass), Sink(to));
   }
   return all;

@@ -12,8 +12,8 @@ namespace {
 
 constexpr int64_t before_terms = 3;
 
-Tensor element(const Tensor& totals, int64_t i) {
-  return {totals.as<double>() + i, {1}, DType::f64};
+Tensor element(const Tensor& numbers, int64_t i) {
+  return numbers.part(i, {1});
 }
 
 }  // namespace
@@ -52,14 +52,12 @@ void MetricTotals::expect_terms(size_t terms) {
 
 void MetricTotals::add(const Tensor& means, const Tensor& right, int64_t images) {
   expect_terms(size_t(means.size() - 1));
-  const auto number = [](const Tensor& tensor, int64_t i) {
-    return Tensor{static_cast<char*>(tensor.data) + size_t(i) * size_of(tensor.type), {1}, tensor.type};
-  };
   Backend& backend = device_.backend();
   for (int64_t i = 0; i < means.size(); ++i)
-    backend.add_to_total(number(means, i), double(images), element(totals_, i == 0 ? 0 : before_terms + i - 1));
-  backend.add_to_total(number(right, 0), 1, element(totals_, 1));
-  backend.add_to_total(number(right, 1), 1, element(totals_, 2));
+    backend.add_to_total(element(means, i), double(images),
+                         element(totals_, i == 0 ? 0 : before_terms + i - 1));
+  backend.add_to_total(element(right, 0), 1, element(totals_, 1));
+  backend.add_to_total(element(right, 1), 1, element(totals_, 2));
 }
 
 void MetricTotals::add(const Var& loss, const std::vector<LossTerm>& terms, int64_t images,

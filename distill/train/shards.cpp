@@ -31,8 +31,7 @@ Tensor rows_of(const Tensor& tensor, const Part& part) {
   for (int i = 0; i < tensor.shape.rank(); ++i) extents[size_t(i)] = tensor.shape[i];
   extents[0] = part.count;
   const int64_t row = tensor.size() / tensor.shape[0];
-  return {static_cast<char*>(tensor.data) + size_t(part.first * row) * size_of(tensor.type),
-          Shape(extents.data(), tensor.shape.rank()), tensor.type};
+  return tensor.part(part.first * row, Shape(extents.data(), tensor.shape.rank()));
 }
 
 Batch part_of(const Batch& batch, const Part& part) {
@@ -115,8 +114,7 @@ std::vector<Shards::Norm> Shards::norms_of(const std::vector<Module*>& modules) 
 
 // A part of a place's tail.
 Tensor Shards::tail(int place, int64_t first, const Shape& shape) const {
-  const Tensor& whole = places_[size_t(place)].tail;
-  return {static_cast<char*>(whole.data) + size_t(first) * size_of(whole.type), shape, whole.type};
+  return places_[size_t(place)].tail.tensor.part(first, shape);
 }
 
 // With momentum 1 a running statistic is that of the batch.
