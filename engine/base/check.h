@@ -17,6 +17,7 @@ enum class Fault {
   memory = 6,        // out of memory
   device = 7,        // the device asked for is not available
   verification = 8,  // a comparison that had to hold did not
+  lost = 9,          // another process of the run does not answer any more
 };
 
 class Error : public std::runtime_error {

@@ -8,9 +8,6 @@
 
 namespace retort {
 
-// Another process of the run did not answer any more; the program ends with 9.
-inline constexpr Fault lost_process = Fault(9);
-
 // Bytes to or from another process.
 struct Message {
   int rank;
@@ -27,7 +24,7 @@ class Transport {
   virtual std::string description() const = 0;  // "Open MPI 4.1.4", for env.json
 
   // Sends and receives all of these, and returns when they are done. From one rank to another messages arrive
-  // in the order in which they were sent, and both sides name the same sizes. Throws Error(lost_process),
+  // in the order in which they were sent, and both sides name the same sizes. Throws Error(Fault::lost),
   // naming the rank, if one takes longer than the time limit.
   virtual void exchange(const std::vector<Message>& sends, const std::vector<Message>& receives) = 0;
 

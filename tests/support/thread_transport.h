@@ -45,7 +45,7 @@ class ThreadTransport : public Transport {
     for (const Message& m : receives) {
       auto& box = post_->boxes[{m.rank, rank_}];
       if (!post_->arrived.wait_until(lock, end, [&] { return !box.empty(); }))
-        fail(lost_process, "rank ", m.rank, " of ", size(), " has not answered for ", limit_, " s");
+        fail(Fault::lost, "rank ", m.rank, " of ", size(), " has not answered for ", limit_, " s");
       check(box.front().size() == m.bytes, "a message of ", box.front().size(), " bytes, expected ", m.bytes);
       std::memcpy(m.data, box.front().data(), m.bytes);
       box.pop_front();

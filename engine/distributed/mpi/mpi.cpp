@@ -89,8 +89,8 @@ class MpiTransport : public Transport {
     int silent = 0;
     const int result = mpi_.exchange(out.data(), int(out.size()), in.data(), int(in.size()), limit_, &silent);
     if (result == RETORT_MPI_DONE) return;
-    check(result == RETORT_MPI_SILENT, lost_process, "MPI has lost a process of the run");
-    fail(lost_process, "rank ", silent, " of ", size(), " has not answered for ", limit_, " s");
+    check(result == RETORT_MPI_SILENT, Fault::lost, "MPI has lost a process of the run");
+    fail(Fault::lost, "rank ", silent, " of ", size(), " has not answered for ", limit_, " s");
   }
 
  private:
