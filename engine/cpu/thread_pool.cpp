@@ -43,11 +43,7 @@ double cgroup_cpus() {
   return 0;
 }
 
-}  // namespace
-
-namespace {
-
-std::atomic<int> sharing{1};
+std::atomic<int> sharing{1};  // processes among which the machine is shared out
 
 }  // namespace
 
