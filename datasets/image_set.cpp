@@ -3,18 +3,11 @@
 #include <cstring>
 
 #include "engine/base/check.h"
-#include "engine/base/file.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace retort {
-
-void BadPictures::check_few(int64_t all) const {
-  constexpr double most = 0.001;
-  check(double(count) <= most * double(all), Fault::input, count, " of ", with_commas(all),
-        " training images are bad, more than the 0.1 % that data.bad = skip passes over; the first: ", first);
-}
 
 void ImageSet::read(int64_t i, PictureReader& reader, uint8_t* to) const {
   check(i >= 0 && i < size(), "image ", i, " of a set of ", size());

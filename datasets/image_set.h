@@ -6,18 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "datasets/bad_pictures.h"
 #include "datasets/image_source.h"
 
 namespace retort {
-
-// Photos that could not be read, and were replaced by the next good ones.
-struct BadPictures {
-  int64_t count = 0;  // different ones
-  std::string first;  // what was wrong with one of them, with its name
-
-  // Fault::input where they are more than 0.1 % of `all` training images: that is no accident.
-  void check_few(int64_t all) const;
-};
 
 // Images of one size of at most 64 pixels are held in memory, as bytes. Photos stay where they are: `pictures` reads
 // them, and `photo` says how they become images of height x width.

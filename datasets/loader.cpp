@@ -107,7 +107,7 @@ void Loader::fill(int64_t batch, Slot& slot) const {
   const int64_t first = batch * options_.batch;
   const int64_t size = std::min(options_.batch, samples() - first);
   if (!set_.in_memory()) fill_photos(slot, first, size);
-  const Part wanted = wanted_of(size);
+  const Part wanted = options_.own.images_of(size, options_.parts);
   for (int64_t i = 0; i < (set_.in_memory() ? size : 0); ++i) {
     const bool drawn = i >= wanted.first && i < wanted.first + wanted.count;
     const int32_t sample = samples_[size_t(order_[size_t(first + i)])];
@@ -142,10 +142,6 @@ void Loader::fill(int64_t batch, Slot& slot) const {
                 .bytes = slot.bytes.empty() ? nullptr : slot.bytes.data()};
 }
 
-Part Loader::wanted_of(int64_t size) const {
-  return options_.own.images_of(size, options_.parts);
-}
-
 void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
   const int64_t bytes = set_.image_bytes();
   const auto draw = [&](int32_t sample, uint8_t* to) {
@@ -155,7 +151,7 @@ void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
         *slot.reader);
     slot.reader->drawer.draw(crop, shown, to);
   };
-  const Part wanted = wanted_of(size);
+  const Part wanted = options_.own.images_of(size, options_.parts);
   for (int64_t i = 0; i < size; ++i) {
     int64_t place = order_[size_t(first + i)];
     const bool drawn = i >= wanted.first && i < wanted.first + wanted.count;

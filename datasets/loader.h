@@ -111,7 +111,6 @@ class Loader {
   };
 
   void fill(int64_t batch, Slot& slot) const;
-  Part wanted_of(int64_t size) const;
   void fill_photos(Slot& slot, int64_t first, int64_t size) const;
   PhotoView photo_view(int32_t sample, const PictureSize& size) const;
   void note_bad(int32_t sample, const Error& error) const;

@@ -22,6 +22,6 @@ DType image_type(Precision precision);
 
 // Engines of the tensor cores read 16 bytes at once: images in 16 bits are drawn with their 3 channels and
 // zeros up to here, and the weights that read them have zeros there too.
-constexpr int64_t padded_image_channels = 8;
+constexpr int64_t image_channels = 3, padded_image_channels = 8;
 
 }  // namespace retort

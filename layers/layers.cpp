@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/types.h"
+#include "layers/rounded/padded_weights.h"
 
 namespace retort {
 
@@ -65,26 +66,6 @@ Var BatchNorm::operator()(const Var& x, const Pass& pass, bool relu, const Var& 
   if (pass.observer) pass.observer->on_call({this, relu ? "batch norm, ReLU" : "batch norm", y.shape(), 0});
   return y;
 }
-
-namespace {
-
-constexpr int64_t image_channels = 3;
-
-// Weights K,R,S,3 in the device's 16 bits with zeros up to padded_image_channels.
-Array padded_for_images(Device& device, const Shape& shape, const std::vector<double>& weights) {
-  std::vector<double> padded;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    padded.push_back(weights[i]);
-    if ((i + 1) % size_t(image_channels) == 0)
-      padded.resize((i + 1) / size_t(image_channels) * size_t(padded_image_channels));
-  }
-  const Array array = device.persistent({shape[0], shape[1], shape[2], padded_image_channels},
-                                        image_type(device.precision()));
-  write_values(device, array, padded);
-  return array;
-}
-
-}  // namespace
 
 void Conv2d::round(Device& device) {
   const DType type = image_type(device.precision());

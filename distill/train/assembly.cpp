@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "distill/evaluate/seen_by.h"
 #include "distill/methods/loss_probe.h"
@@ -11,6 +10,7 @@
 #include "distill/teacher/class_similarity.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
+#include "distill/train/settled_data.h"
 #include "distill/train/shards.h"
 #include "distill/train/smallest_batch.h"
 #include "distill/train/start_weights.h"
@@ -21,25 +21,17 @@
 
 namespace retort {
 
-namespace {
-
-// Of a detector background may be one more.
-int classes_compared(const RunSettings& settings, const DataSet& data) {
-  return data.train.classes + (data.boxes && settings.method_boxes.background ? 1 : 0);
-}
-
-}  // namespace
-
 Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress& progress,
                    const AssemblyOptions& options)
     : settings(resolved), data(images), config(options.config), world(options.world) {
   check(!settings.model.empty(), Fault::usage, "train: no model is named (--model, or --student)");
-  settle_data();
+  settle_data(settings.data, data.train);
   const int processes = world ? world->size() : 1;
   if (settings.shards == 0) settings.shards = processes;
   if (world) world->transport().set_time_limit(settings.comm_timeout);
   check_boxes(settings, data);
-  check_method(settings.method, classes_compared(settings, data));
+  const bool background = data.boxes && settings.method_boxes.background;  // is one more class
+  check_method(settings.method, data.train.classes + (background ? 1 : 0));
   open_device(options);
   make_networks(progress, options);
   if (!data.boxes) split_images(options);
@@ -49,37 +41,6 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
     if (teacher) teacher->test();
   }
   make_task(options.check_only);
-}
-
-// Folders come without numbers of their own: those of the weights it starts from, else the teacher's, before
-// others.
-void Assembly::settle_numbers(const Weights& init) {
-  DataSettings& own = settings.data;
-  if (!own.mean.empty() || data.train.numbers_from.empty()) return;
-  own.numbers = data.train.numbers_from;
-  if (init.metadata("mean")) {
-    own.numbers = "of " + settings.init;
-  } else if (settings.method.method().reads.teacher && !settings.teacher.empty()) {
-    const Weights teacher_file = read_weights(settings.teacher);
-    const std::string *mean = teacher_file.metadata("mean"), *deviation = teacher_file.metadata("std");
-    if (!mean || !deviation) return;
-    own.mean = *mean;
-    own.std = *deviation;
-    own.numbers = "of " + settings.teacher;
-  }
-}
-
-// What nobody set of the images, and follows from them.
-void Assembly::settle_data() {
-  DataSettings& own = settings.data;
-  const bool photos = !data.train.in_memory();
-  if (own.augment == "auto") own.augment = photos && data.train.height > 64 ? "resized-crop" : "crop-flip";
-  check(photos || own.augment != "resized-crop", Fault::usage,
-        "data.augment is resized-crop, but the images of ", own.spec,
-        " are held in memory as they are; use crop-flip or none");
-  if (!photos) return;
-  own.size = data.train.photo.size;
-  own.test_resize = data.train.photo.resize;
 }
 
 void Assembly::open_device(const AssemblyOptions& options) {
@@ -126,7 +87,7 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
     const std::string line = load_start(settings, init, *student, *device);
     if (!line.empty()) tell(line);
   }
-  settle_numbers(init);
+  settle_numbers(settings, init, data.train);
   student_sees = settled_numbers(init, settings.data.mean, settings.data.std, data.train, tell);
   if (!reads.teacher) return;
   if (!teacher) make_teacher();
@@ -139,19 +100,13 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
 void Assembly::split_images(const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
   check_shards(settings, int64_t(split.train.size()), world ? world->size() : 1);
-  const MethodInfo& method = settings.method.method();
-  if (settings.shards > 1 && method.reads.batch && !options.check_only)
-    log.push_back(text("the loss of ", method.name, " relates the images of a batch: of each of the ",
-                       settings.shards, " parts that it is computed in (shards) among themselves"));
+  const auto note = [&](const std::string& line) {
+    if (!line.empty() && !options.check_only) log.push_back(line);
+  };
+  note(shards_note(settings));
   if (options.goes_on) return;
   check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
-  if (settings.data.limit == 0 || options.check_only) return;
-  // Folders are in the order of their classes.
-  std::set<int32_t> seen;
-  for (const int32_t sample : split.train) seen.insert(data.train.labels[size_t(sample)]);
-  if (int64_t(seen.size()) < data.train.classes)
-    log.push_back(text("data.limit leaves images of ", seen.size(), " of ", data.train.classes,
-                       " classes: the first ", settings.data.limit, " in the data's order"));
+  note(limit_note(settings.data, data.train, split.train));
 }
 
 void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {

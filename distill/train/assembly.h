@@ -60,8 +60,6 @@ struct Assembly {
   std::unique_ptr<Task> task;
 
  private:
-  void settle_data();
-  void settle_numbers(const Weights& init);
   void open_device(const AssemblyOptions& options);
   void make_networks(Progress& progress, const AssemblyOptions& options);
   void split_images(const AssemblyOptions& options);

@@ -70,6 +70,13 @@ void check_shards(const RunSettings& settings, int64_t images, int processes) {
         ": some parts would always be empty; choose a larger --batch, or fewer shards");
 }
 
+std::string shards_note(const RunSettings& settings) {
+  const MethodInfo& method = settings.method.method();
+  if (settings.shards <= 1 || !method.reads.batch) return "";
+  return text("the loss of ", method.name, " relates the images of a batch: of each of the ", settings.shards,
+              " parts that it is computed in (shards) among themselves");
+}
+
 Shards::Shards(Device& device, const Learner& learner, int count, Communicator* world)
     : device_(device),
       count_(count),

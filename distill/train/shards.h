@@ -21,6 +21,9 @@ Tensor rows_of(const Tensor& tensor, const Part& part);
 // power of two of parts, so that theirs is a subtree of the sum. images: of an epoch.
 void check_shards(const RunSettings& settings, int64_t images, int processes);
 
+// A line for the log where a loss that relates the images of a batch sees those of a part alone.
+std::string shards_note(const RunSettings& settings);
+
 // Makes room for a part's sums, and lets a pass write there: gradients, and in place of running statistics
 // what the batch norms of this pass see. All modules outlive it.
 class Shards {

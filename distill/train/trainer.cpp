@@ -5,15 +5,14 @@
 #include <cmath>
 #include <limits>
 
-#include "distill/evaluate/seen_by.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/control.h"
 #include "distill/train/processes.h"
 #include "distill/train/records.h"
+#include "distill/train/settled_data.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/detection/detector.h"
-#include "models/network_input.h"
 
 namespace retort {
 
@@ -178,9 +177,7 @@ void Trainer::finish_epoch() {
   epoch_started_ = Clock::now();
   if (const BadPictures bad = run_.task->bad_pictures(); bad.count > bad_pictures_) {
     bad_pictures_ = bad.count;
-    records_.tell(
-        text(bad.count, " of ", with_commas(run_.task->images()),
-             " training images could not be read, the next ones took their place; the first: ", bad.first));
+    records_.tell(bad.note(run_.task->images()));
   }
   save(best);
   counters_.epoch = now.epoch;
@@ -268,13 +265,7 @@ void Trainer::save(bool best) {
   c.totals = checked_totals();
   c.seconds = seconds();
   if (c.batch > 0) c.epoch_seconds += seconds_since(epoch_started_);
-  std::map<std::string, std::string> metadata;
-  metadata["mean"] = mean_text(run_.student_sees);
-  metadata["std"] = deviation_text(run_.student_sees);
-  const ImageSet& images = run_.data.train;
-  const int64_t resize = images.in_memory() ? usual_test_resize(run_.student->side) : images.photo.resize;
-  put_input({run_.student->side, resize, images.class_names}, metadata);
-  metadata["data"] = run_.data.name;
+  Metadata metadata = metadata_of(run_.data, run_.student_sees, run_.student->side);
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata[metrics_of(run_.settings.model)[0].name] = exact_decimal(c.last->top1);
   save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding_, metadata);

@@ -8,7 +8,6 @@ namespace retort {
 
 std::vector<NamedParameter> in_16_bits(std::vector<NamedParameter> parameters, const Device& device,
                                        bool padded_images) {
-  constexpr int64_t image_channels = 3;
   if (!is_16_bit(image_type(device.precision()))) return parameters;
   bool padded = !padded_images;
   for (NamedParameter& p : parameters) {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The day's walk of README.md: counts the lines of what its table names, a folder's own files (`engine/ops/`) or a unit
 # (`distill/methods/kd`: kd.h, kd.cpp), and writes them into the table, rounded to hundreds.
-# With --check it writes nothing and fails where a count is more than a tenth (and 50 lines) off, or all are over 8,100.
+# With --check it writes nothing and fails where a count is more than a tenth (and 50 lines) off, or all are over 8,000.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-most=8100 total=0 wrong=0
+most=8000 total=0 wrong=0
 table=$(sed -n '/^<!-- walk -->$/,/^<!-- end of walk -->$/p' README.md | grep '^| `' || true)
 [ -n "$table" ] || { echo "README.md: no table between <!-- walk --> and <!-- end of walk -->"; exit 1; }
 while IFS='|' read -r _ paths shown _; do

@@ -1,0 +1,54 @@
+#include "distill/train/settled_data.h"
+
+#include <set>
+
+#include "distill/evaluate/seen_by.h"
+#include "distill/run/named_weights.h"
+#include "engine/base/check.h"
+
+namespace retort {
+
+void settle_data(DataSettings& own, const ImageSet& train) {
+  const bool photos = !train.in_memory();
+  if (own.augment == "auto") own.augment = photos && train.height > largest_in_memory ? "resized-crop" : "crop-flip";
+  check(photos || own.augment != "resized-crop", Fault::usage,
+        "data.augment is resized-crop, but the images of ", own.spec,
+        " are held in memory as they are; use crop-flip or none");
+  if (!photos) return;
+  own.size = train.photo.size;
+  own.test_resize = train.photo.resize;
+}
+
+void settle_numbers(RunSettings& settings, const Weights& init, const ImageSet& train) {
+  DataSettings& own = settings.data;
+  if (!own.mean.empty() || train.numbers_from.empty()) return;
+  own.numbers = train.numbers_from;
+  if (init.metadata("mean")) {
+    own.numbers = "of " + settings.init;
+  } else if (settings.method.method().reads.teacher && !settings.teacher.empty()) {
+    const Weights teacher_file = read_weights(settings.teacher);
+    const std::string *mean = teacher_file.metadata("mean"), *deviation = teacher_file.metadata("std");
+    if (!mean || !deviation) return;
+    own.mean = *mean;
+    own.std = *deviation;
+    own.numbers = "of " + settings.teacher;
+  }
+}
+
+std::string limit_note(const DataSettings& data, const ImageSet& train, const std::vector<int32_t>& samples) {
+  if (data.limit == 0) return "";
+  std::set<int32_t> seen;
+  for (const int32_t sample : samples) seen.insert(train.labels[size_t(sample)]);
+  if (int64_t(seen.size()) == train.classes) return "";
+  return text("data.limit leaves images of ", seen.size(), " of ", train.classes, " classes: the first ", data.limit,
+              " in the data's order");
+}
+
+Metadata metadata_of(const DataSet& data, const Normalize& sees, int64_t side) {
+  Metadata metadata = {{"mean", mean_text(sees)}, {"std", deviation_text(sees)}, {"data", data.name}};
+  const int64_t resize = data.train.in_memory() ? usual_test_resize(side) : data.train.photo.resize;
+  put_input({side, resize, data.train.class_names}, metadata);
+  return metadata;
+}
+
+}  // namespace retort
