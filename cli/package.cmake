@@ -16,7 +16,6 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL program)
 set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
-set(CPACK_COMPONENT_INCLUDE_TOPLEVEL_DIRECTORY ON)  # else an archive of components strews itself over the folder
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1~${suite})
@@ -33,6 +32,8 @@ add_custom_target(static_archive
           -DRETORT_WERROR=${RETORT_WERROR} -DRETORT_STATIC=ON -DRETORT_ONEDNN=OFF -DRETORT_CUDA=OFF -DRETORT_TESTS=OFF
           -DRETORT_BENCH=OFF
   COMMAND ${CMAKE_COMMAND} --build ${static}
-  COMMAND ${CMAKE_CPACK_COMMAND} -G TGZ --config ${static}/CPackConfig.cmake -B ${PROJECT_SOURCE_DIR}/build/packages
+  # In a folder of its own, which archives of components are not by themselves; a .deb must not be.
+  COMMAND ${CMAKE_CPACK_COMMAND} -G TGZ -D CPACK_COMPONENT_INCLUDE_TOPLEVEL_DIRECTORY=ON
+          --config ${static}/CPackConfig.cmake -B ${PROJECT_SOURCE_DIR}/build/packages
   WORKING_DIRECTORY ${PROJECT_BINARY_DIR} USES_TERMINAL VERBATIM
   COMMENT "The same program in one file that needs nothing")
