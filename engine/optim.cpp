@@ -208,22 +208,21 @@ void Sgd::set_learning_rate(double rate) {
 
 std::vector<std::pair<std::string, Tensor>> Sgd::parts_of(const Tensor& flat) const {
   std::vector<std::pair<std::string, Tensor>> result;
-  for (const NamedParameter& p : parameters_) {
-    const Tensor& value = p.parameter->value;
-    const auto offset = static_cast<char*>(value.data) - static_cast<char*>(values_.tensor.data);
-    result.push_back({p.name, {static_cast<char*>(flat.data) + offset, value.shape, value.type}});
-  }
+  for (size_t i = 0; i < parameters_.size(); ++i)
+    result.push_back(
+        {parameters_[i].name, flat.part(offsets_[i], parameters_[i].parameter->value.tensor.shape)});
   return result;
 }
 
 std::vector<std::pair<std::string, Tensor>> Sgd::momenta() const {
   std::vector<std::pair<std::string, Tensor>> result;
-  for (const auto& [name, tensor] : parts_of(momentum_)) {
-    result.push_back({name, tensor});
+  const auto parts = parts_of(momentum_);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    result.push_back(parts[i]);
     if (!has_two_gradients()) continue;
     // The teacher's half begins where the parameters' end.
-    char* data = static_cast<char*>(tensor.data) + offsets_.back() * int64_t(size_of(tensor.type));
-    result.push_back({name + ".teacher", {data, tensor.shape, tensor.type}});
+    const auto& [name, tensor] = parts[i];
+    result.push_back({name + ".teacher", momentum_.tensor.part(offsets_.back() + offsets_[i], tensor.shape)});
   }
   if (has_two_gradients()) result.push_back({"dot_begun", begun_.tensor});
   if (loss_scale()) result.push_back({"loss_scale", loss_scale_state_.tensor});

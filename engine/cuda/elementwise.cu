@@ -235,9 +235,7 @@ cudaError_t mixed_sgd_kernel(cudaStream_t stream, const MixedWeights& weights, c
 // Threads that find something all write the same number.
 cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, int64_t n, DType rounded_type,
                                      const void* rounded, int64_t rounded_n, double* state) {
-  cudaError_t status = launch_each(stream, n, [=] __device__(int64_t i) {
-    if (!is_finite(g[i])) state[loss_scale_not_finite] = 1;
-  });
+  cudaError_t status = look_for_not_finite<float>(stream, g, n, state);
   if (status == cudaSuccess && rounded)
     status = with_element(
         rounded_type, [&]<class X>() { return look_for_not_finite<X>(stream, rounded, rounded_n, state); });

@@ -3,7 +3,7 @@
 // f16 or bf16; another gives cudaErrorInvalidValue); sums and everything said to be float are f32. Shapes
 // were checked by the caller.
 //
-// Sums are taken in an order that depends on the shape only, so that they repeat bit by bit: no atomics.
+// Sums are taken in an order that depends on the shape only, so that they repeat bit by bit: none by atomics.
 // Their partial results go into `scratch`, whose size *_scratch says.
 #pragma once
 #include <cuda_runtime_api.h>

@@ -1,5 +1,6 @@
 #include "engine/distributed/launch.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "engine/base/check.h"

@@ -23,7 +23,8 @@ typedef struct RetortMpi {
   int interface; /* RETORT_MPI_INTERFACE */
   int rank, size;
   char library[128]; /* "Open MPI v4.1.4" */
-  /* Sends and receives all messages. SILENT: nothing arrived for `seconds`, *silent is the rank that it waits for. */
+  /* Sends and receives all messages. SILENT: they took longer than `seconds`, *silent is a rank that it waits
+   * for. */
   int (*exchange)(const RetortMpiMessage* sends, int send_count, const RetortMpiMessage* receives, int receive_count,
                   double seconds, int* silent);
   void (*close)(void);      /* all ranks together */
