@@ -73,9 +73,9 @@ void Conv2d::round(Device& device) {
   if (!is_16_bit(type) || weight.value.tensor.type != DType::f32 || weight.grad) return;
   const std::vector<double> numbers = read_values(device, weight.value);
   if (shape.last() == image_channels) {
-    weight.rounded = padded_for_images(device, shape, numbers);
+    write_padded(device, weight.rounded, shape, numbers);
   } else {
-    weight.rounded = device.persistent(shape, type);
+    if (!weight.rounded) weight.rounded = device.persistent(shape, type);
     write_values(device, weight.rounded, numbers);
   }
 }
@@ -134,7 +134,7 @@ void ConvBn::fold(Device& device) {
   }
   write_values(device, folded_weight_, numbers.weight);
   if (is_16_bit(folded_type(device)) && conv.weight.value.tensor.shape.last() == image_channels)
-    folded_padded_ = padded_for_images(device, conv.weight.value.tensor.shape, numbers.weight);
+    write_padded(device, folded_padded_, conv.weight.value.tensor.shape, numbers.weight);
   write_values(device, folded_bias_, numbers.bias);
 }
 

@@ -6,7 +6,8 @@
 
 namespace retort {
 
-// Weights K,R,S,3 in the device's 16 bits, to be read only, with zeros up to padded_image_channels.
-Array padded_for_images(Device& device, const Shape& shape, const std::vector<double>& weights);
+// Weights K,R,S,3 in the device's 16 bits, to be read only, with zeros up to padded_image_channels. `to` is
+// made if it is empty, and else written anew: captured steps read it.
+void write_padded(Device& device, Array& to, const Shape& shape, const std::vector<double>& weights);
 
 }  // namespace retort
