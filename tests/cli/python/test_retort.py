@@ -57,6 +57,12 @@ def test_every_logit_method_equals_the_program(method, tmp_path):
     assert result.value == pytest.approx(sum(result.terms.values()))
 
 
+def test_example_equals_the_program(tmp_path):
+    example = Path(__file__).parents[3] / "cli" / "python" / "examples" / "pcd.py"
+    path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
+    subprocess.run([sys.executable, example], cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+
+
 def test_gradient_is_the_slope():
     student, teacher, _ = logits(3, 8)
     gradient = retort.loss("kd", student, teacher).gradient
