@@ -6,10 +6,11 @@
 #include <filesystem>
 #include <set>
 
+#include "cli/key_sheet.h"
 #include "cli/manual.h"
+#include "datasets/open.h"
 #include "distill/methods/registry.h"
 #include "distill/report/published.h"
-#include "cli/key_sheet.h"
 #include "distill/settings/recipe_files.h"
 #include "distill/settings/recipe_names.h"
 #include "engine/base/text.h"
@@ -91,6 +92,18 @@ Candidates::Files files_of(const std::string& value) {
   return folders_only ? Candidates::Files::folders : Candidates::Files::any;
 }
 
+// Of --data: how a data set is named, and behind the colon where it lies.
+Candidates data_values(const std::string& typed) {
+  Candidates all;
+  all.words = plain(dataset_words());
+  const size_t colon = typed.find(':');
+  const std::string kind = typed.substr(0, colon == typed.npos ? 0 : colon + 1);
+  const bool lies = std::count_if(all.words.begin(), all.words.end(),
+                                  [&](const Word& word) { return !kind.empty() && word.word == kind; }) > 0;
+  if (lies) all.files = kind == "pack:" ? Candidates::Files::any : Candidates::Files::folders;
+  return all;
+}
+
 // Of an option's value; `typed` is what there is of it.
 Candidates values_of(const std::string& command, const OptionSheet::Option& option,
                      const std::string& typed) {
@@ -109,7 +122,7 @@ Candidates values_of(const std::string& command, const OptionSheet::Option& opti
     all.words = plain(recipe_names());
     all.words.push_back({"list", "shows all"});
   } else if (name == "--data") {
-    all.words = plain({"synthetic", "cifar100:", "cifar10:", "folder:", "pack:", "npy:"});
+    all = data_values(typed);
   } else {
     for (const KeySheet& sheet : key_sheets())
       if (sheet.flag.starts_with(name + " ") && !sheet.choices.empty()) all.words = plain(sheet.choices);
@@ -119,7 +132,8 @@ Candidates values_of(const std::string& command, const OptionSheet::Option& opti
 }
 
 // Of what stands without an option before it. `before`: what stands there already.
-Candidates positionals_of(const OptionSheet& sheet, const std::vector<std::string>& before) {
+Candidates positionals_of(const OptionSheet& sheet, const std::vector<std::string>& before,
+                          const std::string& typed) {
   Candidates all;
   const std::string& command = sheet.command;
   if (command == "info") {
@@ -135,10 +149,17 @@ Candidates positionals_of(const OptionSheet& sheet, const std::vector<std::strin
     for (const KeySheet& key : key_sheets())
       if (names.insert(key.name).second) all.words.push_back({key.name, key.help});
   } else if (command == "data" && before.empty()) {
-    all.words = plain({"fetch", "recipe"});
+    all.words = plain(data_actions());
     return all;
   } else if (command == "data" && before.size() == 1 && before[0] == "fetch") {
     all.words = plain({"cifar100", "cifar10"});
+    return all;
+  } else if (command == "data" && before.size() == 1 && before[0] == "export") {
+    all.words = plain({"scenes"});
+    return all;
+  } else if (command == "data" && before.size() == 1 && before[0] != "recipe") {  // list, verify, pack
+    all.words = plain({"folder:"});
+    if (typed.starts_with("folder:")) all.files = Candidates::Files::folders;
     return all;
   }
   all.files = files_of(sheet.positional);
@@ -206,7 +227,7 @@ Candidates candidates(const std::vector<std::string>& words) {
       for (const std::string& name : option.name_list()) all.words.push_back({name, option.help});
     return beginning_with(std::move(all), typed);
   }
-  return beginning_with(positionals_of(sheet, before), typed);
+  return beginning_with(positionals_of(sheet, before, typed), typed);
 }
 
 }  // namespace retort

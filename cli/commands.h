@@ -29,6 +29,9 @@ int run_diff(const Arguments& arguments);
 int run_completion(const Arguments& arguments);
 int run_man(const Arguments& arguments);
 
+// What may follow `data`: "fetch", "list", ...
+const std::vector<std::string>& data_actions();
+
 struct Command {
   const char* name;
   const char* summary;  // of at most 27 letters: two commands stand on a line of the help

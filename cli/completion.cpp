@@ -50,6 +50,8 @@ _retort() {
       *) whole+=("${word//:/\\:}:$help") ;;
     esac
   done < <("${(e)words[1]/#\~/$HOME}" completion candidates "${(@Q)words[2,CURRENT]}" 2>/dev/null)
+  # Behind the colon of folder:DIR only the folder is completed.
+  [[ -n $files && $PREFIX == *:* ]] && compset -P '*:'
   (( $#whole )) && _describe retort whole
   (( $#open )) && _describe retort open -S ''
   [[ -n $files ]] && ${=files}
@@ -61,12 +63,15 @@ const char* const fish_script = R"script(# fish completion of retort: retort com
 function __retort_candidates
     set -l typed (commandline -ct)
     set -l words (commandline -opc)
+    # Behind the colon of folder:DIR only the folder is completed.
+    set -l path (string replace -r '^[a-z0-9]+:' '' -- "$typed")
+    set -l kind (string replace -- "$path" '' "$typed")
     for line in ($words[1] completion candidates $words[2..-1] "$typed" 2>/dev/null)
         switch $line
             case ':files'
-                __fish_complete_path $typed
+                string replace -r '^' -- "$kind" (__fish_complete_path $path)
             case ':folders'
-                __fish_complete_directories $typed
+                string replace -r '^' -- "$kind" (__fish_complete_directories $path)
             case '*'
                 echo $line
         end

@@ -95,6 +95,11 @@ void export_set(const std::vector<std::string>& words, bool json) {
 
 }  // namespace
 
+const std::vector<std::string>& data_actions() {
+  static const std::vector<std::string> all = {"fetch", "list", "verify", "pack", "export", "recipe"};
+  return all;
+}
+
 int run_data(const Arguments& arguments) {
   Options options("data", "download, list, verify, pack or export data; translate configs",
                   {"retort data fetch cifar100 data", "retort data list folder:photos",
@@ -115,7 +120,7 @@ int run_data(const Arguments& arguments) {
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   const std::string action = words.empty() ? "" : words[0];
-  const std::vector<std::string> actions = {"fetch", "list", "verify", "pack", "export", "recipe"};
+  const std::vector<std::string>& actions = data_actions();
   check(std::find(actions.begin(), actions.end(), action) != actions.end(), Fault::usage,
         "data: expected `retort data fetch NAME DIR`, `retort data list folder:DIR`, `retort data verify folder:DIR`, "
         "`retort data pack folder:DIR FILE`, `retort data export scenes DIR` or `retort data recipe FILE`");

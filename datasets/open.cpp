@@ -83,6 +83,16 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options) {
        folder ? "images in a folder are named as folder:" + spec + "; " : std::string(), "expected ", known);
 }
 
+std::vector<std::string> dataset_words() {
+  std::vector<std::string> words;
+  const auto add = [&](const std::string& name, const std::string& usage) {
+    words.push_back(usage.starts_with(name + ":") ? name + ":" : name);
+  };
+  for (const Entry& entry : entries) add(entry.name, entry.usage);
+  for (const AddedDataset& added : added_datasets()) add(added.name, added.usage);
+  return words;
+}
+
 DataOptions deciding_options(const std::string& spec, const DataOptions& options) {
   const std::string name = spec.substr(0, spec.find(':'));
   const auto entry = std::find_if(std::begin(entries), std::end(entries),

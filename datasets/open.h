@@ -1,6 +1,7 @@
 // Data sets by name.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "datasets/image_set.h"
 
@@ -16,6 +17,10 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options);
 inline DataSet open_dataset(const std::string& spec, Parts parts = Parts::both) {
   return open_dataset(spec, DataOptions{.parts = parts});
 }
+
+// How each begins, the program's own and the added: "synthetic", "folder:", ...; behind a colon has to follow
+// where it lies.
+std::vector<std::string> dataset_words();
 
 // The options as far as they decide what is opened: those of photos count only where there can be some.
 DataOptions deciding_options(const std::string& spec, const DataOptions& options);

@@ -301,7 +301,16 @@ TEST(Completion, OffersWhatAValueMayBe) {
       offers({"train", "--recipe", "cifar100/resnet56-resnet20/p"}, "cifar100/resnet56-resnet20/pcd"));
   EXPECT_TRUE(offers({"published", "vgg"}, "vgg13-vgg8"));
   EXPECT_TRUE(offers({"data", ""}, "fetch"));
+  EXPECT_TRUE(offers({"data", "v"}, "verify"));
   EXPECT_TRUE(offers({"data", "fetch", ""}, "cifar100"));
+  EXPECT_TRUE(offers({"data", "pack", ""}, "folder:"));
+  EXPECT_TRUE(offers({"data", "export", ""}, "scenes"));
+  for (const char* set :
+       {"synthetic", "cifar100:", "cifar10:", "folder:", "pack:", "npy:", "scenes", "coco:"})
+    EXPECT_TRUE(offers({"train", "--data", ""}, set)) << set;
+  EXPECT_FALSE(offers({"train", "--data", ""}, ":folders"));
+  EXPECT_TRUE(offers({"train", "--data", "coco:"}, ":folders"));
+  EXPECT_TRUE(offers({"train", "--data=pack:"}, ":files"));
   EXPECT_TRUE(offers({"ls", ""}, ":folders"));
   EXPECT_TRUE(offers({"train", "--out", ""}, ":folders"));
   EXPECT_TRUE(offers({"eval", "--weights", ""}, ":files"));
@@ -327,6 +336,8 @@ TEST(Completion, WorksInBash) {
   EXPECT_EQ(completed("distill --set method.ranking=n"), std::vector<std::string>{"none"});
   std::filesystem::create_directories(work / "runs here");
   EXPECT_EQ(completed("ls ru"), std::vector<std::string>{"runs here"});
+  EXPECT_EQ(completed("train --data folder:ru"), std::vector<std::string>{"runs here"});
+  EXPECT_EQ(completed("data list folder:ru"), std::vector<std::string>{"runs here"});
   // Another shell, where there is one, reads its own script without complaint.
   for (const std::string shell : {"zsh", "fish"}) {
     work.write("script", run({"completion", shell}, work).out);
