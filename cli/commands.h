@@ -13,6 +13,7 @@ int run_distill(const Arguments& arguments);
 int run_eval(const Arguments& arguments);
 int run_predict(const Arguments& arguments);
 int run_explain(const Arguments& arguments);
+int run_lesson(const Arguments& arguments);
 int run_loss(const Arguments& arguments);
 int run_info(const Arguments& arguments);
 int run_compare(const Arguments& arguments);

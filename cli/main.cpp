@@ -29,6 +29,7 @@ const std::vector<Command>& commands() {
       {"eval", "accuracy on test images", run_eval},
       {"predict", "likeliest classes of images", run_predict},
       {"explain", "PCD at work on one image", run_explain},
+      {"lesson", "a playground for a browser", run_lesson},
       {"loss", "a method on given logits", run_loss},
       {"info", "networks, layers, MACs", run_info},
       {"settings", "keys, ranges, defaults", run_settings},
