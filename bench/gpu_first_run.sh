@@ -40,7 +40,7 @@ for program in "$retort" "$tests" "$step"; do [ -x "$program" ] || usage "$progr
 work=$out/work
 mkdir -p "$work"/{done,failed,logs,ncu,runs,cache} || usage "$out cannot be written"
 add_library_paths
-export RETORT_PROGRAM=$retort RETORT_TEST_DATA=$PWD/tests/data RETORT_RECIPES=$PWD/distill/recipes
+export RETORT_PROGRAM=$retort RETORT_TEST_DATA=$PWD/tests/data RETORT_RECIPES=$PWD/distill/recipes RETORT_TEST_PLUGINS=$build/tests
 export RETORT_CACHE=$work/cache  # part C uses the engines that part B measured
 
 left() { echo $((seconds - SECONDS)); }

@@ -41,7 +41,7 @@ for program in "$retort" "$tests" "$step"; do
   [ -x "$program" ] || { echo "gpu_run: $program is not there; cmake --preset portable-bundle, then --build --preset" >&2; exit 2; }
 done
 # The tests' files, where the programs were built in another place.
-export RETORT_PROGRAM=$retort RETORT_TEST_DATA=$PWD/tests/data RETORT_RECIPES=$PWD/distill/recipes
+export RETORT_PROGRAM=$retort RETORT_TEST_DATA=$PWD/tests/data RETORT_RECIPES=$PWD/distill/recipes RETORT_TEST_PLUGINS=$build/tests
 add_library_paths
 mkdir -p "$results/done" "$results/failed"
 if [ -n "$previous" ]; then

@@ -14,18 +14,21 @@ namespace {
 struct Names {
   Launch::By by;
   const char *rank, *size, *local_rank, *local_size;
+  // Where the first process is found; null where the launcher's own library knows.
+  const char *address = nullptr, *port = nullptr;
   bool either = true;  // one of rank and size alone says that the launcher was there
 };
 
 const std::vector<Names>& known() {
   static const std::vector<Names> all = {
-      {Launch::By::torchrun, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
+      {Launch::By::torchrun, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
+       "MASTER_PORT"},
       {Launch::By::open_mpi, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
        "OMPI_COMM_WORLD_LOCAL_SIZE"},
       {Launch::By::mpich, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
       // A batch script has SLURM_PROCID too, but no step.
       {Launch::By::slurm, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
-       "SLURM_STEP_TASKS_PER_NODE", false}};
+       "SLURM_STEP_TASKS_PER_NODE", nullptr, nullptr, false}};
   return all;
 }
 
@@ -59,20 +62,50 @@ std::optional<Launch> by(const Names& names, const Variables& variables) {
   const char *rank = variables(names.rank), *size = variables(names.size);
   if (!rank && !size) return {};
   if (!names.either && !size) return {};
-  check(rank && size, Fault::usage, "the environment has ", rank ? names.rank : names.size, ", but no ",
-        rank ? names.size : names.rank, ": one of the two that ", name_of(names.by),
-        " sets; set both, unset it, or say --world off to train in this process alone");
+  const auto expect_both = [&](const char* one, const char* other) {
+    const bool has_one = variables(one) != nullptr, has_other = variables(other) != nullptr;
+    check(has_one && has_other, Fault::usage, "the environment has ",
+          has_one     ? one
+          : has_other ? other
+                      : names.size,
+          ", but no ", has_one ? other : one, ", which ", name_of(names.by),
+          " sets too; set both, unset them, or say --world off to train in this process alone");
+  };
+  expect_both(names.rank, names.size);
   Launch launch{.by = names.by};
   launch.size = number_of(variables, names.size, 1, 1 << 16);
   launch.rank = number_of(variables, names.rank, 0, launch.size);
-  if (variables(names.local_rank)) launch.local_rank = number_of(variables, names.local_rank, 0, launch.size);
+  // Those of a machine are counted in the order of all: a local rank is never the larger one.
+  if (variables(names.local_rank))
+    launch.local_rank = number_of(variables, names.local_rank, 0, launch.rank + 1);
   launch.local_size = launch.local_rank + 1;
   if (const char* local = variables(names.local_size)) {
     launch.local_size = names.by == Launch::By::slurm
                             ? tasks_per_node(local, launch.local_rank)
                             : number_of(variables, names.local_size, launch.local_rank + 1, launch.size + 1);
   }
+  if (names.address && launch.size > 1) {
+    expect_both(names.address, names.port);
+    number_of(variables, names.port, 1, 1 << 16);
+    check(*variables(names.address) != 0, Fault::usage, "the environment has an empty ", names.address,
+          ", expected the host of the first process");
+  }
   return launch;
+}
+
+std::string disagreement(const Launch& one, const Launch& other) {
+  return text("the environment says rank ", one.rank, " of ", one.size, " (", name_of(one.by), ") and rank ",
+              other.rank, " of ", other.size, " (", name_of(other.by),
+              "); one of them is left over: unset it, or say --world off to train in this process alone");
+}
+
+// What a step of Slurm says beside another launcher, whose daemons its processes may be: there are any number
+// of them for mpirun, one on each machine for torchrun, which says that it is there. Variables that somebody
+// has set by hand are those of all processes of the step alike.
+void check_step(const Variables& variables, const Launch& launch, const Launch& step) {
+  if (launch.by != Launch::By::torchrun || variables("TORCHELASTIC_RUN_ID")) return;
+  check(step.size < launch.size || (step.size == launch.size && step.rank == launch.rank), Fault::usage,
+        disagreement(launch, step));
 }
 
 }  // namespace
@@ -100,13 +133,12 @@ std::optional<Launch> launch_of(const Variables& variables) {
       first = launch;
       continue;
     }
-    // mpirun inside of a step leaves the step's variables, which are of mpirun's own daemons.
-    if (launch->by == Launch::By::slurm) continue;
-    check(launch->rank == first->rank && launch->size == first->size, Fault::usage,
-          "the environment says rank ", first->rank, " of ", first->size, " (", name_of(first->by),
-          ") and rank ", launch->rank, " of ", launch->size, " (", name_of(launch->by),
-          "); one of them is left over: unset it, or say --world off to train in this "
-          "process alone");
+    // mpirun and torchrun inside of a step leave the step's variables.
+    if (launch->by == Launch::By::slurm)
+      check_step(variables, *first, *launch);
+    else
+      check(launch->rank == first->rank && launch->size == first->size, Fault::usage,
+            disagreement(*first, *launch));
   }
   return first;
 }

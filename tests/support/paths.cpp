@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "tests/support/plugin_paths.h"
+
 namespace retort::testing {
 
 namespace {
@@ -21,6 +23,10 @@ std::string program_file() {
 }
 std::string recipes_folder() {
   return path_or("RETORT_RECIPES", RETORT_RECIPES);
+}
+
+std::string plugins_folder() {
+  return path_or("RETORT_TEST_PLUGINS", RETORT_TEST_PLUGINS);
 }
 
 }  // namespace retort::testing

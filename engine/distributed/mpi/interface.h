@@ -4,7 +4,7 @@
 #ifndef RETORT_MPI_INTERFACE_H
 #define RETORT_MPI_INTERFACE_H
 
-#define RETORT_MPI_INTERFACE 1
+#define RETORT_MPI_INTERFACE 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,7 +20,6 @@ typedef struct RetortMpiMessage {
 enum { RETORT_MPI_DONE = 0, RETORT_MPI_SILENT = 1, RETORT_MPI_FAILED = 2 };
 
 typedef struct RetortMpi {
-  int interface; /* RETORT_MPI_INTERFACE */
   int rank, size;
   char library[128]; /* "Open MPI v4.1.4" */
   /* Sends and receives all messages. SILENT: they took longer than `seconds`, *silent is a rank that it waits
@@ -31,7 +30,10 @@ typedef struct RetortMpi {
   void (*abort)(int code);  /* ends all processes of the run */
 } RetortMpi;
 
-/* Starts MPI. 0, or another number and the reason in `message`. The one name that a plugin has to have. */
+/* The two names that a plugin has to have. The number it was built with, asked before anything is handed to
+ * it: another number's open() would fill another struct. */
+int retort_mpi_interface(void);
+/* Starts MPI. 0, or another number and the reason in `message`. */
 int retort_mpi_open(RetortMpi* mpi, char* message, unsigned long message_bytes);
 
 #ifdef __cplusplus

@@ -69,6 +69,11 @@ Opened open_plugin(const Launch& launch) {
        join(packages, " or "), " is installed, or say --world off to train in this process alone");
 }
 
+template <class Function>
+Function* function_of(const Opened& plugin, const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(plugin.handle, name));
+}
+
 class MpiTransport : public Transport {
  public:
   explicit MpiTransport(const RetortMpi& mpi) : mpi_(mpi) {}
@@ -102,14 +107,16 @@ class MpiTransport : public Transport {
 
 std::unique_ptr<Transport> open_mpi(const Launch& launch) {
   const Opened plugin = open_plugin(launch);
-  const auto open = reinterpret_cast<decltype(&retort_mpi_open)>(::dlsym(plugin.handle, "retort_mpi_open"));
+  const auto open = function_of<decltype(retort_mpi_open)>(plugin, "retort_mpi_open");
   check(open != nullptr, Fault::device, plugin.file, ": is no plugin of retort, retort_mpi_open is missing");
+  // The first version's plugins have no such function.
+  const auto asked = function_of<decltype(retort_mpi_interface)>(plugin, "retort_mpi_interface");
+  const int interface = asked ? asked() : 1;
+  check(interface == RETORT_MPI_INTERFACE, Fault::device, plugin.file, ": is a plugin of another version, ",
+        interface, " instead of ", RETORT_MPI_INTERFACE, "; build it again");
   RetortMpi mpi{};
   char message[256] = {};
   check(open(&mpi, message, sizeof message) == 0, Fault::device, plugin.file, ": ", message);
-  check(mpi.interface == RETORT_MPI_INTERFACE, Fault::device, plugin.file,
-        ": is a plugin of another version, ", mpi.interface, " instead of ", RETORT_MPI_INTERFACE,
-        "; build it again");
   if (mpi.size != launch.size || mpi.rank != launch.rank) {
     const int rank = mpi.rank, size = mpi.size;
     const std::string library = mpi.library;

@@ -91,14 +91,42 @@ void put_library(char* to, size_t size) {
   std::snprintf(to, size, "%s", version);
 }
 
+const char* name_of_level(int level) {
+  return level == MPI_THREAD_SINGLE       ? "MPI_THREAD_SINGLE"
+         : level == MPI_THREAD_FUNNELED   ? "MPI_THREAD_FUNNELED"
+         : level == MPI_THREAD_SERIALIZED ? "MPI_THREAD_SERIALIZED"
+                                          : "MPI_THREAD_MULTIPLE";
+}
+
+// Starts MPI, unless something has before, and asks which threads may call it.
+bool start_mpi(bool* started, int* provided) {
+  int initialized = 0;
+  MPI_Initialized(&initialized);
+  *started = !initialized;
+  return (initialized ? MPI_Query_thread(provided)
+                      : MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, provided)) == MPI_SUCCESS;
+}
+
 }  // namespace
 
+int retort_mpi_interface(void) {
+  return RETORT_MPI_INTERFACE;
+}
+
 int retort_mpi_open(RetortMpi* mpi, char* message, unsigned long message_bytes) {
-  int initialized = 0, provided = 0;
-  MPI_Initialized(&initialized);
-  // One thread calls MPI, which need not be the main one.
-  if (!initialized && MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+  bool started = false;
+  int provided = MPI_THREAD_SINGLE;
+  if (!start_mpi(&started, &provided)) {
     std::snprintf(message, message_bytes, "MPI_Init_thread failed");
+    return 1;
+  }
+  put_library(mpi->library, sizeof mpi->library);
+  // One thread calls MPI at a time, which need not be the main one. An MPI that gives less still goes on.
+  if (provided < MPI_THREAD_SERIALIZED) {
+    std::snprintf(message, message_bytes,
+                  "%s gives thread level %s, expected %s or more; use an MPI that is built with threads",
+                  mpi->library, name_of_level(provided), name_of_level(MPI_THREAD_SERIALIZED));
+    if (started) MPI_Finalize();
     return 1;
   }
   if (MPI_Comm_dup(MPI_COMM_WORLD, &world) != MPI_SUCCESS) {
@@ -106,10 +134,8 @@ int retort_mpi_open(RetortMpi* mpi, char* message, unsigned long message_bytes) 
     return 1;
   }
   MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN);
-  mpi->interface = RETORT_MPI_INTERFACE;
   MPI_Comm_rank(world, &mpi->rank);
   MPI_Comm_size(world, &mpi->size);
-  put_library(mpi->library, sizeof mpi->library);
   mpi->exchange = exchange;
   mpi->close = close_world;
   mpi->abort = abort_world;

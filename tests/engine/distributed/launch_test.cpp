@@ -34,7 +34,12 @@ TEST(Launch, NoLauncherNoLaunch) {
 }
 
 TEST(Launch, Torchrun) {
-  const auto l = launch({{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"LOCAL_RANK", "1"}, {"LOCAL_WORLD_SIZE", "4"}});
+  const auto l = launch({{"RANK", "5"},
+                         {"WORLD_SIZE", "8"},
+                         {"LOCAL_RANK", "1"},
+                         {"LOCAL_WORLD_SIZE", "4"},
+                         {"MASTER_ADDR", "node1"},
+                         {"MASTER_PORT", "29500"}});
   ASSERT_TRUE(l);
   EXPECT_EQ(l->by, Launch::By::torchrun);
   EXPECT_EQ(l->rank, 5);
@@ -81,23 +86,90 @@ TEST(Launch, MpirunInsideSlurmIsMpirun) {
   EXPECT_EQ(l->rank, 7);
 }
 
-TEST(Launch, RefusesWhatIsIncompleteOrContradicts) {
-  testing::expect_contains(refusal({{"RANK", "0"}}), "but no WORLD_SIZE");
-  testing::expect_contains(refusal({{"WORLD_SIZE", "4"}}), "but no RANK");
-  testing::expect_contains(refusal({{"OMPI_COMM_WORLD_SIZE", "4"}}), "but no OMPI_COMM_WORLD_RANK");
+// srun starts one torchrun on each machine.
+TEST(Launch, TorchrunInsideSlurmIsTorchrun) {
+  std::map<std::string, std::string> environment = {
+      {"RANK", "5"},         {"WORLD_SIZE", "8"},          {"MASTER_ADDR", "node1"}, {"MASTER_PORT", "29500"},
+      {"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}};
+  const auto l = launch(environment);
+  ASSERT_TRUE(l);
+  EXPECT_EQ(l->by, Launch::By::torchrun);
+  EXPECT_EQ(l->rank, 5);
+  // As many machines as processes, which torchrun counts in its own order.
+  environment["SLURM_STEP_NUM_TASKS"] = "8";
+  environment["TORCHELASTIC_RUN_ID"] = "none";
+  EXPECT_EQ(launch(environment)->rank, 5);
+}
+
+// One variable of a launcher alone, of each.
+TEST(Launch, RefusesWhatIsIncomplete) {
+  using Pair = std::pair<const char*, const char*>;
+  for (const auto& [rank, size] :
+       {Pair{"RANK", "WORLD_SIZE"}, Pair{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+        Pair{"PMI_RANK", "PMI_SIZE"}}) {
+    testing::expect_contains(refusal({{rank, "0"}}), std::string("has ") + rank + ", but no " + size);
+    testing::expect_contains(refusal({{size, "4"}}), std::string("has ") + size + ", but no " + rank);
+    testing::expect_contains(refusal({{size, "1"}}), std::string("but no ") + rank);
+  }
   testing::expect_contains(refusal({{"SLURM_STEP_NUM_TASKS", "4"}}), "but no SLURM_PROCID");
-  testing::expect_contains(refusal({{"RANK", "4"}, {"WORLD_SIZE", "4"}}),
-                           "RANK=4, expected a number from 0 to 3");
-  testing::expect_contains(refusal({{"RANK", "one"}, {"WORLD_SIZE", "4"}}), "RANK=one");
-  testing::expect_contains(refusal({{"RANK", "0"}, {"WORLD_SIZE", "0"}}), "WORLD_SIZE=0");
-  testing::expect_contains(refusal({{"RANK", "0"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "4"}}),
-                           "LOCAL_RANK=4");
-  testing::expect_contains(
-      refusal(
-          {{"RANK", "0"}, {"WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}}),
-      "rank 0 of 4 (torchrun) and rank 0 of 2 (mpirun of Open MPI)");
-  testing::expect_contains(
-      refusal({{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"PMI_RANK", "1"}, {"PMI_SIZE", "2"}}), "rank 1 of 2");
+}
+
+TEST(Launch, TorchrunSaysWhereTheFirstProcessIs) {
+  const std::map<std::string, std::string> two = {{"RANK", "0"}, {"WORLD_SIZE", "2"}};
+  const auto with = [&](std::map<std::string, std::string> more) {
+    more.insert(two.begin(), two.end());
+    return refusal(more);
+  };
+  testing::expect_contains(with({}), "but no MASTER_ADDR");
+  testing::expect_contains(with({{"MASTER_ADDR", "a"}}), "has MASTER_ADDR, but no MASTER_PORT");
+  testing::expect_contains(with({{"MASTER_PORT", "29500"}}), "has MASTER_PORT, but no MASTER_ADDR");
+  testing::expect_contains(with({{"MASTER_ADDR", ""}, {"MASTER_PORT", "29500"}}), "an empty MASTER_ADDR");
+  for (const char* port : {"", "0", "65536", "ssh"})
+    testing::expect_contains(with({{"MASTER_ADDR", "a"}, {"MASTER_PORT", port}}),
+                             std::string("MASTER_PORT=") + port + ", expected a number from 1 to 65535");
+  EXPECT_EQ(launch({{"RANK", "0"}, {"WORLD_SIZE", "1"}})->size, 1);  // it waits for nobody
+}
+
+TEST(Launch, RefusesWhatIsNoNumberOrTooLarge) {
+  struct Set {
+    const char *rank, *size, *local_rank, *local_size;
+  };
+  for (const Set& set : {Set{"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
+                         Set{"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
+                             "OMPI_COMM_WORLD_LOCAL_SIZE"},
+                         Set{"PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
+                         Set{"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", nullptr}}) {
+    const std::string rank = set.rank, size = set.size, local = set.local_rank;
+    testing::expect_contains(refusal({{rank, "4"}, {size, "4"}}), rank + "=4, expected a number from 0 to 3");
+    for (const char* no_number : {"one", "", "-1", "1x"})
+      testing::expect_contains(refusal({{rank, no_number}, {size, "4"}}), rank + "=" + no_number);
+    testing::expect_contains(refusal({{rank, "0"}, {size, "0"}}), size + "=0");
+    testing::expect_contains(refusal({{rank, "2"}, {size, "4"}, {local, "3"}}),
+                             local + "=3, expected a number from 0 to 2");
+    if (!set.local_size) continue;
+    testing::expect_contains(refusal({{rank, "2"}, {size, "4"}, {local, "2"}, {set.local_size, "2"}}),
+                             std::string(set.local_size) + "=2, expected a number from 3 to 4");
+  }
+}
+
+TEST(Launch, RefusesWhatContradicts) {
+  const auto torchrun = [](const char* rank, const char* size, std::map<std::string, std::string> more) {
+    more.insert({{"RANK", rank}, {"WORLD_SIZE", size}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "29500"}});
+    return refusal(more);
+  };
+  testing::expect_contains(torchrun("0", "4", {{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}}),
+                           "rank 0 of 4 (torchrun) and rank 0 of 2 (mpirun of Open MPI)");
+  testing::expect_contains(torchrun("0", "2", {{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}}), "rank 1 of 2");
+  testing::expect_contains(refusal({{"OMPI_COMM_WORLD_RANK", "0"},
+                                    {"OMPI_COMM_WORLD_SIZE", "2"},
+                                    {"PMI_RANK", "0"},
+                                    {"PMI_SIZE", "3"}}),
+                           "rank 0 of 3");
+  // Left over in the shell that srun was called in: each would believe to be rank 0.
+  testing::expect_contains(torchrun("0", "8", {{"SLURM_PROCID", "3"}, {"SLURM_STEP_NUM_TASKS", "8"}}),
+                           "rank 3 of 8");
+  testing::expect_contains(torchrun("0", "2", {{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "8"}}),
+                           "rank 0 of 8");
 }
 
 }  // namespace
