@@ -87,7 +87,8 @@ class Translation {
   TranslatedConfig translate() {
     for (const MdistillerKey& key : run_keys()) set(key);
     for (const MdistillerKey& key : method_->keys) set(key);
-    if (settings_.method.has("standardize")) set({"method.standardize", {"EXPERIMENT.LOGIT_STAND"}, "false"});
+    if (settings_.method.has("standardize") && !origin_.count("method.standardize"))
+      set({"method.standardize", {"EXPERIMENT.LOGIT_STAND"}, "false"});
     if (method_->views) set_key(settings_, "method.views", std::to_string(method_->views));
     for (const MdistillerFixed& fixed : method_->fixed) judge(fixed);
     two_gradients();
@@ -145,8 +146,9 @@ class Translation {
     for (const char* section : {"EXPERIMENT", "DATASET", "DISTILLER", "SOLVER", "LOG"})
       check_section(section);
     for (const MdistillerMethod& method : mdistiller_methods()) {
-      for (const MdistillerKey& key : method.keys)
-        check_section(key.theirs[0].substr(0, key.theirs[0].find('.')));
+      for (const MdistillerKey& key : method.keys) {
+        for (const std::string& theirs : key.theirs) check_section(theirs.substr(0, theirs.find('.')));
+      }
     }
   }
 
@@ -236,21 +238,30 @@ class Translation {
   }
 
   void data_set() {
-    const std::string name = refuse_other("DATASET.TYPE", {"cifar100", "cifar10"},
-                                          "other images are not read from mdistiller's configs");
-    settings_.data.spec = name + ":data";
+    std::vector<std::string> types;
+    for (const MdistillerImages& images : mdistiller_images()) types.push_back(images.type);
+    const std::string type = refuse_other("DATASET.TYPE", types, "other images are not here");
+    for (const MdistillerImages& images : mdistiller_images()) {
+      if (images.type == type) images_ = &images;
+    }
+    settings_.data.spec = images_->spec;
+    set_key(settings_, "data.augment", images_->augment);
   }
 
   std::string network(const std::string& path, const std::string& fallback) {
-    const std::vector<std::string> known = model_names();
     const Leaf* leaf = take(path);
     origin_[path] = leaf ? "" : "  # mdistiller's default";
-    if (!leaf) return fallback;
-    const std::string& name = scalar(*leaf);
+    const std::string& name = leaf ? scalar(*leaf) : fallback;
+    std::vector<std::string> known;
+    for (const auto& [theirs, ours] : images_->networks) {
+      if (theirs == name) return ours;
+      known.push_back(theirs);
+    }
+    if (known.empty()) known = model_names();
     const std::string near = nearest(name, known);
-    check(std::count(known.begin(), known.end(), name), Fault::usage, place(*leaf), path, " is '", name,
-          "', which is no network here; ", near.empty() ? near : "did you mean '" + near + "'? ",
-          "known: ", join(known));
+    check(std::count(known.begin(), known.end(), name), Fault::usage, leaf ? place(*leaf) : file_ + ": ",
+          path, leaf ? " is '" : " is not given and means '", name, "', which is no network here for ",
+          images_->type, "; ", near.empty() ? near : "did you mean '" + near + "'? ", "known: ", join(known));
     return name;
   }
 
@@ -262,8 +273,10 @@ class Translation {
     }
     const bool teacher = settings_.method.method().reads.teacher;
     all += text("# retort ", teacher ? "distill" : "train", " --config THIS",
-                teacher ? " --teacher RUN|FILE" : "", " --data cifar100:DIR\n");
-    if (!method_->remark.empty()) all += "# " + method_->remark + "\n";
+                teacher ? " --teacher RUN|FILE" : "", " --data ",
+                images_->spec.substr(0, images_->spec.find(':')), ":DIR\n");
+    for (const std::string& remark : {method_->remark, images_->remark})
+      if (!remark.empty()) all += "# " + remark + "\n";
     if (settings_.model.starts_with("wrn_") || settings_.teacher_model.starts_with("wrn_"))
       all += "# double_batch_norm = true would move batch norms' statistics as mdistiller's WRNs do.\n";
     return all;
@@ -329,6 +342,7 @@ class Translation {
   std::vector<Leaf> leaves_;
   std::map<std::string, size_t> by_path_;
   const MdistillerMethod* method_ = nullptr;
+  const MdistillerImages* images_ = nullptr;
   RunSettings settings_;
   std::map<std::string, std::string> origin_;  // of our keys that are written: the comment behind the value
 };

@@ -14,7 +14,8 @@ std::vector<std::string> kd_names(const std::vector<std::string>& sections, cons
   return names;
 }
 
-MdistillerMethod multi_level(const std::vector<std::string>& types, int views) {
+MdistillerMethod multi_level(const std::vector<std::string>& types, int views,
+                             const std::string& remark = "") {
   std::vector<std::string> sections = {"KD"};
   sections.insert(sections.end(), types.begin(), types.end());
   MdistillerMethod method = {types,
@@ -23,6 +24,16 @@ MdistillerMethod multi_level(const std::vector<std::string>& types, int views) {
                               {"method.ce_weight", kd_names(sections, "LOSS.CE_WEIGHT"), "0.1"},
                               {"method.beta", kd_names(sections, "LOSS.KD_WEIGHT"), "0.9"}}};
   method.views = views;
+  method.remark = remark;
+  return method;
+}
+
+// What logit standardisation's code (arXiv:2403.01427) was called before it had a switch.
+MdistillerMethod standardized_multi_level() {
+  MdistillerMethod method = multi_level({"KD_OURS"}, 2,
+                                        "KD_ours standardised the logits of all its terms; here, as in its "
+                                        "authors' later code, of the KL only.");
+  method.keys.push_back({"method.standardize", {}, "true"});
   return method;
 }
 
@@ -64,6 +75,7 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
         {"NKD.LOSS.KD_WEIGHT", {"1"}, "here it is 1"}}},
       multi_level({"MLKD", "MLLD"}, 2),
       multi_level({"MLKD_NOAUG"}, 1),
+      standardized_multi_level(),
       {{"CTKD"},
        "ctkd",
        {{"method.ce_weight", kd_names({"KD", "CTKD"}, "LOSS.CE_WEIGHT"), "0.1"},
@@ -240,6 +252,28 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
         {"REVIEWKD.OUT_SHAPES", {}, of_networks},
         {"REVIEWKD.IN_CHANNELS", {}, of_networks},
         {"REVIEWKD.OUT_CHANNELS", {}, of_networks}}},
+  };
+  return all;
+}
+
+const std::vector<MdistillerImages>& mdistiller_images() {
+  static const std::vector<MdistillerImages> all = {
+      {"cifar100", "cifar100:data", "auto"},
+      {"cifar10", "cifar10:data", "auto"},
+      {"imagenet",
+       "folder:data/imagenet",
+       "auto",
+       {{"ResNet18", "resnet18_imagenet"},
+        {"ResNet34", "resnet34_imagenet"},
+        {"ResNet50", "resnet50_imagenet"},
+        {"ResNet101", "resnet101_imagenet"},
+        {"MobileNetV1", "MobileNetV1"}},
+       "Batch norms there see the batch divided by the number of GPUs: --set shards=8 does as eight."},
+      {"tiny_imagenet",
+       "folder:data/tiny-imagenet-200",
+       "crop-flip",
+       {},
+       "That toolkit's rotation by up to 20 degrees is not reproduced."},
   };
   return all;
 }

@@ -1,6 +1,7 @@
 // What mdistiller's configs say of each method, and which of our keys that is.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace retort {
@@ -8,7 +9,8 @@ namespace retort {
 // One of our keys, and whence its value comes.
 struct MdistillerKey {
   std::string ours;                 // "optimizer.lr", "method.beta"
-  std::vector<std::string> theirs;  // "SOLVER.LR"; names that forks differ in: a file sets one of them
+  std::vector<std::string>
+      theirs;  // "SOLVER.LR"; names that forks differ in: a file sets one of them; none: the fallback
   std::string fallback = "";        // mdistiller's default; empty: it has none, ours stands
   std::string times = "";           // another key of theirs that multiplies the value; its default is 1
 };
@@ -30,5 +32,17 @@ struct MdistillerMethod {
 };
 
 const std::vector<MdistillerMethod>& mdistiller_methods();
+
+// The images that DATASET.TYPE names, and the networks that its names mean there.
+struct MdistillerImages {
+  std::string type;     // "imagenet"
+  std::string spec;     // data.spec; the folder is given with --data
+  std::string augment;  // data.augment
+  std::vector<std::pair<std::string, std::string>> networks = {};  // theirs, ours; none: all names are ours
+  std::string remark = "";                                         // for the reader of the recipe
+};
+
+// The first is the default.
+const std::vector<MdistillerImages>& mdistiller_images();
 
 }  // namespace retort

@@ -318,14 +318,57 @@ TEST(MdistillerConfig, MethodsOfLaterForks) {
   EXPECT_EQ(wkd.number("alpha"), 30);
 }
 
+std::string on_images(const std::string& type, const std::string& images, const std::string& teacher,
+                      const std::string& student) {
+  return config(type, "DATASET:\n  TYPE: " + images + "\n  TEST:\n    BATCH_SIZE: 128\n", teacher, student);
+}
+
+TEST(MdistillerConfig, ImageNetsNamesAreOtherNetworksThanCifars) {
+  const Translated basic = translated(on_images("DKD", "imagenet", "ResNet34", "ResNet18"));
+  EXPECT_EQ(basic.settings.model, "resnet18_imagenet");
+  EXPECT_EQ(basic.settings.teacher_model, "resnet34_imagenet");
+  EXPECT_EQ(basic.settings.data.spec, "folder:data/imagenet");
+  EXPECT_EQ(basic.settings.data.augment, "auto");
+  expect_contains(basic.toml, "--data folder:DIR");
+  const Translated mobile = translated(on_images("OFD", "imagenet", "ResNet50", "MobileNetV1"));
+  EXPECT_EQ(mobile.settings.teacher_model, "resnet50_imagenet");
+  EXPECT_EQ(mobile.settings.model, "MobileNetV1");
+  // CIFAR's network of that name is another one.
+  expect_contains(refusal(on_images("KD", "imagenet", "ResNet50", "MobileNetV2")),
+                  "DISTILLER.STUDENT is 'MobileNetV2', which is no network here for imagenet; did you mean "
+                  "'MobileNetV1'?");
+  expect_contains(refusal("DISTILLER: {TYPE: KD, TEACHER: ResNet34}\nDATASET: {TYPE: imagenet}\n"),
+                  "a.yaml: DISTILLER.STUDENT is not given and means 'resnet32', which is no network here for "
+                  "imagenet");
+}
+
+TEST(MdistillerConfig, TinyImageNetsKeepTheirNames) {
+  const Translated tiny = translated(on_images("KD", "tiny_imagenet", "ResNet18", "ShuffleV2"));
+  EXPECT_EQ(tiny.settings.model, "ShuffleV2");
+  EXPECT_EQ(tiny.settings.teacher_model, "ResNet18");
+  EXPECT_EQ(tiny.settings.data.spec, "folder:data/tiny-imagenet-200");
+  EXPECT_EQ(tiny.settings.data.augment, "crop-flip");
+  expect_contains(tiny.toml, "rotation");
+}
+
+TEST(MdistillerConfig, TheFirstFormOfLogitStandardisationHadNoSwitch) {
+  const Translated first = translated(config("KD_ours"));
+  EXPECT_EQ(first.settings.method.method().name, "mlkd");
+  EXPECT_TRUE(first.settings.method.flag("standardize"));
+  EXPECT_EQ(views_read(first.settings.method), 2);
+  EXPECT_FALSE(translated(config("MLKD")).settings.method.flag("standardize"));
+}
+
 TEST(MdistillerConfig, RefusesWhatItCannotSay) {
   const std::string unknown = refusal("SOLVER: {LR: 1}\nDISTILLER:\n  TYPE: SKD\n");
   expect_contains(unknown, "a.yaml:3: DISTILLER.TYPE is 'SKD'");
   expect_contains(unknown, "NONE, VANILLA, LS-CE");
   const std::string pair = "DISTILLER: {TYPE: KD}\n";
-  expect_contains(refusal("DISTILLER: {TYPE: KD, STUDENT: resnet21}\n"), "did you mean 'resnet20'? known: ");
+  expect_contains(refusal("DISTILLER: {TYPE: KD, STUDENT: resnet21}\n"),
+                  "for cifar100; did you mean 'resnet20'? known: ");
   expect_contains(refusal(pair + "SOLVER: {TYPE: Adam}\n"), "a.yaml:2: SOLVER.TYPE is 'Adam', expected SGD");
-  expect_contains(refusal(pair + "DATASET: {TYPE: imagenet}\n"), "expected cifar100, cifar10");
+  expect_contains(refusal(pair + "DATASET: {TYPE: svhn}\n"),
+                  "expected cifar100, cifar10, imagenet, tiny_imagenet");
   expect_contains(refusal(pair + "SOLVER:\n  LR: -1\n"), "a.yaml:3: SOLVER.LR: optimizer.lr is '-1'");
   expect_contains(refusal(pair + "SOLVER: {LR: fast}\n"), "a.yaml:2: SOLVER.LR");
   expect_contains(refusal(pair + "SOLVER: {LR: .nan}\n"), "a.yaml:2: SOLVER.LR");
