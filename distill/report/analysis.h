@@ -8,6 +8,11 @@
 
 namespace retort {
 
+// What a pair's networks are judged by: "top-1", or "AP" of detectors; and of all pairs at length, as a
+// sentence's beginning: "Top-1 on the test images".
+std::string score_name(const ResultPair& pair);
+std::string score_words(const Results& data);
+
 // What a variant of PCD says about a part of the method: the whole against the one without it.
 struct AblationAnswer {
   std::string question;         // "Does ranking the classes help?"

@@ -8,4 +8,10 @@ extern const char* const embedded_published_csv;
 extern const char* const embedded_style_css;
 extern const char* const embedded_script_js;
 
+// The files of sections/; behind the last one without a name.
+struct EmbeddedSection {
+  const char *name, *content;
+};
+extern const EmbeddedSection embedded_sections[];
+
 }  // namespace retort

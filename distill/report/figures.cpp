@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <set>
 
 #include "distill/text/markup.h"
-#include "distill/text/svg.h"
-#include "distill/text/svg_plot.h"
+#include "distill/text/palette.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 
@@ -93,27 +94,162 @@ std::string bitmap(const ChosenImage& image) {
   return file;
 }
 
-}  // namespace
+constexpr size_t named_points = 10;  // of many
 
-std::string color_class(size_t row) {
-  return text("c", row % 10);
+const char* shown_at(double width) {
+  return width == full_figure ? "at-wide" : "at-narrow";
 }
 
-std::string curves_figure(const ResultPair& pair) {
-  const PlotFrame frame = curves_frame(pair);
+// What all rows have at an epoch, the highest first, for the reader who points at it.
+std::string reading(const ResultPair& pair, const std::vector<std::vector<std::pair<double, double>>>& means,
+                    double epoch) {
+  std::vector<std::pair<double, std::string>> values;
+  for (size_t r = 0; r < means.size(); ++r) {
+    for (const auto& [x, y] : means[r]) {
+      if (x == epoch && std::isfinite(y)) values.emplace_back(-y, pair.rows[r].label);
+    }
+  }
+  std::stable_sort(values.begin(), values.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::string all = text("Epoch ", epoch, ": ");
+  for (size_t i = 0; i < values.size(); ++i)
+    all += text(i ? "; " : "", values[i].second, " ", fixed(-values[i].first, 2));
+  return all;
+}
+
+std::string curves_drawing(const ResultPair& pair, double width) {
+  PlotFrame frame = curves_frame(pair);
+  frame.right = width - 12;
+  frame.bottom = width == full_figure ? 330 : 230;
   std::string description;
   for (const ResultRow& row : pair.rows) description += last_text(row) + "; ";
-  Svg svg(290, "Top-1 on the test images over the epochs, mean of the seeds", description);
-  frame.draw(svg, "epoch", "top-1 on the test images, %", false, 1);
+  const std::string score = score_name(pair);
+  Svg svg(frame.bottom + 40, score + " on the test images over the epochs, mean of the seeds", description,
+          width, shown_at(width));
+  frame.draw(svg, "epoch", score + " on the test images, %", false, 1);
+  const std::vector<int> colours = row_colours(pair);
+  std::vector<std::vector<std::pair<double, double>>> means;
+  std::set<double> epochs;
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const ResultRow& row = pair.rows[r];
-    svg.begin_group(text("series ", color_class(r), " row", r));
+    means.push_back(mean_points(row));
+    for (const auto& point : means.back()) epochs.insert(point.first);
+    svg.begin_group(text("series ", colour_class(colours[r]), " row", r));
     for (const ResultRun& run : row.runs) svg.path(frame.path(test_points(run)), "thin");
-    svg.path(frame.path(mean_points(row)), text("thick", r >= 5 ? " dashed" : ""));
-    draw_lone(svg, frame, mean_points(row), "mark");
+    svg.path(frame.path(means.back()), text("thick", is_dashed(colours[r]) ? " dashed" : ""));
+    draw_lone(svg, frame, means.back(), "mark");
+    svg.end_group();
+  }
+  // Columns to point at.
+  for (auto epoch = epochs.begin(); epoch != epochs.end(); ++epoch) {
+    const double from = epoch == epochs.begin() ? *epoch : (*std::prev(epoch) + *epoch) / 2;
+    const double to = std::next(epoch) == epochs.end() ? *epoch : (*std::next(epoch) + *epoch) / 2;
+    const double x0 = std::max(frame.left, frame.px(from) - 3), x1 = std::min(frame.right, frame.px(to) + 3);
+    svg.box(x0, frame.top, x1 - x0, frame.bottom - frame.top, "hover", 0, reading(pair, means, *epoch));
+  }
+  return svg.finish();
+}
+
+std::string differences_drawing(const ResultPair& pair, const std::vector<size_t>& rows,
+                                const AxisRange& scale, double width) {
+  const bool full = width == full_figure;
+  PlotFrame frame;
+  frame.x = scale;
+  frame.left = full ? 210 : 8;
+  frame.right = full ? width - 300 : width - 8;
+  const double row_height = full ? 34 : 54, top = 22;
+  frame.top = top;
+  frame.bottom = top + row_height * double(rows.size()) + 6;
+  std::string description;
+  for (const size_t r : rows) {
+    const Comparison d = against_kd(pair, pair.rows[r]);
+    description += text(pair.rows[r].label, " ", difference_text(d.last), ", ", verdict_text(d), "; ");
+  }
+  Svg svg(frame.bottom + 36, "Difference to plain KD in percentage points, last epoch", description, width,
+          shown_at(width));
+  const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, full ? 8 : 6);
+  for (const double tick : xs) {
+    svg.line(frame.px(tick), top, frame.px(tick), frame.bottom, std::abs(tick) < 1e-9 ? "zero" : "grid");
+    svg.label(frame.px(tick), frame.bottom + 16, "middle", PlotFrame::tick_text(tick, xs, true), "tick");
+  }
+  svg.label(frame.px(0), top - 8, "middle", "plain KD", "tick");
+  svg.label(frame.right, frame.bottom + 32, "end", "percentage points over KD", "tick");
+  const std::vector<int> colours = row_colours(pair);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ResultRow& row = pair.rows[rows[i]];
+    const Comparison d = against_kd(pair, row);
+    const double y = top + row_height * double(i);
+    const std::string verdict = verdict_text(d);
+    if (full) {
+      svg.label(frame.left - 16, y + 22, "end", row.label, "name");
+      svg.label(frame.right + 16, y + 22, "start", difference_text(d.last), "value");
+      svg.label(width - 2, y + 22, "end", verdict,
+                verdict == "better" || verdict == "worse" ? verdict : "tick");
+    } else {
+      svg.label(frame.left, y + 16, "start", row.label, "name halo");
+      svg.label(frame.right, y + 16, "end", verdict, "tick halo");
+    }
+    svg.begin_group("series " + colour_class(colours[rows[i]]));
+    const auto interval = [&](const PairedDifference& one, double level, bool last) {
+      if (!std::isnan(one.low))
+        svg.line(frame.px(one.low), level, frame.px(one.high), level, last ? "thick" : "thin strong");
+      svg.dot(frame.px(one.mean), level, 4.5, last ? "mark" : "hollow",
+              text(row.label, last ? ", last epoch: " : ", best epoch: ", difference_text(one)));
+    };
+    interval(d.last, y + (full ? 13 : 29), true);
+    interval(d.best, y + (full ? 26 : 42), false);
     svg.end_group();
   }
   return svg.finish();
+}
+
+// Names beside the points whose gains are farthest from zero, where they have room.
+void name_farthest(Svg& svg, const PlotFrame& frame, std::vector<ClassPoint> points) {
+  std::stable_sort(points.begin(), points.end(), [](const ClassPoint& a, const ClassPoint& b) {
+    return std::abs(a.gain) > std::abs(b.gain);
+  });
+  struct Taken {
+    double left, right, y;
+  };
+  std::vector<Taken> taken;
+  for (size_t i = 0; i < points.size() && i < named_points; ++i) {
+    const double x = frame.px(100 * points[i].confidence), y = frame.py(points[i].gain) + 3.5;
+    const double length = 5.4 * double(display_width(points[i].name));
+    const bool fits = x + 7 + length < frame.right;
+    const Taken place = fits ? Taken{x + 6, x + 7 + length, y} : Taken{x - 7 - length, x - 6, y};
+    const bool free = std::none_of(taken.begin(), taken.end(), [&](const Taken& other) {
+      return std::abs(other.y - y) < 10 && place.left < other.right && other.left < place.right;
+    });
+    if (!free || place.left < frame.left) continue;
+    taken.push_back(place);
+    svg.label(fits ? x + 6 : x - 6, y, fits ? "start" : "end", points[i].name, "point halo");
+  }
+}
+
+}  // namespace
+
+std::vector<int> row_colours(const ResultPair& pair) {
+  std::vector<std::string> methods;
+  for (const ResultRow& row : pair.rows) methods.push_back(row.method);
+  return method_colours(methods);
+}
+
+std::vector<size_t> clear_first(const ResultPair& pair) {
+  std::vector<size_t> order(pair.rows.size());
+  std::vector<double> rank;  // above zero: clear
+  for (size_t r = 0; r < order.size(); ++r) {
+    const PairedDifference d = against_kd(pair, pair.rows[r]).last;
+    const Verdict verdict = verdict_of(d);
+    const bool clear = verdict == Verdict::better || verdict == Verdict::worse;
+    order[r] = r;
+    rank.push_back(clear ? 1000 + d.mean : 0);  // differences are within 100
+  }
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rank[a] > rank[b]; });
+  return order;
+}
+
+std::string curves_figure(const ResultPair& pair) {
+  return curves_drawing(pair, full_figure) + curves_drawing(pair, phone_figure);
 }
 
 std::string row_curves_figure(const ResultPair& pair, size_t index) {
@@ -124,13 +260,13 @@ std::string row_curves_figure(const ResultPair& pair, size_t index) {
   frame.right = narrow_figure - 8;
   frame.bottom = 180;
   Svg svg(218, row.label + ", its seeds and their mean", last_text(row), narrow_figure);
-  frame.draw(svg, "epoch", "top-1, %", false, 1);
+  frame.draw(svg, "epoch", score_name(pair) + ", %", false, 1);
   if (kd && kd != &row) {
     svg.begin_group("series c-ref");
     svg.path(frame.path(mean_points(*kd)), "thick dashed");
     svg.end_group();
   }
-  svg.begin_group("series " + color_class(index));
+  svg.begin_group("series " + colour_class(row_colours(pair)[index]));
   for (const ResultRun& run : row.runs) {
     svg.path(frame.path(test_points(run)), "thin strong");
     draw_lone(svg, frame, test_points(run), "mark");
@@ -140,82 +276,58 @@ std::string row_curves_figure(const ResultPair& pair, size_t index) {
   return svg.finish();
 }
 
-std::string differences_figure(const ResultPair& pair) {
-  struct Entry {
-    size_t row;
-    Comparison difference;
-  };
-  std::vector<Entry> entries;
-  PlotFrame frame;
-  frame.left = 8;
-  frame.x.add(0);
-  for (size_t r = 0; r < pair.rows.size(); ++r) {
-    const Comparison d = against_kd(pair, pair.rows[r]);
+void add_differences(const ResultPair& pair, AxisRange& scale) {
+  for (const ResultRow& row : pair.rows) {
+    const Comparison d = against_kd(pair, row);
     if (d.last.n == 0) continue;
-    entries.push_back({r, d});
+    scale.add(0);
     for (const PairedDifference* one : {&d.best, &d.last}) {
-      for (const double value : {one->mean, one->low, one->high}) frame.x.add(value);
+      for (const double value : {one->mean, one->low, one->high}) scale.add(value);
     }
   }
-  if (entries.empty()) return "";
-  frame.x.settle(0.04);
-  const double row_height = 54, top = 22;
-  frame.top = top;
-  frame.bottom = top + row_height * double(entries.size()) + 6;
-  std::string description;
-  for (const Entry& e : entries)
-    description += text(pair.rows[e.row].label, " ", difference_text(e.difference.last), ", ",
-                        verdict_text(e.difference), "; ");
-  Svg svg(frame.bottom + 36, "Difference to plain KD in percentage points, last epoch", description);
-  const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, 9);
-  for (const double tick : xs) {
-    svg.line(frame.px(tick), top, frame.px(tick), frame.bottom, std::abs(tick) < 1e-9 ? "zero" : "grid");
-    svg.label(frame.px(tick), frame.bottom + 16, "middle", PlotFrame::tick_text(tick, xs, true), "tick");
-  }
-  svg.label(frame.px(0), top - 8, "middle", "plain KD", "tick");
-  svg.label(frame.right, frame.bottom + 32, "end", "percentage points over KD", "tick");
-  for (size_t i = 0; i < entries.size(); ++i) {
-    const Entry& e = entries[i];
-    const double y = top + row_height * double(i);
-    svg.label(frame.left, y + 16, "start", pair.rows[e.row].label, "name halo");
-    const std::string verdict = verdict_text(e.difference);
-    svg.label(frame.right, y + 16, "end", verdict, "tick halo");
-    svg.begin_group("series " + color_class(e.row));
-    const auto interval = [&](const PairedDifference& d, double level, bool last) {
-      if (!std::isnan(d.low))
-        svg.line(frame.px(d.low), level, frame.px(d.high), level, last ? "thick" : "thin strong");
-      svg.dot(frame.px(d.mean), level, 4.5, last ? "mark" : "hollow",
-              text(pair.rows[e.row].label, last ? ", last epoch: " : ", best epoch: ", difference_text(d)));
-    };
-    interval(e.difference.last, y + 29, true);
-    interval(e.difference.best, y + 42, false);
-    svg.end_group();
-  }
-  return svg.finish();
 }
 
-std::string class_gain_figure(const std::string& title, const std::string& color,
-                              const std::vector<ClassPoint>& points) {
+std::string differences_figure(const ResultPair& pair, const AxisRange& scale) {
+  std::vector<size_t> rows;
+  for (const size_t r : clear_first(pair)) {
+    if (against_kd(pair, pair.rows[r]).last.n > 0) rows.push_back(r);
+  }
+  if (rows.empty()) return "";
+  return differences_drawing(pair, rows, scale, full_figure) +
+         differences_drawing(pair, rows, scale, phone_figure);
+}
+
+void ClassScales::add(const std::vector<ClassPoint>& points) {
+  gain.add(0);
+  for (const ClassPoint& point : points) {
+    confidence.add(100 * point.confidence);
+    gain.add(point.gain);
+  }
+}
+
+void ClassScales::settle() {
+  confidence.settle(0.04);
+  confidence.low = std::max(0.0, confidence.low);
+  confidence.high = std::min(100.0, confidence.high);
+  gain.settle(0.08);
+}
+
+std::string class_gain_figure(const std::string& title, int colour, const std::vector<ClassPoint>& points,
+                              const ClassScales& scales) {
   PlotFrame frame;
   frame.right = narrow_figure - 8;
   frame.bottom = 220;
-  frame.y.add(0);
-  for (const ClassPoint& point : points) {
-    frame.x.add(100 * point.confidence);
-    frame.y.add(point.gain);
-  }
-  frame.x.settle(0.04);
-  frame.x.low = std::max(0.0, frame.x.low);
-  frame.x.high = std::min(100.0, frame.x.high);
-  frame.y.settle(0.08);
+  frame.x = scales.confidence;
+  frame.y = scales.gain;
   Svg svg(258, title, text(points.size(), " classes; the values are in the table below"), narrow_figure);
   frame.draw(svg, "teacher's mean probability of the class, %", "gain over KD, points", true);
-  svg.begin_group("series " + color);
+  svg.begin_group("series " + colour_class(colour));
   for (const ClassPoint& point : points)
     svg.dot(frame.px(100 * point.confidence), frame.py(point.gain), 3.6, "mark soft",
             text(point.name, ": gain ", signed_number(point.gain, 1), ", confidence ",
                  fixed(100 * point.confidence, 1), " %"));
   svg.end_group();
+  name_farthest(svg, frame, points);
   // Means of thirds of the classes by confidence: what a rank correlation sums up.
   std::vector<ClassPoint> sorted = points;
   std::sort(sorted.begin(), sorted.end(),
@@ -244,7 +356,7 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
   frame.y.settle(0.08);
   frame.x.low = -0.5;
   frame.x.high = double(classes) - 0.5;
-  const double names = few ? 106 : 26;
+  const double names = few ? 106 : 116;
   const double strips = frame.bottom + names, strip = 30;
   const double height = strips + strip * double(steps.stages.size()) + 24;
   const auto name_of = [&](int32_t c) {
@@ -271,7 +383,18 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
     svg.dot(x, s, few ? 4.5 : 3, "student", tip);
     if (few) svg.hanging(x + 4, frame.bottom + 12, name_of(c), right ? "tick strong-text" : "tick");
   }
-  if (!few) svg.label(frame.left, frame.bottom + 13, "start", "classes, the largest gap first", "tick");
+  if (!few) {
+    // The first ones by name, farther apart than their dots.
+    const double apart = 15;
+    for (size_t r = 0; r < std::min(classes, named_points); ++r) {
+      const double x = frame.left + 8 + apart * double(r);
+      svg.line(frame.px(double(r)), frame.bottom + 2, x, frame.bottom + 14, "grid");
+      svg.hanging(x + 4, frame.bottom + 22, name_of(steps.order[r]),
+                  steps.order[r] == image.label ? "tick strong-text" : "tick");
+    }
+    svg.label(frame.left + 24 + apart * named_points, frame.bottom + 24, "start",
+              "the ten classes of the largest gap, and on to the smallest", "tick");
+  }
 
   // A strip per stage: its groups below the classes that are in them, the darker the more they add.
   double most = 1e-300;

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "distill/report/page.h"
+#include "distill/report/analysis.h"
 #include "distill/text/markup.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"

@@ -21,3 +21,28 @@ for (const box of document.querySelectorAll(".legend input")) {
     for (const lines of figure.querySelectorAll("." + box.value)) lines.style.display = box.checked ? "" : "none";
   });
 }
+// What a column under the pointer or finger says stands below its figure.
+for (const column of document.querySelectorAll(".big .hover")) {
+  const say = () => { column.closest("figure").querySelector(".reading").textContent = column.textContent; };
+  column.addEventListener("pointerenter", say);
+  column.addEventListener("pointerdown", say);
+}
+for (const button of document.querySelectorAll(".copy")) {
+  button.addEventListener("click", async () => {
+    const source = document.getElementById(button.dataset.of), label = button.textContent;
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = label; }, 1500);
+    } catch {  // not allowed: shown, to be taken by hand
+      source.hidden = false;
+    }
+  });
+}
+// Print shows what is folded, but for the settings of runs.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not(.long):not([open])")];
+  for (const one of opened) one.open = true;
+});
+addEventListener("afterprint", () => { for (const one of opened) one.open = false; });

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "distill/report/class_findings.h"
 #include "distill/report/page.h"
 #include "distill/report/published.h"
 #include "distill/run/metrics_csv.h"

@@ -11,10 +11,12 @@ namespace retort {
 struct RunCurves {
   std::string label;  // "pcd, seed 1"
   MetricsTable metrics;
+  std::string method = {};  // chooses the colour
 };
 
-// Self-contained SVG. Of one run training and test get a colour each, of several runs each run its own, with
-// training dashed.
+// Self-contained SVG. Of one run training and test get a colour each, of several runs each run its method's,
+// with training dashed. Where the loss of training has further terms beside the cross-entropy with the
+// labels, that one is shown: it alone has the test loss's scale.
 std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs);
 
 // Writes that to a file, atomically.

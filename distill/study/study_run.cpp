@@ -448,7 +448,7 @@ void Queue::write_curves(const StudyResult& all) const {
     for (const ResultRow& row : all.pairs[p].rows) {
       try {
         const MetricsTable metrics = read_recorded_run(row.runs.front().folder).metrics;
-        if (!metrics.rows.empty()) curves.push_back({row.label, metrics});
+        if (!metrics.rows.empty()) curves.push_back({row.label, metrics, row.method});
       } catch (const Error&) {  // it is among the study's failures
       }
     }

@@ -1,5 +1,7 @@
 #include "distill/text/markup.h"
 
+#include <algorithm>
+
 #include <cstdint>
 
 namespace retort {
@@ -72,6 +74,16 @@ std::string escaped_markup(std::string_view raw) {
     else
       out += c;
   });
+}
+
+std::string escaped_lines(std::string_view raw) {
+  std::string lines;
+  for (size_t from = 0; from < raw.size();) {
+    const size_t end = std::min(raw.find('\n', from), raw.size());
+    lines += escaped_markup(raw.substr(from, end - from)) + "\n";
+    from = end + 1;
+  }
+  return lines;
 }
 
 std::string escaped_markdown(std::string_view raw) {

@@ -9,6 +9,9 @@ namespace retort {
 // becomes U+FFFD.
 std::string escaped_markup(std::string_view raw);
 
+// The same of several lines, whose ends stay.
+std::string escaped_lines(std::string_view raw);
+
 // As text of one line in Markdown (CommonMark with tables): no element, link, emphasis, cell or heading
 // begins in it.
 std::string escaped_markdown(std::string_view raw);

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "distill/text/markup.h"
-#include "distill/text/svg_plot.h"
 #include "distill/text/text_format.h"
+#include "engine/base/check.h"
 
 namespace retort {
 
@@ -21,6 +21,21 @@ std::string class_of(const std::string& kind) {
 
 }  // namespace
 
+std::vector<double> axis_ticks(double low, double high, int most, double least_step) {
+  check(low < high && most > 0, "axis_ticks: from ", low, " to ", high, " in ", most, " steps");
+  const double power = std::pow(10, std::floor(std::log10((high - low) / most)));
+  double step = power;
+  for (double factor : {2.0, 5.0, 10.0})
+    if ((high - low) / step > most) step = factor * power;
+  step = std::max(step, least_step);
+  std::vector<double> ticks;
+  // The multiples of the step, with a little tolerance for ends that are such multiples but for rounding.
+  const double first = std::ceil(low / step - 1e-6), last = std::floor(high / step + 1e-6);
+  for (double multiple = first; multiple <= last && ticks.size() <= size_t(most); ++multiple)
+    ticks.push_back(multiple * step);
+  return ticks;
+}
+
 void AxisRange::add(double value) {
   if (!std::isfinite(value)) return;
   low = std::min(low, value);
@@ -35,9 +50,19 @@ void AxisRange::settle(double margin) {
   if (high - low < 1e-3) low -= 0.5, high += 0.5;
 }
 
-Svg::Svg(double height, const std::string& title, const std::string& description, double width) {
-  out_ << "<svg viewBox=\"0 0 " << at(width) << ' ' << at(height) << "\" role=\"img\" aria-label=\""
-       << escaped_markup(title + ". " + description) << "\">\n";
+Svg::Svg(double height, const std::string& title, const std::string& description, double width,
+         const std::string& kind) {
+  out_ << "<svg viewBox=\"0 0 " << at(width) << ' ' << at(height) << '"' << class_of(kind)
+       << " role=\"img\" aria-label=\"" << escaped_markup(title + ". " + description) << "\">\n";
+}
+
+Svg Svg::file(double width, double height, const std::string& title, const std::string& style) {
+  Svg svg;
+  svg.out_ << "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 " << at(width) << ' '
+           << at(height) << "\" width=\"" << at(width) << "\" height=\"" << at(height) << "\">\n<title>"
+           << escaped_markup(title) << "</title>\n<style>\n"
+           << style << "</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n";
+  return svg;
 }
 
 void Svg::label(double x, double y, const char* anchor, const std::string& content, const std::string& kind) {
@@ -56,7 +81,7 @@ void Svg::line(double x1, double y1, double x2, double y2, const std::string& ki
 }
 
 void Svg::path(const std::string& d, const std::string& kind) {
-  if (!d.empty()) out_ << "<path d=\"" << d << '"' << class_of(kind) << "/>\n";
+  if (!d.empty()) out_ << "<path" << class_of(kind) << " d=\"" << d << "\"/>\n";
 }
 
 void Svg::dot(double x, double y, double r, const std::string& kind, const std::string& tip) {

@@ -9,7 +9,7 @@
 namespace retort {
 
 // Widths in coordinates: near the pixels that a figure gets, so that text keeps its size on any screen.
-constexpr double wide_figure = 440, narrow_figure = 330;
+constexpr double full_figure = 900, wide_figure = 440, phone_figure = 360, narrow_figure = 330;
 
 // What values an axis shows.
 struct AxisRange {
@@ -18,10 +18,18 @@ struct AxisRange {
   void settle(double margin);  // more room on both sides, a share of the extent; never empty afterwards
 };
 
+// Round numbers from `low` to `high` inclusive, steps of 1, 2 or 5 times a power of ten, at most `most` + 1.
+// Never steps below `least_step`. low < high.
+std::vector<double> axis_ticks(double low, double high, int most, double least_step = 0);
+
 // One drawing. `kind` is the class of an element: what it stands for.
 class Svg {
  public:
-  Svg(double height, const std::string& title, const std::string& description, double width = wide_figure);
+  // Part of a page, whose style colours it and whose width it takes.
+  Svg(double height, const std::string& title, const std::string& description, double width = wide_figure,
+      const std::string& kind = "");
+  // A file of its own: with a size, and with rules of style.
+  static Svg file(double width, double height, const std::string& title, const std::string& style);
 
   // anchor: which point of the text is at x: start, middle, end.
   void label(double x, double y, const char* anchor, const std::string& content,
@@ -38,6 +46,7 @@ class Svg {
   std::string finish();
 
  private:
+  Svg() = default;
   std::ostringstream out_;
 };
 

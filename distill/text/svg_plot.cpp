@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <limits>
-#include <sstream>
-#include <string_view>
+#include <set>
 
-#include "distill/text/markup.h"
+#include "distill/text/palette.h"
+#include "distill/text/svg.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 
@@ -18,27 +17,21 @@ constexpr double panel_width = 460, panel_height = 300;         // of the plotti
 constexpr double left = 52, right = 14, top = 34, bottom = 44;  // room for labels inside a panel
 constexpr double title_height = 34, line_height = 20, margin = 12;
 
-// Mid-tones that differ in hue and lightness, also to the colour-blind, and show on white and on black.
-constexpr const char* palette[] = {"#2b7bba", "#e0662b", "#2e9e6b", "#c063a8",
-                                   "#b8901c", "#8a6fd1", "#3aa7b8", "#8c8c8c"};
-
-constexpr const char* style = R"(<style>
-  text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #333; }
+constexpr const char* style =
+    R"(  text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #333; }
   .title { font-size: 15px; font-weight: 600; }
   .head { font-size: 13px; font-weight: 600; }
   .page { fill: #fff; }
   .grid { stroke: #888; stroke-opacity: .25; }
   .axis { stroke: #888; }
-  .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
+  .line { fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
   .dashed { stroke-width: 1.4; stroke-dasharray: 4 4; stroke-opacity: .75; }
+  .mark { fill: currentColor; }
   @media (prefers-color-scheme: dark) { text { fill: #ddd; } .page { fill: #161616; } }
-</style>
 )";
 
-std::string color_of(int index) {
-  const int count = int(std::size(palette));
-  if (index < count) return palette[index];
-  // Beyond the palette: hues a golden angle apart, of medium lightness.
+// Beyond the palette: hues a golden angle apart, of medium lightness.
+std::string further_colour(int index) {
   const double hue = std::fmod(index * 137.50776405, 360) / 60;
   const auto channel = [&](double offset) {
     const double k = std::fmod(offset + hue, 6);
@@ -47,20 +40,23 @@ std::string color_of(int index) {
   return text("rgb(", channel(5), ',', channel(3), ',', channel(1), ')');
 }
 
+// The rules of the colours that the panels use.
+std::string colours_of(const std::vector<PlotPanel>& panels) {
+  std::set<int> used;
+  for (const PlotPanel& panel : panels)
+    for (const PlotSeries& series : panel.series) used.insert(series.color);
+  std::string rules, dark;
+  for (const int colour : used) {
+    const bool known = colour < palette_size;
+    rules +=
+        text("  .c", colour, " { color: ", known ? palette[colour].light : further_colour(colour), "; }\n");
+    if (known) dark += text(" .c", colour, " { color: ", palette[colour].dark, "; }");
+  }
+  return rules + "  @media (prefers-color-scheme: dark) {" + dark + " }\n";
+}
+
 std::string at(double coordinate) {
   return fixed(coordinate, 1);
-}
-
-void add_text(std::ostream& out, double x, double y, const char* anchor, std::string_view content,
-              std::string_view kind = "") {
-  out << "<text x=\"" << at(x) << "\" y=\"" << at(y) << "\" text-anchor=\"" << anchor << '"';
-  if (!kind.empty()) out << " class=\"" << kind << '"';
-  out << '>' << escaped_markup(content) << "</text>\n";
-}
-
-void add_line(std::ostream& out, const char* kind, double x1, double y1, double x2, double y2) {
-  out << "<path class=\"" << kind << "\" d=\"M" << at(x1) << ' ' << at(y1) << 'L' << at(x2) << ' ' << at(y2)
-      << "\"/>\n";
 }
 
 // Whether a point can be drawn; beyond 1e30 an axis would say nothing any more.
@@ -92,8 +88,8 @@ std::string tick_label(double value, double step) {
                std::clamp(int(-std::floor(std::log10(step * 1.0001))), 0, 6));
 }
 
-void add_series(std::ostream& out, const PlotSeries& series, auto&& x_of, auto&& y_of) {
-  const std::string color = color_of(series.color);
+void add_series(Svg& svg, const PlotSeries& series, auto&& x_of, auto&& y_of) {
+  const std::string colour = text(" c", series.color);
   std::string path;
   for (size_t i = 0; i < series.points.size(); ++i) {
     const auto& point = series.points[i];
@@ -101,17 +97,14 @@ void add_series(std::ostream& out, const PlotSeries& series, auto&& x_of, auto&&
     const bool begins = i == 0 || !is_drawable(series.points[i - 1]);
     const bool ends = i + 1 == series.points.size() || !is_drawable(series.points[i + 1]);
     if (begins && ends)  // alone: a line of no length would not be seen
-      out << "<circle r=\"2.5\" cx=\"" << at(x_of(point.first)) << "\" cy=\"" << at(y_of(point.second))
-          << "\" fill=\"" << color << "\"/>\n";
+      svg.dot(x_of(point.first), y_of(point.second), 2.5, "mark" + colour);
     else
       path += (begins ? 'M' : 'L') + at(x_of(point.first)) + ' ' + at(y_of(point.second));
   }
-  if (!path.empty())
-    out << "<path class=\"line" << (series.dashed ? " dashed" : "") << "\" stroke=\"" << color << "\" d=\""
-        << path << "\"/>\n";
+  svg.path(path, (series.dashed ? "line dashed" : "line") + colour);
 }
 
-void add_panel(std::ostream& out, const PlotPanel& panel, double x0, double y0) {
+void add_panel(Svg& svg, const PlotPanel& panel, double x0, double y0) {
   Extent x, y;
   for (const PlotSeries& series : panel.series)
     for (const auto& point : series.points)
@@ -134,23 +127,23 @@ void add_panel(std::ostream& out, const PlotPanel& panel, double x0, double y0) 
     return y_bottom - (value - y.low) / (y.high - y.low) * (y_bottom - y_top);
   };
 
-  add_text(out, x_left, y0 + 20, "start", panel.title, "head");
-  add_text(out, (x_left + x_right) / 2, y_bottom + 38, "middle", panel.x_label);
+  svg.label(x_left, y0 + 20, "start", panel.title, "head");
+  svg.label((x_left + x_right) / 2, y_bottom + 38, "middle", panel.x_label);
   const auto step_of = [](const std::vector<double>& ticks) {
     return ticks.size() > 1 ? ticks[1] - ticks[0] : 1;
   };
   const std::vector<double> y_ticks = axis_ticks(y.low, y.high, 6);
   for (double tick : y_ticks) {
-    add_line(out, "grid", x_left, y_of(tick), x_right, y_of(tick));
-    add_text(out, x_left - 7, y_of(tick) + 4, "end", tick_label(tick, step_of(y_ticks)));
+    svg.line(x_left, y_of(tick), x_right, y_of(tick), "grid");
+    svg.label(x_left - 7, y_of(tick) + 4, "end", tick_label(tick, step_of(y_ticks)));
   }
   const std::vector<double> x_ticks = axis_ticks(x.low, x.high, 8, 1);
   for (double tick : x_ticks) {
-    add_line(out, "axis", x_of(tick), y_bottom, x_of(tick), y_bottom + 4);
-    add_text(out, x_of(tick), y_bottom + 18, "middle", tick_label(tick, step_of(x_ticks)));
+    svg.line(x_of(tick), y_bottom, x_of(tick), y_bottom + 4, "axis");
+    svg.label(x_of(tick), y_bottom + 18, "middle", tick_label(tick, step_of(x_ticks)));
   }
-  add_line(out, "axis", x_left, y_bottom, x_right, y_bottom);
-  for (const PlotSeries& series : panel.series) add_series(out, series, x_of, y_of);
+  svg.line(x_left, y_bottom, x_right, y_bottom, "axis");
+  for (const PlotSeries& series : panel.series) add_series(svg, series, x_of, y_of);
 }
 
 // A label, once, and its place.
@@ -179,21 +172,6 @@ std::vector<LegendEntry> legend_of(const std::vector<PlotPanel>& panels, double 
 
 }  // namespace
 
-std::vector<double> axis_ticks(double low, double high, int most, double least_step) {
-  check(low < high && most > 0, "axis_ticks: from ", low, " to ", high, " in ", most, " steps");
-  const double power = std::pow(10, std::floor(std::log10((high - low) / most)));
-  double step = power;
-  for (double factor : {2.0, 5.0, 10.0})
-    if ((high - low) / step > most) step = factor * power;
-  step = std::max(step, least_step);
-  std::vector<double> ticks;
-  // The multiples of the step, with a little tolerance for ends that are such multiples but for rounding.
-  const double first = std::ceil(low / step - 1e-6), last = std::floor(high / step + 1e-6);
-  for (double multiple = first; multiple <= last && ticks.size() <= size_t(most); ++multiple)
-    ticks.push_back(multiple * step);
-  return ticks;
-}
-
 std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels,
                      const std::string& footnote) {
   const double width = panel_width * double(std::max<size_t>(1, panels.size())) + 2 * margin;
@@ -202,25 +180,20 @@ std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& pan
   const double legend_height = legend.empty() ? 0 : line_height * (legend.back().line + 1);
   const double height = legend_top + legend_height + (footnote.empty() ? 0 : line_height) + margin;
 
-  std::ostringstream out;
-  out << "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 " << at(width) << ' '
-      << at(height) << "\" width=\"" << at(width) << "\" height=\"" << at(height) << "\">\n<title>"
-      << escaped_markup(title) << "</title>\n"
-      << style << "<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n";
-  add_text(out, margin + left, margin + 14, "start", title, "title");
+  Svg svg = Svg::file(width, height, title, style + colours_of(panels));
+  svg.label(margin + left, margin + 14, "start", title, "title");
   for (size_t i = 0; i < panels.size(); ++i)
-    add_panel(out, panels[i], margin + panel_width * double(i), title_height);
+    add_panel(svg, panels[i], margin + panel_width * double(i), title_height);
   for (const LegendEntry& entry : legend) {
     const double x = margin + left + entry.x, y = legend_top + line_height * entry.line + 10;
     PlotSeries sample = *entry.series;
     sample.points = {{x, y - 4}, {x + 24, y - 4}};
     const auto as_it_is = [](double value) { return value; };
-    add_series(out, sample, as_it_is, as_it_is);
-    add_text(out, x + 30, y, "start", sample.label);
+    add_series(svg, sample, as_it_is, as_it_is);
+    svg.label(x + 30, y, "start", sample.label);
   }
-  if (!footnote.empty()) add_text(out, margin + left, legend_top + legend_height + 10, "start", footnote);
-  out << "</svg>\n";
-  return out.str();
+  if (!footnote.empty()) svg.label(margin + left, legend_top + legend_height + 10, "start", footnote);
+  return svg.finish();
 }
 
 }  // namespace retort

@@ -8,7 +8,7 @@ namespace retort {
 
 struct PlotSeries {
   std::string label;                              // in the legend once per label; empty: not in the legend
-  int color = 0;                                  // any number from 0: an index into the palette
+  int color = 0;                                  // any number from 0: of the palette, and beyond it
   bool dashed = false;                            // dashed and fainter
   std::vector<std::pair<double, double>> points;  // a value that is not finite interrupts the line
 };
@@ -23,9 +23,5 @@ struct PlotPanel {
 // The panels side by side, one legend below, and a line of explanation if `footnote` is not empty.
 std::string svg_plot(const std::string& title, const std::vector<PlotPanel>& panels,
                      const std::string& footnote);
-
-// Round numbers from `low` to `high` inclusive, steps of 1, 2 or 5 times a power of ten, at most `most` + 1.
-// Never steps below `least_step`. low < high.
-std::vector<double> axis_ticks(double low, double high, int most, double least_step = 0);
 
 }  // namespace retort

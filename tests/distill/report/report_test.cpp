@@ -9,12 +9,15 @@
 #include <nlohmann/json.hpp>
 
 #include "distill/report/analysis.h"
+#include "distill/report/embedded.h"
+#include "distill/report/figures.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/report/published.h"
 #include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/collect.h"
 #include "distill/text/markup.h"
+#include "distill/text/palette.h"
 #include "distill/text/text_format.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/fake_runs.h"
@@ -251,6 +254,45 @@ TEST(Report, ComparesSeedBySeedAndSaysWhatIsMissing) {
   expect_contains(report_csv(report), "pcd,pcd,3,missing,,,,,,");
 }
 
+// Figures show all methods on one scale in their own colours, what is sure first.
+TEST(Report, FiguresShowWhatIsSureFirst) {
+  FakeRuns runs;
+  const double shift[] = {0, 0.4, -0.1};
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    const auto add = [&](const char* method, double last) {
+      runs.add(text(method, "/seed-", seed), FakeRuns::settings(method), "finished", last, last, seed);
+    };
+    const double own = shift[seed - 1];
+    add("ce", 50 + 3 * own);
+    add("kd", 60 + own);
+    add("dkd", 63 + 2 * own);         // better for sure
+    add("pcd", 60.2 + 9 * own);       // cannot tell
+    add("reviewkd", 62 + 1.5 * own);  // better for sure, but less
+  }
+  const Report report = report_of(runs);
+  const ResultPair& pair = report.data.pairs[0];
+  std::vector<std::string> order;
+  for (const size_t r : clear_first(pair)) order.push_back(pair.rows[r].label);
+  EXPECT_EQ(order, (std::vector<std::string>{"dkd", "reviewkd", "ce", "kd", "pcd"}));
+  AxisRange scale;
+  add_differences(pair, scale);
+  const std::string figure = differences_figure(pair, scale);
+  EXPECT_LT(figure.find(">dkd<"), figure.find(">reviewkd<"));
+  EXPECT_LT(figure.find(">reviewkd<"), figure.find(">pcd<"));
+  const std::vector<int> colours = row_colours(pair);
+  for (size_t r = 0; r < pair.rows.size(); ++r) {
+    const std::string& label = pair.rows[r].label;
+    EXPECT_EQ(label == "kd", colours[r] == 1) << label;
+    EXPECT_EQ(label == "pcd", colours[r] == 2) << label;
+  }
+  // The page's colours are those of every other drawing.
+  const std::string style = embedded_style_css;
+  for (int c = 0; c < palette_size; ++c) {
+    expect_contains(style, text("--c", c, ": ", palette[c].light));
+    expect_contains(style, text("--c", c, ": ", palette[c].dark));
+  }
+}
+
 TEST(Report, PublishedNumbersAreNeverMixedUp) {
   FakeRuns runs;
   RunSettings full = default_settings("distill");
@@ -269,7 +311,8 @@ TEST(Report, PublishedNumbersAreNeverMixedUp) {
   const Report report = report_of(runs);
   const std::string html = report_html(report);
   EXPECT_EQ(flaw_of(html), "");
-  expect_contains(html, "<td class=\"n\">70.66</td><td class=\"n\">+0.34</td>");
+  expect_contains(
+      html, "data-label=\"published\">70.66</td><td class=\"n\" data-label=\"best − published\">+0.34</td>");
   expect_contains(html, "published, 240 epochs");
   expect_contains(html, "here: 24 epochs");
   EXPECT_EQ(html.find("−11.97"), std::string::npos);

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "distill/text/svg_plot.h"
+#include "distill/text/palette.h"
+#include "distill/text/svg.h"
 #include "engine/base/file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
@@ -58,7 +60,7 @@ MetricsTable table(int epochs, double shift = 0) {
 TEST(CurvesSvg, OneRun) {
   const std::string svg = learning_curves("a run", {{"pcd", table(10)}});
   expect_well_formed(svg);
-  EXPECT_EQ(count(svg, "<path class=\"line\""), 4u + 2u);  // two curves in two panels, two in the legend
+  EXPECT_EQ(count(svg, "<path class=\"line c"), 4u + 2u);  // two curves in two panels, two in the legend
   EXPECT_EQ(count(svg, ">training</text>"), 1u);
   EXPECT_EQ(count(svg, ">test</text>"), 1u);
   EXPECT_EQ(count(svg, "http"), 1u);  // only the name space: nothing is loaded from elsewhere
@@ -70,11 +72,37 @@ TEST(CurvesSvg, SeveralRuns) {
   for (int i = 0; i < 20; ++i) runs.push_back({"run " + std::to_string(i), table(5, i)});
   const std::string svg = learning_curves("runs", runs);
   expect_well_formed(svg);
-  EXPECT_EQ(count(svg, "<path class=\"line\""), 2 * 20u + 20u);
-  EXPECT_EQ(count(svg, "<path class=\"line dashed\""), 2 * 20u);
+  EXPECT_EQ(count(svg, "<path class=\"line c"), 2 * 20u + 20u);
+  EXPECT_EQ(count(svg, "<path class=\"line dashed c"), 2 * 20u);
   EXPECT_EQ(count(svg, ">run 7</text>"), 1u);
-  // Beyond the palette of 8, each run still has a colour, in its 4 curves and the legend.
-  EXPECT_EQ(count(svg, "rgb("), 12 * 5u);
+  // Beyond the palette of 10, each run still has a colour of its own.
+  EXPECT_EQ(count(svg, "rgb("), 10u);
+}
+
+// A distilled student's loss may be many times its cross-entropy: it would leave no height to the test
+// losses.
+TEST(CurvesSvg, OfALossOfSeveralTermsTheCrossEntropyIsShown) {
+  MetricsTable metrics = table(3);
+  metrics.terms = {"ce", "pcd"};
+  for (EpochMetrics& row : metrics.rows) row.train_loss = 900, row.terms = {2.5, 897.5};
+  const std::string svg = learning_curves("pcd", {{"pcd", metrics, "pcd"}, {"kd", table(3), "kd"}});
+  expect_well_formed(svg);
+  EXPECT_EQ(count(svg, ">900</text>") + count(svg, ">800</text>") + count(svg, ">1000</text>"), 0u);
+  expect_contains(svg, "the cross-entropy with the labels");
+  EXPECT_EQ(count(learning_curves("kd", {{"kd", table(3), "kd"}}), "cross-entropy"), 0u);
+  // One method, one colour, whatever stands beside it.
+  expect_contains(svg, "class=\"line c2\"");
+  expect_contains(svg, "class=\"line c1\"");
+}
+
+TEST(CurvesSvg, MethodsKeepTheirColour) {
+  EXPECT_EQ(method_colours({"ce", "kd", "pcd"}), (std::vector<int>{0, 1, 2}));
+  EXPECT_EQ(method_colours({"pcd", "kd"}), (std::vector<int>{2, 1}));
+  EXPECT_EQ(method_colours({"dkd", "vid", "dkd"}), (std::vector<int>{3, 4, 5}));
+  EXPECT_EQ(method_colours({"vid", "dkd"}), (std::vector<int>{4, 3}));
+  std::vector<int> many = method_colours(std::vector<std::string>(25, "kd"));
+  std::sort(many.begin(), many.end());
+  EXPECT_EQ(std::unique(many.begin(), many.end()), many.end());
 }
 
 TEST(CurvesSvg, HolesAndSinglePoints) {

@@ -1,0 +1,33 @@
+#include "distill/report/class_findings.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace retort {
+
+std::vector<ClassFinding> class_findings(const Report& report) {
+  std::vector<ClassFinding> findings;
+  for (size_t p = 0; p < report.evaluations.pairs.size(); ++p) {
+    const std::vector<double>& confidence = report.evaluations.pairs[p].confidence;
+    for (size_t r = 0; r < report.data.pairs[p].rows.size() && !confidence.empty(); ++r) {
+      if (!report.data.pairs[p].rows[r].reads_teacher()) continue;
+      const std::vector<double> gains = class_gains(report, p, r);
+      if (gains.size() != confidence.size()) continue;
+      ClassFinding f{.pair = p, .row = r, .gains = gains, .confidence = confidence, .correlation = {}};
+      f.correlation = rank_correlation(confidence, gains);
+      std::vector<size_t> order(gains.size());
+      std::iota(order.begin(), order.end(), size_t(0));
+      std::stable_sort(order.begin(), order.end(),
+                       [&](size_t a, size_t b) { return confidence[a] < confidence[b]; });
+      const size_t third = std::max<size_t>(1, order.size() / 3);
+      for (size_t i = 0; i < third; ++i) {
+        f.low_third += gains[order[i]] / double(third);
+        f.high_third += gains[order[order.size() - 1 - i]] / double(third);
+      }
+      findings.push_back(std::move(f));
+    }
+  }
+  return findings;
+}
+
+}  // namespace retort

@@ -1,0 +1,54 @@
+// The page's building blocks: files with holes, and tables that tell a phone what their cells are.
+#include "distill/report/sections.h"
+
+#include <gtest/gtest.h>
+
+#include "distill/report/embedded.h"
+#include "distill/report/html_table.h"
+#include "tests/support/expect_error.h"
+
+namespace retort {
+namespace {
+
+using testing::expect_contains;
+using testing::expect_fault;
+
+TEST(ReportSections, EveryHoleIsFilledAndNothingIsLeftOver) {
+  expect_contains(section("differences.html", {{"figures", "<p>{{kept}}</p>"}}), "<p>{{kept}}</p></section>");
+  expect_fault(Fault::internal, "needs figures", [] { section("differences.html"); });
+  expect_fault(Fault::internal, "has no figure", [] {
+    section("differences.html", {{"figures", ""}, {"figure", ""}});
+  });
+  expect_fault(Fault::internal, "there is no", [] { section("nowhere.html"); });
+  size_t files = 0;
+  for (const EmbeddedSection* one = embedded_sections; one->name; ++one) ++files;
+  EXPECT_GE(files, 9u);
+}
+
+TEST(ReportTable, CellsKnowTheirColumn) {
+  HtmlTable table("stack");
+  table.column("a<b");
+  table.column("points", Column::number, true);
+  EXPECT_TRUE(table.empty());
+  table.row();
+  table.head("x");
+  table.cell("1");
+  table.row("dim");
+  table.head("y");
+  table.cell("");
+  const std::string html = table.finish();
+  expect_contains(html, "<table class=\"stack\">");
+  expect_contains(html, "<th scope=\"col\">a&lt;b</th>");
+  expect_contains(html, "<td class=\"n\" data-label=\"points\">1</td></tr>\n<tr class=\"dim\">");
+  expect_contains(html, "<td class=\"n\"></td></tr>\n</tbody>");
+  expect_fault(Fault::internal, "beyond the 2 columns", [&] { table.cell("2"); });
+  HtmlTable narrow;
+  narrow.column("a");
+  narrow.column("b");
+  narrow.row();
+  narrow.cell("1");
+  expect_fault(Fault::internal, "1 cells in 2", [&] { narrow.row(); });
+}
+
+}  // namespace
+}  // namespace retort
