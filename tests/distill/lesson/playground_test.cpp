@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -199,6 +200,26 @@ TEST_F(PlaygroundInABrowser, ShowsWhatLossPrints) {
       }
     }
   }
+}
+
+// What the lesson's fourth exercise says.
+TEST_F(PlaygroundInABrowser, StepsOfTheLesson) {
+  const auto after_ten = [&](const std::string& rate) {
+    const json page = shown(
+        "teacher=6,4,1,0,-1&student=6.2,3.9,1.1,-0.2,-1&tau=1&stages=2&steps=10&rate=" + rate, "numbers");
+    std::map<std::string, std::pair<double, double>> losses;
+    for (const std::string method : {"kd", "dkd", "pcd"})
+      losses[method] = {page["steps"][method][0]["loss"], page["steps"][method][10]["loss"]};
+    return losses;
+  };
+  auto losses = after_ten("0.5");
+  EXPECT_NEAR(losses["kd"].first, 4.49e-3, 1e-5);
+  EXPECT_NEAR(losses["kd"].second, 6.60e-4, 1e-6);
+  EXPECT_NEAR(losses["pcd"].first, 5.50e-6, 1e-8);
+  EXPECT_NEAR(losses["pcd"].second, 5.46e-6, 1e-8);
+  losses = after_ten("5");
+  EXPECT_NEAR(losses["dkd"].first, 1.29e-2, 1e-4);
+  EXPECT_NEAR(losses["dkd"].second, 0.540, 1e-3);
 }
 
 TEST_F(PlaygroundInABrowser, StudentSaysWhatPredictPrints) {
