@@ -139,6 +139,37 @@ TEST(CudnnPlanning, ARunKeepsItsPlans) {
   EXPECT_FALSE(std::filesystem::is_empty(other.path()));
 }
 
+// What a cache has damaged is planned again; what a run has is named, since its bits hang on it.
+TEST(CudnnPlanning, ADamagedPlanOfARunIsNamed) {
+  const testing::TempFolder folder;
+  const std::string plans = folder.path().string();
+  const CudnnOptions of_cache{.plans = plans}, of_run{.plans_of_run = plans};
+  Runner(of_cache).run();
+  std::filesystem::path file;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    if (entry.path().extension() == ".plan") file = entry.path();
+  ASSERT_FALSE(file.empty());
+  std::ifstream in(file);
+  const std::string whole{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::string flipped = whole, other_head = whole;
+  flipped.back() = char(flipped.back() ^ 1);
+  other_head[0] = 'R';
+  for (const std::string& damaged : {flipped, other_head, whole.substr(0, whole.size() / 2), std::string()}) {
+    std::ofstream(file) << damaged;
+    try {
+      Runner(of_run).run();
+      ADD_FAILURE() << "a damaged plan of " << damaged.size() << " bytes was taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::input);
+      EXPECT_NE(std::string(error.what()).find(file.string()), std::string::npos) << error.what();
+    }
+    Runner again(of_cache);
+    again.run();
+    EXPECT_EQ(again.graphs->counters().planned, 1);
+    Runner(of_run).run();  // it has been replaced
+  }
+}
+
 // A run's folder is made when its device has been at work already: what it planned until then is written down too.
 TEST(CudnnPlanning, ARunWritesDownWhatItPlannedBeforeItsFolder) {
   const testing::TempFolder folder;

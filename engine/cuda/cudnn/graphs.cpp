@@ -75,7 +75,8 @@ class CudnnGraphs::Impl {
         handle_(stream),
         target_(handle_.get()),
         files_(options.plans, options.plans.empty() ? std::string() : context_of(options)),
-        files_of_run_(options.plans_of_run, options.plans_of_run.empty() ? std::string() : context_of(options)),
+        files_of_run_(options.plans_of_run,
+                      options.plans_of_run.empty() ? std::string() : context_of(options), CudnnPlansOf::run),
         workspace_(memory) {}
 
   // Computes the request if there is a plan for it. epsilon, momentum: on the host, for a batch norm in
@@ -93,7 +94,8 @@ class CudnnGraphs::Impl {
   }
 
   void keep_plans(const std::string& folder) {
-    files_of_run_ = CudnnPlanFiles(folder, folder.empty() ? std::string() : context_of(options_));
+    files_of_run_ =
+        CudnnPlanFiles(folder, folder.empty() ? std::string() : context_of(options_), CudnnPlansOf::run);
     for (const auto& [key, plan] : used_)
       if (!files_of_run_.read(key)) files_of_run_.write(key, plan);
   }
@@ -141,7 +143,10 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::kept_plan(const std::string& key) {
     const std::optional<std::string> kept = files->read(key);
     if (!kept) continue;
     std::optional<CudnnPlan> plan = read_cudnn_plan(*kept, target_);
-    if (!plan) continue;
+    if (!plan) {
+      files->refused(key);
+      continue;
+    }
     ++counters_.read;
     if (files == &files_) files_of_run_.write(key, *kept);
     used_[key] = *kept;

@@ -8,8 +8,8 @@
 
 namespace retort {
 
-CudnnPlanFiles::CudnnPlanFiles(const std::string& folder, const std::string& context)
-    : folder_(folder), context_(context) {
+CudnnPlanFiles::CudnnPlanFiles(const std::string& folder, const std::string& context, CudnnPlansOf of)
+    : folder_(folder), context_(context), of_(of) {
   if (folder_.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
@@ -27,13 +27,32 @@ std::string CudnnPlanFiles::path_of(const std::string& problem) const {
 
 std::optional<std::string> CudnnPlanFiles::read(const std::string& problem) const {
   if (folder_.empty()) return std::nullopt;
-  const std::string bytes = read_text_if_readable(path_of(problem)).value_or("");
+  const std::string path = path_of(problem);
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  const std::optional<std::string> bytes = read_text_if_readable(path);
+  if (!bytes) return unusable(path, "cannot be read");
   const std::string head = head_of(problem);
   const size_t hash_end = head.size() + 16;
-  if (bytes.size() < hash_end + 2 || bytes.compare(0, head.size(), head) != 0) return std::nullopt;
-  const std::string plan = bytes.substr(hash_end + 1);
-  if (bytes[hash_end] != '\n' || bytes.compare(head.size(), 16, digest_of(plan)) != 0) return std::nullopt;
+  if (bytes->size() < hash_end + 2 || bytes->compare(0, head.size(), head) != 0 || (*bytes)[hash_end] != '\n')
+    return unusable(path, "is no plan for this problem, or its beginning is damaged");
+  const std::string plan = bytes->substr(hash_end + 1), found = digest_of(plan);
+  if (bytes->compare(head.size(), 16, found) != 0)
+    return unusable(
+        path, text("is damaged: its plan's hash is ", found, ", expected ", bytes->substr(head.size(), 16)));
   return plan;
+}
+
+void CudnnPlanFiles::refused(const std::string& problem) const {
+  unusable(path_of(problem), "holds a plan that cuDNN does not take on this device");
+}
+
+std::optional<std::string> CudnnPlanFiles::unusable(const std::string& path, const std::string& why) const {
+  check(of_ == CudnnPlansOf::cache, Fault::input, path, ": ", why,
+        "; the run's bits hang on its plans of cuDNN: put back a copy of the file, or remove it to go on "
+        "with a new "
+        "plan, whose results may differ in their last bits");
+  return std::nullopt;
 }
 
 void CudnnPlanFiles::write(const std::string& problem, const std::string& plan) const {
