@@ -187,12 +187,13 @@ class Folder : public Visitor {
 
  protected:
   void on_module(const std::string&, Module& m) override {
-    if (auto* unit = dynamic_cast<ConvBn*>(&m)) unit->fold(device_);
-    if (auto* conv = dynamic_cast<Conv2d*>(&m)) conv->round(device_);
+    if (auto* unit = dynamic_cast<ConvBn*>(&m)) unit->fold(device_), folded_ = &unit->conv;
+    if (auto* conv = dynamic_cast<Conv2d*>(&m); conv && conv != folded_) conv->round(device_);
   }
 
  private:
   Device& device_;
+  const Conv2d* folded_ = nullptr;  // of the unit met last; its child comes next
 };
 
 class DerivedCheck : public Visitor {

@@ -172,7 +172,7 @@ void Cuda::sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& 
   check(g.size() == w.size() && v.size() == w.size(), "sgd: weights ", w.shape, ", gradients ", g.shape,
         ", momenta ", v.shape);
   check_cuda(sgd_kernel(stream(), w.as<float>(), g.as<float>(), v.as<float>(), lr.as<double>(),
-                        float(momentum), float(weight_decay), w.size()),
+                        float(momentum), float(weight_decay), nullptr, w.size()),
              "sgd of ", w.shape);
 }
 
@@ -206,8 +206,8 @@ void Cuda::scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const T
                       double weight_decay, const Tensor& state) {
   check(g.size() == w.size() && v.size() == w.size(), "scaled_sgd: weights ", w.shape, ", gradients ",
         g.shape, ", momenta ", v.shape);
-  check_cuda(scaled_sgd_kernel(stream(), w.as<float>(), g.as<float>(), v.as<float>(), lr.as<double>(),
-                               float(momentum), float(weight_decay), state.as<double>(), w.size()),
+  check_cuda(sgd_kernel(stream(), w.as<float>(), g.as<float>(), v.as<float>(), lr.as<double>(),
+                        float(momentum), float(weight_decay), state.as<double>(), w.size()),
              "scaled_sgd of ", w.shape);
 }
 

@@ -98,6 +98,16 @@ cudaError_t copy_columns_of(cudaStream_t stream, const void* from, int64_t from_
   });
 }
 
+// A step of one weight, its gradient scaled by what the loss scale's state says (null: not scaled). Returns
+// whether there is one: none after a gradient that was not finite.
+__device__ __forceinline__ bool scaled_step(float& w, float g, float& v, const double* lr, float momentum,
+                                            float weight_decay, const double* loss_scale) {
+  const float factor = loss_scale ? float(loss_scale[loss_scale_factor]) : 1.0f;
+  if (factor == 0) return false;
+  sgd_step(w, loss_scale ? g * factor : g, v, float(*lr), momentum, weight_decay);
+  return true;
+}
+
 template <class X>
 cudaError_t mixed_sgd_of(cudaStream_t stream, MixedWeights m, const double* lr, float momentum,
                          float weight_decay, const double* loss_scale) {
@@ -106,12 +116,10 @@ cudaError_t mixed_sgd_of(cudaStream_t stream, MixedWeights m, const double* lr, 
   X* rounded = static_cast<X*>(m.rounded.data);
   const X* rounded_g = static_cast<const X*>(m.rounded_g.data);
   return launch_each(stream, m.w.size(), [=] __device__(int64_t i) {
-    const float factor = loss_scale ? float(loss_scale[loss_scale_factor]) : 1.0f;
-    if (factor == 0) return;
     const int64_t place = i < m.narrow ? m.place(i) : 0;
     const float slope = i < m.narrow ? to_float(rounded_g[place]) : g[i - m.narrow];
-    sgd_step(w[i], loss_scale ? slope * factor : slope, v[i], float(*lr), momentum, weight_decay);
-    if (i < m.narrow) rounded[place] = from_float<X>(w[i]);
+    if (scaled_step(w[i], slope, v[i], lr, momentum, weight_decay, loss_scale) && i < m.narrow)
+      rounded[place] = from_float<X>(w[i]);
   });
 }
 
@@ -211,17 +219,9 @@ cudaError_t spread_bias_kernel(cudaStream_t stream, const float* bias, float* c,
 }
 
 cudaError_t sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
-                       float momentum, float weight_decay, int64_t n) {
+                       float momentum, float weight_decay, const double* loss_scale, int64_t n) {
   return launch_each(stream, n, [=] __device__(int64_t i) {
-    sgd_step(w[i], g[i], v[i], float(*lr), momentum, weight_decay);
-  });
-}
-
-cudaError_t scaled_sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
-                              float momentum, float weight_decay, const double* loss_scale, int64_t n) {
-  return launch_each(stream, n, [=] __device__(int64_t i) {
-    const float factor = float(loss_scale[loss_scale_factor]);
-    if (factor != 0) sgd_step(w[i], g[i] * factor, v[i], float(*lr), momentum, weight_decay);
+    scaled_step(w[i], g[i], v[i], lr, momentum, weight_decay, loss_scale);
   });
 }
 

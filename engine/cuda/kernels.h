@@ -45,15 +45,13 @@ cudaError_t transpose_kernel(cudaStream_t stream, DType type, const void* x, int
 // c[r, k] = bias[k]
 cudaError_t spread_bias_kernel(cudaStream_t stream, const float* bias, float* c, int64_t rows,
                                int64_t columns, bool accumulate);
+// g times the factor of the loss scale's state, and nothing where that is 0; loss_scale may be null.
 cudaError_t sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
-                       float momentum, float weight_decay, int64_t n);
-// As sgd_kernel with g times the factor of the loss scale's state; nothing where that is 0.
-cudaError_t scaled_sgd_kernel(cudaStream_t stream, float* w, const float* g, float* v, const double* lr,
-                              float momentum, float weight_decay, const double* loss_scale, int64_t n);
+                       float momentum, float weight_decay, const double* loss_scale, int64_t n);
 // rounded may be null.
 cudaError_t update_loss_scale_kernel(cudaStream_t stream, const float* g, int64_t n, DType rounded_type,
                                      const void* rounded, int64_t rounded_n, double* state);
-// As both; loss_scale may be null.
+// As sgd_kernel.
 cudaError_t mixed_sgd_kernel(cudaStream_t stream, const MixedWeights& weights, const double* lr,
                              float momentum, float weight_decay, const double* loss_scale);
 

@@ -68,6 +68,7 @@ class TestRun {
   }
   Device& device() { return *device_; }
   Model& student() { return *student_; }
+  Model& teacher() { return *teacher_; }
   Sgd& optimizer() { return *optimizer_; }
   void drop_step() { step_.reset(); }
 
@@ -152,6 +153,18 @@ TEST_F(MixedStep, ValuesWrittenFromOutsideAreRounded) {
     }
   }
   EXPECT_EQ(seen, 9);  // resnet8's convolutions
+}
+
+// What is folded is rounded with its batch norm; the weights alone have no other form, which nothing would
+// read.
+TEST_F(MixedStep, FoldedWeightsAreNotRoundedTwice) {
+  TestRun run({});
+  int convolutions = 0;
+  for (const NamedParameter& p : parameters_of(run.teacher())) {
+    convolutions += p.parameter->value.tensor.shape.rank() == 4;
+    EXPECT_FALSE(p.parameter->rounded) << p.name;
+  }
+  EXPECT_EQ(convolutions, 15);  // resnet14's, with its two shortcuts
 }
 
 TEST_F(MixedStep, CapturedStepsAreGivenBack) {
