@@ -19,12 +19,22 @@ void Cuda::batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& 
                                                                  running_var, mean, inverse_std, y))
     return;
   const BatchNormShape shape = shape_of(x);
-  check_cuda(
-      batch_norm_statistics_kernel(stream(), shape, x.data, spec.eps, spec.momentum, running_mean.as<float>(),
-                                   running_var.as<float>(), mean.as<float>(), inverse_std.as<float>(),
-                                   scratch(batch_norm_scratch(shape)), tickets()),
-      "batch_norm_train of ", x.shape, " ", x.type);
-  batch_norm_apply(x, gamma, beta, add, spec, mean, inverse_std, y);
+  check_cuda(batch_norm_train_kernel(stream(), shape,
+                                     {.x = x.data,
+                                      .gamma = gamma.as<float>(),
+                                      .beta = beta.as<float>(),
+                                      .add = add.data,
+                                      .relu = spec.relu,
+                                      .eps = spec.eps,
+                                      .momentum = spec.momentum,
+                                      .running_mean = running_mean.as<float>(),
+                                      .running_var = running_var.as<float>(),
+                                      .mean = mean.as<float>(),
+                                      .inverse_std = inverse_std.as<float>(),
+                                      .y = y.data},
+                                     cooperative_.had() && lane_ == &main_,
+                                     scratch(batch_norm_scratch(shape)), tickets()),
+             "batch_norm_train of ", x.shape, " ", x.type);
 }
 
 void Cuda::batch_norm_apply(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& add,

@@ -20,6 +20,9 @@ struct CudaOptions {
   // Batch norm by cuDNN where it can (its engines are compiled in the first step, which takes seconds for
   // each shape) instead of own kernels.
   bool cudnn_batch_norm = false;
+  // Kernels whose blocks wait for each other, where two would do (RETORT_CUDA_COOPERATIVE=0 forbids them):
+  // only the first backend of a process has them, since two at once might never end.
+  bool cooperative = true;
   bool separate_workspaces = false;  // of cuDNN's plans: to find out whether sharing one is why a replay differs
 };
 

@@ -94,6 +94,7 @@ Cuda::Lane::Lane(const CudaOptions& options, Memory& memory)
 Cuda::Cuda(const CudaOptions& options)
     : options_(options),
       device_(device_properties()),
+      cooperative_(options.cooperative && device_.cooperativeLaunch),
       main_(options, *this),
       staging_memory_(staging_slots * staging_slot_bytes),
       staging_(staging_memory_.data(), staging_slot_bytes, fences()) {

@@ -130,6 +130,7 @@ class Cuda final : public Backend {
 
   CudaOptions options_;
   cudaDeviceProp device_;
+  CooperativeTurn cooperative_;
   bool capturing_ = false;
   // Streams outlive the fences that were recorded in them.
   Lane* lane_ = nullptr;  // where work is enqueued; null: nowhere yet, or no more

@@ -52,10 +52,15 @@ struct alignas(sizeof(X) * n) Pack {
 };
 
 template <class X, int n>
-__device__ __forceinline__ void load_pack(const X* from, float (&to)[n]) {
-  const Pack<X, n> pack = *reinterpret_cast<const Pack<X, n>*>(from);
+__device__ __forceinline__ void unpack(const Pack<X, n>& pack, float (&to)[n]) {
 #pragma unroll
   for (int i = 0; i < n; ++i) to[i] = to_float(pack.at[i]);
+}
+
+template <class X, int n>
+__device__ __forceinline__ void load_pack(const X* from, float (&to)[n]) {
+  const Pack<X, n> pack = *reinterpret_cast<const Pack<X, n>*>(from);
+  unpack(pack, to);
 }
 
 template <class X, int n>

@@ -1,5 +1,6 @@
 // Owners of what the CUDA runtime hands out. Destructors cannot report: their statuses are dropped.
 #pragma once
+#include <atomic>
 #include <utility>
 
 #include "engine/arena.h"
@@ -76,6 +77,26 @@ class DeviceMemory {
   Memory* memory_;
   void* data_;
   size_t bytes_;
+};
+
+// The right to launch kernels whose blocks wait for each other. One backend of a process has it at a time: of
+// two such grids on a device each might hold the room that the other waits for.
+class CooperativeTurn {
+ public:
+  explicit CooperativeTurn(bool wanted) : had_(wanted && !taken().exchange(true)) {}
+  ~CooperativeTurn() {
+    if (had_) taken() = false;
+  }
+  CooperativeTurn(const CooperativeTurn&) = delete;
+  CooperativeTurn& operator=(const CooperativeTurn&) = delete;
+  bool had() const { return had_; }
+
+ private:
+  static std::atomic<bool>& taken() {
+    static std::atomic<bool> value{false};
+    return value;
+  }
+  bool had_;
 };
 
 // A captured step, ready to be launched.

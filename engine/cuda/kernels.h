@@ -92,9 +92,22 @@ struct BatchNormShape {
 size_t batch_norm_scratch(const BatchNormShape& shape);
 // Counters of the blocks that have ended, one for each 32 channels or more: 0 before and after every kernel.
 constexpr size_t ticket_bytes = 64 << 10;
-cudaError_t batch_norm_statistics_kernel(cudaStream_t stream, const BatchNormShape& shape, const void* x,
-                                         double eps, double momentum, float* running_mean, float* running_var,
-                                         float* mean, float* inverse_std, void* scratch, unsigned* tickets);
+struct BatchNormForward {
+  const void* x;
+  const float *gamma, *beta;
+  const void* add;  // may be null
+  bool relu;
+  double eps, momentum;
+  float *running_mean, *running_var;  // moved towards the batch's
+  float *mean, *inverse_std;          // of the batch
+  void* y;
+};
+// cooperative: in one kernel whose blocks wait for each other, where they can all be resident together; the
+// same bits come from two. Two such kernels on a device at once might each wait for room that the other has:
+// the caller sees to it that there are none.
+cudaError_t batch_norm_train_kernel(cudaStream_t stream, const BatchNormShape& shape,
+                                    const BatchNormForward& f, bool cooperative, void* scratch,
+                                    unsigned* tickets);
 cudaError_t batch_norm_apply_kernel(cudaStream_t stream, const BatchNormShape& shape, const void* x,
                                     const float* gamma, const float* beta, const void* add, bool relu,
                                     const float* mean, const float* inverse_std, void* y);

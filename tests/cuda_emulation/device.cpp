@@ -5,8 +5,11 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
+#include <semaphore>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/base/check.h"
@@ -46,23 +49,32 @@ constexpr size_t stack_bytes = 128 << 10;
 constexpr int warp_size = 32, most_threads = 1024;
 constexpr size_t most_shared = 227 << 10;
 
-enum class State { ready, at_block_barrier, at_warp_barrier, ended };
+enum class State { ready, at_block_barrier, at_warp_barrier, at_grid_barrier, ended };
 
 struct Fiber {
   Thread thread;
   void* stack_pointer = nullptr;
   State state = State::ended;
-  std::unique_ptr<char[]> stack;
+  char* stack = nullptr;
+};
+
+// One of the blocks of a cooperative grid.
+struct Member {
+  std::binary_semaphore turn{0};
+  bool waits = false;  // for the grid; otherwise it has ended
+  std::thread thread;
 };
 
 struct Block {
   std::vector<Fiber> fibers;
+  std::unique_ptr<char[]> stacks;
   void* scheduler = nullptr;
   Fiber* running = nullptr;
   uint64_t exchanged[most_threads / warp_size][warp_size];
   const std::function<void()>* kernel = nullptr;
   std::unique_ptr<char[]> shared;
   Coordinates index, extents, grid;
+  std::function<void()> wait_for_grid;  // empty where blocks run one after another
 };
 thread_local Block block;
 
@@ -84,8 +96,7 @@ void fiber_main() {
 }
 
 void start(Fiber& fiber) {
-  if (!fiber.stack) fiber.stack = std::make_unique<char[]>(stack_bytes);
-  const uintptr_t end = reinterpret_cast<uintptr_t>(fiber.stack.get() + stack_bytes) / 64 * 64;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(fiber.stack + stack_bytes) / 64 * 64;
   void** top = reinterpret_cast<void**>(end);
   *--top = nullptr;  // as behind a call, so that the stack is aligned as functions expect
   *--top = reinterpret_cast<void*>(fiber_main);
@@ -95,7 +106,7 @@ void start(Fiber& fiber) {
 }
 
 enum class Order { forward, backward, mixed };
-Order chosen_order() {
+Order read_order() {
   const char* given = std::getenv("RETORT_EMULATED_ORDER");
   const std::string name = given ? given : "forward";
   if (name == "forward") return Order::forward;
@@ -104,11 +115,16 @@ Order chosen_order() {
   die("RETORT_EMULATED_ORDER is none of forward, backward, mixed");
 }
 
+Order chosen_order() {
+  static const Order order = read_order();
+  return order;
+}
+
 int place_of(int k, int threads, Order order, unsigned round) {
   if (order == Order::forward) return k;
   if (order == Order::backward) return threads - 1 - k;
-  return int((unsigned(k) * 7 + round * 13) %
-             unsigned(threads));  // a permutation: threads are no multiple of 7
+  const unsigned step = threads % 7 == 0 ? 1 : 7;  // so that it is a permutation
+  return int((unsigned(k) * step + round * 13) % unsigned(threads));
 }
 
 int count(int first, int end, State state) {
@@ -121,7 +137,7 @@ void release(int first, int end) {
 }
 
 void run_block(int threads) {
-  static const Order order = chosen_order();
+  const Order order = chosen_order();
   for (int i = 0; i < threads; ++i) {
     Fiber& fiber = block.fibers[size_t(i)];
     const unsigned n = unsigned(i);
@@ -156,26 +172,103 @@ void run_block(int threads) {
     } else if (waiting > 0 && count(0, threads, State::ended) > 0) {
       die("a block waits for threads that have ended");
     }
+    const int for_grid = count(0, threads, State::at_grid_barrier);
+    if (for_grid == threads) {
+      if (!block.wait_for_grid) die("a barrier of the grid in a kernel that was not launched as cooperative");
+      block.wait_for_grid();
+      release(0, threads);
+      moved = true;
+    } else if (for_grid > 0 && count(0, threads, State::ended) > 0) {
+      die("a barrier of the grid waits for threads that have ended");
+    }
     if (!moved) die("threads wait for each other");
   }
 }
 
-void run(const Configuration& c, const std::function<void()>& kernel) {
-  const auto threads = size_t(c.block.x) * c.block.y * c.block.z;
-  if (block.fibers.size() < threads) block.fibers.resize(threads);
-  if (!block.shared) block.shared = std::make_unique<char[]>(most_shared + 64);
+size_t threads_of(const Configuration& c) {
+  return size_t(c.block.x) * c.block.y * c.block.z;
+}
+size_t blocks_of(const Configuration& c) {
+  return size_t(c.grid.x) * c.grid.y * c.grid.z;
+}
+
+// Of the grid's blocks the i-th, in this thread of the host.
+void run_block(const Configuration& c, const std::function<void()>& kernel, size_t i) {
+  const size_t threads = threads_of(c);
+  if (block.fibers.size() < threads) {
+    block.fibers.resize(threads);
+    block.stacks = std::make_unique_for_overwrite<char[]>(threads * stack_bytes);
+    for (size_t k = 0; k < threads; ++k) block.fibers[k].stack = block.stacks.get() + k * stack_bytes;
+  }
+  if (!block.shared) block.shared = std::make_unique_for_overwrite<char[]>(most_shared + 64);
   block.kernel = &kernel;
   block.extents = {c.block.x, c.block.y, c.block.z};
   block.grid = {c.grid.x, c.grid.y, c.grid.z};
-  for (unsigned z = 0; z < c.grid.z; ++z) {
-    for (unsigned y = 0; y < c.grid.y; ++y) {
-      for (unsigned x = 0; x < c.grid.x; ++x) {
-        block.index = {x, y, z};
-        std::memset(dynamic_shared(), 0xff, c.shared);
-        run_block(int(threads));
-      }
+  block.index = {unsigned(i % c.grid.x), unsigned(i / c.grid.x % c.grid.y),
+                 unsigned(i / c.grid.x / c.grid.y)};
+  std::memset(dynamic_shared(), 0xff, c.shared);
+  run_block(int(threads));
+}
+
+// Runs cooperative grids: every block in a thread of the host, since shared memory is such a thread's. They
+// take turns; each goes on until it waits for the grid or ends.
+class Crew {
+ public:
+  ~Crew() {
+    kernel_ = nullptr;
+    for (Member& member : members_) {
+      member.turn.release();
+      member.thread.join();
     }
   }
+
+  void run(const Configuration& c, const std::function<void()>& kernel) {
+    configuration_ = c;
+    kernel_ = &kernel;
+    const size_t blocks = blocks_of(c);
+    while (members_.size() < blocks) {
+      const size_t i = members_.size();
+      Member& member = members_.emplace_back();
+      member.thread = std::thread([this, i, &member] { work(i, member); });
+    }
+    for (unsigned round = 0;; ++round) {
+      size_t waiting = 0;
+      for (size_t k = 0; k < blocks; ++k) {
+        Member& member = members_[size_t(place_of(int(k), int(blocks), chosen_order(), round))];
+        member.turn.release();
+        turn_ended_.acquire();
+        waiting += member.waits;
+      }
+      if (waiting == 0) return;
+      if (waiting < blocks) die("a barrier of the grid waits for blocks that have ended");
+    }
+  }
+
+ private:
+  void work(size_t i, Member& own) {
+    own.turn.acquire();
+    block.wait_for_grid = [&] {
+      own.waits = true;
+      turn_ended_.release();
+      own.turn.acquire();
+    };
+    for (; kernel_; own.turn.acquire()) {
+      run_block(configuration_, *kernel_, i);
+      own.waits = false;
+      turn_ended_.release();
+    }
+  }
+
+  std::deque<Member> members_;
+  std::binary_semaphore turn_ended_{0};
+  Configuration configuration_;
+  const std::function<void()>* kernel_ = nullptr;
+};
+
+void run(const Configuration& c, const std::function<void()>& kernel) {
+  static thread_local Crew crew;
+  if (c.cooperative) return crew.run(c, kernel);
+  for (size_t i = 0; i < blocks_of(c); ++i) run_block(c, kernel, i);
 }
 
 }  // namespace
@@ -202,6 +295,9 @@ void wait_for_block() {
 void wait_for_warp() {
   wait(State::at_warp_barrier);
 }
+void wait_for_grid() {
+  wait(State::at_grid_barrier);
+}
 uint64_t exchange(uint64_t value, int other_lane) {
   const Thread& own = thread();
   uint64_t* const of_warp = block.exchanged[own.warp];
@@ -220,13 +316,17 @@ std::string name_of(const char* kernel, const std::type_info& arguments) {
   return name;
 }
 
-void enqueue(const Configuration& c, std::string name, std::function<void()> kernel) {
-  const size_t threads = size_t(c.block.x) * c.block.y * c.block.z;
+cudaError_t enqueue(const Configuration& c, std::string name, std::function<void()> kernel) {
+  const size_t threads = threads_of(c);
   const bool fits = threads >= 1 && threads <= most_threads && c.block.z <= 64 && c.grid.x >= 1 &&
                     c.grid.x <= 0x7fffffff && c.grid.y >= 1 && c.grid.y <= 65535 && c.grid.z >= 1 &&
                     c.grid.z <= 65535 && c.shared <= most_shared;
   if (!fits) return set_last_error(cudaErrorInvalidConfiguration);
-  enqueue_work(c.stream, std::move(name), [c, kernel = std::move(kernel)] { run(c, kernel); });
+  if (c.cooperative && blocks_of(c) > size_t(multiprocessors()) * size_t(resident_blocks(threads)))
+    return set_last_error(cudaErrorCooperativeLaunchTooLarge);
+  enqueue_work(
+      c.stream, std::move(name), [c, kernel = std::move(kernel)] { run(c, kernel); }, c.cooperative);
+  return cudaSuccess;
 }
 
 }  // namespace retort::emulation

@@ -33,6 +33,7 @@ char* dynamic_shared();
 
 void wait_for_block();
 void wait_for_warp();
+void wait_for_grid();
 // Leaves a value for the other lanes of the warp and takes that of one of them.
 uint64_t exchange(uint64_t value, int other_lane);
 
@@ -40,10 +41,17 @@ struct Configuration {
   dim3 grid, block;
   size_t shared = 0;
   cudaStream_t stream = nullptr;
+  bool cooperative = false;  // its blocks may wait for each other
 };
 
+// Blocks of so many threads that a multiprocessor has room for at once, with 128 registers each: as many as
+// the own kernels may have (tests/engine/cuda/ptxas_test.py).
+inline int resident_blocks(size_t threads) {
+  return int(65536 / (128 * threads));
+}
+
 // Runs the kernel, or records it where the stream is captured; what a GPU refuses is an error of the launch.
-void enqueue(const Configuration& configuration, std::string name, std::function<void()> kernel);
+cudaError_t enqueue(const Configuration& configuration, std::string name, std::function<void()> kernel);
 
 // For people: a kernel's name and, where it takes a functor or a row kernel, whose.
 std::string name_of(const char* kernel, const std::type_info& arguments);
@@ -54,6 +62,19 @@ void launch(const char* name, const Configuration& configuration, Kernel kernel,
 }
 
 }  // namespace retort::emulation
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* launch, void (*kernel)(Parameters...),
+                               Arguments... arguments) {
+  retort::emulation::Configuration configuration{launch->gridDim, launch->blockDim, launch->dynamicSmemBytes,
+                                                 launch->stream};
+  for (unsigned i = 0; i < launch->numAttrs; ++i)
+    if (launch->attrs[i].id == cudaLaunchAttributeCooperative)
+      configuration.cooperative = launch->attrs[i].val.cooperative != 0;
+  return retort::emulation::enqueue(configuration,
+                                    retort::emulation::name_of("kernel", typeid(std::tuple<Parameters...>)),
+                                    [=] { kernel(arguments...); });
+}
 
 // What nvcc knows of itself.
 #undef __global__
@@ -98,6 +119,11 @@ inline void __threadfence() {}
 template <class T>
 T __ldcg(const T* from) {
   return *from;
+}
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int threads, size_t) {
+  *blocks = retort::emulation::resident_blocks(size_t(threads));
+  return cudaSuccess;
 }
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int) {

@@ -66,6 +66,7 @@ std::mutex memory_mutex;
 std::map<void*, size_t> device_memory;
 std::vector<Node> last_graph;
 bool work_runs = true;
+int multiprocessor_count = 132;
 int graphs_alive = 0;
 std::atomic<size_t> uploaded = 0;
 
@@ -108,8 +109,8 @@ void run_to(cudaStream_t stream, uint64_t mark) {
   }
 }
 
-// Whether every node is one of these or before them.
-bool everything_is_before(const std::vector<Node>& nodes, std::vector<size_t> ends) {
+// Of every node whether it is one of these or before them.
+std::vector<bool> these_and_before(const std::vector<Node>& nodes, std::vector<size_t> ends) {
   std::vector<bool> seen(nodes.size());
   while (!ends.empty()) {
     const size_t node = ends.back();
@@ -118,7 +119,24 @@ bool everything_is_before(const std::vector<Node>& nodes, std::vector<size_t> en
     seen[node] = true;
     ends.insert(ends.end(), nodes[node].after.begin(), nodes[node].after.end());
   }
+  return seen;
+}
+
+bool everything_is_before(const std::vector<Node>& nodes, const std::vector<size_t>& ends) {
+  const std::vector<bool> seen = these_and_before(nodes, ends);
   return std::all_of(seen.begin(), seen.end(), [](bool one) { return one; });
+}
+
+// Of two grids whose blocks wait for each other and that may run side by side, each might hold the room that
+// the other waits for. Nodes stand behind those before them.
+bool cooperative_side_by_side(const std::vector<Node>& nodes) {
+  size_t before = nodes.size();
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (!nodes[i].cooperative) continue;
+    if (before < i && !these_and_before(nodes, {i})[before]) return true;
+    before = i;
+  }
+  return false;
 }
 
 // As they were captured, or, where work is late, drawn from what their order leaves open.
@@ -164,10 +182,10 @@ void put(cudaStream_t stream, std::function<void()> work) {
 
 namespace retort::emulation {
 
-void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work) {
+void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work, bool cooperative) {
   if (!stream->capturing) return put(stream, std::move(work));
   std::vector<Node>& nodes = stream->origin->captured;
-  nodes.push_back({std::move(name), std::move(work), stream->last});
+  nodes.push_back({std::move(name), std::move(work), stream->last, cooperative});
   stream->last = {nodes.size() - 1};
 }
 
@@ -184,8 +202,14 @@ int captured_graphs() {
   return graphs_alive;
 }
 
-void set_last_error(cudaError_t error) {
-  noted(error);
+cudaError_t set_last_error(cudaError_t error) {
+  return noted(error);
+}
+int multiprocessors() {
+  return multiprocessor_count;
+}
+void set_multiprocessors(int count) {
+  multiprocessor_count = count;
 }
 
 }  // namespace retort::emulation
@@ -227,8 +251,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "emulated device");
   properties->major = 9;
-  properties->multiProcessorCount = 132;
+  properties->multiProcessorCount = multiprocessor_count;
+  properties->cooperativeLaunch = 1;
   properties->sharedMemPerBlockOptin = 227 << 10;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  if (attribute != cudaDevAttrMultiProcessorCount) return noted(cudaErrorNotSupported);
+  *value = multiprocessor_count;
   return cudaSuccess;
 }
 
@@ -313,13 +343,15 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   if (capturing_here != stream) return noted(cudaErrorIllegalState);
   capturing_here = nullptr;
   const bool valid = !stream->invalid, together = everything_is_before(stream->captured, stream->last);
-  if (valid && together) {
+  const bool ends = !cooperative_side_by_side(stream->captured);
+  if (valid && together && ends) {
     *graph = new CUgraph_st{std::move(stream->captured)};
     last_graph = (*graph)->nodes;
   }
   for (cudaStream_t other : stream->joined) leave_capture(other);
   leave_capture(stream);
   if (!valid) return noted(cudaErrorStreamCaptureInvalidated);
+  if (!ends) return noted(cudaErrorCooperativeLaunchTooLarge);
   return together ? cudaSuccess : noted(cudaErrorStreamCaptureUnjoined);
 }
 

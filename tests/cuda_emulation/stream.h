@@ -13,12 +13,15 @@ struct Node {
   std::string name;
   std::function<void()> work;
   std::vector<size_t> after = {};  // the nodes that come before it
+  bool cooperative = false;        // a kernel whose blocks may wait for each other
 };
 
 // Runs the work, keeps it for later, or records it where the stream is captured.
-void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work);
-// What cudaGetLastError() gives next.
-void set_last_error(cudaError_t error);
+void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work,
+                  bool cooperative = false);
+// What cudaGetLastError() gives next, which is returned.
+cudaError_t set_last_error(cudaError_t error);
+int multiprocessors();
 
 // For tests: the nodes of the step captured last in this process; how many captured steps are kept; whether work runs
 // at all, or is only counted; what the host gave.
@@ -26,5 +29,6 @@ const std::vector<Node>& last_captured();
 int captured_graphs();
 size_t uploaded_bytes();  // from host memory, so far
 void set_work_runs(bool runs);
+void set_multiprocessors(int count);  // 132 at first
 
 }  // namespace retort::emulation

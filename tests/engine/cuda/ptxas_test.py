@@ -12,9 +12,12 @@ import subprocess
 import sys
 
 MOST_REGISTERS = 65536 // (2 * 256)
-# Loads of 16 bytes that stand in the code of a kernel for 16-bit images with 8 channels at a time. Four rows are
+# Loads of 16 bytes that stand in the code of a kernel for 16-bit images (B: bf16) with 8 channels at a time. Four rows are
 # loaded before the first is used, twice as many operands in the gradient.
-WIDE_LOADS = {"moments": 4, "gradient_sums": 8, "apply": 2, "gradient": 4}
+WIDE_LOADS = {
+    "batch_norm.cu": {"moments<B, 8>": 4, "train<B, 8, 1>": 4, "train<B, 8, 4>": 16, "apply<B, 8>": 2},
+    "batch_norm_gradient.cu": {"gradient_sums<B, 8>": 8, "gradient<B, 8>": 4},
+}
 FLAGS = ["-std=c++20", "-O3", "--extended-lambda", "--expt-relaxed-constexpr", "-arch=sm_90", "-diag-suppress", "1675"]
 
 
@@ -73,19 +76,20 @@ def main():
                 faults.append(f"{source.name}: {names[name]} has {registers} registers, at most {MOST_REGISTERS} are wanted")
         print(f"{source.name}: {len(found)} kernels, registers", dict(sorted(by_registers.items())))
 
-    ptx = work / "batch_norm.ptx"
-    run(nvcc, folder, folder / "engine/cuda/batch_norm.cu", ["-ptx"], ptx)
-    loads = wide_loads(ptx.read_text())
-    names = readable(list(loads))
-    for kernel, least in WIDE_LOADS.items():
-        # The name, then its arguments: the type and how many channels at a time.
-        of_kernel = {n: c for n, c in loads.items() if re.search(rf"::{kernel}<__nv_bfloat16, 8>", names[n])}
-        if len(of_kernel) != 1:
-            faults.append(f"batch_norm.cu: {len(of_kernel)} kernels {kernel} of 8 channels in bf16, expected 1")
-        for name, count in of_kernel.items():
-            print(f"batch_norm.cu: {kernel}: {count} loads of 16 bytes")
-            if count < least:
-                faults.append(f"batch_norm.cu: {names[name]} has {count} loads of 16 bytes, expected {least} or more")
+    for source, expected in WIDE_LOADS.items():
+        ptx = work / (source + ".ptx")
+        run(nvcc, folder, folder / "engine/cuda" / source, ["-ptx"], ptx)
+        loads = wide_loads(ptx.read_text())
+        names = readable(list(loads))
+        for kernel, least in expected.items():
+            wanted = "::" + kernel.replace("B", "__nv_bfloat16") + "("
+            of_kernel = [count for name, count in loads.items() if wanted in names[name]]
+            if len(of_kernel) != 1:
+                faults.append(f"{source}: {len(of_kernel)} kernels {kernel}, expected 1")
+                continue
+            print(f"{source}: {kernel}: {of_kernel[0]} loads of 16 bytes")
+            if of_kernel[0] < least:
+                faults.append(f"{source}: {kernel} has {of_kernel[0]} loads of 16 bytes, expected {least} or more")
     if kernels < 100:
         faults.append(f"{kernels} kernels were found, expected 100 or more")
     print("\n".join(faults) or f"{kernels} kernels, none spills")
