@@ -28,7 +28,7 @@ void print_list(const char* title, const std::vector<std::string>& names) {
 }  // namespace
 
 int run_import(const Arguments& arguments) {
-  Options options("import", "weights of PyTorch (.pth) or safetensors as a file of ours",
+  Options options("import", "weights of PyTorch, detectron2 or safetensors as a file of ours",
                   {"retort import resnet56.pth --model resnet56 --out resnet56.safetensors",
                    "retort import c.th --model resnet20a --rename fc=linear --out w.safetensors"});
   std::vector<std::string> files;
@@ -53,6 +53,12 @@ int run_import(const Arguments& arguments) {
       },
       strict);
   options.text("--entry", "PATH", "which state dict of several: a/b is entry b of a", importing.read.entry);
+  options.value("--channels", "rgb|bgr", "of a detector's training images, where the names mislead",
+                [&](const std::string& given) {
+                  check(given == "rgb" || given == "bgr", Fault::usage, "--channels is '", given,
+                        "', expected rgb or bgr");
+                  importing.read.channels = given == "rgb" ? Channels::rgb : Channels::bgr;
+                });
   const ChannelOptions channels(options);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;

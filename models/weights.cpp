@@ -34,7 +34,10 @@ Weights open_weights(const std::filesystem::path& path, const ReadWeights& optio
       later.push_back({from, to});
   }
   const std::string* producer = weights.metadata("producer");
-  if (!producer || *producer != weights_producer) strip_prefixes(weights.file, weights.source);
+  if (!producer || *producer != weights_producer) {
+    adopt_detector(weights.file, weights.source, options.channels);
+    if (detector_file(weights.file) == DetectorFile::none) strip_prefixes(weights.file, weights.source);
+  }
   for (const auto& [from, to] : later) rename_tensors(weights.file, from, to);
   weights.notes = weights.file.notes;
   if (!weights.file.left_out.empty()) {
@@ -57,6 +60,9 @@ std::string architecture_of(const Weights& weights, const std::string& architect
   const std::string& name = architecture.empty() ? weights.architecture : architecture;
   check(!name.empty(), Fault::usage, weights.path.string(),
         ": the file does not say which architecture it holds; name it (--model, or --teacher-model)");
+  check(weights.architecture != name + stride_in_3x3, Fault::usage, weights.path.string(),
+        ": its bottlenecks have ", "their stride in the 3x3 convolution, those of ", name,
+        " in the first: it is ", weights.architecture);
   return name;
 }
 
@@ -69,6 +75,8 @@ void check_classes(const Weights& weights) {
     check(weights.classes > 0 || !is_of_last_layer(name), Fault::input, weights.path.string(), ": tensor ",
           name, " ", why);
   }
+  check(detector_file(weights.file) != DetectorFile::backbone, Fault::input, weights.path.string(),
+        ": holds a detector's backbone alone; a run starts from it with --init");
   check(weights.classes > 0, Fault::input, weights.path.string(),
         ": no last linear layer (weight and bias of fc, linear or classifier) to tell the number of classes "
         "from; `retort import --rename OLD=NEW` can name it so");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "layers/state.h"
+#include "models/detector_names.h"
 #include "models/model.h"
 #include "models/network_input.h"
 
@@ -33,13 +34,16 @@ struct Weights {
 struct ReadWeights {
   std::string entry;                                         // see parse_pytorch()
   std::vector<std::pair<std::string, std::string>> renames;  // see rename_tensors()
+  Channels channels = Channels::usual;                       // see adopt_detector()
 };
 
-// A .safetensors file or a PyTorch checkpoint. In files that are not ours, prefixes are taken off the names.
+// A .safetensors file, a PyTorch checkpoint or a pickle of numpy arrays. In files that are not ours, prefixes
+// are taken off the names, and detectors' names become ours.
 // Fault::input if it is not there or not sound.
 Weights open_weights(const std::filesystem::path& path, const ReadWeights& options = {});
 
-// Fault::usage if neither `architecture` nor the file names one.
+// Fault::usage if neither `architecture` nor the file names one, or if the file's has the stride of its
+// bottlenecks at another place.
 std::string architecture_of(const Weights& weights, const std::string& architecture);
 
 // What the file says of pictures and classes, see input_from().

@@ -5,9 +5,10 @@
 
 namespace retort {
 
-// Loads them into the initialised student: all, or with settings.init_head "fresh" all but the last layer,
-// which stays as it is. Returns a line for the user where that was so. Fault::input, naming the file, if they
-// do not fit.
-std::string load_start(const RunSettings& settings, const Weights& init, Model& student, Device& device);
+// Loads them into the initialised student: all, or with settings.init_head "fresh" all but the last layer (of
+// a detector: scores and boxes of its classes), which stays as it is. Of a detector also a backbone alone, of
+// detectron2's, MSRA's or torchvision's ImageNet networks, whose names become ours in `init`. Returns a line
+// for the user where something stayed. Fault::input, naming the file, if they do not fit.
+std::string load_start(const RunSettings& settings, Weights& init, Model& student, Device& device);
 
 }  // namespace retort

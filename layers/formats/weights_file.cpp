@@ -9,6 +9,7 @@
 #include "engine/base/file.h"
 #include "engine/base/file_kind.h"
 #include "engine/base/nearest.h"
+#include "layers/formats/numpy_pickle.h"
 #include "layers/formats/pytorch_file.h"
 #include "layers/formats/state_dict_search.h"
 
@@ -165,9 +166,10 @@ SafeTensors read_weights_file(const std::filesystem::path& path, const std::stri
   const std::vector<std::byte> file = read_file(path);
   if (looks_like_pytorch(file)) return parse_pytorch(file, path.string(), entry);
   const FileKind kind = kind_of_file(file);
+  if (kind == FileKind::pickle) return parse_numpy_pickle(file, path.string(), entry);
   if (kind != FileKind::safetensors) {
     const std::string refusal =
-        refusal_of_kind(path.string(), file, "weights of PyTorch (.pth) or safetensors");
+        refusal_of_kind(path.string(), file, "weights of PyTorch (.pth), safetensors or detectron2 (.pkl)");
     check(refusal.empty(), Fault::input, refusal);
   }
   SafeTensors read = parse_safetensors(file, path.string());
@@ -180,8 +182,12 @@ SafeTensors read_weights_file(const std::filesystem::path& path, const std::stri
   return read;
 }
 
-void strip_prefixes(SafeTensors& file, const std::string& name) {
+void strip_transparent(SafeTensors& file) {
   for (const char* component : transparent) strip_component(file, component);
+}
+
+void strip_prefixes(SafeTensors& file, const std::string& name) {
+  strip_transparent(file);
   if (!last_bias(by_name(file), "")) keep_network(file, name);
 }
 

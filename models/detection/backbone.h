@@ -21,6 +21,9 @@ struct ResNetPlan {
   int64_t width = 64;  // of the stem and of res2
   // Batch norms are frozen, and the stem and res2 do not learn: for weights from ImageNet. Else all learns.
   bool frozen = true;
+  // Of bottlenecks: in the first 1x1 convolution, as in detectron2's and MSRA's weights, or in the 3x3, as in
+  // torchvision's.
+  bool stride_in_1x1 = true;
 };
 std::unique_ptr<Backbone> make_resnet_backbone(Device& device, const ResNetPlan& plan,
                                                DType type = DType::f32);

@@ -30,9 +30,10 @@ DetectorPlan small_plan(int64_t backbone_width, int64_t width, int64_t hidden) {
   return plan;
 }
 
-DetectorPlan large_plan(int depth) {
+DetectorPlan large_plan(int depth, bool stride_in_1x1 = true) {
   DetectorPlan plan;
   plan.resnet.depth = depth;
+  plan.resnet.stride_in_1x1 = stride_in_1x1;
   return plan;
 }
 
@@ -44,9 +45,14 @@ DetectorPlan mobilenet_plan() {
 
 const std::vector<std::pair<std::string, DetectorPlan>>& plans() {
   static const std::vector<std::pair<std::string, DetectorPlan>> all = {
-      {"rcnn_tiny", small_plan(16, 32, 128)}, {"rcnn_small", small_plan(32, 64, 256)},
-      {"rcnn_r18", large_plan(18)},           {"rcnn_r50", large_plan(50)},
-      {"rcnn_r101", large_plan(101)},         {"rcnn_mv2", mobilenet_plan()}};
+      {"rcnn_tiny", small_plan(16, 32, 128)},
+      {"rcnn_small", small_plan(32, 64, 256)},
+      {"rcnn_r18", large_plan(18)},
+      {"rcnn_r50", large_plan(50)},
+      {"rcnn_r101", large_plan(101)},
+      {"rcnn_mv2", mobilenet_plan()},
+      {"rcnn_r50_v15", large_plan(50, false)},
+      {"rcnn_r101_v15", large_plan(101, false)}};
   return all;
 }
 

@@ -38,6 +38,7 @@ class Detector : public Model {
   Shape input_shape() const { return {1, height_, side, 3}; }
 
   const DetectorSpec& spec() const { return spec_; }
+  Backbone& backbone() { return *backbone_; }
 
  private:
   DetectorSpec spec_;
@@ -49,7 +50,8 @@ class Detector : public Model {
 };
 
 // rcnn_tiny, rcnn_small (for small pictures, live batch norms), rcnn_r18, rcnn_r50, rcnn_r101, rcnn_mv2
-// (detectron2's, frozen batch norms).
+// (detectron2's, frozen batch norms), rcnn_r50_v15, rcnn_r101_v15 (the same for torchvision's weights, with
+// the stride of bottlenecks in the 3x3 convolution).
 std::vector<std::string> detector_names();
 bool is_detector(const std::string& name);
 

@@ -21,9 +21,9 @@ class Block : public Module {
       layers_.push_back(
           std::make_unique<ConvNorm>(device, from, to, conv(kernel, to, step), plan.frozen, type));
     };
-    if (bottleneck) {  // the stride in the first 1x1, as in detectron2's weights
-      add(in, width, 1, stride);
-      add(width, width, 3, 1);
+    if (bottleneck) {
+      add(in, width, 1, plan.stride_in_1x1 ? stride : 1);
+      add(width, width, 3, plan.stride_in_1x1 ? 1 : stride);
       add(width, out, 1, 1);
     } else {
       add(in, width, 3, stride);

@@ -1,6 +1,7 @@
 #include "models/export/import_weights.h"
 
 #include "models/channel_numbers.h"
+#include "models/detection/detector.h"
 #include "models/network_input.h"
 
 namespace retort {
@@ -30,8 +31,11 @@ Imported import_weights(const std::string& source, const std::filesystem::path& 
   Weights weights = open_weights(source, options.read);
   set_channel_numbers(weights, options.mean, options.deviation);
   const auto device = Device::open({.name = "portable", .threads = 1});
-  check_classes(weights);
   const std::string architecture = architecture_of(weights, options.model);
+  check(!is_detector(architecture) || detector_file(weights.file) == DetectorFile::whole, Fault::input,
+        weights.path.string(), ": holds no detector, but ", architecture,
+        " is one; a run starts from a backbone with --init FILE");
+  check_classes(weights);
   const auto model = make_model(architecture, *device,
                                 {.classes = weights.classes, .side = input_of(weights, architecture).size});
   const std::string as = weights.path.string() + " as " + model->name;

@@ -18,7 +18,7 @@
 #include "layers/formats/safetensors.h"
 #include "models/export/onnx_model.h"
 #include "tests/fuzz/target.h"
-#include "tests/support/pytorch_writer.h"
+#include "tests/support/numpy_writer.h"
 
 namespace retort::fuzz {
 namespace {
@@ -143,6 +143,41 @@ void photo_folders() {
   }
 }
 
+// As many names as tell whose they are, of small arrays.
+void detectors() {
+  const auto of = [](const std::vector<std::pair<std::string, std::vector<int64_t>>>& names) {
+    std::vector<HostTensor> all;
+    for (const auto& [name, shape] : names) {
+      int64_t count = 1;
+      for (const int64_t extent : shape) count *= extent;
+      all.push_back({name, DType::f32, shape, std::vector<std::byte>(size_t(count) * 4)});
+    }
+    return testing::pickle::arrays_of(all);
+  };
+  using testing::pickle::whole;
+  add("detector_pickle", "detectron2",
+      whole(
+          testing::pickle::dict({{"model", of({{"teacher.backbone.bottom_up.stem.conv1.weight", {2, 3, 1, 1}},
+                                               {"backbone.bottom_up.features.0.0.weight", {2, 3, 1, 1}},
+                                               {"backbone.bottom_up.features.1.conv.1.weight", {2}},
+                                               {"roi_heads.box_head.fc1.weight", {1, 49}},
+                                               {"roi_heads.box_predictor.cls_score.bias", {3}},
+                                               {"pixel_mean", {3, 1, 1}}})}})));
+  add("detector_pickle", "torchvision",
+      whole(of({{"backbone.body.conv1.weight", {2, 3, 1, 1}},
+                {"backbone.body.layer1.0.downsample.1.weight", {2}},
+                {"backbone.fpn.inner_blocks.0.0.bias", {2}},
+                {"rpn.head.conv.0.0.bias", {2}},
+                {"roi_heads.box_predictor.cls_score.bias", {3}},
+                {"roi_heads.box_predictor.bbox_pred.bias", {12}}})));
+  add("detector_pickle", "msra",
+      whole(of({{"conv1_w", {2, 3, 1, 1}}, {"res_conv1_bn_s", {2}}, {"res2_0_branch2a_w", {2, 2, 1, 1}}})));
+  add("detector_pickle", "classifier",
+      whole(of({{"features.0.0.weight", {2, 3, 1, 1}},
+                {"features.1.conv.0.0.weight", {2, 1, 1, 1}},
+                {"features.18.0.weight", {2}}})));
+}
+
 void texts() {
   for (const char* method : {"pcd", "kd", "crd", "ce"}) {
     RunSettings settings;
@@ -224,7 +259,8 @@ void records() {
   RunSettings settings;
   settings.model = "resnet8";
   const std::string lines = settings_toml(settings);
-  for (const char kind : {'\0', '\1'}) add("seeds", "seeds_" + std::to_string(int(kind)), kind + ("seeds = 3\n" + lines));
+  for (const char kind : {'\0', '\1'})
+    add("seeds", "seeds_" + std::to_string(int(kind)), kind + ("seeds = 3\n" + lines));
   for (const char kind : {'\2', '\3'}) add("seeds", "config_" + std::to_string(int(kind)), kind + lines);
 
   const std::string header(8, '\0');
@@ -305,6 +341,7 @@ int main(int count, char** arguments) {
   photo_folders();
   pictures();
   arrays();
+  detectors();
   texts();
   records();
   networks();
