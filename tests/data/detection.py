@@ -17,6 +17,7 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, nms, roi_align
 
 import closed_formula
+from detector_files import Net, detectron2_name, stages
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 rng = numpy.random.default_rng(20)
@@ -133,9 +134,95 @@ def losses():
             "gradients": {k: closed_formula.summary(v.grad, full_below=400) for k, v in inputs.items()}}
 
 
+class Tiny(torchvision.models.resnet.ResNet):
+    """rcnn_tiny's backbone."""
+
+    def __init__(self):
+        block = torchvision.models.resnet.BasicBlock
+        super().__init__(block, [2, 2, 2, 2])
+        self.inplanes = 16
+        self.conv1, self.bn1 = torch.nn.Conv2d(3, 16, 7, 2, 3, bias=False), torch.nn.BatchNorm2d(16)
+        self.layer1, self.layer2 = self._make_layer(block, 16, 2), self._make_layer(block, 32, 2, 2)
+        self.layer3, self.layer4 = self._make_layer(block, 64, 2, 2), self._make_layer(block, 128, 2, 2)
+        del self.fc
+
+
+def fill_by_rule(name, tensor):
+    """tests/support/fill_by_rule.h; norms' names hold "norm"."""
+    scale, shift = 0.25, 0.0
+    if name.endswith(".weight"):
+        reach = 6
+        if "norm" in name:
+            shift = 1.0
+        else:
+            scale = 1.0
+            while reach < tensor.numel() // tensor.shape[0]:
+                scale, reach = scale / 2, reach * 4
+    elif name.endswith(".bias") and "norm" not in name:
+        scale = 0.0625
+    tensor.data = closed_formula.tensor(name, tuple(tensor.shape), scale, shift)
+
+
+def step():
+    """A whole training step of rcnn_tiny with three classes: two pictures of 64 x 96, given anchors and boxes."""
+    import torch.nn.functional as F
+
+    images, height, width, classes = 2, 64, 96, 3
+    net = Net(Tiny(), [16, 32, 64, 128], classes + 1, 32, 128, None)
+    net.roi_heads["box_predictor"] = torch.nn.ModuleDict(
+        {"cls_score": torch.nn.Linear(128, classes + 1), "bbox_pred": torch.nn.Linear(128, 4 * classes)})
+    net = net.double().train()
+    parameters = {detectron2_name(name): p for name, p in net.named_parameters()}
+    for name, parameter in parameters.items():
+        fill_by_rule(name, parameter)
+    x = closed_formula.tensor("detection.step.images", (images, height, width, 3)).permute(0, 3, 1, 2)
+    pyramid = list(net.backbone["fpn"](dict(enumerate(stages(net.backbone["body"], x)))).values())
+    logits, deltas = net.rpn["head"](pyramid)
+    rows = lambda maps, n: torch.cat([m.permute(0, 2, 3, 1).reshape(images, -1, n) for m in maps], 1)
+    logits, deltas = rows(logits, 1)[..., 0], rows(deltas, 4)
+    anchors, samples = logits.shape[1], 64
+    drawn, rpn_cls, rpn_box = [], 0.0, 0.0
+    for n in range(images):
+        own = sorted(rng.permutation(anchors)[:samples].tolist())
+        objects = [float(i % 4 == 0) for i in range(samples)]
+        wanted = rng.uniform(-1, 1, (samples, 4)).astype(numpy.float32) * numpy.array(objects, numpy.float32)[:, None]
+        drawn.append({"anchors": own, "objects": objects, "deltas": numbers(torch.tensor(wanted))})
+        target = torch.tensor(objects, dtype=torch.float64)
+        rpn_cls = rpn_cls + F.binary_cross_entropy_with_logits(logits[n, own], target, reduction="sum")
+        rpn_box = rpn_box + ((deltas[n, own] - torch.tensor(wanted).double()).abs() * target[:, None]).sum()
+    boxes, of_image, labels, level = [], [], [], []
+    for r in range(24):
+        side = (20, 30, 60, 90)[r % 4]
+        boxes.append([3.0 + r, 2.0 + r / 2, min(96.0, 3.0 + r + side), min(64.0, 2.0 + r / 2 + 0.75 * side)])
+        of_image.append(r % images)
+        labels.append(r % (classes + 1))
+        area = (boxes[-1][2] - boxes[-1][0]) * (boxes[-1][3] - boxes[-1][1])
+        level.append(min(3, max(0, math.floor(2 + math.log2(math.sqrt(area) / 56 + 1e-8)))))
+    seen = torch.zeros(len(boxes), 32, 7, 7, dtype=torch.float64)
+    for l in range(4):
+        own = [r for r in range(len(boxes)) if level[r] == l]
+        if own:
+            rois = torch.tensor([[of_image[r], *boxes[r]] for r in own], dtype=torch.float64)
+            seen = seen.index_put((torch.tensor(own),), roi_align(pyramid[l], rois, 7, 0.25 / 2**l, 0, True))
+    inner = net.roi_heads["box_head"](seen)
+    scores = net.roi_heads["box_predictor"]["cls_score"](inner)
+    regressions = net.roi_heads["box_predictor"]["bbox_pred"](inner).view(len(boxes), classes, 4)
+    objects = [r for r in range(len(boxes)) if labels[r] < classes]
+    wanted = rng.uniform(-1, 1, (len(boxes), 4)).astype(numpy.float32)
+    wanted[[r for r in range(len(boxes)) if r not in objects]] = 0
+    found = torch.stack([regressions[r, labels[r]] for r in objects])
+    terms = {"rpn_cls": rpn_cls / (samples * images), "rpn_box": rpn_box / (samples * images),
+             "cls": F.cross_entropy(scores, torch.tensor(labels)),
+             "box": (found - torch.tensor(wanted[objects]).double()).abs().sum() / len(boxes)}
+    sum(terms.values()).backward()
+    return {"shape": [images, height, width, 3], "anchors": drawn, "boxes": boxes, "image": of_image, "labels": labels,
+            "levels": level, "deltas": numbers(torch.tensor(wanted)), "terms": {k: v.item() for k, v in terms.items()},
+            "gradients": {name: closed_formula.summary(p.grad, 1) for name, p in parameters.items()}}
+
+
 def main():
     file = {"torch": torch.__version__, "torchvision": torchvision.__version__, "iou": overlaps(), "coder": coding(),
-            "nms": suppression(), "matcher": matching(), "roi_align": alignment(), "losses": losses()}
+            "nms": suppression(), "matcher": matching(), "roi_align": alignment(), "losses": losses(), "step": step()}
     with open(os.path.join(HERE, "detection.json"), "w") as out:
         json.dump(file, out, separators=(",", ":"))
         out.write("\n")
