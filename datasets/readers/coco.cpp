@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -23,12 +24,25 @@ using Json = nlohmann::json;
 constexpr int64_t largest_file = int64_t{1} << 36;
 constexpr double largest_whole = 9007199254740992.0;  // 2^53: a double holds every whole number below it
 
-// An object of one of the lists: the fields that boxes need, and nothing of the others.
+// An object of one of the lists: its own numbers, words and box. Of a key that stands twice the last counts.
 struct Record {
-  std::map<std::string, double> numbers;
-  std::map<std::string, std::string> words;
+  std::vector<std::pair<std::string, double>> numbers;
+  std::vector<std::pair<std::string, std::string>> words;
   std::vector<double> box;
   bool box_is_none = false;  // there is a bbox, and it is no list of numbers
+
+  void clear() {
+    numbers.clear();
+    words.clear();
+    box.clear();
+    box_is_none = false;
+  }
+  template <class Value>
+  static const Value* find(const std::vector<std::pair<std::string, Value>>& values, std::string_view key) {
+    for (size_t i = values.size(); i-- > 0;)
+      if (values[i].first == key) return &values[i].second;
+    return nullptr;
+  }
 };
 
 // Of the lists that a file may have, those that boxes need; a file that is one list has no name for it.
@@ -52,7 +66,7 @@ class RecordReader : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return number(double(value)); }
   bool number_float(number_float_t value, const string_t&) override { return number(value); }
   bool string(string_t& value) override {
-    if (depth_ == record_depth_ && in_record_) record_.words[key_] = value;
+    if (depth_ == record_depth_ && in_record_) record_.words.emplace_back(key_, value);
     return other();
   }
   bool binary(binary_t&) override { return other(); }
@@ -65,7 +79,7 @@ class RecordReader : public nlohmann::json_sax<Json> {
       check(record_depth_ == 3, Fault::input, file_, ": is an object, expected a list of results");
     if (depth_ == record_depth_ && in_list_) {
       in_record_ = true;
-      record_ = {};
+      record_.clear();
     }
     return true;
   }
@@ -119,7 +133,7 @@ class RecordReader : public nlohmann::json_sax<Json> {
       record_.box.push_back(value);
       return true;
     }
-    if (depth_ == record_depth_ && in_record_) record_.numbers[key_] = value;
+    if (depth_ == record_depth_ && in_record_) record_.numbers.emplace_back(key_, value);
     return other();
   }
   // A value that is none of a box.
@@ -190,42 +204,46 @@ void parse(const std::filesystem::path& path, RecordReader& reader) {
   Json::sax_parse(ByteIterator{&bytes}, ByteIterator{}, &reader);
 }
 
-// What a record is called in messages: "annotation 12", "result 3" by its place where it has no id.
+// What a record is called in messages: "annotation 12", "result number 3" by its place where it has no id.
 struct Place {
   const std::string& file;
-  std::string what;
+  const char* kind;
+  int64_t id;
 
+  std::string what() const { return text(kind, " ", id); }
   double number(const Record& record, const char* key) const {
-    const auto found = record.numbers.find(key);
-    check(found != record.numbers.end(), Fault::input, file, ": ", what, " has no number '", key, "'");
-    check(std::isfinite(found->second), Fault::input, file, ": ", what, ": '", key, "' is not finite");
-    return found->second;
+    const double* const found = Record::find(record.numbers, key);
+    if (!found) fail(Fault::input, file, ": ", what(), " has no number '", key, "'");
+    if (!std::isfinite(*found)) fail(Fault::input, file, ": ", what(), ": '", key, "' is not finite");
+    return *found;
   }
   int64_t whole(const Record& record, const char* key) const {
     const double value = number(record, key);
-    check(value == std::floor(value) && std::abs(value) < largest_whole, Fault::input, file, ": ", what,
-          ": '", key, "' is ", value, ", expected a whole number");
+    if (value != std::floor(value) || std::abs(value) >= largest_whole)
+      fail(Fault::input, file, ": ", what(), ": '", key, "' is ", value, ", expected a whole number");
     return int64_t(value);
   }
   int64_t whole_or(const Record& record, const char* key, int64_t fallback) const {
-    return record.numbers.contains(key) ? whole(record, key) : fallback;
+    return Record::find(record.numbers, key) ? whole(record, key) : fallback;
   }
   CocoRect box(const Record& record) const {
     const std::vector<double>& b = record.box;
-    check(b.size() == 4 && !record.box_is_none, Fault::input, file, ": ", what,
-          ": 'bbox' is not a list of four numbers (left, top, width, height)");
+    if (b.size() != 4 || record.box_is_none)
+      fail(Fault::input, file, ": ", what(),
+           ": 'bbox' is not a list of four numbers (left, top, width, height)");
     for (const double side : b)
-      check(std::isfinite(side), Fault::input, file, ": ", what,
-            ": 'bbox' holds a number that is not finite");
-    check(b[2] >= 0 && b[3] >= 0, Fault::input, file, ": ", what, ": a box of ", b[2], " x ", b[3],
-          " pixels, expected sides of 0 or more");
+      if (!std::isfinite(side))
+        fail(Fault::input, file, ": ", what(), ": 'bbox' holds a number that is not finite");
+    if (b[2] < 0 || b[3] < 0)
+      fail(Fault::input, file, ": ", what(), ": a box of ", b[2], " x ", b[3],
+           " pixels, expected sides of 0 or more");
     return {b[0], b[1], b[2], b[3]};
   }
 };
 
 std::string word_or(const Record& record, const char* key, const std::string& fallback) {
-  const auto found = record.words.find(key);
-  return found == record.words.end() ? fallback : found->second;
+  const std::string* const found = Record::find(record.words, key);
+  return found ? *found : fallback;
 }
 
 template <class Item>
@@ -253,24 +271,25 @@ CocoAnnotations read_coco_annotations(const std::filesystem::path& path) {
   RecordReader reader(file, true, [&](const std::string& list, Record& record) {
     if (!is_read(list)) return;
     const bool image = list == "images", category = list == "categories";
-    const std::string kind = image ? "image" : category ? "category" : "annotation";
-    const int64_t nth = ++seen[list];
-    const int64_t id = Place{file, text(kind, " number ", nth)}.whole(record, "id");
-    const Place place{file, text(kind, " ", id)};
+    const char* const kind = image ? "image" : category ? "category" : "annotation";
+    const char* const nameless = image ? "image number" : category ? "category number" : "annotation number";
+    const int64_t id = Place{file, nameless, ++seen[list]}.whole(record, "id");
+    const Place place{file, kind, id};
     if (image) {
       all.images.push_back({id, word_or(record, "file_name", ""), place.whole_or(record, "width", 0),
                             place.whole_or(record, "height", 0)});
-      check(all.images.back().width >= 0 && all.images.back().height >= 0, Fault::input, file, ": ",
-            place.what, ": a negative size");
+      if (all.images.back().width < 0 || all.images.back().height < 0)
+        fail(Fault::input, file, ": ", place.what(), ": a negative size");
     } else if (category) {
       all.categories.push_back({id, word_or(record, "name", std::to_string(id))});
     } else {
       CocoAnnotation a{
           id, place.whole(record, "image_id"),          place.whole(record, "category_id"), place.box(record),
           0,  place.whole_or(record, "iscrowd", 0) != 0};
-      a.area = record.numbers.contains("area") ? place.number(record, "area") : a.box.width * a.box.height;
-      check(a.area >= 0, Fault::input, file, ": ", place.what, ": 'area' is ", a.area,
-            ", expected 0 or more");
+      a.area =
+          Record::find(record.numbers, "area") ? place.number(record, "area") : a.box.width * a.box.height;
+      if (a.area < 0)
+        fail(Fault::input, file, ": ", place.what(), ": 'area' is ", a.area, ", expected 0 or more");
       all.annotations.push_back(a);
     }
   });
@@ -297,11 +316,12 @@ CocoResults read_coco_results(const std::filesystem::path& path, const CocoAnnot
   CocoResults results;
   int64_t nth = 0;
   RecordReader reader(file, false, [&](const std::string&, Record& record) {
-    const Place place{file, text("result number ", ++nth)};
+    const Place place{file, "result number", ++nth};
     const CocoDetection d{place.whole(record, "image_id"), place.whole(record, "category_id"),
                           place.box(record), place.number(record, "score")};
-    check(has_id(annotations.images, d.image), Fault::input, file, ": ", place.what, " is of image ", d.image,
-          ", which is not among the annotated images");
+    if (!has_id(annotations.images, d.image))
+      fail(Fault::input, file, ": ", place.what(), " is of image ", d.image,
+           ", which is not among the annotated images");
     if (has_id(annotations.categories, d.category)) {
       results.detections.push_back(d);
     } else {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <map>
 #include <numeric>
+#include <span>
 #include <utility>
 
 namespace retort {
@@ -29,86 +29,78 @@ struct Range {
 };
 constexpr Range ranges[range_count] = {{0, 1e10}, {0, 32 * 32}, {32 * 32, 96 * 96}, {96 * 96, 1e10}};
 
-struct Truth {
-  CocoRect box;
-  double area;
-  bool crowd;
-};
-struct Found {
-  CocoRect box;
-  double score;
-};
-
 // One class in one image: its annotations in the file's order, its detections by falling score.
 struct Cell {
-  std::vector<Truth> truths;
-  std::vector<Found> found;
+  std::span<const CocoAnnotation* const> truths;
+  std::span<const CocoDetection* const> found;  // at most as many as the largest limit
 };
 
 enum class Verdict : char { wrong, right, ignored };
+using Verdicts = std::array<Verdict, threshold_count>;
 
-// What became of a cell's detections in one range of areas.
+// What became of one class's detections, those of images in ascending order behind each other.
 struct Matched {
   std::vector<double> scores;
-  std::vector<std::array<Verdict, threshold_count>> verdicts;  // per detection
-  int64_t truths = 0;                                          // that are not ignored
+  std::vector<size_t> ranks;                    // each one's place among its image's
+  std::vector<Verdicts> verdicts[range_count];  // in each range of areas
+  int64_t truths[range_count] = {};             // that are not ignored
 };
 
-// Places in `items` by falling score; equal ones stay in their order.
-template <class Items>
-std::vector<size_t> by_falling_score(const Items& items) {
-  std::vector<size_t> order(items.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return items[a].score > items[b].score; });
-  return order;
-}
-
-Matched match(const Cell& cell, const Range& range) {
-  const size_t detections = cell.found.size(), truths = cell.truths.size();
+// Adds a cell's detections in one range. ious: of each detection with each annotation.
+void match(const Cell& cell, const std::vector<double>& ious, int r, Matched& matched) {
+  const Range& range = ranges[r];
+  const size_t truths = cell.truths.size();
+  const auto is_ignored = [&](size_t g) {
+    return cell.truths[g]->crowd || !range.holds(cell.truths[g]->area);
+  };
   // Ignored annotations come last: a detection takes one only where no other is left.
-  std::vector<char> ignored(truths);
-  for (size_t g = 0; g < truths; ++g) ignored[g] = cell.truths[g].crowd || !range.holds(cell.truths[g].area);
-  std::vector<size_t> order(truths);
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ignored[a] < ignored[b]; });
+  std::vector<size_t> order;
+  for (size_t g = 0; g < truths; ++g)
+    if (!is_ignored(g)) order.push_back(g);
+  const size_t counted = order.size();
+  matched.truths[r] += int64_t(counted);
+  for (size_t g = 0; g < truths; ++g)
+    if (is_ignored(g)) order.push_back(g);
 
-  Matched result;
-  result.truths = std::count(ignored.begin(), ignored.end(), 0);
-  result.verdicts.resize(detections);
-  std::vector<double> ious(detections * truths);
-  for (size_t d = 0; d < detections; ++d) {
-    result.scores.push_back(cell.found[d].score);
-    for (size_t g = 0; g < truths; ++g) {
-      const Truth& truth = cell.truths[order[g]];
-      ious[d * truths + g] = coco_iou(cell.found[d].box, truth.box, truth.crowd);
-    }
+  std::vector<Verdicts>& verdicts = matched.verdicts[r];
+  const size_t first = verdicts.size();
+  for (const CocoDetection* found : cell.found) {
+    verdicts.emplace_back();
+    verdicts.back().fill(range.holds(found->box.width * found->box.height) ? Verdict::wrong
+                                                                           : Verdict::ignored);
   }
+  if (truths == 0) return;
   std::vector<char> taken(truths);
   for (int t = 0; t < threshold_count; ++t) {
     std::fill(taken.begin(), taken.end(), 0);
-    for (size_t d = 0; d < detections; ++d) {
+    for (size_t d = 0; d < cell.found.size(); ++d) {
       double best = std::min(iou_threshold(t), 1 - 1e-10);
       size_t match = truths;  // none
       for (size_t g = 0; g < truths; ++g) {
-        const Truth& truth = cell.truths[order[g]];
-        if (taken[g] && !truth.crowd) continue;
-        if (match < truths && !ignored[order[match]] && ignored[order[g]]) break;
-        if (ious[d * truths + g] < best) continue;
-        best = ious[d * truths + g];
+        if (taken[g] && !cell.truths[order[g]]->crowd) continue;
+        if (match < counted && g >= counted) break;
+        const double iou = ious[d * truths + order[g]];
+        if (iou < best) continue;
+        best = iou;
         match = g;
       }
-      Verdict& verdict = result.verdicts[d][size_t(t)];
-      if (match < truths) {
-        taken[match] = 1;
-        verdict = ignored[order[match]] ? Verdict::ignored : Verdict::right;
-      } else {
-        const CocoRect& box = cell.found[d].box;
-        verdict = range.holds(box.width * box.height) ? Verdict::wrong : Verdict::ignored;
-      }
+      if (match == truths) continue;
+      taken[match] = 1;
+      verdicts[first + d][size_t(t)] = match < counted ? Verdict::right : Verdict::ignored;
     }
   }
-  return result;
+}
+
+void match(const Cell& cell, Matched& matched) {
+  std::vector<double> ious;
+  for (size_t d = 0; d < cell.found.size(); ++d) {
+    const CocoDetection& found = *cell.found[d];
+    matched.scores.push_back(found.score);
+    matched.ranks.push_back(d);
+    for (const CocoAnnotation* truth : cell.truths)
+      ious.push_back(coco_iou(found.box, truth->box, truth->crowd));
+  }
+  for (int r = 0; r < range_count; ++r) match(cell, ious, r, matched);
 }
 
 // Of one class, range and limit of boxes.
@@ -118,41 +110,39 @@ struct Curve {
   std::array<double, threshold_count> recall{};
 };
 
-Curve curve_of(const std::vector<Matched>& images, size_t limit) {
-  struct Detection {
-    double score;
-    const std::array<Verdict, threshold_count>* verdicts;
-  };
-  std::vector<Detection> detections;
-  int64_t truths = 0;
-  for (const Matched& image : images) {
-    truths += image.truths;
-    for (size_t d = 0; d < std::min(limit, image.scores.size()); ++d)
-      detections.push_back({image.scores[d], &image.verdicts[d]});
-  }
+// order: the detections that count, by falling score.
+Curve curve_of(const Matched& matched, int r, const std::vector<size_t>& order) {
+  const auto truths = double(matched.truths[r]);
   Curve curve;
   if (truths == 0) return curve;
   curve.measured = true;
-  const std::vector<size_t> order = by_falling_score(detections);
   std::vector<double> recall(order.size()), precision(order.size());
   for (int t = 0; t < threshold_count; ++t) {
     double right = 0, wrong = 0;
     for (size_t i = 0; i < order.size(); ++i) {
-      const Verdict verdict = (*detections[order[i]].verdicts)[size_t(t)];
+      const Verdict verdict = matched.verdicts[r][order[i]][size_t(t)];
       right += verdict == Verdict::right;
       wrong += verdict == Verdict::wrong;
-      recall[i] = right / double(truths);
+      recall[i] = right / truths;
       precision[i] = right / (wrong + right + std::numeric_limits<double>::epsilon());
     }
     for (size_t i = order.size(); i-- > 1;) precision[i - 1] = std::max(precision[i - 1], precision[i]);
-    for (int r = 0; r < recall_count; ++r) {
-      const auto first = std::lower_bound(recall.begin(), recall.end(), recall_threshold(r));
-      curve.precision[size_t(t)][size_t(r)] =
+    for (int k = 0; k < recall_count; ++k) {
+      const auto first = std::lower_bound(recall.begin(), recall.end(), recall_threshold(k));
+      curve.precision[size_t(t)][size_t(k)] =
           first == recall.end() ? 0 : precision[size_t(first - recall.begin())];
     }
     curve.recall[size_t(t)] = recall.empty() ? 0 : recall.back();
   }
   return curve;
+}
+
+// Places in `scores`, the highest first; equal ones stay in their order.
+std::vector<size_t> by_falling(const std::vector<double>& scores) {
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  return order;
 }
 
 // A mean that is -1 of nothing.
@@ -184,17 +174,51 @@ struct Means {
   }
 };
 
-// Every class's cells, by image in ascending order; only those in which there is something.
-std::map<int64_t, std::map<int64_t, Cell>> cells_of(const CocoAnnotations& annotations,
-                                                    const std::vector<CocoDetection>& detections) {
-  std::map<int64_t, std::map<int64_t, Cell>> cells;
-  for (const CocoAnnotation& a : annotations.annotations)
-    cells[a.category][a.image].truths.push_back({a.box, a.area, a.crowd});
-  for (const size_t d : by_falling_score(detections)) {
-    std::vector<Found>& found = cells[detections[d].category][detections[d].image].found;
-    if (found.size() < limits[limit_count - 1]) found.push_back({detections[d].box, detections[d].score});
+// By category, then image, the annotations of each in the file's order and its detections by falling score;
+// equal ones stay in their order.
+template <class Item, class Less>
+std::vector<const Item*> sorted(const std::vector<Item>& items, const Less& less) {
+  std::vector<const Item*> all;
+  for (const Item& item : items) all.push_back(&item);
+  std::stable_sort(all.begin(), all.end(), [&](const Item* a, const Item* b) {
+    if (a->category != b->category) return a->category < b->category;
+    return a->image != b->image ? a->image < b->image : less(*a, *b);
+  });
+  return all;
+}
+
+template <class Item>
+std::span<const Item* const> of_category(const std::vector<const Item*>& sorted, int64_t category) {
+  const auto first = std::partition_point(sorted.begin(), sorted.end(),
+                                          [&](const Item* item) { return item->category < category; });
+  const auto last =
+      std::partition_point(first, sorted.end(), [&](const Item* item) { return item->category == category; });
+  return {first, last};
+}
+
+// Takes the items of one image off the front.
+template <class Item>
+std::span<const Item* const> taken(std::span<const Item* const>& items, int64_t image) {
+  size_t count = 0;
+  while (count < items.size() && items[count]->image == image) ++count;
+  const auto front = items.first(count);
+  items = items.subspan(count);
+  return front;
+}
+
+Matched matched_images(std::span<const CocoAnnotation* const> truths,
+                       std::span<const CocoDetection* const> found) {
+  constexpr size_t most = limits[limit_count - 1];
+  Matched matched;
+  while (!truths.empty() || !found.empty()) {
+    const int64_t image = truths.empty()  ? found[0]->image
+                          : found.empty() ? truths[0]->image
+                                          : std::min(truths[0]->image, found[0]->image);
+    const auto own = taken(truths, image);
+    const auto of_it = taken(found, image);
+    match({own, of_it.first(std::min(of_it.size(), most))}, matched);
   }
-  return cells;
+  return matched;
 }
 
 }  // namespace
@@ -208,16 +232,23 @@ double coco_iou(const CocoRect& d, const CocoRect& g, bool crowd) {
 }
 
 CocoScores coco_scores(const CocoAnnotations& annotations, const std::vector<CocoDetection>& detections) {
-  std::map<int64_t, std::map<int64_t, Cell>> cells = cells_of(annotations, detections);
+  const auto truths =
+      sorted(annotations.annotations, [](const CocoAnnotation&, const CocoAnnotation&) { return false; });
+  const auto found =
+      sorted(detections, [](const CocoDetection& a, const CocoDetection& b) { return a.score > b.score; });
   CocoScores scores;
   Means means[range_count][limit_count];
   for (const CocoCategory& category : annotations.categories) {
+    const Matched matched = matched_images(of_category(truths, category.id), of_category(found, category.id));
+    const std::vector<size_t> order = by_falling(matched.scores);
     CocoScores::Class one{category.id, category.name};
-    for (int r = 0; r < range_count; ++r) {
-      std::vector<Matched> images;
-      for (const auto& [image, cell] : cells[category.id]) images.push_back(match(cell, ranges[r]));
-      for (int l = 0; l < limit_count; ++l) {
-        const Curve curve = curve_of(images, limits[l]);
+    for (int l = 0; l < limit_count; ++l) {
+      std::vector<size_t> counted;
+      for (const size_t d : order)
+        if (matched.ranks[d] < limits[l]) counted.push_back(d);
+      // What is told of smaller limits is the recall of objects of all sizes.
+      for (int r = 0; r < (l < limit_count - 1 ? 1 : range_count); ++r) {
+        const Curve curve = curve_of(matched, r, counted);
         means[r][l].add(curve);
         if (r > 0 || l < limit_count - 1) continue;
         Means alone;
