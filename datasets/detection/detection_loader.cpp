@@ -14,6 +14,17 @@ int rounded_up(int side, int multiple) {
   return (side + multiple - 1) / multiple * multiple;
 }
 
+int checked_workers(const DetectionLoaderOptions& options) {
+  check(options.workers >= 0 && options.workers <= 1024, Fault::usage, "loader workers ", options.workers,
+        ": expected 0 to 1024");
+  return options.workers;
+}
+
+// What is drawn for a picture in an epoch: whether it is mirrored, how large it is.
+Random4 view_of(const DetectionLoaderOptions& options, int epoch, int32_t image) {
+  return random4(options.seed, box_purpose::view, uint32_t(epoch), uint32_t(image), 0);
+}
+
 // In pixels of the padded picture.
 void write_pixels(const Image& image, bool flip, const Normalize& normalize, int64_t width, float* to) {
   const NormalizeTable table(normalize);
@@ -37,12 +48,9 @@ DetectionObject seen_as(const DetectionObject& object, double across, double dow
 DetectionLoader::DetectionLoader(const DetectionPart& part, const DetectionLoaderOptions& options)
     : part_(part),
       options_(options),
-      slots_(size_t(Prefetch::slots(std::clamp(options.workers, 0, 1024)))),
-      prefetch_(std::clamp(options.workers, 0, 1024),
-                [this](int64_t batch, int slot) { fill(batch, slots_[size_t(slot)]); }) {
+      slots_(size_t(Prefetch::slots(checked_workers(options)))),
+      prefetch_(options.workers, [this](int64_t batch, int slot) { fill(batch, slots_[size_t(slot)]); }) {
   check(options.batch >= 1, Fault::usage, "batch size ", options.batch, ": expected at least 1");
-  check(options.workers >= 0 && options.workers <= 1024, Fault::usage, "loader workers ", options.workers,
-        ": expected 0 to 1024");
   for (const int side : options.sides)
     check(side >= 1 && side <= options.longest, Fault::usage, "size ", side,
           " of a picture's shorter side: expected 1 to ", options.longest);
@@ -58,8 +66,7 @@ DetectionLoader::Size DetectionLoader::size_of(int32_t image) const {
   const CocoImage& own = part_.annotations.images[size_t(image)];
   if (options_.sides.empty()) return {int(own.height), int(own.width)};
   const auto sides = uint32_t(options_.sides.size());
-  const uint32_t word =
-      random4(options_.seed, box_purpose::view, uint32_t(epoch_), uint32_t(image), 0).v[1];
+  const uint32_t word = view_of(options_, epoch_, image).v[1];
   const double side = options_.sides[options_.training ? random_below(word, sides) : 0];
   const double height = double(own.height), width = double(own.width);
   double scale = side / std::min(height, width);
@@ -68,9 +75,7 @@ DetectionLoader::Size DetectionLoader::size_of(int32_t image) const {
 }
 
 bool DetectionLoader::flipped(int32_t image) const {
-  return options_.training && options_.flip &&
-         (random4(options_.seed, box_purpose::view, uint32_t(epoch_), uint32_t(image), 0).v[0] >> 31) !=
-             0;
+  return options_.training && options_.flip && (view_of(options_, epoch_, image).v[0] >> 31) != 0;
 }
 
 void DetectionLoader::put_together() {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <tuple>
 
 #include "datasets/detection/scenes.h"
 #include "engine/base/check.h"
@@ -61,16 +63,29 @@ bool same(const std::vector<CocoCategory>& a, const std::vector<CocoCategory>& b
   });
 }
 
-void note_degenerate(const std::string& file, const DetectionPart& part, DetectionData& data) {
-  int64_t count = 0, first = 0;
+// Boxes that nothing is learned from, for the user: a wrong tool wrote them.
+void note_useless(const std::string& file, const DetectionPart& part, DetectionData& data) {
+  std::map<int64_t, const CocoImage*> images;
+  for (const CocoImage& image : part.annotations.images) images[image.id] = &image;
+  struct Found {
+    int64_t count = 0, first = 0;  // an annotation's id
+  } flat, outside;
   for (const CocoAnnotation& a : part.annotations.annotations) {
-    if (a.box.width > 0 && a.box.height > 0) continue;
-    if (count++ == 0) first = a.id;
+    const CocoImage& image = *images.at(a.image);
+    const bool is_flat = !(a.box.width > 0 && a.box.height > 0);
+    if (!is_flat && a.box.x < double(image.width) && a.box.y < double(image.height) &&
+        a.box.x + a.box.width > 0 && a.box.y + a.box.height > 0)
+      continue;
+    Found& kind = is_flat ? flat : outside;
+    if (kind.count++ == 0) kind.first = a.id;
   }
-  if (count > 0)
-    data.notes.push_back(text(file, ": ", count, count == 1 ? " box has" : " boxes have",
-                              " a side of 0 and nothing is learned from ", count == 1 ? "it" : "them",
-                              ", the first is annotation id ", first));
+  for (const auto& [kind, one, many] :
+       {std::tuple(flat, " box has a side of 0", " boxes have a side of 0"),
+        std::tuple(outside, " box lies outside its picture", " boxes lie outside their pictures")})
+    if (kind.count > 0)
+      data.notes.push_back(text(file, ": ", kind.count, kind.count == 1 ? one : many,
+                                " and nothing is learned from ", kind.count == 1 ? "it" : "them",
+                                ", the first is annotation id ", kind.first));
 }
 
 DetectionData read_coco(const std::string& folder, const DetectionFiles& files, Parts parts) {
@@ -90,7 +105,7 @@ DetectionData read_coco(const std::string& folder, const DetectionFiles& files, 
   if (parts == Parts::both) {
     data.train = read_part(train, pictures("train"));
     data.categories = data.train.annotations.categories;
-    note_degenerate(train.string(), data.train, data);
+    note_useless(train.string(), data.train, data);
     const auto objects = objects_of(data.train);
     check(std::any_of(objects.begin(), objects.end(), [](const auto& own) { return !own.empty(); }),
           Fault::input, train.string(), ": there is no box to learn from");

@@ -22,7 +22,7 @@ DetectionLoaderOptions pictures_for(const DetectorSpec& spec, int size, const No
 
 DetectionEvaluator::DetectionEvaluator(Detector& detector, Device& device, const DetectionPart& part,
                                        const DetectionLoaderOptions& options)
-    : detector_(detector), device_(device), part_(part), loader_(part, options) {
+    : detector_(detector), device_(device), part_(part), loader_(part, options), anchors_(detector.spec()) {
   check(!options.training, "DetectionEvaluator: pictures as training sees them");
   check(int64_t(part.annotations.categories.size()) == detector.classes, Fault::input, detector.name,
         " knows ", detector.classes, " classes, the data has ", part.annotations.categories.size());
@@ -53,7 +53,7 @@ void DetectionEvaluator::detect(const HostDetections& batch,
   const std::vector<Var> pyramid = detector_.pyramid(images, pass);
   const Proposed proposed = detector_.propose(pyramid, pass);
   const std::vector<std::vector<BoundingBox>> proposals =
-      proposals_of(spec, proposed, make_anchors(spec, batch.height, batch.width), batch, false, device_);
+      proposals_of(spec, proposed, anchors_.of(batch.height, batch.width), batch, false, device_);
   HostRois rois;
   for (size_t n = 0; n < proposals.size(); ++n) {
     rois.boxes.insert(rois.boxes.end(), proposals[n].begin(), proposals[n].end());

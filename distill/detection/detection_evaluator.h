@@ -34,6 +34,7 @@ class DetectionEvaluator {
   Device& device_;
   const DetectionPart& part_;
   DetectionLoader loader_;
+  Anchors anchors_;
 };
 
 }  // namespace retort

@@ -45,13 +45,8 @@ std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, con
   return proposals;
 }
 
-DetectionStep::DetectionStep(DetectionParts parts) : parts_(std::move(parts)), totals_(parts_.device) {}
-
-const std::vector<BoundingBox>& DetectionStep::anchors(int64_t height, int64_t width) {
-  auto [entry, made] = anchors_.try_emplace({height, width});
-  if (made) entry->second = make_anchors(parts_.student.spec(), height, width);
-  return entry->second;
-}
+DetectionStep::DetectionStep(DetectionParts parts)
+    : parts_(std::move(parts)), totals_(parts_.device), anchors_(parts_.student.spec()) {}
 
 void DetectionStep::run(const HostDetections& batch, int epoch) {
   Device& device = parts_.device;
@@ -64,7 +59,7 @@ void DetectionStep::run(const HostDetections& batch, int epoch) {
   const std::vector<Var> pyramid = parts_.student.pyramid(images, pass);
   const Proposed proposed = parts_.student.propose(pyramid, pass);
 
-  const std::vector<BoundingBox>& all_anchors = anchors(batch.height, batch.width);
+  const std::vector<BoundingBox>& all_anchors = anchors_.of(batch.height, batch.width);
   const auto proposals = proposals_of(spec, proposed, all_anchors, batch, true, device);
   std::vector<AnchorTargets> anchor_batch;
   RoiBatch rois;

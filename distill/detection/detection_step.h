@@ -1,6 +1,5 @@
 // One training step of a detector, alone or with a teacher.
 #pragma once
-#include <map>
 #include <string>
 #include <vector>
 
@@ -39,14 +38,13 @@ class DetectionStep {
   const std::vector<std::string>& term_names() const { return term_names_; }
 
  private:
-  const std::vector<BoundingBox>& anchors(int64_t height, int64_t width);
   std::vector<LossTerm> distillation(const Var& student, const Var& teacher,
                                      const std::vector<int32_t>& classes, const Var& labels,
                                      const Pass& pass);
 
   DetectionParts parts_;
   MetricTotals totals_;
-  std::map<std::pair<int64_t, int64_t>, std::vector<BoundingBox>> anchors_;  // of an input's size
+  Anchors anchors_;
   std::vector<std::string> term_names_;
 };
 

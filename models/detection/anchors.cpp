@@ -31,6 +31,13 @@ std::vector<BoundingBox> make_anchors(const DetectorSpec& spec, int64_t height, 
   return anchors;
 }
 
+const std::vector<BoundingBox>& Anchors::of(int64_t height, int64_t width) {
+  if (height != height_ || width != width_) boxes_ = make_anchors(spec_, height, width);
+  height_ = height;
+  width_ = width;
+  return boxes_;
+}
+
 int level_of(const DetectorSpec& spec, const BoundingBox& box) {
   // A box of the canonical side looks at level 2 of 0, 1, 2, 3. f32, as the boxes.
   const float ratio = std::sqrt(box.area()) / float(spec.canonical_side) + 1e-8f;

@@ -14,6 +14,20 @@ int64_t places(const DetectorSpec& spec, int level, int64_t side);
 // width.
 std::vector<BoundingBox> make_anchors(const DetectorSpec& spec, int64_t height, int64_t width);
 
+// The anchors of the inputs that come one after another, mostly of one size: the last size's are kept. The
+// spec must outlive it.
+class Anchors {
+ public:
+  explicit Anchors(const DetectorSpec& spec) : spec_(spec) {}
+  // As make_anchors; valid until the next call.
+  const std::vector<BoundingBox>& of(int64_t height, int64_t width);
+
+ private:
+  const DetectorSpec& spec_;
+  int64_t height_ = 0, width_ = 0;
+  std::vector<BoundingBox> boxes_;
+};
+
 // The level, from 0, that a box is looked at on: Lin et al., Feature Pyramid Networks, arXiv:1612.03144,
 // equation 1.
 int level_of(const DetectorSpec& spec, const BoundingBox& box);

@@ -106,7 +106,11 @@ TEST_F(DetectionInput, ABoxWithoutWidthIsLeftOutAndNotedOnce) {
 
 TEST_F(DetectionInput, ABoxOutsideThePictureIsClippedOrLeftOut) {
   box_of("train") = {-500, -500, 10, 10};
-  expect_contains(trained().err, "1 training picture with boxes");
+  const std::string notes = trained().err;
+  expect_contains(notes, "1 training picture with boxes");
+  expect_contains(notes,
+                  "train.json: 1 box lies outside its picture and nothing is learned from it, the first is "
+                  "annotation id 10");
   box_of("train") = {-20, 50, 40, 500};
   expect_contains(trained().err, "2 training pictures with boxes");
 }

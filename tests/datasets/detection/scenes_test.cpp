@@ -165,9 +165,11 @@ TEST_F(CocoFolder, LearnsFromBoxesInsideThePicture) {
   EXPECT_EQ(objects[0][0].box.width, 28);
   EXPECT_EQ(objects[0][0].box.height, 40);
   EXPECT_TRUE(objects[1].empty()) << "a crowd";
-  ASSERT_EQ(data.notes.size(), 1u);
+  ASSERT_EQ(data.notes.size(), 2u);
   EXPECT_NE(data.notes[0].find("1 box has a side of 0"), std::string::npos) << data.notes[0];
   EXPECT_NE(data.notes[0].find("annotation id 2"), std::string::npos) << data.notes[0];
+  EXPECT_NE(data.notes[1].find("1 box lies outside its picture"), std::string::npos) << data.notes[1];
+  EXPECT_NE(data.notes[1].find("annotation id 3"), std::string::npos) << data.notes[1];
 }
 
 TEST_F(CocoFolder, Refusals) {
