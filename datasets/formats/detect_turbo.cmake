@@ -1,6 +1,5 @@
 # Decides whether JPEGs can be decoded by libjpeg-turbo: sets RETORT_HAS_TURBO and says in one line why not. Its
 # absence is no error, unless RETORT_TURBO=ON: stb_image decodes the same files.
-set(RETORT_HAS_TURBO FALSE)
 set(why "")
 
 # Header, library, and the two functions that read only a part of a picture, which other libjpegs lack.
@@ -27,11 +26,5 @@ if(RETORT_TURBO STREQUAL "OFF")
 else()
   retort_find_turbo()
 endif()
-if(NOT why)
-  set(RETORT_HAS_TURBO TRUE)
-  message(STATUS "retort: JPEGs are decoded by stb_image, or by libjpeg-turbo where data.decoder says so")
-elseif(RETORT_TURBO STREQUAL "ON")
-  message(FATAL_ERROR "retort: RETORT_TURBO=ON, but ${why}")
-else()
-  message(STATUS "retort: JPEGs are decoded by stb_image alone: ${why}")
-endif()
+retort_settle(TURBO "${why}" "JPEGs are decoded by stb_image, or by libjpeg-turbo where data.decoder says so"
+              "JPEGs are decoded by stb_image alone")

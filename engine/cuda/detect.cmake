@@ -1,7 +1,6 @@
 # Decides whether the CUDA backend is built: sets RETORT_HAS_CUDA, enables the language, finds the libraries' headers, and
 # says in one line why not. Included by the top-level CMakeLists.txt, since distill has device code as well.
 set(RETORT_CUDA AUTO CACHE STRING "CUDA backend: AUTO (if found), ON (required), OFF")
-set(RETORT_HAS_CUDA FALSE)
 
 # nvcc, its toolkit, cuDNN's header; sets why where one is missing.
 function(retort_find_cuda)
@@ -42,7 +41,6 @@ else()
   retort_find_cuda()
 endif()
 if(NOT why)
-  set(RETORT_HAS_CUDA TRUE)
   # Machine code for A100 and H100, and PTX for what comes after them.
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
@@ -60,9 +58,5 @@ if(NOT why)
   endif()
   set(CMAKE_CUDA_STANDARD 20)
   find_package(CUDAToolkit REQUIRED)
-  message(STATUS "retort: CUDA ${CUDAToolkit_VERSION} backend is built for ${CMAKE_CUDA_ARCHITECTURES}")
-elseif(RETORT_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "retort: RETORT_CUDA=ON, but ${why}")
-else()
-  message(STATUS "retort: CUDA backend is not built: ${why}")
 endif()
+retort_settle(CUDA "${why}" "CUDA ${CUDAToolkit_VERSION} backend is built for ${CMAKE_CUDA_ARCHITECTURES}" "CUDA backend is not built")

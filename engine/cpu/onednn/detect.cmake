@@ -1,6 +1,5 @@
 # Decides whether the oneDNN backend is built: sets RETORT_HAS_ONEDNN, and says in one line why not. Neither its absence
 # nor a broken installation is an error, unless RETORT_ONEDNN=ON.
-set(RETORT_HAS_ONEDNN FALSE)
 
 # Header, library, its threads, a program that links; sets why where one does not do.
 function(retort_find_onednn)
@@ -34,11 +33,4 @@ if(RETORT_ONEDNN STREQUAL "OFF")
 else()
   retort_find_onednn()
 endif()
-if(NOT why)
-  set(RETORT_HAS_ONEDNN TRUE)
-  message(STATUS "retort: ${what} backend is built")
-elseif(RETORT_ONEDNN STREQUAL "ON")
-  message(FATAL_ERROR "retort: RETORT_ONEDNN=ON, but ${why}")
-else()
-  message(STATUS "retort: oneDNN backend is not built: ${why}")
-endif()
+retort_settle(ONEDNN "${why}" "${what} backend is built" "oneDNN backend is not built")
