@@ -6,6 +6,9 @@
 // device, never reads device memory from the host. Outputs do not overlap inputs unless said. A Sink
 // says whether a result overwrites or is added to what is there; an empty sink is not computed. Results are
 // the same bits for any number of threads. Shapes are checked here and by the ops; tensors are never padded.
+//
+// Nothing has a body here: what leaves a function out does not compile. A default would pass by what wraps a
+// backend, see profile/forwarding_backend.h.
 #pragma once
 #include <string>
 
@@ -52,7 +55,7 @@ class Backend : public Memory {
   virtual std::string description() const = 0;  // for logs and env.json: instruction set, threads, versions
   // How each convolution is computed, where that was measured, is written into the folder from now on, and
   // what was chosen before as well: other choices have other bits, and a run goes on with its own.
-  virtual void keep_plans(const std::string&) {}
+  virtual void keep_plans(const std::string& folder) = 0;
 
   // --- memory and order ---------------------------------------------------------------------------------
   virtual void upload(const Tensor& to, const void* host) = 0;  // host may be reused on return
@@ -115,10 +118,10 @@ class Backend : public Memory {
   virtual void transpose(const Tensor& x, const Sink& y) = 0;  // matrix
   // The gradients of y = x w' + bias: dw = dy' x and, unless its sink is empty, dbias = the column sums of
   // dy.
-  virtual void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias);
+  virtual void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw,
+                                      const Sink& dbias) = 0;
 
-  // --- element-wise and reductions
-  // --------------------------------------------------------------------------
+  // --- element-wise and reductions ---------------------------------------------------------------------
   virtual void unary(const UnaryOp& op, const Tensor& x, const Sink& y) = 0;
   // dx = dy f'(x), y = f(x)
   virtual void unary_gradient(const UnaryOp& op, const Tensor& x, const Tensor& y, const Tensor& dy,
@@ -136,7 +139,7 @@ class Backend : public Memory {
   // totals[k] (f64) += factors[k] * sum of row k of x (f32), for the rows of x, at most most_totals. For
   // metrics.
   static constexpr int most_totals = 16;
-  virtual void add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals);
+  virtual void add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals) = 0;
 
   // --- rows and columns -----------------------------------------------------------------------------------
   // A block of columns of matrices: to[r, to_first + j] (=|+=) from[r, from_first + j], j < count.
@@ -153,36 +156,36 @@ class Backend : public Memory {
 
   // --- mixed precision (devices that compute in 16 bits; others throw) ------------------------------------
   // Between f32, f16 and bf16, rounded to nearest even.
-  virtual void cast(const Tensor& from, const Sink& to);
+  virtual void cast(const Tensor& from, const Sink& to) = 0;
   // Dynamic loss scaling, see kernels/loss_scale.h: looks whether the gradients are finite (f32, and those in
   // 16 bits if there are any) and moves the state (f64, of loss_scale_numbers).
   virtual void update_loss_scale(const Tensor& gradients, const Tensor& rounded_gradients,
-                                 const Tensor& state);
+                                 const Tensor& state) = 0;
   // As sgd, for gradients that carry the scale: they are divided by it, or the step is skipped, as
   // update_loss_scale decided.
   virtual void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr,
-                          double momentum, double weight_decay, const Tensor& state);
+                          double momentum, double weight_decay, const Tensor& state) = 0;
   // As sgd, or as scaled_sgd where there is a state, over such arrays; rounded receives the new weights.
   virtual void mixed_sgd(const MixedWeights& weights, const Tensor& lr, double momentum, double weight_decay,
-                         const Tensor& state);
+                         const Tensor& state) = 0;
 
   // --- a branch of a step ---------------------------------------------------------------------------------
   // What is enqueued between begin and end may run beside what is enqueued behind it, up to the join: neither
   // reads or writes what the other writes. For Branch (branch/branch.h), which gives it memory of its own; a
   // backend without branches runs everything in order.
-  virtual bool can_branch() const { return false; }
-  virtual void begin_branch() {}
-  virtual void end_branch() {}
-  virtual void join_branch() {}
+  virtual bool can_branch() const = 0;
+  virtual void begin_branch() = 0;
+  virtual void end_branch() = 0;
+  virtual void join_branch() = 0;
 
-  // --- whole-step capture
-  // ----------------------------------------------------------------------------------- Records what is
-  // enqueued between begin and end instead of running it; returns a graph to replay.
-  virtual bool can_capture() const { return false; }
-  virtual void begin_capture();
-  virtual int end_capture();
-  virtual void replay(int graph);
-  virtual void release_graph(int graph);  // it is not replayed again
+  // --- whole-step capture ------------------------------------------------------------------------------
+  // Records what is enqueued between begin and end instead of running it; returns a graph to replay. A
+  // backend that cannot throws.
+  virtual bool can_capture() const = 0;
+  virtual void begin_capture() = 0;
+  virtual int end_capture() = 0;
+  virtual void replay(int graph) = 0;
+  virtual void release_graph(int graph) = 0;  // it is not replayed again
 };
 
 // Throws if the operands of matmul do not belong together.

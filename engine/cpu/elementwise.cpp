@@ -155,6 +155,12 @@ void Portable::add_to_total(const Tensor& x, double factor, const Tensor& total)
   });
 }
 
+void Portable::add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals) {
+  const int64_t columns = x.shape.last();
+  for (int64_t k = 0; k < x.shape.rows(); ++k)
+    add_to_total(x.part(k * columns, {columns}), factors[k], totals.part(k, {1}));
+}
+
 void Portable::copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
                             int64_t count) {
   const int64_t from_columns = from.shape.last(), to_columns = to.to.shape.last();

@@ -93,4 +93,9 @@ void Portable::transpose(const Tensor& x, const Sink& y) {
   });
 }
 
+void Portable::linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias) {
+  if (dw) matmul(dy, true, x, false, {}, dw);
+  if (dbias) reduce_sum(dy, 1.0, dbias);
+}
+
 }  // namespace retort

@@ -63,4 +63,8 @@ void Portable::scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, con
   });
 }
 
+void Portable::mixed_sgd(const MixedWeights&, const Tensor&, double, double, const Tensor&) {
+  fail(Fault::internal, name(), ": has no weights in 16 bits");
+}
+
 }  // namespace retort

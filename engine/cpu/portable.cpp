@@ -59,6 +59,16 @@ void Portable::set_scalar(const Tensor& scalar, double value) {
   *scalar.as<double>() = value;
 }
 
+void Portable::begin_capture() {
+  fail(Fault::internal, name(), ": cannot capture a step");
+}
+int Portable::end_capture() {
+  fail(Fault::internal, name(), ": cannot capture a step");
+}
+void Portable::replay(int) {
+  fail(Fault::internal, name(), ": has no captured step to replay");
+}
+
 void* Portable::Scratch::reserve(size_t bytes) {
   constexpr size_t alignment = 64;
   if (memory.size() < bytes + alignment) memory = std::vector<char>(bytes + bytes / 4 + alignment);

@@ -21,6 +21,7 @@ class Portable : public Backend {
 
   std::string name() const override { return "portable"; }
   std::string description() const override;
+  void keep_plans(const std::string&) override {}  // its choices are those of ConvTuning
 
   void* allocate(size_t bytes) override;
   void release(void* data, size_t bytes) override;
@@ -65,6 +66,7 @@ class Portable : public Backend {
   void matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Tensor& bias,
               const Sink& c) override;
   void transpose(const Tensor& x, const Sink& y) override;
+  void linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias) override;
 
   // elementwise.cpp
   void unary(const UnaryOp& op, const Tensor& x, const Sink& y) override;
@@ -74,6 +76,7 @@ class Portable : public Backend {
   void reduce_sum(const Tensor& x, double scale, const Sink& to) override;
   void scale_by(const Tensor& x, const Tensor& scalar, double factor, const Sink& y) override;
   void add_to_total(const Tensor& x, double factor, const Tensor& total) override;
+  void add_rows_to_totals(const Tensor& x, const double* factors, const Tensor& totals) override;
   void copy_columns(const Tensor& from, int64_t from_first, const Sink& to, int64_t to_first,
                     int64_t count) override;
   void launch_rows(const RowKernel& rows_kernel, const void* kernel, size_t kernel_bytes, int64_t rows,
@@ -81,11 +84,25 @@ class Portable : public Backend {
   void sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
            double weight_decay) override;
 
+  // mixed_precision.cpp
   void cast(const Tensor& from, const Sink& to) override;
   void update_loss_scale(const Tensor& gradients, const Tensor& rounded_gradients,
                          const Tensor& state) override;
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                   double weight_decay, const Tensor& state) override;
+  void mixed_sgd(const MixedWeights& weights, const Tensor& lr, double momentum, double weight_decay,
+                 const Tensor& state) override;
+
+  // Everything runs at once and in order.
+  bool can_branch() const override { return false; }
+  void begin_branch() override {}
+  void end_branch() override {}
+  void join_branch() override {}
+  bool can_capture() const override { return false; }
+  void begin_capture() override;
+  int end_capture() override;
+  void replay(int graph) override;
+  void release_graph(int) override {}
 
   // conv_choice.cpp
   // What the static table takes, by instruction set and shape, and all that compute the problem in f32.

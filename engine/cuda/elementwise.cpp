@@ -58,8 +58,11 @@ void Cuda::matmul(const Tensor& a, bool transpose_a, const Tensor& b, bool trans
 }
 
 void Cuda::linear_weight_gradient(const Tensor& x, const Tensor& dy, const Sink& dw, const Sink& dbias) {
-  if (!dw || !is_small_product(dw.to.shape[0], dw.to.shape[1], dy.shape[0]))
-    return Backend::linear_weight_gradient(x, dy, dw, dbias);
+  if (!dw || !is_small_product(dw.to.shape[0], dw.to.shape[1], dy.shape[0])) {
+    if (dw) matmul(dy, true, x, false, {}, dw);
+    if (dbias) reduce_sum(dy, 1.0, dbias);
+    return;
+  }
   check_matmul(dy, true, x, false, {}, dw.to);
   check(!dbias || dbias.to.size() == dw.to.shape[0], "linear_weight_gradient: dbias ", dbias.to.shape,
         " for dw ", dw.to.shape);

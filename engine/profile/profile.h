@@ -5,18 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "engine/backend.h"
+#include "engine/profile/forwarding_backend.h"
 
 namespace retort {
 
-// One kernel. FLOPs count what the formula needs (a convolution's are those of the direct one, so Winograd
-// may exceed what the cores can do); bytes count every operand once, or twice if it is added to, as if caches
-// held all they could. 0: not known.
-struct ProfiledCall {
-  const char* op;  // "conv2d", a row kernel's name
-  Shape in, weight, out;
+struct ProfiledCall : KernelCall {
   double start = 0, seconds = 0;  // start: since the profile began
-  double flops = 0, bytes = 0;
 };
 
 class Profile {

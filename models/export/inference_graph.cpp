@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/kernels/rows.h"
+#include "engine/profile/forwarding_backend.h"
 
 namespace retort {
 
@@ -25,7 +26,7 @@ Shape of_one_image(const Shape& shape) {
 // A device that computes nothing and notes what is asked of it. Values are known by their addresses; as an
 // arena hands out the same ones again, the latest to write there counts. Every kernel that writes is noted or
 // refused, so no value can be taken for another.
-class Recorder : public Backend {
+class Recorder : public ForwardingBackend {
  public:
   Recorder(InferenceGraph& graph, Device& weights) : graph_(graph), weights_(weights) {}
 
@@ -56,6 +57,8 @@ class Recorder : public Backend {
   }
   void release(void* data, size_t) override { std::free(data); }
   void synchronise() override {}
+  bool can_branch() const override { return false; }
+  bool can_capture() const override { return false; }
 
   void conv2d(const Tensor& x, const Tensor& w, const Conv2dSpec& spec, const ConvEpilogue& epilogue,
               const Tensor& y) override {
@@ -174,41 +177,6 @@ class Recorder : public Backend {
     unfinished_[to.data] = {.zeros = true, .parts = {}, .covered = 0};
   }
 
-  // What inference does not do.
-  void upload(const Tensor&, const void*) override { refuse("upload"); }
-  void download(void*, const Tensor&) override { refuse("download"); }
-  void set_scalar(const Tensor&, double) override { refuse("set_scalar"); }
-  void copy(const Tensor&, const Sink&) override { refuse("copy"); }
-  void conv2d_input_gradient(const Tensor&, const Tensor&, const Conv2dSpec&, const Sink&) override {
-    refuse("conv2d_input_gradient");
-  }
-  void conv2d_weight_gradient(const Tensor&, const Tensor&, const Conv2dSpec&, const Sink&) override {
-    refuse("conv2d_weight_gradient");
-  }
-  void batch_norm_train(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const BatchNormSpec&,
-                        const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {
-    refuse("batch_norm_train");
-  }
-  void batch_norm_gradient(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const BatchNormSpec&,
-                           const Tensor&, const Tensor&, bool, const Sink&, const Sink&, const Sink&,
-                           const Sink&) override {
-    refuse("batch_norm_gradient");
-  }
-  void pool2d_gradient(const Tensor&, const Pool2dSpec&, const Tensor&, const Sink&) override {
-    refuse("pool2d_gradient");
-  }
-  void global_average_gradient(const Tensor&, const Sink&) override { refuse("global_average_gradient"); }
-  void transpose(const Tensor&, const Sink&) override { refuse("transpose"); }
-  void unary_gradient(const UnaryOp&, const Tensor&, const Tensor&, const Tensor&, const Sink&) override {
-    refuse("unary_gradient");
-  }
-  void reduce_sum(const Tensor&, double, const Sink&) override { refuse("reduce_sum"); }
-  void scale_by(const Tensor&, const Tensor&, double, const Sink&) override { refuse("scale_by"); }
-  void add_to_total(const Tensor&, double, const Tensor&) override { refuse("add_to_total"); }
-  void sgd(const Tensor&, const Tensor&, const Tensor&, const Tensor&, double, double) override {
-    refuse("sgd");
-  }
-
  private:
   // Columns that are written one after the other, or one part among zeros.
   struct Unfinished {
@@ -217,8 +185,9 @@ class Recorder : public Backend {
     int64_t covered = 0;  // columns; among zeros the first column of the part
   };
 
-  [[noreturn]] static void refuse(const char* kernel) {
-    fail(Fault::internal, "inference graph: kernel ", kernel, " has no node");
+  // What inference does not do.
+  bool begins(const KernelCall& call) override {
+    fail(Fault::internal, "inference graph: kernel ", call.op, " has no node");
   }
   static Shape with_channels(const Shape& shape, int64_t channels) {
     int64_t extents[Shape::max_rank];

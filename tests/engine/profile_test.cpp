@@ -61,7 +61,7 @@ TEST(Profile, CountsWhatAConvolutionNeeds) {
 TEST(Profile, HoldsConvolutionsAgainstTheCoresAndTheRestAgainstTheMemory) {
   Profile profile;
   const auto add = [&](const char* op, double seconds, double flops, double bytes) {
-    ProfiledCall call{op, {}, {}, {}, 0, seconds, flops, bytes};
+    ProfiledCall call{{op, {}, {}, {}, flops, bytes}, 0, seconds};
     profile.add(call);
   };
   add("conv2d", 0.25, 7e8, 1e6);

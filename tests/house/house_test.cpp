@@ -1,5 +1,4 @@
 // The house rules, held against every file: what may include what (rooms.txt), no circle of units, how long a
-#include "engine/base/file.h"
 // room may be, whose headers are named where, and that files are read and written by engine/base alone.
 #include <gtest/gtest.h>
 
@@ -9,6 +8,8 @@
 #include <regex>
 #include <set>
 #include <sstream>
+
+#include "engine/base/file.h"
 
 namespace retort {
 namespace {
@@ -248,6 +249,33 @@ TEST(House, VendorHeadersStayInTheirRooms) {
       if (home != homes.end() && !within(file.path, home->second))
         ADD_FAILURE() << place(file, include.line) << "<" << include.name << "> belongs to " << home->second;
     }
+  }
+}
+
+// Names of the virtual functions of a header that have a body or a default one; destructors may.
+std::vector<std::string> not_pure(const std::string& header) {
+  static const std::regex comment(R"(//[^\n]*)"), declaration(R"(\bvirtual\s[^;{}]*[;{])"),
+      named(R"((~?\w+)\s*\()"), pure(R"(=\s*0\s*;$)");
+  const std::string code = std::regex_replace(header, comment, "");
+  std::vector<std::string> names;
+  for (std::sregex_iterator found(code.begin(), code.end(), declaration), end; found != end; ++found) {
+    const std::string one = found->str();
+    std::smatch name;
+    if (std::regex_search(one, name, named) && name.str(1)[0] != '~' && !std::regex_search(one, pure))
+      names.push_back(name[1]);
+  }
+  return names;
+}
+
+// What wraps a backend answers every function itself; one with a body in backend.h could be forgotten there.
+TEST(House, NoFunctionOfABackendHasADefault) {
+  EXPECT_EQ(not_pure("virtual ~B();\nvirtual int a(int x,\n int y) const = 0;  // virtual b();\n"
+                     "virtual void c() {}\nvirtual void d();\nvirtual bool e() const { return f(); }\n"),
+            (std::vector<std::string>{"c", "d", "e"}));
+  for (const char* header : {"engine/backend.h", "engine/arena.h"}) {
+    for (const std::string& name : not_pure(read_text_file(source / header)))
+      ADD_FAILURE() << header << ": " << name
+                    << " is not pure: what wraps a backend could leave it out and would still compile";
   }
 }
 

@@ -10,15 +10,17 @@
 #include "engine/backend.h"
 #include "engine/kernels/loss_scale.h"
 #include "engine/kernels/rows.h"
+#include "engine/profile/forwarding_backend.h"
 
 namespace retort::testing {
 
-class RehearsalBackend final : public Backend {
+class RehearsalBackend final : public ForwardingBackend {
  public:
   int captures = 0, replays = 0, kernels = 0;
 
   std::string name() const override { return "cuda"; }
   std::string description() const override { return "a rehearsal"; }
+  void keep_plans(const std::string&) override {}
   bool host_addressable() const override { return false; }
 
   void* allocate(size_t bytes) override {
@@ -72,6 +74,7 @@ class RehearsalBackend final : public Backend {
     check(graph >= 0 && graph < captures, "rehearsal: step ", graph, " of ", captures);
     ++replays;
   }
+  void release_graph(int) override {}
 
   void fill(const Tensor& to, double) override {
     kernel("fill", is_element(to.type) || to.type == DType::f64 || to.type == DType::i32);
@@ -208,6 +211,9 @@ class RehearsalBackend final : public Backend {
   }
   static bool same(const Tensor& a, const Tensor& b) { return a.type == b.type && a.size() == b.size(); }
 
+  bool begins(const KernelCall& call) override {
+    fail(Fault::internal, "rehearsal: nothing is known of the types that ", call.op, " takes");
+  }
   void outside_a_capture(const char* what) const {
     check(!capturing_, "rehearsal: ", what, " while a step is captured");
   }
