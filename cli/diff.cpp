@@ -82,6 +82,7 @@ int run_diff(const Arguments& arguments) {
   if (!options.parse(arguments)) return 0;
   check(runs.size() == 2, Fault::usage, "diff: ", runs.size(), " runs are named, expected two: RUN RUN");
   const RunDifference difference = difference_of(runs[0], runs[1]);
+  for (const std::string& note : difference.notes) print_error("note: " + note);
   if (json) {
     print_json({{"runs", runs},
                 {"settings", json_of(difference.settings)},

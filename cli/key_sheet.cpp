@@ -26,65 +26,26 @@ bool fits(const char* pattern, const char* name) {
   return (*pattern == '?' || *pattern == *name) && fits(pattern + 1, name + 1);
 }
 
-// "a number of at least 0": what a value that is none is refused with, so that lists say what errors say.
-template <class Set>
-std::string expected_by(Set set) {
-  try {
-    set();
-  } catch (const Error& error) {
-    const std::string message = error.what(), before = "expected ";
-    const size_t at = message.find(before);
-    if (at != std::string::npos) return message.substr(at + before.size());
-  }
-  return "text";
-}
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
-
-std::string type_name(const SettingKey& key) {
-  RunSettings any;
-  return std::visit(
-      Overloaded{[&](std::string*) { return key.limits.choices.empty() ? "text" : "choice"; },
-                 [](bool*) { return "flag"; }, [](double*) { return "number"; },
-                 [](std::optional<std::vector<int>>*) { return "list"; }, [](auto*) { return "integer"; }},
-      key.field(any));
+// What every key says of itself.
+KeySheet sheet_of(const KeyType& key) {
+  return {.name = key.name,
+          .type = name_of(key.kind),
+          .expected = expected(key),
+          .fallback = key.fallback,
+          .help = key.help,
+          .flag = "",
+          .choices = key.choices,
+          .commands = {},
+          .methods = {},
+          .decides = key.effect == KeyEffect::result};
 }
 
 KeySheet sheet_of(const SettingKey& key) {
-  KeySheet sheet{.name = key.name,
-                 .type = type_name(key),
-                 .expected = expected_by([&] {
-                   RunSettings any;
-                   set_key(any, key.name, "no value");
-                 }),
-                 .fallback = get_key(RunSettings{}, key),
-                 .help = key.help,
-                 .flag = key.flag,
-                 .choices = key.limits.choices,
-                 .commands = {"train", "distill", "compare"},
-                 .methods = {},
-                 .decides = key.effect == KeyEffect::result};
+  KeySheet sheet = sheet_of(static_cast<const KeyType&>(key));
+  sheet.flag = key.flag;
+  sheet.commands = {"train", "distill", "compare"};
   if (key.name.starts_with("teacher")) sheet.commands = {"distill", "compare"};
   return sheet;
-}
-
-const char* type_name(MethodKey::Kind kind) {
-  switch (kind) {
-    case MethodKey::number:
-      return "number";
-    case MethodKey::integer:
-      return "integer";
-    case MethodKey::flag:
-      return "flag";
-    case MethodKey::choice:
-      return "choice";
-  }
-  return "";
 }
 
 // Who takes keys of a method: a run with a teacher or alone, and `loss`, which leaves cross-entropy and
@@ -96,15 +57,11 @@ std::vector<std::string> commands_of(const MethodInfo& method, const std::string
 }
 
 KeySheet sheet_of(const MethodInfo& method, const MethodKey& key) {
-  return {.name = "method." + key.name,
-          .type = type_name(key.kind),
-          .expected = expected_by([&] { MethodSettings(method).set(key.name, "no value"); }),
-          .fallback = key.fallback,
-          .help = key.help,
-          .flag = "",
-          .choices = key.choices,
-          .commands = commands_of(method, key.name),
-          .methods = {method.name}};
+  KeySheet sheet = sheet_of(key);
+  sheet.name = "method." + key.name;
+  sheet.commands = commands_of(method, key.name);
+  sheet.methods = {method.name};
+  return sheet;
 }
 
 KeySheet name_sheet() {

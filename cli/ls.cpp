@@ -66,8 +66,10 @@ int run_ls(const Arguments& arguments) {
   check(folders.size() <= 1, Fault::usage, "ls: ", folders.size(), " folders are named, expected one DIR");
   const std::filesystem::path root = folders.empty() ? "runs" : folders[0];
   const std::vector<ListedRun> runs = list_runs(root);
-  for (const ListedRun& run : runs)
+  for (const ListedRun& run : runs) {
+    for (const std::string& note : run.notes) print_error("note: " + note);
     if (!run.problem.empty()) print_error("note: " + run.problem);
+  }
   if (json) {
     print_json(json_of(runs));
   } else if (runs.empty()) {

@@ -299,21 +299,13 @@ class Translation {
       const std::string its_table = dot == std::string::npos ? "" : key.name.substr(0, dot);
       if (its_table != table) all += "\n[" + its_table + "]\n";
       table = its_table;
-      const std::string value = get_key(settings_, key);
-      all +=
-          key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
-          (spec || key.name == "data.augment" || key.name == "optimizer.kind" ? toml_quoted(value) : value) +
-          origin(key.name) + (spec ? "  # the folder: --data NAME:DIR" : "") + "\n";
+      all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
+             toml_value(key, get_key(settings_, key)) + origin(key.name) +
+             (spec ? "  # the folder: --data NAME:DIR" : "") + "\n";
     }
     all += "\n[method]\nname = " + toml_quoted(method_->ours) + "\n";
-    for (const auto& [key, value] : settings_.method.list()) {
-      const bool number = key.kind == MethodKey::number;
-      all += key.name + " = " +
-             (key.kind == MethodKey::choice ? toml_quoted(value)
-              : number                      ? exact_decimal(settings_.method.number(key.name))
-                                            : value) +
-             origin("method." + key.name) + "\n";
-    }
+    for (const auto& [key, value] : settings_.method.list())
+      all += key.name + " = " + toml_value(key, value) + origin("method." + key.name) + "\n";
     return all;
   }
 

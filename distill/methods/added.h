@@ -9,8 +9,8 @@
 namespace retort {
 
 // Error(Fault::internal) if the methods have been asked for already, the name is not lower case letters,
-// digits and hyphens, or make is null. A name that is there already is found when the methods are asked for:
-// see methods().
+// digits and hyphens, make is null, or a key does not take its own default. A name that is there already is
+// found when the methods are asked for: see methods().
 void add_method(MethodInfo method);
 
 // In the order in which they were added; from now on no more can be. For the registry.

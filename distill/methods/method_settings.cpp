@@ -1,8 +1,5 @@
 #include "distill/methods/method_settings.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/base/text.h"
@@ -16,33 +13,6 @@ const MethodKey* find_key(const MethodInfo& method, const std::string& name) {
     if (key.name == name) return &key;
   }
   return nullptr;
-}
-
-std::string expected(const MethodKey& key) {
-  if (key.kind == MethodKey::flag) return "true or false";
-  if (key.kind == MethodKey::choice) return "one of " + join(key.choices);
-  if (key.maximum == 1) return text(key.minimum, " to 1");
-  return text(key.kind == MethodKey::number ? "a number" : "an integer",
-              key.exclusive ? " more than " : " of at least ", key.minimum, " and at most ", key.maximum);
-}
-
-bool allowed(const MethodKey& key, const std::string& value) {
-  const auto in_range = [&](double x) {
-    return std::isfinite(x) && (key.exclusive ? x > key.minimum : x >= key.minimum) && x <= key.maximum;
-  };
-  double real = 0;
-  int whole = 0;
-  switch (key.kind) {
-    case MethodKey::number:
-      return parse(value, real) && in_range(real);
-    case MethodKey::integer:
-      return parse(value, whole) && in_range(whole);
-    case MethodKey::flag:
-      return value == "true" || value == "false";
-    case MethodKey::choice:
-      return std::count(key.choices.begin(), key.choices.end(), value) > 0;
-  }
-  return false;
 }
 
 }  // namespace
@@ -88,9 +58,10 @@ void MethodSettings::set(const std::string& key, const std::string& value) {
     for (const MethodKey& k : method_->keys) names.push_back(k.name);
     fail(Fault::usage, "method ", method_->name, " has no key '", key, "'; ", suggestion(key, names));
   }
-  check(allowed(*known, value), Fault::usage, "method ", method_->name, ": ", key, " is '", value,
+  const std::optional<std::string> written = canonical(*known, value);
+  check(written.has_value(), Fault::usage, "method ", method_->name, ": ", key, " is '", value,
         "', expected ", expected(*known));
-  values_[key] = value;
+  values_[key] = *written;
 }
 
 bool MethodSettings::has(const std::string& key) const {

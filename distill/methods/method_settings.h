@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "distill/methods/key_type.h"
 #include "engine/shape.h"
 
 namespace retort {
@@ -18,19 +19,7 @@ class Distiller;
 struct MethodContext;
 class MethodSettings;
 
-struct MethodKey {
-  enum Kind { number, integer, flag, choice };
-
-  std::string name;
-  Kind kind;
-  std::string fallback;  // the value if nobody sets one
-  std::string help;
-  double minimum = 0;      // of a number or integer
-  bool exclusive = false;  // the value must be more than minimum, not equal
-  std::vector<std::string> choices = {};
-  // Losses are f32: the square of any number, which temperatures become, has to fit.
-  double maximum = 1e6;
-};
+using MethodKey = KeyType;
 
 struct MethodInfo {
   std::string name;
@@ -83,8 +72,7 @@ class MethodSettings {
   bool flag(const std::string& key) const;
   const std::string& choice(const std::string& key) const;
 
-  // Every key's value, set or default, in the method's order, as set() takes it; to be written into
-  // config.toml.
+  // Every key's canonical() value, set or default, in the method's order.
   struct Value {
     const MethodKey& key;
     std::string text;

@@ -27,8 +27,7 @@ Json number(double value) {
 Json settings_json(const RunSettings& settings) {
   const RunSettings shown = without_places(settings);
   Json json = Json::object();
-  for (const SettingKey& key : setting_keys()) json[key.name] = get_key(shown, key);
-  for (const auto& [key, value] : method_keys(shown.method)) json["method." + key] = value;
+  for (const auto& [name, key, value] : key_values(shown)) json[name] = value;
   return json;
 }
 

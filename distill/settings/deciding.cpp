@@ -5,7 +5,6 @@
 
 #include "datasets/open.h"
 #include "distill/settings/setting_keys.h"
-#include "engine/base/text.h"
 
 namespace retort {
 
@@ -19,23 +18,22 @@ std::string kind_of(const std::string& spec) {
 
 }  // namespace
 
-std::string deciding(RunSettings settings) {
-  // The same bits either way.
+RunSettings as_decided(RunSettings settings) {
+  // The teacher's logits are the same bits from a table of f32.
   if (settings.teacher_table.precision == "f32" && settings.device != "cuda")
     settings.teacher_source = "live";
   if (settings.teacher_source == "live") settings.teacher_table.precision = "f32";
   settings.shards = std::max(settings.shards, 1);
+  return settings;
+}
+
+std::string deciding(const RunSettings& settings) {
+  RunSettings decided = as_decided(settings);
   // What nobody chose is crop-flip where it was not settled otherwise.
-  if (settings.data.augment == "auto") settings.data.augment = "crop-flip";
+  if (decided.data.augment == "auto") decided.data.augment = "crop-flip";
   std::string all = "data.kind = " + kind_of(settings.data.spec) + "\n";
-  for (const SettingKey& key : setting_keys()) {
-    if (key.effect == KeyEffect::result) all += key.name + " = " + get_key(settings, key) + "\n";
-  }
-  all += "method.name = " + settings.method.method().name + "\n";
-  for (const auto& [key, value] : settings.method.list()) {
-    all += "method." + key.name + " = ";
-    all += key.kind == MethodKey::number ? exact_decimal(settings.method.number(key.name)) : value;
-    all += "\n";
+  for (const auto& [name, key, value] : key_values(decided)) {
+    if (key.effect == KeyEffect::result) all += name + " = " + value + "\n";
   }
   return all;
 }

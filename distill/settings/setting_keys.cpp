@@ -1,7 +1,6 @@
 #include "distill/settings/setting_keys.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "distill/methods/registry.h"
 #include "engine/base/check.h"
@@ -22,95 +21,46 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
-std::string without_blanks(const std::string& text) {
-  std::string kept;
-  for (char c : text) {
-    if (c != ' ' && c != '\t') kept += c;
-  }
-  return kept;
+// Where the key's value lies in settings that nobody changed.
+SettingField usual(SettingField (*field)(RunSettings& settings)) {
+  static RunSettings untouched;
+  return field(untouched);
 }
 
-// "150,180,210", in brackets or not; empty for an empty list.
-bool parse_list(const std::string& text, std::vector<int>& list) {
-  std::string rest = without_blanks(text);
-  if (rest.size() >= 2 && rest.front() == '[' && rest.back() == ']') rest = rest.substr(1, rest.size() - 2);
-  list.clear();
-  if (rest.empty()) return true;
-  for (size_t from = 0;;) {
-    const size_t comma = rest.find(',', from);
-    int item = 0;
-    if (!parse(std::string_view(rest).substr(from, comma - from), item) || item < 1) return false;
-    if (!list.empty() && item <= list.back()) return false;
-    list.push_back(item);
-    if (comma == std::string::npos) return true;
-    from = comma + 1;
-  }
-}
-
-SettingField field_of(const SettingKey& key) {
-  static RunSettings any;
-  return key.field(any);
-}
-
-std::string range_text(double minimum, double maximum, bool exclusive) {
-  std::string words = text(exclusive ? " more than " : " of at least ", exact_decimal(minimum));
-  if (maximum == below_one)
-    words += " and less than 1";
-  else if (std::isfinite(maximum))
-    words += text(" and at most ", uint64_t(maximum));
-  return words;
-}
-
-std::string expected(const SettingKey& key) {
+KeyType::Kind kind_of(const SettingField& field, const SettingLimits& limits) {
   return std::visit(
-      Overloaded{
-          [&](std::string*) {
-            return key.limits.choices.empty() ? "text" : "one of " + join(key.limits.choices);
-          },
-          [&](bool*) { return std::string("true or false"); },
-          [&](double*) {
-            return "a number" + range_text(key.limits.minimum, key.limits.maximum, key.limits.exclusive);
-          },
-          [&](std::optional<std::vector<int>>*) {
-            return std::string("ascending epochs from 1 on, as in [150, 180, 210]");
-          },
-          [&](auto*) {
-            return "an integer" + range_text(key.limits.minimum, key.limits.maximum, key.limits.exclusive);
-          }},
-      field_of(key));
+      Overloaded{[&](std::string*) { return limits.choices.empty() ? KeyType::words : KeyType::choice; },
+                 [](bool*) { return KeyType::flag; }, [](double*) { return KeyType::number; },
+                 [](std::optional<std::vector<int>>*) { return KeyType::epochs; },
+                 [](auto*) { return KeyType::integer; }},
+      field);
 }
 
-// False if text is no value of the key.
-bool assign(const SettingKey& key, SettingField field, const std::string& value) {
+std::string text_of(const SettingField& field) {
+  return std::visit(Overloaded{[](std::string* value) { return *value; },
+                               [](bool* value) { return std::string(*value ? "true" : "false"); },
+                               [](double* value) { return exact_decimal(*value); },
+                               [](std::optional<std::vector<int>>* value) {
+                                 return *value ? "[" + join(**value) + "]" : std::string();
+                               },
+                               [](auto* value) { return std::to_string(*value); }},
+                    field);
+}
+
+// value: canonical; false if the field cannot hold it.
+bool assign(const SettingField& field, const std::string& value) {
   return std::visit(Overloaded{[&](std::string* target) {
-                                 if (!key.limits.choices.empty() &&
-                                     std::find(key.limits.choices.begin(), key.limits.choices.end(), value) ==
-                                         key.limits.choices.end())
-                                   return false;
                                  *target = value;
                                  return true;
                                },
                                [&](bool* target) {
-                                 if (value != "true" && value != "false") return false;
                                  *target = value == "true";
                                  return true;
                                },
                                [&](std::optional<std::vector<int>>* target) {
-                                 std::vector<int> list;
-                                 if (!parse_list(value, list)) return false;
-                                 *target = std::move(list);
-                                 return true;
+                                 return parse_epochs(value, target->emplace());
                                },
-                               [&](auto* target) {
-                                 auto number = *target;
-                                 if (!parse(value, number)) return false;
-                                 const double x = double(number);
-                                 if (!std::isfinite(x) || x < key.limits.minimum || x > key.limits.maximum)
-                                   return false;
-                                 if (key.limits.exclusive && x == key.limits.minimum) return false;
-                                 *target = number;
-                                 return true;
-                               }},
+                               [&](auto* target) { return parse(value, *target); }},
                     field);
 }
 
@@ -146,46 +96,23 @@ bool is_method_key(const std::string& key) {
 }
 
 // Which TOML values a key takes.
-bool takes(const SettingKey& key, const TomlValue& value) {
-  return std::visit(
-      Overloaded{[&](std::string*) { return value.kind == TomlValue::string; },
-                 [&](bool*) { return value.kind == TomlValue::boolean; },
-                 [&](double*) { return value.kind == TomlValue::number || value.kind == TomlValue::integer; },
-                 [&](std::optional<std::vector<int>>*) {
-                   return value.kind == TomlValue::array &&
-                          std::all_of(value.items.begin(), value.items.end(),
-                                      [](const TomlValue& item) { return item.kind == TomlValue::integer; });
-                 },
-                 [&](auto*) { return value.kind == TomlValue::integer; }},
-      field_of(key));
-}
-
-bool takes(const MethodKey& key, const TomlValue& value) {
+bool takes(const KeyType& key, const TomlValue& value) {
   switch (key.kind) {
-    case MethodKey::number:
+    case KeyType::number:
       return value.kind == TomlValue::number || value.kind == TomlValue::integer;
-    case MethodKey::integer:
+    case KeyType::integer:
       return value.kind == TomlValue::integer;
-    case MethodKey::flag:
+    case KeyType::flag:
       return value.kind == TomlValue::boolean;
-    case MethodKey::choice:
+    case KeyType::choice:
+    case KeyType::words:
       return value.kind == TomlValue::string;
+    case KeyType::epochs:
+      return value.kind == TomlValue::array &&
+             std::all_of(value.items.begin(), value.items.end(),
+                         [](const TomlValue& item) { return item.kind == TomlValue::integer; });
   }
   return false;
-}
-
-const char* type_of(MethodKey::Kind kind) {
-  switch (kind) {
-    case MethodKey::number:
-      return "a number";
-    case MethodKey::integer:
-      return "an integer";
-    case MethodKey::flag:
-      return "true or false";
-    case MethodKey::choice:
-      return "a string";
-  }
-  return "";
 }
 
 std::string text_of(const TomlValue& value) {
@@ -249,8 +176,7 @@ void set_entry(RunSettings& settings, const std::string& given, const TomlValue&
     if (value.kind != TomlValue::string) refuse("the name of a method");
   } else if (is_method_key(key)) {
     for (const MethodKey& method_key : settings.method.method().keys) {
-      if (method_prefix + method_key.name == key && !takes(method_key, value))
-        refuse(type_of(method_key.kind));
+      if (method_prefix + method_key.name == key && !takes(method_key, value)) refuse(expected(method_key));
     }
   } else {
     fail_unknown(settings, key);
@@ -260,6 +186,21 @@ void set_entry(RunSettings& settings, const std::string& given, const TomlValue&
 }
 
 }  // namespace
+
+SettingKey::SettingKey(const std::string& full_name, const std::string& option, const std::string& what,
+                       SettingField (*where)(RunSettings& settings), const SettingLimits& limits,
+                       KeyEffect of_another)
+    : KeyType{.name = full_name,
+              .kind = kind_of(usual(where), limits),
+              .fallback = text_of(usual(where)),
+              .help = what,
+              .minimum = limits.minimum,
+              .exclusive = limits.exclusive,
+              .choices = limits.choices,
+              .maximum = limits.maximum,
+              .effect = of_another},
+      flag(option),
+      field(where) {}
 
 void set_key(RunSettings& settings, const std::string& given, const std::string& value) {
   const std::string key = known_as(given);
@@ -271,8 +212,9 @@ void set_key(RunSettings& settings, const std::string& given, const std::string&
   } else if (is_method_key(key)) {
     settings.method.set(key.substr(method_prefix.size()), value);
   } else if (const SettingKey* known = find_key(key)) {
-    check(assign(*known, known->field(settings), value), Fault::usage, key, " is '", value, "', expected ",
-          expected(*known));
+    const std::optional<std::string> written = canonical(*known, value);
+    check(written && assign(known->field(settings), *written), Fault::usage, key, " is '", value,
+          "', expected ", expected(*known));
   } else {
     fail_unknown(settings, key);
   }
@@ -280,14 +222,22 @@ void set_key(RunSettings& settings, const std::string& given, const std::string&
 
 std::string get_key(const RunSettings& settings, const SettingKey& key) {
   RunSettings copy = settings;  // fields are for writing
-  return std::visit(Overloaded{[](std::string* value) { return *value; },
-                               [](bool* value) { return std::string(*value ? "true" : "false"); },
-                               [](double* value) { return exact_decimal(*value); },
-                               [](std::optional<std::vector<int>>* value) {
-                                 return *value ? "[" + join(**value) + "]" : std::string();
-                               },
-                               [](auto* value) { return std::to_string(*value); }},
-                    key.field(copy));
+  return text_of(key.field(copy));
+}
+
+std::vector<KeyValue> key_values(const RunSettings& settings) {
+  static const KeyType name{method_prefix + "name", KeyType::words, "", "the method"};
+  RunSettings copy = settings;
+  std::vector<KeyValue> all;
+  for (const SettingKey& key : setting_keys()) all.push_back({key.name, key, text_of(key.field(copy))});
+  all.push_back({name.name, name, settings.method.method().name});
+  for (const auto& [key, value] : settings.method.list())
+    all.push_back({method_prefix + key.name, key, value});
+  return all;
+}
+
+std::string toml_value(const KeyType& key, const std::string& value) {
+  return key.kind == KeyType::words || key.kind == KeyType::choice ? toml_quoted(value) : value;
 }
 
 void set_from_table(RunSettings& settings, const TomlValue& table, const std::string& file,

@@ -22,24 +22,16 @@ struct SettingLimits {
   std::vector<std::string> choices = {};                     // of text: nothing else is allowed
 };
 
-// What another value of a key does to a run's numbers.
-enum class KeyEffect {
-  result,  // other numbers
-  place,   // names where something lies, whose hash says whether it is the same
-  none,    // the same numbers
-};
+// A key of the run: its kind is its field's, its default the field's initial value.
+struct SettingKey : KeyType {
+  SettingKey(const std::string& full_name, const std::string& option, const std::string& what,
+             SettingField (*where)(RunSettings& settings), const SettingLimits& limits = {},
+             KeyEffect of_another = KeyEffect::result);
 
-struct SettingKey {
-  std::string name;  // in files and --set: "optimizer.lr"
   std::string flag;  // of the command line, and what stands for its value: "--lr X", "--eager" of a switch;
                      // empty if there is none
-  std::string help;
   SettingField (*field)(RunSettings& settings);
-  SettingLimits limits = {};
-  KeyEffect effect = KeyEffect::result;
 };
-
-inline constexpr double below_one = 0.9999999999999999;  // the largest double less than 1
 
 // In the order in which config.toml holds them. The keys of the method come besides them: "method.name" and
 // what the method has.
@@ -49,8 +41,21 @@ const std::vector<SettingKey>& setting_keys();
 // what was set for the one before. Fault::usage, naming the nearest key, or what was expected.
 void set_key(RunSettings& settings, const std::string& key, const std::string& text);
 
-// The value as text that set_key takes.
+// The value as text that set_key takes; empty where there is none.
 std::string get_key(const RunSettings& settings, const SettingKey& key);
+
+struct KeyValue {
+  std::string name;  // with what stands before it: "optimizer.lr", "method.alpha"
+  const KeyType& key;
+  std::string value;  // as get_key() gives it
+};
+
+// Every key that these settings have, in the order of config.toml: setting_keys(), "method.name" and the
+// method's own.
+std::vector<KeyValue> key_values(const RunSettings& settings);
+
+// A value of a key as TOML writes it: text in quotes.
+std::string toml_value(const KeyType& key, const std::string& value);
 
 // Lays a table of keys over the settings: method.name first, the others in any order. `file` is for messages,
 // which name the line. Entries named in `skipped` are the caller's.
@@ -70,6 +75,9 @@ std::string settings_toml(const RunSettings& settings);
 
 // The settings that decide the result, a line each: two runs with the same lines and the same data, teacher
 // and starting weights (by their hashes) end at the same weights. Places, threads and the like are left out.
-std::string deciding(RunSettings settings);
+std::string deciding(const RunSettings& settings);
+
+// The same settings where what gives the same bits is set in one way.
+RunSettings as_decided(RunSettings settings);
 
 }  // namespace retort

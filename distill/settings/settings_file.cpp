@@ -101,27 +101,14 @@ void read_settings(const fs::path& file, RunSettings& settings) {
 }
 
 std::string settings_toml(const RunSettings& settings) {
-  RunSettings any;  // for the types of its fields
   std::string all, table;
-  for (const SettingKey& key : setting_keys()) {
-    const size_t dot = key.name.find('.');
-    const std::string its_table = dot == std::string::npos ? "" : key.name.substr(0, dot);
-    const std::string value = get_key(settings, key);
-    const SettingField field = key.field(any);
-    if (std::holds_alternative<std::optional<std::vector<int>>*>(field) && value.empty()) continue;
+  for (const auto& [name, key, value] : key_values(settings)) {
+    if (key.kind == KeyType::epochs && value.empty()) continue;
+    const size_t dot = name.find('.');
+    const std::string its_table = dot == std::string::npos ? "" : name.substr(0, dot);
     if (its_table != table) all += "\n[" + its_table + "]\n";
     table = its_table;
-    all += key.name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " +
-           (std::holds_alternative<std::string*>(field) ? toml_quoted(value) : value) + "\n";
-  }
-  all += "\n[method]\nname = " + toml_quoted(settings.method.method().name) + "\n";
-  for (const auto& [key, value] : settings.method.list()) {
-    // Numbers as TOML writes them: ".5" and "1." are none there.
-    all += key.name + " = " +
-           (key.kind == MethodKey::choice   ? toml_quoted(value)
-            : key.kind == MethodKey::number ? exact_decimal(settings.method.number(key.name))
-                                            : value) +
-           "\n";
+    all += name.substr(dot == std::string::npos ? 0 : dot + 1) + " = " + toml_value(key, value) + "\n";
   }
   return all;
 }

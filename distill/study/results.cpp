@@ -101,18 +101,14 @@ PairedDifference difference(const ResultRow& row, const ResultRow& reference,
 
 KeysAndTexts training_keys(const RunSettings& settings) {
   KeysAndTexts keys;
+  const RunSettings decided = as_decided(settings);
   for (const SettingKey& key : setting_keys()) {
-    if (!aside(key)) keys.emplace_back(key.name, get_key(settings, key));
+    if (!aside(key)) keys.emplace_back(key.name, get_key(decided, key));
   }
-  // Stored as f32 they are the same bits as live ones, apart from CUDA, where the teacher's batches are
-  // others.
   std::string logits;
-  if (settings.method.method().reads.teacher && settings.teacher_source == "table") {
-    if (settings.teacher_table.precision != "f32")
-      logits = "stored as " + settings.teacher_table.precision;
-    else if (settings.device == "cuda")
-      logits = "stored";
-  }
+  if (settings.method.method().reads.teacher && decided.teacher_source == "table")
+    logits =
+        decided.teacher_table.precision == "f32" ? "stored" : "stored as " + decided.teacher_table.precision;
   keys.emplace_back("teacher's logits", logits);
   return keys;
 }

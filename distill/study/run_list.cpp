@@ -7,6 +7,7 @@
 
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/recorded_run.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -19,12 +20,17 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
+// As recorded_run.h believes it: settings that are not those that the run was sealed with are no settings of
+// it.
 ListedRun read_run(const fs::path& folder) {
-  ListedRun run{.folder = folder, .settings = {}, .summary = {}};
+  ListedRun run{.folder = folder, .settings = {}, .summary = {}, .metrics = {}, .notes = {}};
   run.summary.status = "running";
   try {
-    read_settings(folder / "config.toml", run.settings);
-    if (fs::exists(folder / "summary.json")) run.summary = read_summary(folder / "summary.json");
+    RecordedRun found = read_recorded_run(folder);
+    run.settings = std::move(found.settings);
+    if (found.summary) run.summary = *std::move(found.summary);
+    run.metrics = std::move(found.metrics);
+    run.notes = std::move(found.notes);
   } catch (const Error& error) {
     run.problem = error.what();
   }
@@ -48,10 +54,7 @@ using KeysAndTexts = std::vector<std::pair<std::string, std::string>>;
 
 KeysAndTexts all_keys(const RunSettings& settings) {
   KeysAndTexts all;
-  for (const SettingKey& key : setting_keys()) all.push_back({key.name, get_key(settings, key)});
-  all.push_back({"method.name", settings.method.method().name});
-  for (const MethodSettings::Value& value : settings.method.list())
-    all.push_back({"method." + value.key.name, value.text});
+  for (const auto& [name, key, value] : key_values(settings)) all.push_back({name, value});
   return all;
 }
 
@@ -113,12 +116,7 @@ KeysAndTexts columns_of(const EpochMetrics& row, const std::vector<std::string>&
   return all;
 }
 
-MetricsTable metrics_of(const fs::path& folder) {
-  return fs::exists(folder / "metrics.csv") ? read_metrics(folder / "metrics.csv") : MetricsTable{};
-}
-
-void compare_metrics(const fs::path& a, const fs::path& b, RunDifference& difference) {
-  const MetricsTable left = metrics_of(a), right = metrics_of(b);
+void compare_metrics(const MetricsTable& left, const MetricsTable& right, RunDifference& difference) {
   const size_t common = std::min(left.rows.size(), right.rows.size());
   difference.common_epochs = int(common);
   for (size_t i = 0; i < common; ++i) {
@@ -166,12 +164,14 @@ std::vector<ListedRun> list_runs(const fs::path& folder) {
 RunDifference difference_of(const fs::path& a, const fs::path& b) {
   const ListedRun left = readable_run(a), right = readable_run(b);
   RunDifference difference;
+  for (const ListedRun* run : {&left, &right})
+    difference.notes.insert(difference.notes.end(), run->notes.begin(), run->notes.end());
   difference.settings = differing(all_keys(left.settings), all_keys(right.settings));
   difference.environment = differing(environment_of(a), environment_of(b));
   const KeysAndTexts results_a = results_of(left.summary), results_b = results_of(right.summary);
   for (size_t i = 0; i < results_a.size(); ++i)
     difference.results.push_back({results_a[i].first, results_a[i].second, results_b[i].second});
-  compare_metrics(a, b, difference);
+  compare_metrics(left.metrics, right.metrics, difference);
   if (!left.summary.weights_hash.empty() && !right.summary.weights_hash.empty())
     difference.weights = left.summary.weights_hash == right.summary.weights_hash
                              ? RunDifference::Weights::same

@@ -15,6 +15,8 @@ struct ListedRun {
   std::filesystem::path folder;
   RunSettings settings;
   Summary summary;           // .status is "running" where the run left none yet
+  MetricsTable metrics;
+  std::vector<std::string> notes;  // what was damaged and is taken from the checkpoint
   std::string problem = {};  // why it cannot be read; the rest is empty then
 };
 
@@ -35,6 +37,7 @@ struct RunDifference {
   std::string first_column = {};
   int common_epochs = 0;
   enum class Weights { unknown, same, different } weights = Weights::unknown;  // the last ones
+  std::vector<std::string> notes = {};                                         // of both runs, see ListedRun
 };
 
 // Fault::input if one of them is no run or cannot be read.

@@ -224,6 +224,25 @@ TEST(Finding, DiffNamesWhatDiffers) {
   expect_contains(failure(3, {"diff", "s/kd", "s"}, runs.work()), "is no run's folder");
 }
 
+// Settings that somebody changed under the seal are no settings of the run, for a list as for everything
+// else.
+TEST(Finding, LsAndDiffBelieveSealedSettingsOnly) {
+  FakeRuns runs;
+  runs.add("kd", FakeRuns::settings("kd"), {.best = 51, .last = 50});
+  runs.add("edited", FakeRuns::settings("kd"), {.best = 51, .last = 50});
+  const std::filesystem::path config = runs.folder() / "edited/config.toml";
+  std::string text = content_of(config);
+  const size_t at = text.find("batch = 64");
+  ASSERT_NE(at, std::string::npos);
+  runs.work().write("s/edited/config.toml", text.replace(at, 10, "batch = 32"));
+  const json listed = json::parse(run({"ls", "s", "--json"}, runs.work()).out)["runs"];
+  ASSERT_EQ(listed.size(), 2u);
+  EXPECT_EQ(listed[0]["status"], "unreadable");
+  expect_contains(listed[0]["problem"], "edited/config.toml");
+  EXPECT_EQ(listed[1]["status"], "finished");
+  expect_contains(failure(3, {"diff", "s/kd", "s/edited"}, runs.work()), "edited/config.toml");
+}
+
 TEST(Finding, TheExampleOfAStudyIsOne) {
   TempFolder work;
   const std::string text = run({"compare", "--example"}, work).out;

@@ -54,6 +54,16 @@ int main(int argc, char** argv) {
              "lower case"),
          "a bad name is refused");
   expect(refused([] { add_method({"fine", "", "", {}, {}, nullptr}); }, "no make"), "a method needs make");
+  expect(
+      refused(
+          [] {
+            const MethodKey key{"x", MethodKey::number, "much", ""};
+            add_method({"fine", "", "", {}, {key}, [](const MethodSettings&, Device&, const MethodContext&) {
+                          return std::unique_ptr<Distiller>();
+                        }});
+          },
+          "the default of x is 'much', expected a number"),
+      "a key takes its own default");
   expect(refused([] { add_model("", {}); }, "needs a name"), "a network needs a name");
   expect(refused(
              [] {
