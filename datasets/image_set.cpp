@@ -3,9 +3,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "engine/base/hash.h"
 
 namespace retort {
 
@@ -28,15 +26,15 @@ uint64_t ImageSet::hash() const {
                             uint64_t(width),
                             uint64_t(channels),
                             uint64_t(classes),
-                            in_memory() ? XXH3_64bits(images.data(), images.size()) : pictures->hash(),
-                            XXH3_64bits(labels.data(), labels.size() * sizeof(int32_t))};
-  return XXH3_64bits(parts, sizeof parts);
+                            in_memory() ? hash_number_of(std::as_bytes(std::span(images))) : pictures->hash(),
+                            hash_number_of(std::as_bytes(std::span(labels)))};
+  return hash_number_of(std::as_bytes(std::span(parts)));
 }
 
 uint64_t DataSet::hash() const {
   if (boxes) return boxes_hash;
   const uint64_t parts[] = {train.hash(), test.hash()};
-  return XXH3_64bits(parts, sizeof parts);
+  return hash_number_of(std::as_bytes(std::span(parts)));
 }
 
 }  // namespace retort

@@ -8,7 +8,9 @@
 
 namespace retort {
 
-// 16 lower-case hexadecimal digits.
+uint64_t hash_number_of(std::span<const std::byte> data);
+
+// The same as 16 lower-case hexadecimal digits.
 std::string hash_of(std::span<const std::byte> data);
 
 }  // namespace retort
