@@ -9,6 +9,8 @@
 #include "cli/processes.h"
 #include "cli/setting_options.h"
 #include "distill/settings/recipe_files.h"
+#include "distill/study/choice.h"
+#include "distill/study/expected_time.h"
 #include "distill/study/study_run.h"
 #include "engine/base/check.h"
 #include "engine/distributed/world.h"
@@ -50,12 +52,14 @@ int run_compare(const Arguments& arguments) {
                   {"retort compare quick", "retort compare my-study.toml --seeds 3 --parallel 2",
                    "retort compare cifar100-small --data cifar100:data --out runs/small"});
   std::vector<std::string> names;
+  std::vector<std::string> only, methods;
   std::string out;
   StudyOverrides overrides;
   StudyOptions running;
   int64_t parallel = 1;
   std::optional<int64_t> task;
-  bool collect = false;
+  int64_t workers = 1;
+  bool collect = false, dry_run = false;
   bool json = false, quiet = false, example = false;
   const auto set = [&](const std::string& option, const std::string& value, const std::string& key,
                        const std::string& help) {
@@ -67,22 +71,28 @@ int run_compare(const Arguments& arguments) {
                      "a file, or a study that comes along: quick, cifar100-small, rivals, "
                      "ablation, paper-table, example",
                      names);
-  options.output("--out", "DIR", "the study's folder (runs/NAME); goes on with what is there", out);
-  options.value("--seeds", "N", "runs of each method (as the study says)", [&](const std::string& given) {
+  options.output("--out", "DIR", "folder (runs/NAME)", out);
+  options.value("--only", "PAIR", "this pair alone",
+                [&](const std::string& given) { only.push_back(given); });
+  options.value("--methods", "A,B", "these rows alone",
+                [&](const std::string& given) { methods.push_back(given); });
+  options.value("--seeds", "N", "runs of each method", [&](const std::string& given) {
     overrides.seeds = seeds_of("--seeds", integer_of("--seeds", given, 1));
   });
-  set("--epochs", "N", "epochs", "epochs of every run, teachers included");
+  set("--epochs", "N", "epochs", "of every run");
   set("--data", "SPEC", "data.spec", "synthetic, cifar100:DIR, cifar10:DIR");
   set("--device", "NAME", "device", "auto, portable, onednn, cuda");
   options.value("--set", "KEY=VALUE", "any key, of every run that has it; comes last; repeatable",
                 [&](const std::string& given) { overrides.sets.push_back(key_and_value(given)); });
-  options.integer("--parallel", "runs at once; they share the CPU threads out", parallel, 1);
-  options.value("--task", "I", "run I of the study, from 0, teachers first; no tables",
+  options.integer("--parallel", "runs at once, here", parallel, 1);
+  options.value("--task", "I", "run I of it, from 0",
                 [&](const std::string& given) { task = integer_of("--task", given, 0); });
-  options.flag("--collect", "the tables of what is there; runs nothing", collect);
-  options.flag("--force", "start anew in a folder that is there", running.force);
-  options.flag("--resume", "the folder must be there already", running.resume);
-  options.flag("--example", "print a commented study", example);
+  options.flag("--collect", "tables of what is there", collect);
+  options.flag("--dry-run", "say what would run, how long it takes and how much disk; runs nothing", dry_run);
+  options.integer("--workers", "machines, of --dry-run", workers, 1);
+  options.flag("--force", "start anew", running.force);
+  options.flag("--resume", "must be there already", running.resume);
+  options.flag("--example", "print a study to edit", example);
   options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
@@ -95,12 +105,19 @@ int run_compare(const Arguments& arguments) {
         "compare: --force starts anew and --resume goes on; give one of them");
   check(!task || !(collect || running.force || running.resume || parallel > 1), Fault::usage,
         "compare: --task is one run; --collect, --force, --resume and --parallel are of whole studies");
+  check(!dry_run || !(task || collect), Fault::usage,
+        "compare: --dry-run is of a whole study; --task and --collect are not");
+  check(dry_run || workers == 1, Fault::usage,
+        "compare: --workers is for --dry-run, which says how long so many would take");
+  check(!task || (only.empty() && methods.empty()), Fault::usage,
+        "compare: --task is one run; --only and --methods choose among a study's");
   check(!collect || !(running.force || running.resume), Fault::usage,
         "compare: --collect runs nothing; --force and --resume do");
   running.parallel = int(std::min<int64_t>(parallel, 1024));
 
   const std::filesystem::path file = find_study(names[0]);
-  const Study study = read_study(file, overrides);
+  Study study = read_study(file, overrides);
+  choose(study, only, methods);
   const std::filesystem::path folder =
       std::filesystem::path(out.empty() ? "runs/" + file.stem().string() : out).lexically_normal();
 
@@ -110,6 +127,13 @@ int run_compare(const Arguments& arguments) {
   Progress progress(2, quiet);
   StopSignal stop;
   Session session(progress, stop, command_line);
+  if (dry_run) {
+    const StudyPlan plan = check_study(study, folder, running, session);
+    const ExpectedTime expected = expected_time(plan, session, {.anew = running.force});
+    progress.clear();
+    print(json ? expected_json(expected, workers) : study.title + "\n\n" + expected_text(expected, workers));
+    return 0;
+  }
   const StudyResult result =
       collect ? collect_study(study, folder, session) : run_study(study, folder, running, session);
   progress.clear();

@@ -200,6 +200,7 @@ class Collector {
           if (run.at("status") == "failed") problems_[real_path(place)] = run.value("problem", "");
           continue;
         }
+        if (run.at("status") == "left out") continue;  // by choice
         ResultRun missing;
         missing.seed = run.at("seed").get<uint64_t>();
         missing.problem = run.value("problem", "");

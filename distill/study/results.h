@@ -24,7 +24,7 @@ namespace retort {
 struct ResultRun {
   uint64_t seed = 0;
   std::filesystem::path folder = {};  // empty where there is none: not begun, or read from a published report
-  std::string status = "missing";     // or as in Summary; "failed" with a problem
+  std::string status = "missing";     // or as in Summary; "failed" with a problem; "left out" by choice
   std::string problem = {};
   Summary summary = {};       // where the run left one
   MetricsTable metrics = {};  // the epochs so far

@@ -238,6 +238,7 @@ class StudyReader {
     if (nested) pair.place = entry.name;
     if (!variant.label.empty()) {
       pair.name += ", " + variant.label;
+      pair.variant = variant.label;
       pair.place /= variant.label;
     }
     return pair;

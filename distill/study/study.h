@@ -15,6 +15,7 @@ namespace retort {
 struct StudyMethod {
   std::string label;     // names the row and the folder
   RunSettings settings;  // of its first seed, without teacher
+  bool chosen = true;    // see choice.h
 };
 
 struct StudyPair {
@@ -23,8 +24,13 @@ struct StudyPair {
   RunSettings teacher;          // how it is trained, unless teacher_weights names one that is there
   std::string teacher_weights;
   std::vector<StudyMethod> methods;
+  std::string variant = {};  // its label, which ends the name
+  bool chosen = true;
 
   const std::string& student() const { return methods.front().settings.model; }
+  std::string without_variant() const {
+    return variant.empty() ? name : name.substr(0, name.size() - variant.size() - 2);
+  }
 };
 
 struct Study {

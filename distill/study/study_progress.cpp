@@ -65,7 +65,7 @@ void StudyProgress::end(size_t run, const Summary& summary, const std::string& p
     line += text("best ", percent(summary.best), ", last ", percent(summary.last), " %, ",
                  duration(summary.seconds));
   const double rest = left();
-  if (count_done_ < kinds_.size() && !std::isnan(rest)) line += "; left about " + duration(rest);
+  if (count_done_ < kinds_.size() && !std::isnan(rest)) line += "; left about " + rough_duration(rest);
   shown_.note(line);
 }
 
@@ -124,7 +124,7 @@ void StudyProgress::epoch(size_t run, const EpochMetrics& result, int epochs) {
   shown_.note(text(active.name, ": epoch ", result.epoch, "/", epochs, "  train loss ",
                    fixed(result.train_loss, 4), result.boxes ? "  AP " : "  test top-1 ",
                    fixed(result.test_acc, 2), " %  ", fixed(result.seconds, 1), " s",
-                   std::isnan(rest) ? "" : "  study left about " + duration(rest)));
+                   std::isnan(rest) ? "" : "  study left about " + rough_duration(rest)));
 }
 
 void StudyProgress::activity(size_t run, std::string_view name) {
@@ -144,7 +144,7 @@ void StudyProgress::draw() {
   std::vector<std::string> parts = {
       text("run ", std::min(count_done_ + 1, kinds_.size()), "/", kinds_.size())};
   const double rest = left();
-  if (!std::isnan(rest)) parts.push_back("left " + duration(rest));
+  if (!std::isnan(rest)) parts.push_back("left " + rough_duration(rest));
   for (const auto& [run, active] : active_) {
     parts.push_back(text(active.name, " ", active.at.epoch, "/", active.at.epochs));
     if (active_.size() > 1) continue;

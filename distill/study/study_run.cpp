@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <map>
 #include <mutex>
 #include <new>
-#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -14,12 +12,14 @@
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/choice.h"
+#include "distill/study/expected_time.h"
 #include "distill/study/folder_lock.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/study_progress.h"
-#include "distill/teacher/stored_teacher.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/cpu/thread_pool.h"
 
 namespace retort {
@@ -28,49 +28,41 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t none = size_t(-1);
-
-struct Job {
-  std::string name, kind;  // for people; and for estimates of time
-  RunSettings settings;
-  fs::path folder;
-  size_t teacher = none;  // the job that has to be finished before
+struct Job : PlannedRun {
+  size_t place = 0;  // among those that are chosen
   bool started = false, done = false;
   ResultRun run;
   int fault = 0;
 };
 
-// Where a pair's results come from.
-struct PairJobs {
-  size_t teacher = none;
-  std::vector<std::vector<size_t>> rows;  // jobs by method and seed
-};
-
-bool reads_teacher(const RunSettings& settings) {
-  return settings.method.method().reads.teacher;
-}
-
 class Queue {
  public:
   Queue(const Study& study, const fs::path& folder, const StudyOptions& options, Session& session)
-      : study_(study), folder_(folder), options_(options), session_(session) {
-    plan();
+      : study_(study), folder_(folder), options_(options), session_(session), plan_(plan_of(study, folder)) {
+    for (const PlannedRun& planned : plan_.runs) {
+      jobs_.push_back(
+          {planned, chosen_, false, false, {.seed = planned.settings.seed, .folder = planned.folder}, 0});
+      chosen_ += planned.chosen;
+    }
+    for (const StudyPair& pair : study.pairs)
+      given_models_.push_back(pair.teacher_weights.empty() ? "" : pair.teacher.model);
   }
 
   void check_all();
+  void say_expected();
   StudyResult run();
   Summary run_task(int64_t task);
   StudyResult collect();
+  const StudyPlan& plan() const { return plan_; }
 
  private:
-  void plan();
-  size_t add(const fs::path& folder, const RunSettings& settings, const std::string& name);
-  size_t add_teacher(const StudyPair& pair);
-  fs::path folder_of(const StudyPair& pair, const StudyMethod& method, const RunSettings& settings) const;
   void check_folder() const;
+  void leave_out();
+  void take_what_is_there(Job& job) const;
+  bool is_shown(size_t pair) const;
+  bool is_shown(size_t pair, size_t method) const;
 
   void work(Session& session, StudyProgress& progress);
-  std::vector<size_t> tasks() const;
   Job* next();
   void run_job(Job& job, Session& session, StudyProgress& progress);
   void attempt(Job& job, const std::optional<Summary>& settled, Session& session) const;
@@ -84,9 +76,9 @@ class Queue {
   const fs::path folder_;
   const StudyOptions options_;
   Session& session_;
-  std::vector<Job> jobs_;
-  std::map<fs::path, size_t> by_folder_;
-  std::vector<PairJobs> pairs_;
+  const StudyPlan plan_;
+  std::vector<Job> jobs_;                  // the plan's runs
+  size_t chosen_ = 0;                      // of them
   std::vector<std::string> given_models_;  // of teachers that are there, by pair
 
   std::mutex mutex_;
@@ -94,78 +86,6 @@ class Queue {
   size_t running_ = 0;
   bool stopped_ = false;
 };
-
-size_t Queue::add(const fs::path& folder, const RunSettings& settings, const std::string& name) {
-  const auto [at, is_new] = by_folder_.try_emplace(folder, jobs_.size());
-  if (!is_new) return at->second;
-  Job job{.name = name,
-          .kind = settings.model + ", " + settings.method.method().name,
-          .settings = settings,
-          .folder = folder,
-          .run = {.seed = settings.seed, .folder = folder}};
-  jobs_.push_back(std::move(job));
-  return at->second;
-}
-
-size_t Queue::add_teacher(const StudyPair& pair) {
-  const fs::path place = study_.nested ? folder_ / "teachers" / pair.teacher.model : folder_ / "teacher";
-  check(!pair.teacher.model.empty(), Fault::usage, study_.title,
-        ": a method needs a teacher; expected [teacher] with model = \"NAME\" or weights = \"RUN or FILE\"");
-  const size_t job = add(place, pair.teacher, "teacher " + pair.teacher.model);
-  check(settings_toml(jobs_[job].settings) == settings_toml(pair.teacher), Fault::usage, study_.title,
-        ": the teacher ", pair.teacher.model,
-        " would be trained in two ways; a study has one of each network");
-  return job;
-}
-
-// A student that reads no teacher is the same for all its teachers, and trained once.
-fs::path Queue::folder_of(const StudyPair& pair, const StudyMethod& method,
-                          const RunSettings& settings) const {
-  const fs::path own = fs::path(method.label) / text("seed-", settings.seed);
-  if (!study_.nested || reads_teacher(settings)) return folder_ / pair.place / own;
-  const fs::path variant = fs::path(pair.place).lexically_relative(*pair.place.begin());
-  const fs::path shared =
-      (folder_ / "students" / settings.model / (variant == "." ? fs::path() : variant) / own)
-          .lexically_normal();
-  const auto known = by_folder_.find(shared);
-  const bool fits =
-      known == by_folder_.end() || settings_toml(jobs_[known->second].settings) == settings_toml(settings);
-  return fits ? shared : folder_ / pair.place / own;
-}
-
-void Queue::plan() {
-  for (const StudyPair& pair : study_.pairs) {
-    pairs_.push_back({});
-    pairs_.back().rows.resize(pair.methods.size());
-    given_models_.push_back(pair.teacher_weights.empty() ? "" : pair.teacher.model);
-  }
-  for (int seed = 0; seed < study_.seeds; ++seed) {
-    for (size_t p = 0; p < study_.pairs.size(); ++p) {
-      const StudyPair& pair = study_.pairs[p];
-      for (size_t m = 0; m < pair.methods.size(); ++m) {
-        const StudyMethod& method = pair.methods[m];
-        RunSettings settings = method.settings;
-        settings.seed += uint64_t(seed);
-        const bool reads = reads_teacher(settings);
-        if (reads && pair.teacher_weights.empty()) {
-          pairs_[p].teacher = add_teacher(pair);
-          settings.teacher = jobs_[pairs_[p].teacher].folder.string();
-        } else if (reads) {
-          settings.teacher = pair.teacher_weights;
-          settings.teacher_model = pair.teacher.model;
-        }
-        // Its runs share the teacher.
-        if (reads && settings.teacher_source == "auto" && table_refusal(settings).empty())
-          settings.teacher_source = "table";
-        const std::string name =
-            text(study_.nested ? pair.name : settings.model, ", ", method.label, ", seed ", settings.seed);
-        const size_t job = add(folder_of(pair, method, settings), settings, name);
-        if (reads) jobs_[job].teacher = pairs_[p].teacher;
-        pairs_[p].rows[m].push_back(job);
-      }
-    }
-  }
-}
 
 // A folder that holds something, but nothing of this study, is somebody's.
 void Queue::check_folder() const {
@@ -189,6 +109,7 @@ void Queue::check_all() {
   check_folder();
   const std::string& data = jobs_.front().settings.data.spec;
   for (const Job& job : jobs_) {
+    if (!job.chosen) continue;
     check(job.settings.data.spec == data, Fault::usage, study_.title, ": ", job.name, " has data '",
           job.settings.data.spec, "', others have '", data, "'; a study compares on one data set");
     if (!options_.force) check_same_run(job.settings, job.folder, session_);
@@ -197,19 +118,39 @@ void Queue::check_all() {
   }
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
     const StudyPair& pair = study_.pairs[p];
-    if (pair.teacher_weights.empty()) continue;
+    if (pair.teacher_weights.empty() || !pair.chosen) continue;
     const Weights weights = read_weights(pair.teacher_weights);
     if (given_models_[p].empty()) given_models_[p] = weights.architecture;
   }
   const int64_t classes = session_.data(jobs_.front().settings).train.classes;
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
     for (size_t m = 0; m < study_.pairs[p].methods.size(); ++m) {
-      RunSettings settings = jobs_[pairs_[p].rows[m].front()].settings;
-      if (reads_teacher(settings) && pairs_[p].teacher != none)
+      if (!study_.pairs[p].chosen || !study_.pairs[p].methods[m].chosen) continue;
+      RunSettings settings = jobs_[plan_.pairs[p].rows[m].front()].settings;
+      if (settings.method.method().reads.teacher && plan_.pairs[p].teacher != no_run)
         check_method(settings.method, classes);  // its teacher is not there yet
       else
         prepare_run(settings, session_);
     }
+  }
+}
+
+// Nothing is done for what was not chosen, and what is there of it stands.
+void Queue::leave_out() {
+  for (Job& job : jobs_) {
+    if (job.chosen) continue;
+    job.started = job.done = true;
+    job.run.status = "left out";
+    if (RunFolder::is_run(job.folder)) take_what_is_there(job);
+  }
+}
+
+// Before hours are spent, how many.
+void Queue::say_expected() {
+  try {
+    const ExpectedTime expected = expected_time(plan_, session_, {.brief = true, .anew = options_.force});
+    if (expected.runs > 0) session_.progress.note("expected: " + expected_line(expected));
+  } catch (const Stopped&) {  // nothing runs then
   }
 }
 
@@ -222,7 +163,7 @@ Job* Queue::next() {
     for (Job& job : jobs_) {
       if (job.started) continue;
       any = true;
-      if (job.teacher != none && !jobs_[job.teacher].done) continue;
+      if (job.teacher != no_run && !jobs_[job.teacher].done) continue;
       job.started = true;
       ++running_;
       return &job;
@@ -234,15 +175,7 @@ Job* Queue::next() {
 
 // Its result, where there is nothing left to do for it.
 std::optional<Summary> Queue::settled(const Job& job) const {
-  const fs::path file = job.folder / "summary.json";
-  if (options_.force || !RunFolder::is_run(job.folder) || !fs::exists(file)) return std::nullopt;
-  try {
-    const Summary summary = read_recorded_run(job.folder).summary.value();
-    if (summary.status == "finished" || summary.status == "diverged") return summary;
-  } catch (const Error&) {
-    // The attempt says what is wrong.
-  }
-  return std::nullopt;
+  return options_.force ? std::nullopt : settled_result(job.folder);
 }
 
 // A run's result is what its summary says.
@@ -262,7 +195,7 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
     job.fault = int(fault);
   };
   try {
-    if (job.teacher != none && !jobs_[job.teacher].run.finished()) {
+    if (job.teacher != no_run && !jobs_[job.teacher].run.finished()) {
       failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
     } else if (settled) {
       take_result(job, *settled);
@@ -284,9 +217,8 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
 }
 
 void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
-  const size_t index = size_t(&job - jobs_.data());
   const std::optional<Summary> there = settled(job);
-  const std::unique_ptr<Progress> view = progress.begin(index, job.name);
+  const std::unique_ptr<Progress> view = progress.begin(job.place, job.name);
   Session own(*view, session);
   Job attempted = job;
   if (attempted.settings.threads == 0 && options_.parallel > 1)
@@ -301,7 +233,7 @@ void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
   stopped_ = stopped_ || job.run.status == "stopped";
   Summary told = job.run.summary;
   told.status = job.run.status;
-  progress.end(index, told, job.run.problem, there.has_value());
+  progress.end(job.place, told, job.run.problem, there.has_value());
   if (!there) write_tables();
   changed_.notify_all();
 }
@@ -318,9 +250,11 @@ StudyResult Queue::run() {
   const FolderLock lock(folder_);
   remove_abandoned_files(folder_);
   std::vector<std::string> kinds;
-  for (const Job& job : jobs_) kinds.push_back(job.kind);
-  const size_t parallel = std::min(size_t(options_.parallel), jobs_.size());
+  for (const Job& job : jobs_)
+    if (job.chosen) kinds.push_back(job.kind);
+  const size_t parallel = std::min(size_t(options_.parallel), chosen_);
   StudyProgress progress(session_.progress, kinds, int(parallel), steady_seconds);
+  leave_out();
   write_tables();
   {
     // A failure of the queue itself (no room for the tables) ends all threads, then the program.
@@ -348,24 +282,13 @@ StudyResult Queue::run() {
   return all;
 }
 
-// Teachers first, so that they are the array that students wait for.
-std::vector<size_t> Queue::tasks() const {
-  std::vector<size_t> order(jobs_.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_partition(order.begin(), order.end(), [&](size_t job) {
-    return std::any_of(pairs_.begin(), pairs_.end(),
-                       [&](const PairJobs& pair) { return pair.teacher == job; });
-  });
-  return order;
-}
-
 Summary Queue::run_task(int64_t task) {
-  const std::vector<size_t> order = tasks();
+  const std::vector<size_t> order = plan_.tasks();
   check(task >= 0 && task < int64_t(order.size()), Fault::usage, "task ", task, ": the study has ",
         order.size(), " runs, 0 to ", order.size() - 1);
   const Job& job = jobs_[order[size_t(task)]];
   if (const std::optional<Summary> there = settled(job)) return *there;
-  if (job.teacher != none) {
+  if (job.teacher != no_run) {
     const std::optional<Summary> teacher = settled(jobs_[job.teacher]);
     check(teacher && teacher->status == "finished", Fault::input, jobs_[job.teacher].folder.string(),
           ": the teacher of ", job.name, " is not finished");
@@ -374,31 +297,55 @@ Summary Queue::run_task(int64_t task) {
   return complete_run(job.settings, job.folder, session_);
 }
 
+void Queue::take_what_is_there(Job& job) const {
+  try {
+    const RecordedRun run = read_recorded_run(job.folder);
+    job.run.status = "running";
+    if (run.summary) take_result(job, *run.summary);
+  } catch (const Error& error) {
+    job.run.status = "failed";
+    job.run.problem = error.what();
+    job.fault = int(error.fault());
+  }
+}
+
 StudyResult Queue::collect() {
   check(fs::is_directory(folder_), Fault::input, folder_.string(),
         ": there is no such folder to collect from");
   const FolderLock lock(folder_);
-  for (Job& job : jobs_) {
-    if (!RunFolder::is_run(job.folder)) continue;
-    try {
-      const RecordedRun run = read_recorded_run(job.folder);
-      job.run.status = "running";
-      if (run.summary) take_result(job, *run.summary);
-    } catch (const Error& error) {
-      job.run.status = "failed";
-      job.run.problem = error.what();
-      job.fault = int(error.fault());
-    }
-  }
+  leave_out();
+  for (Job& job : jobs_)
+    if (job.chosen && RunFolder::is_run(job.folder)) take_what_is_there(job);
   write_tables();
   const StudyResult all = result();
   write_curves(all);
   return all;
 }
 
+// A pair that was not chosen, where runs of its own are there.
+bool Queue::is_shown(size_t pair) const {
+  const auto there = [&](size_t job) { return !jobs_[job].chosen && jobs_[job].run.status != "left out"; };
+  const auto& rows = plan_.pairs[pair].rows;
+  return study_.pairs[pair].chosen || std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
+           return std::any_of(row.begin(), row.end(), there);
+         });
+}
+
+// All pairs have the same rows: a method's, where it was chosen or is there for any of them.
+bool Queue::is_shown(size_t pair, size_t method) const {
+  const auto there = [&](size_t job) { return jobs_[job].run.status != "left out"; };
+  const auto& row = plan_.pairs[pair].rows[method];
+  return study_.pairs[pair].methods[method].chosen || std::any_of(row.begin(), row.end(), there);
+}
+
 StudyResult Queue::result() const {
-  StudyResult result{.title = study_.title, .data = jobs_.front().settings.data.spec};
+  StudyResult result{
+      .title = study_.title, .data = jobs_.front().settings.data.spec, .not_chosen = not_chosen(study_)};
+  std::vector<bool> rows(study_.pairs.front().methods.size());
+  for (size_t p = 0; p < study_.pairs.size(); ++p)
+    for (size_t m = 0; m < rows.size(); ++m) rows[m] = rows[m] || (is_shown(p) && is_shown(p, m));
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
+    if (!is_shown(p)) continue;
     const StudyPair& pair = study_.pairs[p];
     ResultPair found{.name = pair.name,
                      .teacher = pair.teacher.model,
@@ -406,8 +353,8 @@ StudyResult Queue::result() const {
                      .data = result.data,
                      .data_hash = {}};
     result.teachers.push_back({});
-    if (pairs_[p].teacher != none) {
-      const ResultRun& teacher = jobs_[pairs_[p].teacher].run;
+    if (plan_.pairs[p].teacher != no_run) {
+      const ResultRun& teacher = jobs_[plan_.pairs[p].teacher].run;
       result.teachers.back() = teacher;
       found.teacher_summary = teacher.summary;
     } else {
@@ -416,10 +363,11 @@ StudyResult Queue::result() const {
       if (pair.teacher.model.empty()) found.name = given_models_[p] + "-" + pair.name;
     }
     for (size_t m = 0; m < pair.methods.size(); ++m) {
+      if (!rows[m]) continue;
       ResultRow row{.label = pair.methods[m].label,
                     .method = pair.methods[m].settings.method.method().name,
-                    .settings = jobs_[pairs_[p].rows[m].front()].settings};
-      for (const size_t job : pairs_[p].rows[m]) row.runs.push_back(jobs_[job].run);
+                    .settings = jobs_[plan_.pairs[p].rows[m].front()].settings};
+      for (const size_t job : plan_.pairs[p].rows[m]) row.runs.push_back(jobs_[job].run);
       settle(row);
       found.rows.push_back(std::move(row));
     }
@@ -427,6 +375,7 @@ StudyResult Queue::result() const {
   }
   int diverged = 0;
   for (const Job& job : jobs_) {
+    if (!job.chosen) continue;
     if (job.fault == int(Fault::diverged))
       diverged = job.fault;
     else if (result.exit_code == 0)
@@ -443,9 +392,12 @@ void Queue::write_tables() const {
 }
 
 void Queue::write_curves(const StudyResult& all) const {
-  for (size_t p = 0; p < all.pairs.size(); ++p) {
+  size_t next = 0;
+  for (size_t p = 0; p < study_.pairs.size(); ++p) {
+    if (!is_shown(p)) continue;
+    const ResultPair& pair = all.pairs[next++];
     std::vector<RunCurves> curves;
-    for (const ResultRow& row : all.pairs[p].rows) {
+    for (const ResultRow& row : pair.rows) {
       try {
         const MetricsTable metrics = read_recorded_run(row.runs.front().folder).metrics;
         if (!metrics.rows.empty()) curves.push_back({row.label, metrics, row.method});
@@ -453,8 +405,7 @@ void Queue::write_curves(const StudyResult& all) const {
       }
     }
     const fs::path place = folder_ / study_.pairs[p].place;
-    if (!curves.empty() && fs::exists(place))
-      write_learning_curves(place / "curves.svg", all.pairs[p].name, curves);
+    if (!curves.empty() && fs::exists(place)) write_learning_curves(place / "curves.svg", pair.name, curves);
   }
 }
 
@@ -465,7 +416,15 @@ StudyResult run_study(const Study& study, const fs::path& folder, const StudyOpt
   // One spelling: it becomes part of the runs' settings, and a resumed study compares those.
   Queue queue(study, folder.lexically_normal(), options, session);
   queue.check_all();
+  queue.say_expected();
   return queue.run();
+}
+
+StudyPlan check_study(const Study& study, const fs::path& folder, const StudyOptions& options,
+                      Session& session) {
+  Queue queue(study, folder.lexically_normal(), options, session);
+  queue.check_all();
+  return queue.plan();
 }
 
 Summary run_study_task(const Study& study, const fs::path& folder, int64_t task, Session& session) {

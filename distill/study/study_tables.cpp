@@ -11,6 +11,7 @@
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 #include "models/detection/detector.h"
 
 namespace retort {
@@ -133,7 +134,12 @@ std::string tables_text(const StudyResult& result, std::string (TextTable::*styl
 }
 
 std::vector<std::string> sentences_of(const StudyResult& result) {
-  return apart_sentences({.title = result.title, .pairs = result.pairs, .notes = {}});
+  std::vector<std::string> sentences =
+      apart_sentences({.title = result.title, .pairs = result.pairs, .notes = {}});
+  if (!result.not_chosen.empty())
+    sentences.push_back(text("Left out by choice: ", join(result.not_chosen),
+                             "; what was there of it already stands in the table."));
+  return sentences;
 }
 
 Json json_of(const std::optional<EpochResult>& result) {
@@ -207,7 +213,11 @@ std::string study_json(const StudyResult& result, const std::filesystem::path& f
     }
     pairs.push_back({{"name", pair.name}, {"student", pair.student}, {"teacher", teacher}, {"rows", rows}});
   }
-  const Json all = {{"schema", 1}, {"title", result.title}, {"data", result.data}, {"pairs", pairs}};
+  const Json all = {{"schema", 1},
+                    {"title", result.title},
+                    {"data", result.data},
+                    {"pairs", pairs},
+                    {"not_chosen", result.not_chosen}};
   return (seal ? sealed(all) : all).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -20,8 +20,13 @@ Normalize settled_numbers(Weights& weights, std::string& mean, std::string& devi
   return numbers;
 }
 
-Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell)
+Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell,
+                 bool untrained)
     : settings_(settings), data_(data), device_(device), progress_(progress), tell_(std::move(tell)) {
+  if (untrained) {
+    make_untrained();
+    return;
+  }
   check(!settings.teacher.empty(), Fault::usage, "method ", settings.method.method().name,
         " needs a teacher: --teacher RUN or FILE");
   Weights weights = read_weights(settings.teacher);
@@ -43,7 +48,18 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
     tell_(text("the teacher was trained on ", *trained_on, ", this is ", data.name));
 }
 
+void Teacher::make_untrained() {
+  model_ = make_model(settings_.teacher_model, device_,
+                      {.classes = data_.train.classes, .side = data_.train.height});
+  initialize(*model_, device_, settings_.seed);
+  freeze(*model_);
+  fold_batch_norms(*model_, device_);
+  Weights none;
+  sees_ = settled_numbers(none, settings_.teacher_mean, settings_.teacher_std, data_.train, tell_);
+}
+
 void Teacher::test() {
+  if (hash_.empty()) return;
   if (data_.boxes) return test_on_boxes();
   Evaluator evaluator(*model_, device_, data_.test,
                       {.workers = test_workers(settings_.data, data_.test),

@@ -20,8 +20,10 @@ class Teacher {
   using Tell = std::function<void(const std::string& line)>;
 
   // Reads settings.teacher. How it sees images is written into the settings. tell: to the user and the log.
-  // All must outlive it. Fault::input if it has another number of classes than the data.
-  Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell);
+  // All must outlive it. Fault::input if it has another number of classes than the data. untrained: no file
+  // is read; random weights in settings.teacher_model, whose accuracy nobody asks for: a step takes as long.
+  Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell,
+          bool untrained = false);
 
   // Its accuracy on data.test, told before hours are spent: one near chance is most likely the wrong file.
   void test();
@@ -32,7 +34,7 @@ class Teacher {
 
   Model& model() { return *model_; }
   const Normalize& sees() const { return sees_; }
-  const std::string& hash() const { return hash_; }  // of its weights
+  const std::string& hash() const { return hash_; }  // of its weights; empty of an untrained one
   // Where its logits come from stored ones; nullptr if it is asked in every step.
   StoredTeacher* stored() { return stored_.get(); }
   // What it needs in every step besides a student's images; nothing if it sees them so, or is not asked.
@@ -42,6 +44,7 @@ class Teacher {
   bool fill(const std::vector<int32_t>& samples, const std::function<bool()>& go_on);
 
  private:
+  void make_untrained();
   void test_on_boxes();
 
   RunSettings& settings_;

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "distill/text/statistics.h"
+#include "engine/base/file.h"
 
 namespace retort {
 namespace {
@@ -129,6 +130,15 @@ std::string mean_and_deviation(std::span<const double> values) {
 
 std::string significant(double value, int digits) {
   return printed(value, std::chars_format::general, digits);
+}
+
+std::string rough_duration(double seconds) {
+  if (!std::isfinite(seconds)) return "-";
+  const double minutes = seconds / 60, hours = minutes / 60;
+  if (seconds < 99.5) return counted(std::llround(std::max(1.0, seconds)), "second");
+  if (minutes < 99.5) return counted(std::llround(minutes), "minute");
+  if (hours < 48) return significant(hours, 2) + " hours";
+  return with_commas(std::llround(hours / 24)) + " days";
 }
 
 std::string duration(double seconds) {

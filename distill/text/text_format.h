@@ -34,6 +34,9 @@ std::string mean_and_deviation(std::span<const double> values);
 // At most `digits` significant digits, without trailing zeros: 0.05, 1.5e-07; NaN is "-".
 std::string significant(double value, int digits);
 
+// Of an estimate, as one says it: "40 seconds", "12 minutes", "5.3 hours", "308 days"; NaN is "-".
+std::string rough_duration(double seconds);
+
 // 75 is "1:15", 3723 is "1:02:03"; rounded to the second; NaN is "-".
 std::string duration(double seconds);
 

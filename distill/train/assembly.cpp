@@ -74,7 +74,7 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
     logger ? logger(line) : log.push_back(line);
   };
   const auto make_teacher = [&] {
-    teacher = std::make_unique<Teacher>(settings, data, *device, progress, tell);
+    teacher = std::make_unique<Teacher>(settings, data, *device, progress, tell, options.untrained_teacher);
   };
   const MethodInfo::Reads& reads = settings.method.method().reads;
   if (reads.borrows_classifier) make_teacher();  // the student is made of a part of it

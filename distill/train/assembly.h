@@ -25,6 +25,7 @@ struct AssemblyOptions {
   bool profile = false;           // every kernel passes through `profile`
   bool goes_on = false;           // from a checkpoint: the weights it once started from are not read
   bool check_only = false;        // the teacher is neither tested nor are its stored logits opened
+  bool untrained_teacher = false;  // random weights in settings.teacher_model, to measure steps with
   std::string convolutions = {};  // the record of a run that goes on, see ConvTuning
   std::string record_name = {};   // where it was read, for messages
   std::string plans = {};         // the folder of cuDNN's plans of a run that goes on, see DeviceOptions

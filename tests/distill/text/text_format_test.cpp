@@ -58,6 +58,17 @@ TEST(TextFormat, Numbers) {
   EXPECT_EQ(significant(2.34567, 4), "2.346");
 }
 
+TEST(TextFormat, RoughDuration) {
+  EXPECT_EQ(rough_duration(0.2), "1 second");
+  EXPECT_EQ(rough_duration(45.4), "45 seconds");
+  EXPECT_EQ(rough_duration(100), "2 minutes");
+  EXPECT_EQ(rough_duration(90 * 60), "90 minutes");
+  EXPECT_EQ(rough_duration(5.26 * 3600), "5.3 hours");
+  EXPECT_EQ(rough_duration(26646589), "308 days");
+  EXPECT_EQ(rough_duration(1e9), "11,574 days");
+  EXPECT_EQ(rough_duration(std::numeric_limits<double>::quiet_NaN()), "-");
+}
+
 TEST(TextFormat, Duration) {
   EXPECT_EQ(duration(0), "0:00");
   EXPECT_EQ(duration(59.6), "1:00");
