@@ -12,6 +12,8 @@
 #include "distill/study/choice.h"
 #include "distill/study/expected_time.h"
 #include "distill/study/study_run.h"
+#include "distill/study/submit.h"
+#include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/distributed/world.h"
 
@@ -45,12 +47,48 @@ int run_task(const Study& study, const std::filesystem::path& folder, int64_t ta
   });
 }
 
+// What a job starts this study with.
+std::vector<std::string> command_of(const std::string& study, const std::filesystem::path& folder,
+                                    const StudyOverrides& overrides) {
+  std::error_code ignored;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  std::vector<std::string> words = {program.empty() ? "retort" : program.string(), "compare", study, "--out",
+                                    folder.string()};
+  if (overrides.seeds) words.insert(words.end(), {"--seeds", std::to_string(*overrides.seeds)});
+  for (const auto& [key, value] : overrides.sets) words.insert(words.end(), {"--set", key + "=" + value});
+  return words;
+}
+
+int submit_to_slurm(const StudyPlan& plan, const std::filesystem::path& folder, const SubmitOptions& options,
+                    bool dry_run, bool json) {
+  std::vector<SubmittedJob> jobs = write_scripts(plan, folder, options);
+  if (!dry_run && !jobs.empty()) submit(folder, jobs);
+  if (json) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const SubmittedJob& job : jobs)
+      list.push_back({{"name", job.name},
+                      {"tasks", job.tasks},
+                      {"job", job.job.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(job.job)}});
+    print_json({{"script", jobs.empty() ? std::string() : submit_script(folder).string()}, {"jobs", list}});
+    return 0;
+  }
+  std::string all = jobs.empty() ? "nothing is missing; --collect makes the tables\n" : "";
+  for (const SubmittedJob& job : jobs)
+    all += text(job.name, ": ", job.job.empty() ? std::string() : "job " + job.job + ", ",
+                counted(job.tasks, "task"), "\n");
+  if (!jobs.empty())
+    all += text(dry_run ? "nothing was submitted; this does it: sh " : "submitted by ",
+                submit_script(folder).string(), ", logs beside it\n");
+  print(all);
+  return 0;
+}
+
 }  // namespace
 
 int run_compare(const Arguments& arguments) {
   Options options("compare", "run the pairs, methods and seeds of a study, print one table",
                   {"retort compare quick", "retort compare my-study.toml --seeds 3 --parallel 2",
-                   "retort compare cifar100-small --data cifar100:data --out runs/small"});
+                   "retort compare paper-table --submit slurm --sbatch --partition=gpu"});
   std::vector<std::string> names;
   std::vector<std::string> only, methods;
   std::string out;
@@ -60,6 +98,8 @@ int run_compare(const Arguments& arguments) {
   std::optional<int64_t> task;
   int64_t workers = 1;
   bool collect = false, dry_run = false;
+  std::string submit_with;
+  SubmitOptions submitting;
   bool json = false, quiet = false, example = false;
   const auto set = [&](const std::string& option, const std::string& value, const std::string& key,
                        const std::string& help) {
@@ -72,10 +112,14 @@ int run_compare(const Arguments& arguments) {
                      "ablation, paper-table, example",
                      names);
   options.output("--out", "DIR", "folder (runs/NAME)", out);
-  options.value("--only", "PAIR", "this pair alone",
-                [&](const std::string& given) { only.push_back(given); });
-  options.value("--methods", "A,B", "these rows alone",
-                [&](const std::string& given) { methods.push_back(given); });
+  options.value("--only", "PAIR", "this pair alone", [&](const std::string& given) {
+    only.push_back(given);
+    submitting.choice.insert(submitting.choice.end(), {"--only", given});
+  });
+  options.value("--methods", "A,B", "these rows alone", [&](const std::string& given) {
+    methods.push_back(given);
+    submitting.choice.insert(submitting.choice.end(), {"--methods", given});
+  });
   options.value("--seeds", "N", "runs of each method", [&](const std::string& given) {
     overrides.seeds = seeds_of("--seeds", integer_of("--seeds", given, 1));
   });
@@ -88,8 +132,13 @@ int run_compare(const Arguments& arguments) {
   options.value("--task", "I", "run I of it, from 0",
                 [&](const std::string& given) { task = integer_of("--task", given, 0); });
   options.flag("--collect", "tables of what is there", collect);
-  options.flag("--dry-run", "say what would run, how long it takes and how much disk; runs nothing", dry_run);
+  options.flag("--dry-run", "say what would run, and for how long; runs nothing", dry_run);
   options.integer("--workers", "machines, of --dry-run", workers, 1);
+  options.text("--submit", "slurm", "run what is missing as jobs of Slurm; with --dry-run write the scripts",
+               submit_with);
+  options.value("--sbatch", "ARG", "to sbatch; repeatable",
+                [&](const std::string& given) { submitting.sbatch.push_back(given); });
+  options.integer("--at-most", "jobs at once, 0: any", submitting.at_most, 0);
   options.flag("--force", "start anew", running.force);
   options.flag("--resume", "must be there already", running.resume);
   options.flag("--example", "print a study to edit", example);
@@ -111,6 +160,13 @@ int run_compare(const Arguments& arguments) {
         "compare: --workers is for --dry-run, which says how long so many would take");
   check(!task || (only.empty() && methods.empty()), Fault::usage,
         "compare: --task is one run; --only and --methods choose among a study's");
+  const bool submits = !submit_with.empty();
+  check(!submits || submit_with == "slurm", Fault::usage, "compare: --submit ", submit_with,
+        ", expected slurm");
+  check(submits || (submitting.sbatch.empty() && submitting.at_most == 0), Fault::usage,
+        "compare: --sbatch and --at-most are for --submit slurm");
+  check(!submits || !(task || collect || running.force || parallel > 1), Fault::usage,
+        "compare: --submit is of a whole study; --task, --collect, --force and --parallel are not for it");
   check(!collect || !(running.force || running.resume), Fault::usage,
         "compare: --collect runs nothing; --force and --resume do");
   running.parallel = int(std::min<int64_t>(parallel, 1024));
@@ -127,12 +183,14 @@ int run_compare(const Arguments& arguments) {
   Progress progress(2, quiet);
   StopSignal stop;
   Session session(progress, stop, command_line);
-  if (dry_run) {
+  if (dry_run || submits) {
     const StudyPlan plan = check_study(study, folder, running, session);
+    submitting.command = command_of(names[0], folder, overrides);
+    if (submits && (json || !dry_run)) return submit_to_slurm(plan, folder, submitting, dry_run, json);
     const ExpectedTime expected = expected_time(plan, session, {.anew = running.force});
     progress.clear();
     print(json ? expected_json(expected, workers) : study.title + "\n\n" + expected_text(expected, workers));
-    return 0;
+    return submits ? submit_to_slurm(plan, folder, submitting, dry_run, json) : 0;
   }
   const StudyResult result =
       collect ? collect_study(study, folder, session) : run_study(study, folder, running, session);

@@ -49,7 +49,6 @@ class Queue {
   }
 
   void check_all();
-  void say_expected();
   StudyResult run();
   Summary run_task(int64_t task);
   StudyResult collect();
@@ -57,6 +56,7 @@ class Queue {
 
  private:
   void check_folder() const;
+  void say_expected();
   void leave_out();
   void take_what_is_there(Job& job) const;
   bool is_shown(size_t pair) const;
@@ -249,6 +249,7 @@ StudyResult Queue::run() {
   check(!error, Fault::write, folder_.string(), ": the folder cannot be made: ", error.message());
   const FolderLock lock(folder_);
   remove_abandoned_files(folder_);
+  say_expected();
   std::vector<std::string> kinds;
   for (const Job& job : jobs_)
     if (job.chosen) kinds.push_back(job.kind);
@@ -416,7 +417,6 @@ StudyResult run_study(const Study& study, const fs::path& folder, const StudyOpt
   // One spelling: it becomes part of the runs' settings, and a resumed study compares those.
   Queue queue(study, folder.lexically_normal(), options, session);
   queue.check_all();
-  queue.say_expected();
   return queue.run();
 }
 

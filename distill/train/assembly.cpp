@@ -1,6 +1,5 @@
 #include "distill/train/assembly.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "distill/evaluate/seen_by.h"

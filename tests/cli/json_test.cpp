@@ -172,6 +172,8 @@ TEST_F(Json, IsAsDocumented) {
   write_npy(work / "x.npy", {1, 32, 32, 3}, std::span<const float>(std::vector<float>(3072, 0.5f)));
   holds("--version", {"--version", "--json"});
   holds("compare --dry-run", {"compare", "study.toml", "--out", "s", "--dry-run", "--json"});
+  holds("compare --submit",
+        {"compare", "study.toml", "--out", "s", "--submit", "slurm", "--dry-run", "--json"});
   holds("compare", {"compare", "study.toml", "--out", "s", "--seeds", "2", "--quiet", "--json"});
   holds("distill", {"distill", "--teacher", "s/teacher", "--student", "resnet8", "--epochs", "1", "--batch",
                     "32", "--data", "synthetic:train=64,test=48", "--out", "d", "--quiet", "--json"});
