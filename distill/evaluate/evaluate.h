@@ -7,6 +7,7 @@
 #include "datasets/device_batch.h"
 #include "datasets/loader.h"
 #include "distill/evaluate/metric_totals.h"
+#include "engine/distributed/communicator.h"
 #include "engine/step_graph.h"
 #include "models/sliced_forward.h"
 
@@ -29,6 +30,9 @@ struct EvaluateOptions {
   bool per_class = false;
   std::vector<int32_t> samples = {};        // empty: all images
   std::optional<Normalize> normalize = {};  // how the model sees them, if not by the set's own numbers
+  // Each of these processes evaluates every size()-th batch, beginning with number rank(); all of them call
+  // run(), and get what one process gets, in all its bits. Null: this one does all. Not with per_class.
+  Communicator* world = nullptr;
 };
 
 // Kept between evaluations of one model: its loader, memory and captured steps are set up once.
@@ -44,11 +48,21 @@ class Evaluator {
   const Loader& loader() const { return loader_; }
 
  private:
+  // Of one process's batches, or of all.
+  struct Sums {
+    std::vector<double> losses;  // of each batch, times its images
+    double top1 = 0, top5 = 0;   // right answers
+    bool broken = false;
+  };
+  Sums of_all(const Sums& own) const;
+  void evaluate(const Batch& batch, Tensor kept);
+
   Model& model_;
   Device& device_;
   const ImageSet& images_;
   EvaluateOptions options_;
-  Loader loader_;
+  const int64_t images_of_all_;
+  Loader loader_;  // of this process's
   DeviceBatch batch_;
   MetricTotals totals_;
   StepGraph graph_;

@@ -54,7 +54,8 @@ class ClassificationTask : public Task {
                                                  .world = parts.world});
     EvaluateOptions evaluation{.workers = test_workers(settings.data, parts.data.test),
                                .threads = settings.threads,
-                               .normalize = parts.student_sees};
+                               .normalize = parts.student_sees,
+                               .world = parts.world};
     test_ = std::make_unique<Evaluator>(parts.student, parts.device, parts.data.test, evaluation);
     if (settings.data.validation == 0) return;
     evaluation.samples = split.validation;

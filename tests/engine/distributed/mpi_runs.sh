@@ -30,8 +30,8 @@ refuses() { # CODE TEXT COMMAND...
   grep -q -- "$2" out.txt || complain "expected '$2': ${*:3}: $(cat out.txt)"
 }
 
-# 106 images in batches of 16: a last one of 10. In batches of 35 the last has one image, and three parts of four none.
-common=(--data synthetic:train=106,test=48 --epochs 2 --batch 16 --set shards=4 --quiet)
+# 106 images in batches of 16: a last one of 10; 408 to test in batches of 200. In batches of 35 the last has one image, and three parts of four none.
+common=(--data synthetic:train=106,test=408 --epochs 2 --batch 16 --set shards=4 --quiet)
 on 1 train --model resnet14 "${common[@]}" --out teacher >/dev/null 2>&1
 distil=(distill --teacher teacher --student resnet8 "${common[@]}")
 for n in 1 2 4; do
