@@ -52,5 +52,5 @@ check_names() {
 needs_nvcc='^(Cudnn|cuda_emulated|([A-Za-z]+/)?ConvolutionsInEveryType)'
 # What CMake adds to the name of a test with a parameter depends on its version.
 tests_of() {
-  tail -n +2 "$1" | sed 's/ *# GetParam() = .*//' | grep -vE "$needs_nvcc|^python_module$" | sort
+  tail -n +2 "$1" | sed 's/ *# GetParam() = .*//' | grep -vE "$needs_nvcc|^python_" | sort
 }
