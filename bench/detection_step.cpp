@@ -95,8 +95,9 @@ int run(int argc, char** argv) {
   const auto detector = make_detector(v["model"], *device, {.classes = classes});
   initialize(*detector, *device, 1);
   const auto distiller = make_distiller(method_settings("ce"), *device);
-  Sgd optimizer(*device, parameters_of(*detector),
-                SgdOptions{.learning_rate = 0, .momentum = 0.9, .weight_decay = 1e-4});
+  std::vector<NamedParameter> learned = parameters_of(*detector);
+  std::erase_if(learned, [](const NamedParameter& p) { return !p.parameter->grad; });  // frozen
+  Sgd optimizer(*device, learned, SgdOptions{.learning_rate = 0, .momentum = 0.9, .weight_decay = 1e-4});
   const HostDetections batch = made_batch(std::stoll(v["batch"]), std::stoi(v["side"]), classes);
   if (!v["boxes"].empty()) write_boxes(v["boxes"], *detector, *device, batch);
   DetectionStep step(

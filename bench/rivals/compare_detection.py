@@ -63,6 +63,7 @@ def small_net(classes):
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.resnet import BasicBlock, ResNet
     from torchvision.ops import MultiScaleRoIAlign
+    from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
     class Half(ResNet):
         def __init__(self):
@@ -73,7 +74,7 @@ def small_net(classes):
             self.layer1, self.layer2 = self._make_layer(BasicBlock, 32, 2), self._make_layer(BasicBlock, 64, 2, 2)
             self.layer3, self.layer4 = self._make_layer(BasicBlock, 128, 2, 2), self._make_layer(BasicBlock, 256, 2, 2)
 
-    class NoMore(torch.nn.Module):  # levels above p5
+    class NoMore(ExtraFPNBlock):  # levels above p5
         def forward(self, results, x, names):
             return results, names
 
@@ -86,13 +87,19 @@ def small_net(classes):
         rpn_post_nms_top_n_train=256, rpn_batch_size_per_image=64, box_batch_size_per_image=64)
 
 
-class AsTheyAre:
+def as_they_are():
     """In the place of the transform that normalises and resizes: ours gets its pictures ready, too."""
+    import torch
+    from torchvision.models.detection.image_list import ImageList
 
-    def __call__(self, images, targets=None):
-        from torchvision.models.detection.image_list import ImageList
+    class AsTheyAre(torch.nn.Module):
+        def forward(self, images, targets=None):
+            return ImageList(images, [tuple(i.shape[-2:]) for i in images]), targets
 
-        return ImageList(images, [tuple(i.shape[-2:]) for i in images]), targets
+        def postprocess(self, result, sizes, original_sizes):
+            return result
+
+    return AsTheyAre()
 
 
 class Steps:
@@ -115,7 +122,7 @@ class Steps:
             return given, scores
 
         self.net.rpn.filter_proposals = filter_proposals
-        self.net.transform = AsTheyAre()
+        self.net.transform = as_they_are()
         self.pictures = torch.randn(case["batch"], 3, case["side"], case["side"])
         learned = [p for p in self.net.parameters() if p.requires_grad]
         self.optimizer = torch.optim.SGD(learned, lr=0.0, momentum=0.9, weight_decay=1e-4, fused=True)
