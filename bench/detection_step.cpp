@@ -1,7 +1,4 @@
-// A training step of a detector on a fixed batch, timed, for bench/rivals/compare_detection.py:
-//
-//   retort_bench_detection --model rcnn_r18 --side 320 --batch 2 --classes 80 --threads 2 --device onednn
-//                          --seconds 5 [--boxes FILE]
+// A training step of a detector on a fixed batch, timed, for bench/rivals/compare_detection.py.
 //
 // Weights are those of a start and stay so (a learning rate of 0), so that every step has the same
 // proposals. Prints JSON: the median step in milliseconds, peak
@@ -12,7 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <map>
 #include <nlohmann/json.hpp>
 
 #include "bench/bench_main.h"
@@ -80,26 +76,30 @@ void write_boxes(const std::string& file, Detector& detector, Device& device, co
   write_file(file, all.dump());
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> v = {{"model", "rcnn_r18"}, {"side", "320"},  {"batch", "2"},
-                                          {"classes", "80"},     {"threads", "2"}, {"device", "onednn"},
-                                          {"seconds", "5"},      {"boxes", ""}};
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
-    check(v.count(name) > 0, Fault::usage, "unknown option ", flag);
-    v[name] = argv[i + 1];
-  }
-  check(argc % 2 == 1, Fault::usage, "option ", argv[argc - 1], " has no value");
-  const int64_t classes = std::stoll(v["classes"]);
-  const auto device = Device::open({.name = v["device"], .threads = std::stoi(v["threads"])});
-  const auto detector = make_detector(v["model"], *device, {.classes = classes});
+int run(const std::vector<std::string>& arguments) {
+  std::string model = "rcnn_r18", device_name = "onednn", boxes;
+  int64_t side = 320, images = 2, classes = 80, threads = 2;
+  double seconds = 5;
+  Options options("detector", "a training step of a detector on a fixed batch, timed",
+                  {"retort_bench_detection --model rcnn_r18 --side 320 --batch 2"}, "retort_bench_detection");
+  options.text("--model", "NAME", "a detector of `retort info`", model);
+  options.integer("--side", "of the square images", side, 32);
+  options.integer("--batch", "images", images, 1);
+  options.integer("--classes", "without the background", classes, 1);
+  options.integer("--threads", "of the device", threads, 1);
+  options.text("--device", "NAME", "onednn or portable", device_name);
+  options.number("--seconds", "of measuring", seconds, 0);
+  options.text("--boxes", "FILE", "true boxes and proposals of each image are written there", boxes);
+  if (!options.parse(arguments)) return 0;
+  const auto device = Device::open({.name = device_name, .threads = int(threads)});
+  const auto detector = make_detector(model, *device, {.classes = classes});
   initialize(*detector, *device, 1);
   const auto distiller = make_distiller(method_settings("ce"), *device);
   std::vector<NamedParameter> learned = parameters_of(*detector);
   std::erase_if(learned, [](const NamedParameter& p) { return !p.parameter->grad; });  // frozen
   Sgd optimizer(*device, learned, SgdOptions{.learning_rate = 0, .momentum = 0.9, .weight_decay = 1e-4});
-  const HostDetections batch = made_batch(std::stoll(v["batch"]), std::stoi(v["side"]), classes);
-  if (!v["boxes"].empty()) write_boxes(v["boxes"], *detector, *device, batch);
+  const HostDetections batch = made_batch(images, int(side), classes);
+  if (!boxes.empty()) write_boxes(boxes, *detector, *device, batch);
   DetectionStep step(
       {.device = *device, .student = *detector, .distiller = *distiller, .optimizer = optimizer});
   const auto once = [&] {
@@ -108,7 +108,7 @@ int run(int argc, char** argv) {
   };
   for (int i = 0; i < 2; ++i) once();
   std::vector<double> times;
-  const double cpu = cpu_seconds(used()), seconds = std::stod(v["seconds"]);
+  const double cpu = cpu_seconds(used());
   const auto start = std::chrono::steady_clock::now();
   const auto since = [](std::chrono::steady_clock::time_point t) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();

@@ -1,22 +1,18 @@
-// Batches of photos as training gets them, timed, for bench/rivals/compare_loader.py:
-//
-//   retort_photo_loader FOLDER [--decoder stb|turbo] [--batch N] [--seconds S]
-//
-// FOLDER is of any layout that folder: reads. One worker, f32 images of 224 x 224 after resized-crop and
+// Batches of photos as training gets them, timed, for bench/rivals/compare_loader.py.
+// One worker, f32 images of 224 x 224 after resized-crop and
 // flip. Prints JSON: images, seconds, milliseconds of CPU time for an image, peak memory.
 #include <sys/resource.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "bench/bench_main.h"
 #include "datasets/loader.h"
 #include "datasets/open.h"
-#include "engine/base/check.h"
-#include "engine/base/text.h"
 
+namespace retort {
 namespace {
 
 double cpu_seconds() {
@@ -26,31 +22,29 @@ double cpu_seconds() {
   return of(usage.ru_utime) + of(usage.ru_stime);
 }
 
-int measure(int count, char** words) {
-  using namespace retort;
-  check(count >= 2, Fault::usage,
-        "usage: retort_photo_loader FOLDER [--decoder D] [--batch N] [--seconds S]");
+int run(const std::vector<std::string>& arguments) {
+  std::vector<std::string> folders;
   std::string decoder = "stb";
   int64_t batch = 32;
   double seconds = 3;
-  for (int i = 2; i + 1 < count; i += 2) {
-    const std::string option = words[i], value = words[i + 1];
-    const bool good = option == "--decoder"   ? (decoder = value, true)
-                      : option == "--batch"   ? parse(value, batch)
-                      : option == "--seconds" ? parse(value, seconds)
-                                              : false;
-    check(good, Fault::usage, option, " ", value, ": is not understood");
-  }
+  Options options("photos", "batches of photos as training gets them, timed",
+                  {"retort_photo_loader imagenet/ --decoder turbo --batch 64"}, "retort_photo_loader");
+  options.positional("FOLDER", "of any layout that folder: reads", folders);
+  options.text("--decoder", "NAME", "stb or turbo", decoder);
+  options.integer("--batch", "images", batch, 1);
+  options.number("--seconds", "of measuring", seconds, 0);
+  if (!options.parse(arguments)) return 0;
+  check(folders.size() == 1, Fault::usage, folders.size(), " folders are named, expected one FOLDER");
   const DataSet data = open_dataset(
-      std::string("folder:") + words[1],
+      "folder:" + folders[0],
       DataOptions{.random_crops = true, .decoder = decoder_named(decoder), .imagenet_numbers = true});
-  LoaderOptions options{.batch = batch};
-  options.augment = Augment::resized_crop;
-  options.workers = 0;  // the work itself, on this thread
-  Loader loader(data.train, options);
+  LoaderOptions loading{.batch = batch};
+  loading.augment = Augment::resized_crop;
+  loading.workers = 0;  // the work itself, on this thread
+  Loader loader(data.train, loading);
   int64_t images = 0;
   int epoch = 0;
-  const auto run = [&](double limit) {
+  const auto timed = [&](double limit) {
     const auto begin = std::chrono::steady_clock::now();
     const double cpu = cpu_seconds();
     images = 0;
@@ -63,8 +57,8 @@ int measure(int count, char** words) {
       }
     }
   };
-  run(seconds / 5);
-  const auto [wall, cpu] = run(seconds);
+  timed(seconds / 5);
+  const auto [wall, cpu] = timed(seconds);
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const nlohmann::json result = {{"images", images},
@@ -76,12 +70,8 @@ int measure(int count, char** words) {
 }
 
 }  // namespace
+}  // namespace retort
 
-int main(int count, char** words) {
-  try {
-    return measure(count, words);
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\n";
-    return 2;
-  }
+int main(int argc, char** argv) {
+  return retort::bench_main("retort_photo_loader", retort::run, argc, argv);
 }

@@ -1,10 +1,5 @@
-// Times one training or distillation step, an evaluation pass, or a loss on a fixed random batch, or the
-// loader:
-//   retort_bench_step --model resnet20 [--teacher resnet56 --method pcd [--table]] [--eval] --batch 64
-//                     --threads 2 --device onednn --precision fp32 --seconds 5 [--eager] [--whole] [--floor]
-//                     [--json]
-//   retort_bench_step --loss --method pcd --batch 64 --classes 100 --threads 1
-//   retort_bench_step --data --workers 2 --batch 64
+// retort_bench_step times one training or distillation step, an evaluation pass, or a loss on a fixed random
+// batch, or the loader; --help shows how.
 // Prints the median, the quartiles (of steps that are waited for; chained_ms: 20 steps between waits),
 // images/s and GFLOP/s. --floor measures what the machine can do at most (a second) and prints FLOPs, bytes
 // and the share of the larger floor that the step reaches.
@@ -12,9 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -71,59 +64,60 @@ std::vector<double> loader_times(double seconds, int64_t batch, int workers) {
   });
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> v = {
-      {"model", "resnet20"}, {"teacher", ""},  {"method", "ce"},   {"batch", "64"},  {"threads", "0"},
-      {"device", "auto"},    {"seconds", "5"}, {"classes", "100"}, {"workers", "2"}, {"precision", "fp32"}};
-  const std::set<std::string> switches = {"json", "eval", "loss", "data", "table", "floor", "eager", "whole"};
-  std::set<std::string> on;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
-    if (switches.count(name)) {
-      on.insert(name);
-    } else {
-      check(v.count(name) && i + 1 < argc, Fault::usage, "unknown or incomplete option ", flag);
-      v[name] = argv[++i];
-    }
-  }
-  const int threads = std::stoi(v["threads"]);
-  const int64_t batch = std::stoll(v["batch"]);
-  const double seconds = std::stod(v["seconds"]);
+int run(const std::vector<std::string>& arguments) {
+  StepOptions step;
+  double seconds = 5;
+  int workers = 2;
+  bool json = false, data = false, floor = false;
+  Options options("step", "the time of one step on a random batch, or of the loader",
+                  {"retort_bench_step --model resnet20 --teacher resnet56 --method pcd --threads 2 --floor",
+                   "retort_bench_step --model resnet20 --eval --batch 64 --json",
+                   "retort_bench_step --loss --method pcd --batch 64 --classes 100 --threads 1",
+                   "retort_bench_step --data --workers 2 --batch 64"},
+                  "retort_bench_step");
+  options.text("--model", "NAME", "network that is trained or evaluated", step.model);
+  options.text("--teacher", "NAME", "network of the teacher", step.teacher);
+  options.text("--method", "NAME", "with its default settings", step.method);
+  options.text("--device", "NAME", "auto, portable, onednn, cuda", step.device);
+  options.text("--precision", "P", "fp32 to fp16", step.precision);
+  options.integer("--threads", "CPU threads, 0: all", step.threads, 0);
+  options.integer("--batch", "images per step", step.batch, 1);
+  options.integer("--classes", "of images and logits", step.classes, 2);
+  options.integer("--workers", "of --data", workers, 0);
+  options.number("--seconds", "of measuring", seconds, 0);
+  options.flag("--eval", "a forward pass", step.eval);
+  options.flag("--loss", "a method's terms alone", step.loss);
+  options.flag("--data", "the loader alone", data);
+  options.flag("--table", "the teacher's logits from a table on disk", step.table);
+  options.flag("--eager", "no captured steps", step.eager);
+  options.flag("--whole", "--eval: never in slices of the batch", step.whole);
+  options.flag("--floor", "what the machine can do at most, FLOPs, bytes and the share reached", floor);
+  options.flag("--json", "result as JSON", json);
+  if (!options.parse(arguments)) return 0;
+  const int64_t batch = step.batch;
   Json result = Json::object();
   std::vector<double> times;
   std::string description;
-  if (on.count("data")) {
-    times = loader_times(seconds, batch, std::stoi(v["workers"]));
-    description = v["workers"] + " workers";
+  if (data) {
+    times = loader_times(seconds, batch, workers);
+    description = text(workers, " workers");
   } else {
-    StepRunner runner({.model = v["model"],
-                       .teacher = v["teacher"],
-                       .method = v["method"],
-                       .device = v["device"],
-                       .threads = threads,
-                       .batch = batch,
-                       .classes = std::stoll(v["classes"]),
-                       .precision = v["precision"],
-                       .eager = on.count("eager") > 0,
-                       .eval = on.count("eval") > 0,
-                       .loss = on.count("loss") > 0,
-                       .whole = on.count("whole") > 0,
-                       .table = on.count("table") > 0});
+    StepRunner runner(step);
     times = times_of(seconds, [&] { runner.run(); });
     constexpr int chain = 20;
     const double chained = quantile(times_of(seconds, [&] { runner.run_chain(chain); }), 0.5) / chain;
-    const Peak peak = on.count("floor") ? measure_peak(threads) : Peak{};
+    const Peak peak = floor ? measure_peak(step.threads) : Peak{};
     const StepWork work = runner.work(peak);
     const double median = quantile(times, 0.5);
     result["chained_ms"] = chained;
-    if (on.count("table")) result["table"] = runner.table_refused().empty() ? "used" : runner.table_refused();
+    if (step.table) result["table"] = runner.table_refused().empty() ? "used" : runner.table_refused();
     if (!runner.table_refused().empty()) std::fprintf(stderr, "table: %s\n", runner.table_refused().c_str());
     result["gflops"] = work.flops / (median * 1e6);
     result["peak_bytes"] = runner.device().step_arena().peak();
     result["flops"] = work.flops;
     result["bytes"] = work.bytes;
     result["kernels"] = work.kernels;
-    if (on.count("floor")) {
+    if (floor) {
       result["peak_flops"] = peak.flops;
       result["peak_bandwidth"] = peak.bytes;
       result["floor_ms"] = 1e3 * peak.floor(work.flops, work.bytes);
@@ -138,7 +132,7 @@ int run(int argc, char** argv) {
     return sum / double(times.size());
   }();
   // The loader's batches come in bursts: their mean counts.
-  const double per_batch = on.count("data") ? mean : median;
+  const double per_batch = data ? mean : median;
   Json all = {{"median_ms", median},
               {"q1_ms", quantile(times, 0.25)},
               {"q3_ms", quantile(times, 0.75)},
@@ -147,7 +141,7 @@ int run(int argc, char** argv) {
               {"n", times.size()},
               {"images_per_second", 1000 * double(batch) / per_batch}};
   all.update(result);
-  if (on.count("json")) {
+  if (json) {
     std::printf("%s\n", all.dump().c_str());
     return 0;
   }
@@ -160,7 +154,7 @@ int run(int argc, char** argv) {
                 result["kernels"].get<size_t>(), result["gflops"].get<double>(),
                 1e-6 * result["peak_bytes"].get<double>());
   }
-  if (on.count("floor") && !on.count("data")) {
+  if (floor && !data) {
     std::printf("floor %.3f ms of %.1f GFLOP/s and %.1f GB/s: %.0f %% of it (kernel by kernel %.3f ms)\n",
                 result["floor_ms"].get<double>(), 1e-9 * result["peak_flops"].get<double>(),
                 1e-9 * result["peak_bandwidth"].get<double>(), 100 * result["share_of_floor"].get<double>(),

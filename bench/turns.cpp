@@ -1,6 +1,5 @@
-// Variants of a step in turns, in one process: the same networks on several devices, or with several batches.
-//   retort_bench_turns --models resnet20,MobileNetV2 --devices onednn,portable --threads 1 --seconds 3
-//   retort_bench_turns --models resnet20 --batches 64,4,8,16,32,128 --eval --whole
+// retort_bench_turns: variants of a step in turns, in one process: the same networks on several devices, or
+// with several batches; --help shows how.
 // Each variant runs for the same time in every round, forwards in one round and backwards in the next, so
 // that a machine that slows down slows all. Prints medians over all steps and the ratio of images/s to the
 // first variant's. --kernels: the first two variants kernel by kernel and shape by shape, where the second
@@ -12,7 +11,6 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -115,48 +113,62 @@ void compare_kernels(const char* head, Variant& a, Variant& b, size_t shown, con
   }
 }
 
-int run(int argc, char** argv) {
-  std::map<std::string, std::string> v = {{"models", "resnet20"}, {"devices", "auto"}, {"batches", "64"},
-                                          {"threads", "1"},       {"seconds", "3"},    {"rounds", "5"},
-                                          {"shapes", "12"}};
-  const std::set<std::string> switches = {"eval", "kernels", "cpu-time", "whole"};
-  std::set<std::string> on;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i], name = flag.starts_with("--") ? flag.substr(2) : "";
-    if (switches.count(name)) {
-      on.insert(name);
-    } else {
-      check(v.count(name) && i + 1 < argc, Fault::usage, "unknown or incomplete option ", flag);
-      v[name] = argv[++i];
-    }
-  }
-  for (const std::string& model : list_of(v["models"])) {
+int run(const std::vector<std::string>& arguments) {
+  StepOptions step;
+  step.method.clear();
+  step.threads = 1;
+  std::string models = "resnet20", devices = "auto", batches = "64";
+  double seconds = 3;
+  int rounds = 5, shapes = 12;
+  bool kernels = false, cpu_time = false;
+  Options options("turns", "variants of a step in turns: networks, devices, batches",
+                  {"retort_bench_turns --models resnet20,MobileNetV2 --devices onednn,portable",
+                   "retort_bench_turns --models resnet20 --teacher resnet56 --method pcd --cpu-time",
+                   "retort_bench_turns --models resnet20 --batches 64,4,8,16,32,128 --eval --whole"},
+                  "retort_bench_turns");
+  options.text("--models", "NAME,...", "each by itself", models);
+  options.text("--devices", "NAME,...", "variants", devices);
+  options.text("--batches", "N,...", "variants", batches);
+  options.text("--teacher", "NAME", "network of the teacher: the step is one of distillation", step.teacher);
+  options.text("--method", "NAME", "with its default settings (ce; pcd with a teacher)", step.method);
+  options.integer("--threads", "CPU threads, 0: all", step.threads, 0);
+  options.number("--seconds", "of each variant", seconds, 0);
+  options.integer("--rounds", "that they are cut into", rounds, 1);
+  options.integer("--shapes", "of --kernels: shapes shown", shapes, 0);
+  options.flag("--eval", "a forward pass", step.eval);
+  options.flag("--whole", "--eval: never in slices of the batch", step.whole);
+  options.flag("--kernels", "the first two variants kernel by kernel", kernels);
+  options.flag("--cpu-time", "the time that the program's threads ran", cpu_time);
+  if (!options.parse(arguments)) return 0;
+  if (step.method.empty()) step.method = step.teacher.empty() ? "ce" : "pcd";
+  check(step.teacher.empty() == !method_settings(step.method).method().reads.teacher, Fault::usage,
+        "--method ", step.method, step.teacher.empty() ? " needs a --teacher" : " reads no --teacher");
+  check(!(step.eval && !step.teacher.empty()), Fault::usage, "--eval has no --teacher");
+  for (const std::string& model : list_of(models)) {
     std::vector<Variant> variants;
-    for (const std::string& device : list_of(v["devices"])) {
-      for (const std::string& batch : list_of(v["batches"])) {
-        StepOptions options;
-        options.model = model;
-        options.device = device;
-        options.threads = std::stoi(v["threads"]);
-        options.batch = std::stoll(batch);
-        options.eval = on.count("eval") > 0;
-        options.whole = on.count("whole") > 0;
-        variants.push_back({device, options.batch, std::make_unique<StepRunner>(options), {}});
+    for (const std::string& device : list_of(devices)) {
+      for (const std::string& batch : list_of(batches)) {
+        step.model = model;
+        step.device = device;
+        step.batch = integer_of("--batches", batch, 1);
+        variants.push_back({device, step.batch, std::make_unique<StepRunner>(step), {}});
       }
     }
-    measure(variants, std::stod(v["seconds"]), std::stoi(v["rounds"]),
-            on.count("cpu-time") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC);
-    std::printf("%s, %s\n", model.c_str(), on.count("eval") ? "evaluation" : "training step");
+    measure(variants, seconds, rounds, cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC);
+    const std::string what = step.eval              ? ", evaluation"
+                             : step.teacher.empty() ? ", training step"
+                                                    : " < " + step.teacher + ", " + step.method;
+    std::printf("%s%s\n", model.c_str(), what.c_str());
     for (const Variant& variant : variants) {
       std::printf("  %-40s batch %4lld  %9.3f ms  %9.1f images/s  %.2f  (n = %zu)\n",
                   variant.runner->device().backend().description().c_str(),
                   static_cast<long long>(variant.batch), median(variant.times), variant.images_per_second(),
                   variant.images_per_second() / variants[0].images_per_second(), variant.times.size());
     }
-    if (on.count("kernels") && variants.size() > 1) {
+    if (kernels && variants.size() > 1) {
       compare_kernels("ms a step by kernel", variants[0], variants[1], 100,
                       [](const ProfiledCall& call) { return std::string(call.op); });
-      compare_kernels("by shape", variants[0], variants[1], size_t(std::stoul(v["shapes"])), shape_of);
+      compare_kernels("by shape", variants[0], variants[1], size_t(shapes), shape_of);
     }
     std::fflush(stdout);
   }

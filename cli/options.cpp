@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 
 #include "cli/output.h"
 #include "distill/text/text_format.h"
@@ -39,8 +40,12 @@ std::vector<std::string> OptionSheet::Option::name_list() const {
   return split_names(names);
 }
 
-Options::Options(std::string command, std::string summary, std::vector<std::string> examples)
-    : command_(std::move(command)), summary_(std::move(summary)), examples_(std::move(examples)) {}
+Options::Options(std::string command, std::string summary, std::vector<std::string> examples,
+                 std::string program)
+    : command_(std::move(command)),
+      summary_(std::move(summary)),
+      program_(std::move(program)),
+      examples_(std::move(examples)) {}
 
 void Options::value(const std::string& names, const std::string& value, const std::string& help, Take take,
                     const std::string& fallback) {
@@ -70,6 +75,28 @@ void Options::integer(const std::string& names, const std::string& help, int64_t
       names, "N", help,
       [&target, names, minimum](const std::string& given) { target = integer_of(names, given, minimum); },
       std::to_string(target));
+}
+
+void Options::integer(const std::string& names, const std::string& help, int& target, int minimum) {
+  value(
+      names, "N", help,
+      [&target, names, minimum](const std::string& given) {
+        const int64_t number = integer_of(names, given, minimum);
+        check(number <= std::numeric_limits<int>::max(), Fault::usage, names, " is '", given,
+              "', expected an integer of at most ", std::numeric_limits<int>::max());
+        target = int(number);
+      },
+      std::to_string(target));
+}
+
+void Options::number(const std::string& names, const std::string& help, double& target, double minimum) {
+  value(
+      names, "X", help,
+      [&target, names, minimum](const std::string& given) {
+        check(retort::parse(given, target) && std::isfinite(target) && target >= minimum, Fault::usage, names,
+              " is '", given, "', expected a number of at least ", minimum);
+      },
+      exact_decimal(target));
 }
 
 void Options::flag(const std::string& names, const std::string& help, bool& target) {
@@ -151,22 +178,22 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string message = error.what();  // "--epochs: 1 required TEXT missing"
-    fail(Fault::usage, command_, ": ", message.substr(0, message.find(':')), " needs a value");
+    fail(Fault::usage, prefix(), message.substr(0, message.find(':')), " needs a value");
   } catch (const CLI::ParseError& error) {
-    fail(Fault::usage, command_, ": ", error.what());
+    fail(Fault::usage, prefix(), error.what());
   }
   for (const std::string& extra : app.remaining()) {
     if (extra == "--") continue;
     if (!extra.starts_with("-")) {
       const std::string advice = stray_ ? stray_(extra) : "";
-      fail(Fault::usage, command_, ": '", extra, "' is one argument too many", advice.empty() ? "" : "; ",
+      fail(Fault::usage, prefix(), "'", extra, "' is one argument too many", advice.empty() ? "" : "; ",
            advice);
     }
     const std::string name = without_value(extra);
     const auto advice = elsewhere_.find(name);
-    fail(Fault::usage, command_, ": unknown option '", name, "'; ",
+    fail(Fault::usage, prefix(), "unknown option '", name, "'; ",
          advice != elsewhere_.end() ? advice->second
-                                    : suggestion(name, known, "`retort " + command_ + " --help` lists all"));
+                                    : suggestion(name, known, "`" + full_name() + " --help` lists all"));
   }
   return true;
 }
@@ -178,7 +205,7 @@ constexpr size_t help_column = 24, screen_width = 80;
 }  // namespace
 
 std::string Options::help() const {
-  std::string all = "retort " + command_ + ": " + summary_ + "\n\n";
+  std::string all = full_name() + ": " + summary_ + "\n\n";
   for (const std::string& example : examples_) all += "  " + example + "\n";
   all += "\n";
 

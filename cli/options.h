@@ -25,8 +25,10 @@ struct OptionSheet {
 
 class Options {
  public:
-  // examples: command lines, shown first.
-  Options(std::string command, std::string summary, std::vector<std::string> examples);
+  // examples: command lines, shown first. program: where it is no command of `retort` but a program of its
+  // own, its name.
+  Options(std::string command, std::string summary, std::vector<std::string> examples,
+          std::string program = "");
 
   // names: "--epochs", or "-h,--help". value: what stands for it in the help, "N". A default that is not
   // empty is shown. `take` is called with each value given.
@@ -39,6 +41,8 @@ class Options {
               std::string& target);
   // The target's present value is the default.
   void integer(const std::string& names, const std::string& help, int64_t& target, int64_t minimum);
+  void integer(const std::string& names, const std::string& help, int& target, int minimum);
+  void number(const std::string& names, const std::string& help, double& target, double minimum);
   void flag(const std::string& names, const std::string& help, bool& target);
   // What to say of an option of another command, instead of the nearest one of this.
   void elsewhere(const std::string& name, const std::string& advice);
@@ -74,7 +78,11 @@ class Options {
 
   OptionSheet sheet() const;
 
-  std::string command_, summary_;
+  std::string full_name() const { return program_.empty() ? "retort " + command_ : program_; }
+  // What errors begin with; a program says its name itself.
+  std::string prefix() const { return program_.empty() ? command_ + ": " : ""; }
+
+  std::string command_, summary_, program_;
   std::vector<std::string> examples_;
   std::vector<Option> options_;
   std::map<std::string, std::string> elsewhere_;
