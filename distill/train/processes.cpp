@@ -57,4 +57,8 @@ std::string processes_text(const Assembly& run) {
               " each");
 }
 
+std::string exchange_text(const Communicator& world) {
+  return text("exchanged ", fixed(world.bytes() / 1e6, 3), " MB in ", significant(world.seconds(), 4), " s");
+}
+
 }  // namespace retort

@@ -143,6 +143,7 @@ void RunRecords::finish(const StoredTeacher* stored) const {
   if (run_.profile && profiled_steps_ < warm_up_steps + measured_steps)
     progress_.note(text("no profile: the run had ", profiled_steps_, " steps, ",
                         warm_up_steps + measured_steps, " are needed"));
+  if (run_.world) log(exchange_text(*run_.world));
   log("finished");
 }
 

@@ -44,6 +44,8 @@ for n in 1 2 4; do
 done
 same live-1 stored-1
 
+grep -q "exchanged [0-9.]* MB in [0-9.e-]* s" ce-4/log.txt || complain "the log does not say what was exchanged"
+
 # One process without any launcher is the same as one of mpirun's.
 "$retort" train --model resnet8 "${common[@]}" --out alone >/dev/null 2>&1
 same alone ce-1
