@@ -7,6 +7,7 @@
 #include <set>
 
 #include "distill/report/embedded.h"
+#include "distill/report/headline.h"
 #include "distill/report/sections.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/markup.h"
@@ -125,9 +126,17 @@ std::string report_html(const Report& report) {
     sections += part.content;
     navigation += text("<a href=\"#", part.id, "\">", part.name, "</a>");
   }
-  return section("page.html", {{"title", escaped_markup(report.data.title)},
+  const std::string title = escaped_markup(report.data.title), lead = escaped_markup(subtitle(report.data));
+  std::string preview;
+  if (const std::optional<Sketch> picture = headline(report.data))
+    preview = section("preview.html", {{"title", title},
+                                       {"lead", lead},
+                                       {"width", std::to_string(picture->width)},
+                                       {"height", std::to_string(picture->height)}});
+  return section("page.html", {{"title", title},
+                               {"preview", preview},
                                {"style", embedded_style_css},
-                               {"lead", escaped_markup(subtitle(report.data))},
+                               {"lead", lead},
                                {"navigation", navigation},
                                {"sections", sections},
                                {"version", RETORT_VERSION},

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "distill/report/figures.h"
+#include "distill/report/headline.h"
 #include "distill/report/html_table.h"
 #include "distill/report/latex.h"
 #include "distill/report/page.h"
@@ -15,6 +16,9 @@
 namespace retort {
 
 namespace {
+
+constexpr const char* picture_links =
+    "\n<a href=\"headline.png\">Picture to share</a> <a href=\"headline.svg\">as SVG</a>";
 
 std::string top1_text(const std::optional<EpochResult>& result) {
   return result ? fixed(result->top1, 2) : "–";
@@ -196,6 +200,7 @@ std::string results_section(const Report& report) {
                                   {"missing", missing_note(report)},
                                   {"score", score_words(data)},
                                   {"tables", tables},
+                                  {"picture", headline(report.data) ? picture_links : ""},
                                   {"markdown", escaped_lines(report_markdown(report))},
                                   {"latex", escaped_lines(report_latex(report))}});
 }

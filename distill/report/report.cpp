@@ -1,6 +1,8 @@
 #include "distill/report/report.h"
 
+#include "datasets/formats/png_writer.h"
 #include "distill/report/analysis.h"
+#include "distill/report/headline.h"
 #include "distill/study/collect.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
@@ -87,6 +89,10 @@ WrittenReport write_report(const std::vector<std::filesystem::path>& folders, co
   if (report.data.published && std::filesystem::equivalent(out, folders.front(), ignored) &&
       std::filesystem::exists(written.page, ignored))
     return written;
+  if (const std::optional<Sketch> picture = headline(report.data)) {
+    write_png(out / "headline.png", sketch_image(*picture));
+    write_file(out / "headline.svg", sketch_svg(*picture, report.data.title));
+  }
   write_file(out / "report.html", report_html(report));
   write_file(out / "report.md", report_markdown(report));
   write_file(out / "report.csv", report_csv(report));

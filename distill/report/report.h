@@ -41,9 +41,10 @@ struct ReportOptions {
 Report make_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
                    Progress& progress);
 
-// Writes report.html, .md, .csv and .json; report-cache.json beside them holds what was computed from
-// checkpoints. A published report is left as it is unless `out` names another folder. Returns the report, and
-// where its page is. Faults are those of collect_results() and of writing.
+// Writes report.html, .md, .csv and .json, and headline.png and .svg, what came out as a picture to pass on,
+// if a run has finished; report-cache.json beside them holds what was computed from checkpoints. A published
+// report is left as it is unless `out` names another folder. Returns the report, and where its page is.
+// Faults are those of collect_results() and of writing.
 struct WrittenReport {
   Report report;
   std::filesystem::path page;

@@ -96,6 +96,10 @@ void Svg::box(double x, double y, double w, double h, const std::string& kind, d
        << escaped_markup(tip) << "</title></rect>\n";
 }
 
+void Svg::raw(const std::string& element) {
+  out_ << element;
+}
+
 void Svg::begin_group(const std::string& kind) {
   out_ << "<g" << class_of(kind) << ">\n";
 }

@@ -41,6 +41,7 @@ class Svg {
   void dot(double x, double y, double r, const std::string& kind, const std::string& tip = "");
   void box(double x, double y, double w, double h, const std::string& kind, double opacity,
            const std::string& tip);
+  void raw(const std::string& element);  // as it is
   void begin_group(const std::string& kind);
   void end_group();
   std::string finish();

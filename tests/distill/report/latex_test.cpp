@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "distill/study/collect.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/fake_runs.h"
@@ -64,6 +66,25 @@ TEST(ReportLatex, TextIsSafe) {
   EXPECT_EQ(escaped_latex("a_b & 50% {x}^2 ~ #1 $ \\x"),
             "a\\_b \\& 50\\% \\{x\\}\\textasciicircum{}2 \\textasciitilde{} \\#1 \\$ \\textbackslash{}x");
   EXPECT_EQ(escaped_latex("a\nb<c"), "a b$<$c");
+}
+
+// Whatever a study is called, LaTeX takes the table as it is.
+TEST(ReportLatex, Compiles) {
+  if (std::system("pdflatex --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no pdflatex here";
+  FakeRuns runs;
+  add_seeds(runs, "kd", FakeRuns::settings("kd"), {50, 51, 52});
+  add_seeds(runs, "dkd", FakeRuns::settings("dkd"), {52, 53.1, 53.9});
+  RunSettings plain = FakeRuns::settings("pcd");
+  plain.method.set("ranking", "none");
+  add_seeds(runs, "pcd", plain, {50});
+  Results results = collect_results({runs.folder()});
+  results.title = "50 % of #1: {a_b} & ~c^2 $x$ \\d <e|f>, ± é";
+  runs.work().write("paper.tex", "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" +
+                                     report_latex({.data = results, .evaluations = {}}) +
+                                     "\\end{document}\n");
+  const std::string command = "cd '" + runs.work().path().string() +
+                              "' && pdflatex -halt-on-error -interaction=nonstopmode paper.tex >out.txt 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0) << testing::content_of(runs.work() / "out.txt");
 }
 
 }  // namespace
