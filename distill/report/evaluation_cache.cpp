@@ -124,6 +124,32 @@ bool EvaluationCache::find_confidence(const std::string& key, size_t classes,
   return find(key, [&](const Json& value) { confidence = numbers_of(value, classes, 0, 1); });
 }
 
+bool EvaluationCache::find_judgement(const std::string& key, size_t classes, Judgement& judgement) {
+  return find(key, [&](const Json& value) {
+    constexpr int64_t most = int64_t{1} << 40;
+    const Json &images = value.at("images"), &right = value.at("right"), &said = value.at("said");
+    expect(images.is_array() && right.is_array() && images.size() == confidence_bins &&
+               right.size() == confidence_bins && said.is_array(),
+           "it has ", images.size(), " and ", right.size(), " bins, expected ", confidence_bins);
+    Judgement read;
+    for (size_t b = 0; b < confidence_bins; ++b) {
+      read.images.push_back(count_of(images[b], most));
+      read.right.push_back(count_of(right[b], read.images.back()));
+    }
+    read.confidence = numbers_of(value.at("confidence"), confidence_bins, 0, double(most));
+    int64_t all = 0;
+    for (const Json& one : said) {
+      expect(one.is_array() && one.size() == 3, "what a class is taken for is no three numbers");
+      const auto last = int64_t(classes) - 1;
+      const int64_t count = count_of(one[2], most);
+      read.said[{int(count_of(one[0], last)), int(count_of(one[1], last))}] = count;
+      all += count;
+    }
+    expect(all == read.count(), "it counts ", all, " and ", read.count(), " images");
+    judgement = std::move(read);
+  });
+}
+
 bool EvaluationCache::find_chosen(const std::string& key, size_t classes, int64_t images,
                                   std::vector<ChosenImage>& chosen) {
   return find(key, [&](const Json& value) {
@@ -165,6 +191,18 @@ void EvaluationCache::put_accuracy(const std::string& key, const ClassAccuracy& 
 
 void EvaluationCache::put_confidence(const std::string& key, const std::vector<double>& confidence) {
   put(content_->entries, key, confidence);
+  changed_ = true;
+}
+
+void EvaluationCache::put_judgement(const std::string& key, const Judgement& judgement) {
+  Json said = Json::array();
+  for (const auto& [which, count] : judgement.said)
+    said.push_back(Json::array({which.first, which.second, count}));
+  put(content_->entries, key,
+      {{"images", judgement.images},
+       {"right", judgement.right},
+       {"confidence", judgement.confidence},
+       {"said", std::move(said)}});
   changed_ = true;
 }
 

@@ -190,6 +190,15 @@ class Evaluating {
     return accuracy;
   }
 
+  Judgement judgement(const Network& network, const std::string& hash) {
+    const std::string key = "judged " + data_key() + " " + hash;
+    Judgement judged;
+    if (!hash.empty() && cache_.find_judgement(key, names().size(), judged)) return judged;
+    judged = judge(computed(network), images().labels, size_t(images().classes));
+    cache_.put_judgement(key, judged);
+    return judged;
+  }
+
   // Devices differ in last bits, and so in an image here and there.
   static bool fits(const ClassAccuracy& accuracy, const ResultRun& run) {
     const auto images = std::accumulate(accuracy.images.begin(), accuracy.images.end(), int64_t{0});
@@ -232,14 +241,22 @@ class Evaluating {
       evaluation.class_names = pair.classes->names, evaluation.confidence = pair.classes->confidence;
     for (const ResultRow& row : pair.rows) {
       std::vector<ClassAccuracy> accuracies;
+      std::vector<Judgement> judgements;
       for (const ResultRun& run : row.runs) {
         accuracies.push_back({});
-        if (run.counts() && !run.folder.empty()) attempt([&] { accuracies.back() = student(run); });
+        judgements.push_back({});
+        if (!run.counts() || run.folder.empty()) continue;
+        attempt([&] {
+          accuracies.back() = student(run);
+          judgements.back() = judgement({.spec = run.folder.string()}, run.summary.weights_hash);
+        });
       }
       evaluation.students.push_back(std::move(accuracies));
+      evaluation.judged.push_back(std::move(judgements));
     }
     if (!pair.teacher_weights.empty()) {
       attempt([&] { evaluation.confidence = confidence(); });
+      attempt([&] { evaluation.teacher_judged = judgement(teacher(), teacher_hash()); });
       attempt([&] { choose(pair, evaluation); });
     }
     if (!names_.empty()) evaluation.class_names = names_;

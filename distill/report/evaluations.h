@@ -16,6 +16,9 @@ struct PairEvaluation {
   std::vector<std::string> class_names;
   // By row and run as in ResultPair; empty for runs that do not count or could not be read.
   std::vector<std::vector<ClassAccuracy>> students;
+  // How sure they are, and of what; alike, and of the teacher.
+  std::vector<std::vector<Judgement>> judged;
+  Judgement teacher_judged;
   std::vector<double> confidence;  // the teacher's mean probability of the class over its test images
   size_t chosen_row = 0;           // whose student the chosen images show
   uint64_t chosen_seed = 0;

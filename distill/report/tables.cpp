@@ -113,6 +113,21 @@ Json classes_json(const Report& report, size_t p) {
           {"over_kd", gains}};
 }
 
+// In percent; null where nothing was evaluated.
+Json calibration_json(const ResultPair& pair, const PairEvaluation& evaluation) {
+  Json json = {{"teacher", nullptr}, {"students", Json::object()}};
+  if (!evaluation.teacher_judged.empty())
+    json["teacher"] = 100 * evaluation.teacher_judged.calibration_error();
+  for (size_t r = 0; r < evaluation.judged.size(); ++r) {
+    std::vector<double> errors;
+    for (const Judgement& one : evaluation.judged[r]) {
+      if (!one.empty()) errors.push_back(100 * one.calibration_error());
+    }
+    if (!errors.empty()) json["students"][pair.rows[r].label] = json_of(errors);
+  }
+  return json;
+}
+
 std::string class_markdown(const Report& report) {
   TextTable table({"pair", "method", "rank correlation", "classes", "what it says"});
   bool any = false;
@@ -219,7 +234,10 @@ std::string report_json(const Report& report) {
                  {"data_hash", pair.data_hash}, {"student", pair.student},
                  {"teacher", teacher},          {"rows", rows},
                  {"ablation", ablation}};
-    if (p < report.evaluations.pairs.size()) json["classes"] = classes_json(report, p);
+    if (p < report.evaluations.pairs.size()) {
+      json["classes"] = classes_json(report, p);
+      json["calibration_error"] = calibration_json(pair, report.evaluations.pairs[p]);
+    }
     pairs.push_back(std::move(json));
   }
   const std::vector<std::string> missing = missing_sentences(report);

@@ -395,6 +395,10 @@ name = "pcd"
   const json result = json::parse(content_of(work / "s/report.json"));
   EXPECT_EQ(result["pairs"][0]["classes"]["teacher_confidence"].size(), 24u);
   EXPECT_EQ(result["pairs"][0]["classes"]["over_kd"]["pcd"]["gain"].size(), 24u);
+  EXPECT_EQ(result["pairs"][0]["calibration_error"]["students"]["kd"]["n"], 2);
+  EXPECT_GT(result["pairs"][0]["calibration_error"]["teacher"].get<double>(), 0);
+  expect_contains(html, "ECE, %");
+  expect_contains(html, "what it takes for what");
 
   // Weights that cannot be read are told.
   work.write("s/report-cache.json", "[1]");
