@@ -10,6 +10,7 @@
 #include "distill/report/published.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/profile_report.h"
+#include "distill/text/metric.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/file.h"
@@ -34,10 +35,12 @@ std::string extents(const Shape& shape) {
   return all;
 }
 
-// What a file says of itself: epoch, top-1, data, ...
+// What a file says of itself: data, epoch, the metric that chose it.
 std::string text_of(const std::map<std::string, std::string>& metadata) {
   std::string all;
-  for (const char* key : {"data", "epoch", "top1"}) {
+  std::vector<std::string> keys = {"data", "epoch"};
+  for (const Metrics& metrics : known_metrics()) keys.push_back(metrics[0].name);
+  for (const std::string& key : keys) {
     const auto entry = metadata.find(key);
     if (entry != metadata.end()) all += text(all.empty() ? "" : ", ", key, " ", entry->second);
   }

@@ -26,11 +26,12 @@ Json json_of(const std::vector<ListedRun>& runs) {
                 {"teacher", run.settings.teacher}, {"method", run.settings.method.method().name},
                 {"data", run.settings.data.spec},  {"seed", run.settings.seed},
                 {"epochs", run.settings.epochs},   {"epochs_done", run.summary.epochs_done}};
-    const auto top1 = [](const std::optional<EpochResult>& result) {
-      return result ? Json(result->top1) : Json(nullptr);
+    const auto first = [](const std::optional<EpochResult>& result) {
+      return result ? Json(result->first()) : Json(nullptr);
     };
-    one["best"] = top1(run.summary.best);
-    one["last"] = top1(run.summary.last);
+    one["metric"] = run.summary.metrics[0].name;
+    one["best"] = first(run.summary.best);
+    one["last"] = first(run.summary.last);
     one["seconds"] = run.summary.seconds;
     one["weights_hash"] = run.summary.weights_hash;
     all.push_back(std::move(one));
@@ -39,16 +40,18 @@ Json json_of(const std::vector<ListedRun>& runs) {
 }
 
 std::string text_of(const std::vector<ListedRun>& runs, const std::filesystem::path& root) {
-  TextTable table({"run", "network", "method", "seed", "epochs", "best", "last", "status"});
+  TextTable table({"run", "network", "method", "seed", "epochs", "metric", "best", "last", "status"});
   for (const ListedRun& run : runs) {
     if (!run.problem.empty()) continue;
-    const auto top1 = [](const std::optional<EpochResult>& result) {
-      return result ? fixed(result->top1, 2) : std::string("-");
+    const Metric& metric = run.summary.metrics[0];
+    const auto first = [&](const std::optional<EpochResult>& result) {
+      return result ? metric.number(result->first()) : std::string("-");
     };
     const std::string name = run.folder.lexically_relative(root).string();
     table.add_row({name == "." ? root.string() : name, run.settings.model, run.settings.method.method().name,
                    std::to_string(run.settings.seed), text(run.summary.epochs_done, "/", run.settings.epochs),
-                   top1(run.summary.best), top1(run.summary.last), run.summary.status});
+                   metric.labelled(metric.word), first(run.summary.best), first(run.summary.last),
+                   run.summary.status});
   }
   return table.plain();
 }
@@ -56,7 +59,7 @@ std::string text_of(const std::vector<ListedRun>& runs, const std::filesystem::p
 }  // namespace
 
 int run_ls(const Arguments& arguments) {
-  Options options("ls", "the runs in a folder and below: what each is, how far it came, top-1 in percent",
+  Options options("ls", "the runs in a folder and below: what each is, how far it came, its first metric",
                   {"retort ls", "retort ls runs/quick", "retort ls runs --json"});
   std::vector<std::string> folders;
   bool json = false;

@@ -36,9 +36,9 @@ Json json_of(const Summary& summary, const std::string& folder) {
   Json json = {{"best", nullptr}, {"last", nullptr}, {"seconds", summary.seconds}, {"run", folder}};
   const auto add = [&](const std::string& name, const std::optional<EpochResult>& result) {
     if (!result) return;
-    const std::vector<Metric>& metrics = metrics_of(summary.model);
-    json[name] = result->value_of(metrics[0]);
-    for (size_t i = 1; i < metrics.size(); ++i) json[name + "_" + metrics[i].name] = result->value_of(metrics[i]);
+    json[name] = result->first();
+    for (size_t i = 1; i < result->values.size(); ++i)
+      json[name + "_" + result->values[i].metric.name] = result->values[i].value;
     json[name + "_epoch"] = result->epoch;
   };
   add("best", summary.best);
@@ -58,11 +58,10 @@ Json json_of(const Summary& summary, const std::string& folder) {
 
 std::string text_of(const Summary& summary, const std::string& folder) {
   const auto line = [&](const char* name, const EpochResult& result, const std::string& remark) {
-    if (is_detector(summary.model))
-      return text(name, "  AP ", fixed(result.top1, 2), " %, AP50 ", fixed(result.top5, 2), " %, AP75 ",
-                  fixed(result.loss, 2), " %, epoch ", result.epoch, remark, "\n");
-    return text(name, "  top-1 ", fixed(result.top1, 2), " %, top-5 ", fixed(result.top5, 2), " %, epoch ",
-                result.epoch, remark, "\n");
+    std::string values;
+    for (const MetricValue& one : result.values)
+      if (!one.metric.is_loss()) values += text(one.metric.word, " ", one.metric.shown(one.value), ", ");
+    return text(name, "  ", values, "epoch ", result.epoch, remark, "\n");
   };
   std::string all;
   if (summary.best) all += line("best", *summary.best, " (" + chosen_by(summary) + ")");

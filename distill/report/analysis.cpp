@@ -8,7 +8,7 @@
 
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
-#include "models/detection/detector.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -90,15 +90,16 @@ Part part_of(const std::string& key, const ResultRow& with, const ResultRow& wit
 }  // namespace
 
 std::string score_name(const ResultPair& pair) {
-  return is_detector(pair.student) ? "AP" : "top-1";
+  return pair.metric().word;
 }
 
 std::string score_words(const Results& data) {
-  const auto boxes = std::count_if(data.pairs.begin(), data.pairs.end(),
-                                   [](const ResultPair& pair) { return is_detector(pair.student); });
-  if (boxes == 0) return "Top-1 on the test images";
-  if (size_t(boxes) == data.pairs.size()) return "AP, as COCO scores it, on the test images";
-  return "On the test images, top-1 and of detectors AP, as COCO scores it,";
+  std::vector<std::string> titles;
+  for (const ResultPair& pair : data.pairs) {
+    const std::string& title = pair.metric().title;
+    if (std::find(titles.begin(), titles.end(), title) == titles.end()) titles.push_back(title);
+  }
+  return join(titles, " and ") + " on the test images";
 }
 
 std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {

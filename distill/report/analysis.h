@@ -8,7 +8,7 @@
 
 namespace retort {
 
-// What a pair's networks are judged by: "top-1", or "AP" of detectors; and of all pairs at length, as a
+// What a pair's networks are judged by, its first metric's word: "top-1"; and of all pairs at length, as a
 // sentence's beginning: "Top-1 on the test images".
 std::string score_name(const ResultPair& pair);
 std::string score_words(const Results& data);

@@ -181,7 +181,8 @@ class Evaluating {
       accuracy.correct[label] += is_right(logits.data() + i * classes, classes, set.labels[i]);
     }
     check(fits(accuracy, run), Fault::input, run.folder.string(), ": its last weights have ",
-          fixed(accuracy.top1(), 2), " % on ", spec_, ", its summary says ", fixed(run.summary.last->top1, 2),
+          fixed(accuracy.top1(), 2), " % on ", spec_, ", its summary says ",
+          fixed(run.summary.last->value("top1"), 2),
           " %: other images, or an edited record; its classes are not shown");
     if (cached)
       result_.notes.push_back(options_.cache.string() +
@@ -203,7 +204,7 @@ class Evaluating {
   static bool fits(const ClassAccuracy& accuracy, const ResultRun& run) {
     const auto images = std::accumulate(accuracy.images.begin(), accuracy.images.end(), int64_t{0});
     if (images == 0 || !run.summary.last) return false;
-    return std::abs(accuracy.top1() - run.summary.last->top1) <= 0.5 + 200.0 / double(images);
+    return std::abs(accuracy.top1() - run.summary.last->value("top1")) <= 0.5 + 200.0 / double(images);
   }
 
   std::vector<double> confidence() {

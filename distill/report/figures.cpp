@@ -17,7 +17,7 @@ namespace {
 
 std::vector<std::pair<double, double>> test_points(const ResultRun& run) {
   std::vector<std::pair<double, double>> points;
-  for (const EpochMetrics& row : run.metrics.rows) points.emplace_back(row.epoch, row.test_acc);
+  for (const EpochMetrics& row : run.metrics.rows) points.emplace_back(row.epoch, row.first().value);
   return points;
 }
 
@@ -27,7 +27,7 @@ std::vector<std::pair<double, double>> mean_points(const ResultRow& row) {
   size_t runs = 0;
   for (const ResultRun& run : row.runs) {
     runs += !run.metrics.rows.empty();
-    for (const EpochMetrics& m : run.metrics.rows) by_epoch[m.epoch].push_back(m.test_acc);
+    for (const EpochMetrics& m : run.metrics.rows) by_epoch[m.epoch].push_back(m.first().value);
   }
   std::vector<std::pair<double, double>> points;
   for (const auto& [epoch, values] : by_epoch) {
@@ -40,15 +40,16 @@ PlotFrame curves_frame(const ResultPair& pair) {
   PlotFrame frame;
   for (const ResultRow& row : pair.rows) {
     for (const ResultRun& run : row.runs) {
-      for (const auto& [epoch, accuracy] : test_points(run)) {
+      for (const auto& [epoch, value] : test_points(run)) {
         frame.x.add(epoch);
-        frame.y.add(accuracy);
+        frame.y.add(value);
       }
     }
   }
   if (frame.x.low > frame.x.high) frame.x.low = 0, frame.x.high = 1;
   if (frame.x.high == frame.x.low) frame.x.high += 1;
   frame.y.settle(0.05);
+  if (!pair.metric().in_percent()) return frame;
   frame.y.low = std::max(0.0, frame.y.low);
   frame.y.high = std::min(100.0, frame.y.high);
   return frame;
@@ -61,9 +62,9 @@ void draw_lone(Svg& svg, const PlotFrame& frame, const std::vector<std::pair<dou
 
 std::string last_text(const ResultRow& row) {
   const auto points = mean_points(row);
-  return points.empty()
-             ? row.label + ": no epoch yet"
-             : text(row.label, ": ", fixed(points.back().second, 2), " % after epoch ", points.back().first);
+  return points.empty() ? row.label + ": no epoch yet"
+                        : text(row.label, ": ", row.metric().shown(points.back().second), " after epoch ",
+                               points.back().first);
 }
 
 // 24 bits per pixel, rows from below, blue first: what every browser shows without compression.
@@ -113,7 +114,7 @@ std::string reading(const ResultPair& pair, const std::vector<std::vector<std::p
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string all = text("Epoch ", epoch, ": ");
   for (size_t i = 0; i < values.size(); ++i)
-    all += text(i ? "; " : "", values[i].second, " ", fixed(-values[i].first, 2));
+    all += text(i ? "; " : "", values[i].second, " ", pair.metric().number(-values[i].first));
   return all;
 }
 
@@ -126,7 +127,7 @@ std::string curves_drawing(const ResultPair& pair, double width) {
   const std::string score = score_name(pair);
   Svg svg(frame.bottom + 40, score + " on the test images over the epochs, mean of the seeds", description,
           width, shown_at(width));
-  frame.draw(svg, "epoch", score + " on the test images, %", false, 1);
+  frame.draw(svg, "epoch", pair.metric().labelled(score + " on the test images"), false, 1);
   const std::vector<int> colours = row_colours(pair);
   std::vector<std::vector<std::pair<double, double>>> means;
   std::set<double> epochs;
@@ -165,7 +166,8 @@ std::string differences_drawing(const ResultPair& pair, const std::vector<size_t
     const Comparison d = against_kd(pair, pair.rows[r]);
     description += text(pair.rows[r].label, " ", difference_text(d.last), ", ", verdict_text(d), "; ");
   }
-  Svg svg(frame.bottom + 36, "Difference to plain KD in percentage points, last epoch", description, width,
+  const std::string points = pair.metric().in_percent() ? "percentage points" : score_name(pair);
+  Svg svg(frame.bottom + 36, "Difference to plain KD in " + points + ", last epoch", description, width,
           shown_at(width));
   const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, full ? 8 : 6);
   for (const double tick : xs) {
@@ -173,7 +175,7 @@ std::string differences_drawing(const ResultPair& pair, const std::vector<size_t
     svg.label(frame.px(tick), frame.bottom + 16, "middle", PlotFrame::tick_text(tick, xs, true), "tick");
   }
   svg.label(frame.px(0), top - 8, "middle", "plain KD", "tick");
-  svg.label(frame.right, frame.bottom + 32, "end", "percentage points over KD", "tick");
+  svg.label(frame.right, frame.bottom + 32, "end", points + " over KD", "tick");
   const std::vector<int> colours = row_colours(pair);
   for (size_t i = 0; i < rows.size(); ++i) {
     const ResultRow& row = pair.rows[rows[i]];
@@ -260,7 +262,7 @@ std::string row_curves_figure(const ResultPair& pair, size_t index) {
   frame.right = narrow_figure - 8;
   frame.bottom = 180;
   Svg svg(218, row.label + ", its seeds and their mean", last_text(row), narrow_figure);
-  frame.draw(svg, "epoch", score_name(pair) + ", %", false, 1);
+  frame.draw(svg, "epoch", pair.metric().labelled(score_name(pair)), false, 1);
   if (kd && kd != &row) {
     svg.begin_group("series c-ref");
     svg.path(frame.path(mean_points(*kd)), "thick dashed");

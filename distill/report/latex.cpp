@@ -12,24 +12,24 @@ namespace retort {
 namespace {
 
 // "70.66 \pm 0.24", without a deviation for one value; not for none.
-std::string mean_math(const std::vector<double>& values) {
-  const std::string deviation = values.size() > 1 ? " \\pm " + fixed(deviation_of(values), 2) : "";
-  return fixed(mean_of(values), 2) + deviation;
+std::string mean_math(const std::vector<double>& values, const Metric& metric) {
+  const std::string deviation = values.size() > 1 ? " \\pm " + metric.number(deviation_of(values)) : "";
+  return metric.number(mean_of(values)) + deviation;
 }
 
 // With a hyphen for a minus, which math mode makes a minus of.
-std::string signed_math(double value) {
-  return (value > 0 ? "+" : "") + fixed(value, 2);
+std::string signed_math(double value, int digits) {
+  return (value > 0 ? "+" : "") + fixed(value, digits);
 }
 
 std::string difference_math(const PairedDifference& d) {
   if (d.n == 0) return "";
-  const std::string mean = "$" + signed_math(d.mean) + "$";
+  const std::string mean = "$" + signed_math(d.mean, d.digits) + "$";
   if (!std::isfinite(d.low)) return mean;
-  return mean + " ($" + signed_math(d.low) + "$ to $" + signed_math(d.high) + "$)";
+  return mean + " ($" + signed_math(d.low, d.digits) + "$ to $" + signed_math(d.high, d.digits) + "$)";
 }
 
-// Of the rows that are better than KD for sure, the one of the highest mean; -1: there is none.
+// Of the rows that are better than KD for sure, the one of the best mean; -1: there is none.
 int best_row(const ResultPair& pair) {
   int best = -1;
   double most = 0;
@@ -37,7 +37,7 @@ int best_row(const ResultPair& pair) {
     const Comparison comparison = against_kd(pair, pair.rows[r]);
     if (!comparison.apart.empty() || verdict_of(comparison.last) != Verdict::better) continue;
     const double mean = mean_of(pair.rows[r].values(&Summary::last));
-    if (best < 0 || mean > most) best = int(r), most = mean;
+    if (best < 0 || pair.metric().better(mean, most)) best = int(r), most = mean;
   }
   return best;
 }
@@ -48,18 +48,18 @@ std::string pair_lines(const ResultPair& pair) {
   std::string all =
       "    \\multicolumn{4}{l}{\\emph{" + escaped_latex(title + ", " + pair.data_name()) + "}} \\\\\n";
   if (pair.teacher_summary && pair.teacher_summary->last)
-    all += "    teacher & $" + fixed(pair.teacher_summary->last->top1, 2) + "$ & & \\\\\n";
+    all += "    teacher & $" + pair.metric().number(pair.teacher_summary->last->first()) + "$ & & \\\\\n";
   const int best = best_row(pair);
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const ResultRow& row = pair.rows[r];
     const std::vector<double> values = row.values(&Summary::last);
     const Comparison comparison = against_kd(pair, row);
     std::string label = escaped_latex(row.label),
-                value = values.empty() ? "--" : "$" + mean_math(values) + "$";
+                value = values.empty() ? "--" : "$" + mean_math(values, pair.metric()) + "$";
     if (values.empty() && row.all_diverged()) value = "diverged";
     if (int(r) == best) {
       label = "\\textbf{" + label + "}";
-      value = "$\\mathbf{" + mean_math(values) + "}$";
+      value = "$\\mathbf{" + mean_math(values, pair.metric()) + "}$";
     }
     if (!comparison.apart.empty())
       all += "    % not comparable with kd: " + one_line(comparison.apart) + "\n";
@@ -112,14 +112,16 @@ std::string report_latex(const Report& report) {
       "\\begin{table}\n"
       "  \\centering\n"
       "  \\caption{" +
-      escaped_latex(report.data.title) +
-      ". Top-1 accuracy of the last epoch in percent, mean $\\pm$ standard deviation over $n$ seeds; "
+      escaped_latex(report.data.title) + ". " + escaped_latex(score_words(report.data)) +
+      " after the last epoch, in percent, mean $\\pm$ standard deviation over $n$ seeds; "
       "difference to KD, "
       "paired by seed, with its 95\\,\\% interval. Bold: the best of those that are better than KD for "
       "sure.}\n"
       "  \\begin{tabular}{lrrr}\n"
       "    \\toprule\n"
-      "    Method & Top-1 & To KD & $n$ \\\\\n";
+      "    Method & " +
+      escaped_latex(report.data.pairs.empty() ? "" : report.data.pairs[0].metric().word) +
+      " & To KD & $n$ \\\\\n";
   for (const ResultPair& pair : report.data.pairs) all += "    \\midrule\n" + pair_lines(pair);
   all +=
       "    \\bottomrule\n"

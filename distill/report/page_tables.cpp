@@ -20,8 +20,8 @@ namespace {
 constexpr const char* picture_links =
     "\n<a href=\"headline.png\">Picture to share</a> <a href=\"headline.svg\">as SVG</a>";
 
-std::string top1_text(const std::optional<EpochResult>& result) {
-  return result ? fixed(result->top1, 2) : "–";
+std::string first_text(const std::optional<EpochResult>& result) {
+  return result ? result->values[0].metric.number(result->first()) : "–";
 }
 
 // "3", "2 of 3 (others not run)", "0 of 2 (diverged)".
@@ -78,8 +78,8 @@ std::string results_table(const ResultPair& pair) {
     const Summary teacher = pair.teacher_summary.value_or(Summary{});
     table.row("dim");
     table.head("teacher " + escaped_markup(pair.teacher));
-    cell(top1_text(teacher.best));
-    cell(top1_text(teacher.last));
+    cell(first_text(teacher.best));
+    cell(first_text(teacher.last));
     cell(pair.teacher_summary ? "1" : "–");
     for (int empty = comparable ? 5 : 3; empty > 0; --empty) cell("");
   }
@@ -120,7 +120,8 @@ std::string overview_table(const Results& data) {
   for (const ResultPair& pair : data.pairs) {
     table.row();
     table.head(escaped_markup(pair.name));
-    table.cell("<span class=\"dim\">" + top1_text(pair.teacher_summary.value_or(Summary{}).best) + "</span>");
+    table.cell("<span class=\"dim\">" + first_text(pair.teacher_summary.value_or(Summary{}).best) +
+               "</span>");
     for (const std::string& label : labels) {
       const auto row = std::find_if(pair.rows.begin(), pair.rows.end(),
                                     [&](const ResultRow& one) { return one.label == label; });

@@ -44,7 +44,15 @@ Json json_of(const PairedDifference& d) {
 
 Json json_of(const std::optional<EpochResult>& result) {
   if (!result) return nullptr;
-  return {{"epoch", result->epoch}, {"top1", number(result->top1)}, {"top5", number(result->top5)}};
+  Json json = {{"epoch", result->epoch}};
+  for (const MetricValue& one : result->values)
+    if (!one.metric.is_loss()) json[one.metric.name] = number(one.value);
+  return json;
+}
+
+Json metric_json(const Metric& metric) {
+  return {
+      {"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}};
 }
 
 Json json_of(const std::vector<double>& values) {
@@ -69,7 +77,7 @@ Json row_json(const Report& report, size_t p, size_t r) {
     if (!run.left_out.empty()) one["left_out"] = run.left_out;
     Json curve = Json::array();
     for (const EpochMetrics& m : run.metrics.rows)
-      curve.push_back(Json::array({m.epoch, number(m.test_acc)}));
+      curve.push_back(Json::array({m.epoch, number(m.first().value)}));
     if (!curve.empty()) one["curve"] = std::move(curve);
     runs.push_back(std::move(one));
   }
@@ -154,9 +162,11 @@ std::string report_markdown(const Report& report) {
   for (const ResultPair& pair : report.data.pairs) {
     TextTable table({pair.student, "best", "last", "n", "last, to KD", "verdict", "best, to KD"});
     if (pair.teacher_summary) {
-      const auto top1 = [](const auto& r) { return r ? fixed(r->top1, 2) : std::string("–"); };
-      table.add_row({"teacher " + pair.teacher, top1(pair.teacher_summary->best),
-                     top1(pair.teacher_summary->last), "1", "", "", ""});
+      const auto first = [&](const auto& r) {
+        return r ? pair.metric().number(r->first()) : std::string("–");
+      };
+      table.add_row({"teacher " + pair.teacher, first(pair.teacher_summary->best),
+                     first(pair.teacher_summary->last), "1", "", "", ""});
     }
     for (const ResultRow& row : pair.rows) {
       const Comparison d = against_kd(pair, row);
@@ -166,12 +176,13 @@ std::string report_markdown(const Report& report) {
     }
     out += "\n## " + escaped_markdown(pair.name) + "\n\n" + table.markdown();
   }
-  out +=
-      "\nTop-1 on the test images in percent, mean ± standard deviation; best is the best test epoch. "
-      "Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
-      "twenty, "
-      "about one misses by chance.\n";
-  TextTable parts({"question", "compared", "last, points", "best, points", "n", "answer"});
+  out += "\n" + score_words(report.data) +
+         " in percent, mean ± standard deviation; best is the best test epoch. "
+         "Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
+         "twenty, "
+         "about one misses by chance.\n";
+  const std::string points = report.data.pairs.empty() ? "" : report.data.pairs[0].metric().of_differences();
+  TextTable parts({"question", "compared", "last, " + points, "best, " + points, "n", "answer"});
   bool any = false;
   for (const ResultPair& pair : report.data.pairs) {
     for (const AblationAnswer& a : ablation_answers(pair)) {
@@ -190,19 +201,23 @@ std::string report_markdown(const Report& report) {
 }
 
 std::string report_csv(const Report& report) {
-  TextTable table({"pair", "teacher", "student", "label", "method", "seed", "status", "best_top1",
-                   "best_epoch", "last_top1", "last_epoch", "seconds", "weights_hash", "left_out"});
+  const std::string metric =
+      report.data.pairs.empty() ? classification_metrics()[0].name : report.data.pairs[0].metric().name;
+  TextTable table({"pair", "teacher", "student", "label", "method", "seed", "status", "best_" + metric,
+                   "best_epoch", "last_" + metric, "last_epoch", "seconds", "weights_hash", "left_out",
+                   "metric"});
   for (const ResultPair& pair : report.data.pairs) {
     for (const ResultRow& row : pair.rows) {
       std::vector<ResultRun> runs = row.runs;
       runs.insert(runs.end(), row.extra.begin(), row.extra.end());
       for (const ResultRun& run : runs) {
-        const auto top1 = [](const auto& r) { return r ? exact_decimal(r->top1) : std::string(); };
+        const auto first = [](const auto& r) { return r ? exact_decimal(r->first()) : std::string(); };
         const auto epoch = [](const auto& r) { return r ? std::to_string(r->epoch) : std::string(); };
         const Summary& s = run.summary;
         table.add_row({pair.name, pair.teacher, pair.student, row.label, row.method, std::to_string(run.seed),
-                       run.status, top1(s.best), epoch(s.best), top1(s.last), epoch(s.last),
-                       s.status.empty() ? "" : fixed(s.seconds, 1), s.weights_hash, run.left_out});
+                       run.status, first(s.best), epoch(s.best), first(s.last), epoch(s.last),
+                       s.status.empty() ? "" : fixed(s.seconds, 1), s.weights_hash, run.left_out,
+                       pair.metric().name});
       }
     }
   }
@@ -230,9 +245,13 @@ std::string report_json(const Report& report) {
       teacher["last"] = json_of(pair.teacher_summary->last);
     }
     if (!pair.teacher_hash.empty()) teacher["weights_hash"] = pair.teacher_hash;
-    Json json = {{"name", pair.name},           {"data", shown_spec(pair.data)},
-                 {"data_hash", pair.data_hash}, {"student", pair.student},
-                 {"teacher", teacher},          {"rows", rows},
+    Json json = {{"name", pair.name},
+                 {"data", shown_spec(pair.data)},
+                 {"data_hash", pair.data_hash},
+                 {"student", pair.student},
+                 {"metric", metric_json(pair.metric())},
+                 {"teacher", teacher},
+                 {"rows", rows},
                  {"ablation", ablation}};
     if (p < report.evaluations.pairs.size()) {
       json["classes"] = classes_json(report, p);

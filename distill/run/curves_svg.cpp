@@ -14,10 +14,15 @@ namespace {
 // Of one run: as those of KD and PCD, which differ most.
 constexpr int colour_of_test = 1, colour_of_training = 2;
 
-PlotSeries series_of(const MetricsTable& metrics, double EpochMetrics::*column) {
+template <class Number>  // of a row
+PlotSeries series_of(const MetricsTable& metrics, const Number& number) {
   PlotSeries series;
-  for (const EpochMetrics& row : metrics.rows) series.points.emplace_back(row.epoch, row.*column);
+  for (const EpochMetrics& row : metrics.rows) series.points.emplace_back(row.epoch, number(row));
   return series;
+}
+
+PlotSeries series_of(const MetricsTable& metrics, const Metric& metric) {
+  return series_of(metrics, [&](const EpochMetrics& row) { return value_of(row.tested, metric.name); });
 }
 
 bool has_further_terms(const MetricsTable& metrics) {
@@ -26,7 +31,8 @@ bool has_further_terms(const MetricsTable& metrics) {
 }
 
 PlotSeries training_loss_of(const MetricsTable& metrics) {
-  if (!has_further_terms(metrics)) return series_of(metrics, &EpochMetrics::train_loss);
+  if (!has_further_terms(metrics))
+    return series_of(metrics, [](const EpochMetrics& row) { return row.train_loss; });
   const auto term = std::find(metrics.terms.begin(), metrics.terms.end(), "ce") - metrics.terms.begin();
   PlotSeries series;
   for (const EpochMetrics& row : metrics.rows) {
@@ -41,39 +47,12 @@ std::vector<int> colours_of(const std::vector<RunCurves>& runs) {
   return method_colours(methods);
 }
 
-// Of detectors: the loss of training, and AP with AP50 above it.
-std::string curves_of_boxes(const std::string& title, const std::vector<RunCurves>& runs) {
-  PlotPanel loss{.title = "training loss", .x_label = "epoch", .series = {}, .y_floor = 0};
-  PlotPanel precision{
-      .title = "average precision (%)", .x_label = "epoch", .series = {}, .y_floor = 0, .y_ceiling = 100};
-  const bool several = runs.size() > 1;
-  const std::vector<int> colours = colours_of(runs);
-  for (size_t run = 0; run < runs.size(); ++run) {
-    const auto add = [&](PlotPanel& panel, double EpochMetrics::*column, const char* label, bool dashed) {
-      PlotSeries series = series_of(runs[run].metrics, column);
-      series.color = colours[run];
-      series.dashed = dashed;
-      series.label = several ? runs[run].label + " " + label : label;
-      panel.series.push_back(std::move(series));
-    };
-    add(loss, &EpochMetrics::train_loss, "training", false);
-    add(precision, &EpochMetrics::test_acc, "AP", false);
-    add(precision, &EpochMetrics::test_acc_top5, "AP50", true);
-  }
-  return svg_plot(title, {loss, precision}, "");
-}
-
 }  // namespace
 
 std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs) {
-  PlotPanel loss{.title = "loss", .x_label = "epoch", .series = {}, .y_floor = 0};
-  PlotPanel accuracy{.title = "top-1 (%)", .x_label = "epoch", .series = {}, .y_floor = 0, .y_ceiling = 100};
   const bool several = runs.size() > 1;
-  const bool boxes = !runs.empty() && !runs[0].metrics.rows.empty() && runs[0].metrics.rows[0].boxes;
-  if (boxes) return curves_of_boxes(title, runs);
   const std::vector<int> colours = colours_of(runs);
-  bool terms = false;
-  const auto add = [&](PlotPanel& panel, size_t run, PlotSeries training, PlotSeries testing) {
+  const auto add_both = [&](PlotPanel& panel, size_t run, PlotSeries training, PlotSeries testing) {
     training.dashed = several;
     testing.color = several ? colours[run] : colour_of_test;
     training.color = several ? colours[run] : colour_of_training;
@@ -82,17 +61,51 @@ std::string learning_curves(const std::string& title, const std::vector<RunCurve
     panel.series.push_back(std::move(training));
     panel.series.push_back(std::move(testing));
   };
+  // With its name, where no test stands beside training.
+  const auto add = [&](PlotPanel& panel, size_t run, PlotSeries series, const std::string& word,
+                       bool dashed = false) {
+    series.color = colours[run];
+    series.dashed = dashed;
+    series.label = several ? runs[run].label + " " + word : word;
+    panel.series.push_back(std::move(series));
+  };
+  const Metrics metrics = runs.empty() ? classification_metrics() : runs[0].metrics.metrics;
+  const Metric& first = metrics[0];
+  const auto found = [&](auto from, const auto& wanted) {
+    const auto at = std::find_if(from, metrics.end(), wanted);
+    return at == metrics.end() ? nullptr : &*at;
+  };
+  const Metric* const test_loss = found(metrics.begin(), [](const Metric& m) { return m.is_loss(); });
+  const Metric* const second =
+      found(metrics.begin() + 1, [&](const Metric& m) { return m.unit == first.unit && !m.is_loss(); });
+  PlotPanel loss{
+      .title = test_loss ? "loss" : "training loss", .x_label = "epoch", .series = {}, .y_floor = 0};
+  PlotPanel score{.title = first.word + (first.unit.empty() ? "" : " (" + first.unit + ")"),
+                  .x_label = "epoch",
+                  .series = {}};
+  if (first.in_percent()) score.y_floor = 0, score.y_ceiling = 100;
+  const bool trained = !first.training.empty() && !first.is_loss();
+  bool terms = false;
   for (size_t run = 0; run < runs.size(); ++run) {
-    const MetricsTable& metrics = runs[run].metrics;
-    add(loss, run, training_loss_of(metrics), series_of(metrics, &EpochMetrics::test_loss));
-    add(accuracy, run, series_of(metrics, &EpochMetrics::train_acc),
-        series_of(metrics, &EpochMetrics::test_acc));
-    terms = terms || has_further_terms(metrics);
+    const MetricsTable& table = runs[run].metrics;
+    if (test_loss) {
+      add_both(loss, run, training_loss_of(table), series_of(table, *test_loss));
+      terms = terms || has_further_terms(table);
+    } else {
+      add(loss, run, series_of(table, [](const EpochMetrics& row) { return row.train_loss; }), "training");
+    }
+    if (trained) {
+      add_both(score, run, series_of(table, [](const EpochMetrics& row) { return row.trained; }),
+               series_of(table, first));
+    } else {
+      add(score, run, series_of(table, first), first.word);
+      if (second) add(score, run, series_of(table, *second), second->word, /*dashed=*/true);
+    }
   }
-  std::string note = several ? "Solid: test. Dashed: training." : "";
+  std::string note = several && (test_loss || trained) ? "Solid: test. Dashed: training." : "";
   if (terms)
     note += text(note.empty() ? "" : " ", "Of the loss of training, the cross-entropy with the labels.");
-  return svg_plot(title, {loss, accuracy}, note);
+  return svg_plot(title, {loss, score}, note);
 }
 
 void write_learning_curves(const std::filesystem::path& file, const std::string& title,

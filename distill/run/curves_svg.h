@@ -1,4 +1,4 @@
-// Learning curves: loss and top-1 accuracy over the epochs, of one run or several.
+// Learning curves: the loss and the first metric over the epochs, of one run or several.
 #pragma once
 #include <filesystem>
 #include <string>
@@ -14,9 +14,10 @@ struct RunCurves {
   std::string method = {};  // chooses the colour
 };
 
-// Self-contained SVG. Of one run training and test get a colour each, of several runs each run its method's,
-// with training dashed. Where the loss of training has further terms beside the cross-entropy with the
-// labels, that one is shown: it alone has the test loss's scale.
+// Self-contained SVG, of runs with the same metrics. A metric that is not measured while training stands with
+// the next one of its unit, dashed. Of one run training and test get a colour each, of several runs each run
+// its method's, with training dashed. Where the loss of training has further terms beside the cross-entropy
+// with the labels, that one is shown: it alone has the test loss's scale.
 std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs);
 
 // Writes that to a file, atomically.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <limits>
 #include <map>
 #include <string_view>
 
@@ -15,25 +14,9 @@
 namespace retort {
 namespace {
 
-constexpr std::string_view fixed_columns =
-    "epoch,lr,train_loss,train_acc,test_loss,test_acc,test_acc_top5,seconds";
-constexpr std::string_view columns_of_boxes = "epoch,lr,train_loss,AP,AP50,AP75,seconds";
-
-std::string_view columns_of(bool boxes) {
-  return boxes ? columns_of_boxes : fixed_columns;
-}
-
-// The numbers of a row behind its epoch and before its terms, in the columns' order.
-std::vector<double EpochMetrics::*> numbers_of(bool boxes) {
-  using M = EpochMetrics;
-  if (boxes) return {&M::lr, &M::train_loss, &M::test_acc, &M::test_acc_top5, &M::test_loss, &M::seconds};
-  return {&M::lr, &M::train_loss, &M::train_acc, &M::test_loss, &M::test_acc, &M::test_acc_top5, &M::seconds};
-}
-
-// An empty table knows it by the first of a detector's losses.
-bool of_boxes(const MetricsTable& table) {
-  if (table.rows.empty()) return !table.terms.empty() && table.terms.front() == "rpn_cls";
-  return table.rows.front().boxes;
+// Whether it has a column of its own while training.
+bool is_trained(const Metric& metric) {
+  return !metric.training.empty() && !metric.is_loss();
 }
 
 std::vector<std::string_view> split(std::string_view line) {
@@ -44,29 +27,90 @@ std::vector<std::string_view> split(std::string_view line) {
   return cells;
 }
 
-std::string header_of(const std::vector<std::string>& terms, bool boxes) {
-  std::string header(columns_of(boxes));
+std::string header_of(const Metrics& metrics, const std::vector<std::string>& terms = {}) {
+  EpochMetrics row;
+  row.tested = valued(metrics, std::vector<double>(metrics.size()));
+  std::string header = "epoch,lr";
+  for (const auto& [column, value] : measured_in(row)) header += ',' + column;
+  header += ",seconds";
   for (const std::string& term : terms) header += ',' + term;
   return header;
 }
 
 std::string line_of(const EpochMetrics& row) {
-  std::string line = std::to_string(row.epoch);
-  EpochMetrics shown = row;
-  shown.seconds = std::round(row.seconds * 1000) / 1000;
-  for (const auto number : numbers_of(row.boxes)) line += ',' + exact_decimal(shown.*number);
+  std::string line = std::to_string(row.epoch) + ',' + exact_decimal(row.lr);
+  for (const auto& [column, value] : measured_in(row)) line += ',' + exact_decimal(value);
+  line += ',' + exact_decimal(std::round(row.seconds * 1000) / 1000);
   for (double value : row.terms) line += ',' + exact_decimal(value);
   return line + '\n';
 }
 
+bool is_known_column(const std::string& column) {
+  for (const Metrics& known : known_metrics())
+    for (const Metric& metric : known)
+      if (column == metric.column || column == metric.training) return true;
+  return false;
+}
+
+// The metrics that a header names: a list of known ones whole, or others alone.
+Metrics metrics_of_header(const std::string& header, const std::string& file) {
+  for (const Metrics& known : known_metrics())
+    if ((header + ',').starts_with(header_of(known) + ',')) return known;
+  const std::string begin = "epoch,lr,train_loss,";
+  Metrics metrics;
+  std::string training;
+  bool ends = false, sound = true;
+  if (header.starts_with(begin)) {
+    for (const std::string_view cell : split(std::string_view(header).substr(begin.size()))) {
+      const std::string column(cell);
+      if ((ends = column == "seconds")) break;
+      sound = sound && !column.empty() && !is_known_column(column) &&
+              std::none_of(metrics.begin(), metrics.end(), [&](const Metric& m) { return m.name == column; });
+      if (metrics.empty() && training.empty() && column.starts_with("train_"))
+        training = column;
+      else
+        metrics.push_back(metric_named(column));
+    }
+  }
+  check(ends && sound && !metrics.empty(), Fault::input, file, ": line 1: expected the columns ",
+        header_of(classification_metrics()));
+  metrics[0].training = training;
+  return metrics;
+}
+
+// numbers: the cells of a line behind its epoch.
+EpochMetrics row_of(const MetricsTable& table, int epoch, const std::vector<double>& numbers) {
+  EpochMetrics row{.epoch = epoch, .lr = numbers[0], .train_loss = numbers[1], .tested = {}, .terms = {}};
+  auto next = numbers.begin() + 2;
+  if (is_trained(table.metrics[0])) row.trained = *next++;
+  row.tested = valued(table.metrics, std::vector<double>(table.metrics.size()));
+  const MetricValues columns = in_columns(row.tested);
+  for (const MetricValue& column : columns) {
+    for (MetricValue& one : row.tested)
+      if (one.metric.name == column.metric.name) one.value = *next;
+    ++next;
+  }
+  row.seconds = *next++;
+  row.terms.assign(next, numbers.end());
+  return row;
+}
+
 }  // namespace
+
+NamedNumbers measured_in(const EpochMetrics& row) {
+  NamedNumbers all = {{"train_loss", row.train_loss}};
+  if (!row.tested.empty() && is_trained(row.tested[0].metric))
+    all.emplace_back(row.tested[0].metric.training, row.trained);
+  for (const MetricValue& one : in_columns(row.tested)) all.emplace_back(one.metric.column, one.value);
+  return all;
+}
 
 MetricsTable read_metrics(const std::filesystem::path& file) {
   return parse_metrics(read_text_file(file, uint64_t{1} << 28), file.string());
 }
 
 std::string metrics_text(const MetricsTable& table) {
-  std::string content = header_of(table.terms, of_boxes(table)) + '\n';
+  std::string content = header_of(table.metrics, table.terms) + '\n';
   for (const EpochMetrics& row : table.rows) content += line_of(row);
   return content;
 }
@@ -92,7 +136,6 @@ std::vector<int> epochs_that_differ(const MetricsTable& found, const MetricsTabl
 MetricsTable parse_metrics(const std::string& content, const std::string& file) {
   std::string_view rest = content;
   MetricsTable table;
-  bool boxes = false;
   size_t fixed_count = 0;
   for (int number = 1; rest.find('\n') != rest.npos; ++number) {
     std::string_view line = rest.substr(0, rest.find('\n'));
@@ -100,57 +143,53 @@ MetricsTable parse_metrics(const std::string& content, const std::string& file) 
     if (line.ends_with('\r')) line.remove_suffix(1);  // an editor was here
     const std::vector<std::string_view> cells = split(line);
     if (number == 1) {
-      boxes = line.starts_with(columns_of_boxes);
-      const std::string_view expected = columns_of(boxes);
-      const bool ok = line == expected || line.starts_with(std::string(expected) + ',');
-      check(ok, Fault::input, file, ": line 1: expected the columns ", expected);
-      fixed_count = 1 + numbers_of(boxes).size();
+      table.metrics = metrics_of_header(std::string(line), file);
+      fixed_count = split(header_of(table.metrics)).size();
       table.terms.assign(cells.begin() + std::ptrdiff_t(fixed_count), cells.end());
       continue;
     }
     const size_t columns = fixed_count + table.terms.size();
     check(cells.size() == columns, Fault::input, file, ": line ", number, ": ", cells.size(),
           " columns, expected ", columns);
-    EpochMetrics row;
-    row.boxes = boxes;
-    if (boxes) row.train_acc = std::numeric_limits<double>::quiet_NaN();
-    row.terms.resize(table.terms.size());
-    std::vector<double*> fields;
-    for (const auto known : numbers_of(boxes)) fields.push_back(&(row.*known));
-    for (double& term : row.terms) fields.push_back(&term);
-    size_t bad = parse(cells[0], row.epoch) ? columns : 0;
+    int epoch = 0;
+    std::vector<double> numbers(columns - 1);
+    size_t bad = parse(cells[0], epoch) ? columns : 0;
     for (size_t i = 1; i < columns; ++i)
-      if (!parse(cells[i], *fields[i - 1])) bad = std::min(bad, i);
+      if (!parse(cells[i], numbers[i - 1])) bad = std::min(bad, i);
     check(bad == columns, Fault::input, file, ": line ", number, ", column ", bad + 1, ": expected a number");
-    check(table.rows.empty() || row.epoch > table.rows.back().epoch, Fault::input, file, ": line ", number,
-          ": epoch ", row.epoch, " after epoch ", table.rows.empty() ? 0 : table.rows.back().epoch,
+    check(table.rows.empty() || epoch > table.rows.back().epoch, Fault::input, file, ": line ", number,
+          ": epoch ", epoch, " after epoch ", table.rows.empty() ? 0 : table.rows.back().epoch,
           ", expected a later one");
-    table.rows.push_back(std::move(row));
+    table.rows.push_back(row_of(table, epoch, numbers));
   }
   return table;
 }
 
-MetricsCsv::MetricsCsv(const std::filesystem::path& file, const std::vector<std::string>& terms,
-                       int first_epoch, const MetricsTable* known)
+MetricsCsv::MetricsCsv(const std::filesystem::path& file, const Metrics& metrics,
+                       const std::vector<std::string>& terms, int first_epoch, const MetricsTable* known)
     : file_(file) {
-  for (const std::string& term : terms)
-    check(!term.empty() && term.find_first_of(",\"\r\n") == term.npos, "MetricsCsv: the loss term '", term,
+  std::vector<std::string> columns = terms;
+  for (const Metric& metric : metrics) columns.push_back(metric.column);
+  for (const std::string& name : columns)
+    check(!name.empty() && name.find_first_of(",\"\r\n") == name.npos, "MetricsCsv: '", name,
           "' cannot name a column");
   if (known)
     table_ = *known;
   else if (std::filesystem::exists(file))
     table_ = read_metrics(file);
   std::erase_if(table_.rows, [&](const EpochMetrics& row) { return row.epoch >= first_epoch; });
-  if (table_.rows.empty()) table_.terms = terms;
-  const bool boxes = of_boxes(table_);
-  check(table_.terms == terms, Fault::input, file.string(), ": line 1: columns ",
-        header_of(table_.terms, boxes), ", expected ", header_of(terms, boxes));
+  const std::string expected = header_of(metrics, terms),
+                    found = table_.rows.empty() ? expected : header_of(table_.metrics, table_.terms);
+  check(found == expected, Fault::input, file.string(), ": line 1: columns ", found, ", expected ", expected);
+  table_.metrics = metrics;
+  table_.terms = terms;
   write_file(file, metrics_text(table_));
 }
 
 void MetricsCsv::append(const EpochMetrics& row) {
-  check(row.terms.size() == table_.terms.size(), "MetricsCsv: ", row.terms.size(), " loss terms, expected ",
-        table_.terms.size());
+  check(row.terms.size() == table_.terms.size() && row.tested.size() == table_.metrics.size(),
+        "MetricsCsv: ", row.terms.size(), " loss terms and ", row.tested.size(), " metrics, expected ",
+        table_.terms.size(), " and ", table_.metrics.size());
   check(table_.rows.empty() || row.epoch > table_.rows.back().epoch, "MetricsCsv: epoch ", row.epoch,
         " after epoch ", table_.rows.empty() ? 0 : table_.rows.back().epoch);
   append_to_file(file_, line_of(row));

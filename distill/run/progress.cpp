@@ -43,9 +43,14 @@ std::string fitted(std::vector<Part> parts, size_t width) {
   }
 }
 
-// "" for NaN, which drops the part.
+// "" for NaN, which drops the part. label ends with a space, unless it is empty.
 std::string labelled(std::string_view label, double value, std::string number, std::string_view unit = "") {
   return std::isnan(value) ? "" : std::string(label) + std::move(number) + std::string(unit);
+}
+
+// "top-1 45.25 %"; percent: their decimals.
+std::string labelled(const std::string& word, const MetricValue& one, int percent = 2) {
+  return std::isnan(one.value) ? "" : word + " " + one.metric.shown(one.value, percent);
 }
 
 // An epoch's line on a terminal: "  3/10  loss 2.76  train 11.9  test 11.9  4.6 s".
@@ -53,10 +58,13 @@ std::string short_line(const EpochMetrics& result, int epochs, size_t columns) {
   const std::string total = std::to_string(epochs);
   std::string number = std::to_string(result.epoch);
   number.insert(0, total.size() > number.size() ? total.size() - number.size() : 0, ' ');
+  const MetricValue first = result.first();
+  const bool both = !first.metric.training.empty();  // measured on both, it needs no name
   return fitted({{0, " " + number + "/" + total},
                  {2, labelled("loss ", result.train_loss, fixed(result.train_loss, 2))},
-                 {1, labelled("train ", result.train_acc, fixed(result.train_acc, 1))},
-                 {0, labelled(result.boxes ? "AP " : "test ", result.test_acc, fixed(result.test_acc, 1))},
+                 {1, labelled("train ", result.trained, first.metric.number(result.trained, 1))},
+                 {0, labelled(both ? "test " : first.metric.word + " ", first.value,
+                              first.metric.number(first.value, 1))},
                  {3, labelled("", result.seconds, fixed(result.seconds, 1), " s")}},
                 columns);
 }
@@ -88,8 +96,7 @@ Progress::Progress(int descriptor, bool redraws, std::function<double()> clock, 
       clock_(std::move(clock)),
       last_draw_(-std::numeric_limits<double>::infinity()),
       run_began_at_(nan),
-      images_per_second_(nan),
-      test_top1_(nan) {}
+      images_per_second_(nan) {}
 
 Progress::~Progress() {
   clear_line();
@@ -105,7 +112,8 @@ void Progress::begin_run(const std::vector<std::string>& header) {
   if (!quiet_)
     for (const std::string& line : header) note(line);
   const std::lock_guard lock(mutex_);
-  run_began_at_ = images_per_second_ = test_top1_ = nan;
+  run_began_at_ = images_per_second_ = nan;
+  tested_ = {};
   epoch_ = 0;
 }
 
@@ -132,8 +140,8 @@ void Progress::batch(const BatchProgress& at) {
                {4, "batch " + count_of(at.batch, at.batches)},
                {5, labelled("", images_per_second_, fixed(images_per_second_, 0), " images/s")},
                {1, labelled("loss ", at.loss, significant(at.loss, 4))},
-               {3, labelled("top-1 ", at.top1, fixed(at.top1, 1), " %")},
-               {6, labelled("test ", test_top1_, fixed(test_top1_, 2), " %")},
+               {3, labelled(at.trained.metric.word, at.trained, 1)},
+               {6, labelled("test", tested_, 2)},
                {7, labelled("lr ", at.lr, significant(at.lr, 3))},
                {2, labelled("left ", left, duration(left))}},
               width_of(descriptor_) - 1));
@@ -141,25 +149,20 @@ void Progress::batch(const BatchProgress& at) {
 
 void Progress::epoch(const EpochMetrics& result, int epochs) {
   const std::lock_guard lock(mutex_);
-  test_top1_ = result.test_acc;
+  tested_ = result.first();
   if (quiet_) return;
   if (redraws_) return stay(short_line(result, epochs, width_of(descriptor_) - 1));
   const double left = seconds_left(double(result.epoch) / std::max(1, epochs), clock_());
-  write(fitted(
-            {{0, "epoch " + count_of(result.epoch, epochs)},
-             {0, labelled("lr ", result.lr, significant(result.lr, 3))},
-             {0, labelled("train loss ", result.train_loss, fixed(result.train_loss, 4))},
-             {0, labelled("top-1 ", result.train_acc, fixed(result.train_acc, 2), " %")},
-             {0, result.boxes ? "" : labelled("test loss ", result.test_loss, fixed(result.test_loss, 4))},
-             {0, labelled(result.boxes ? "AP " : "top-1 ", result.test_acc, fixed(result.test_acc, 2), " %")},
-             {0, labelled(result.boxes ? "AP50 " : "top-5 ", result.test_acc_top5,
-                          fixed(result.test_acc_top5, 2), " %")},
-             {0, result.boxes ? labelled("AP75 ", result.test_loss, fixed(result.test_loss, 2), " %") : ""},
-             {0, labelled("", images_per_second_, fixed(images_per_second_, 0), " images/s")},
-             {0, labelled("", result.seconds, fixed(result.seconds, 1), " s")},
-             {0, result.epoch < epochs ? labelled("left ", left, duration(left)) : ""}},
-            std::string::npos) +
-        '\n');
+  std::vector<Part> parts = {{0, "epoch " + count_of(result.epoch, epochs)},
+                             {0, labelled("lr ", result.lr, significant(result.lr, 3))},
+                             {0, labelled("train loss ", result.train_loss, fixed(result.train_loss, 4))},
+                             {0, labelled(tested_.metric.word, {tested_.metric, result.trained})}};
+  for (const MetricValue& one : in_columns(result.tested))
+    parts.push_back({0, labelled(one.metric.word, one)});
+  parts.push_back({0, labelled("", images_per_second_, fixed(images_per_second_, 0), " images/s")});
+  parts.push_back({0, labelled("", result.seconds, fixed(result.seconds, 1), " s")});
+  parts.push_back({0, result.epoch < epochs ? labelled("left ", left, duration(left)) : ""});
+  write(fitted(std::move(parts), std::string::npos) + '\n');
 }
 
 void Progress::activity(std::string_view name, int64_t done, int64_t total) {

@@ -19,7 +19,8 @@ struct BatchProgress {
   int epoch = 1, epochs = 1;       // the epoch in progress, from 1
   int64_t batch = 0, batches = 1;  // done in this epoch
   int64_t images = 0;              // trained on in this epoch
-  double loss = 0, top1 = 0;       // means over the epoch so far; top-1 in percent
+  double loss = 0;                 // mean over the epoch so far
+  MetricValue trained = {};        // the first metric, over the epoch so far
   double lr = 0;
 };
 
@@ -82,7 +83,7 @@ class Progress {
   double epoch_began_at_ = 0;
   int64_t epoch_began_images_ = 0;
   double images_per_second_;
-  double test_top1_;
+  MetricValue tested_;  // the first metric of the epoch before
 };
 
 }  // namespace retort

@@ -11,7 +11,6 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
-#include "models/detection/detector.h"
 
 namespace retort {
 namespace {
@@ -46,10 +45,10 @@ Json json_of(const Environment& environment) {
           {"normalization", environment.normalization}};
 }
 
-Json json_of(const std::optional<EpochResult>& result, const std::string& model) {
+Json json_of(const std::optional<EpochResult>& result, const Metrics& metrics) {
   if (!result) return nullptr;
   Json json = {{"epoch", result->epoch}};
-  for (const Metric& metric : metrics_of(model)) json[metric.name] = result->value_of(metric);
+  for (const Metric& metric : metrics) json[metric.name] = result->value(metric.name);
   return json;
 }
 
@@ -88,19 +87,29 @@ class SummaryReader {
           " is ", value, ", expected ", low, " to ", high);
     return value;
   }
-  // The three metrics of the model, in their order; accuracies and precisions, -1 where one is not defined.
-  std::optional<EpochResult> result(const char* key, const std::string& model) const {
+  // What the file says of them; older ones name them in their results alone.
+  Metrics metrics() const {
+    Metrics all;
+    if (object_.contains("metrics")) {
+      for (const auto& [name, entry] : object_.at("metrics").items()) {
+        all.push_back(metric_named(name));
+        all.back().unit = entry.at("unit").get<std::string>();
+        all.back().higher_is_better = entry.at("better") == "higher";
+      }
+    } else if (object_.at("last").is_object()) {
+      for (const auto& [name, value] : object_.at("last").items())
+        if (name != "epoch") all.push_back(metric_named(name));
+    }
+    return all.empty() ? classification_metrics() : all;
+  }
+  std::optional<EpochResult> result(const char* key, const Metrics& metrics) const {
     const Json& value = object_.at(key);
     if (value.is_null()) return std::nullopt;
     const SummaryReader own(value, file_);
-    constexpr double largest = std::numeric_limits<double>::max();
-    const std::vector<Metric>& metrics = metrics_of(model);
-    const auto number = [&](size_t i) {
-      const bool percent = metrics[i].unit == "%";
-      const double least = is_detector(model) ? -1 : 0;
-      return own.real(metrics[i].name.c_str(), percent ? least : -largest, percent ? 100 : largest);
-    };
-    return EpochResult{own.integer("epoch", 0, most_epochs), number(0), number(1), number(2)};
+    EpochResult result{.epoch = own.integer("epoch", 0, most_epochs), .values = {}};
+    for (const Metric& metric : metrics)
+      result.values.push_back({metric, own.real(metric.name.c_str(), metric.low, metric.high)});
+    return result;
   }
 
  private:
@@ -110,9 +119,9 @@ class SummaryReader {
 
 Json metrics_json_of(const Summary& summary) {
   Json all = Json::object();
-  for (const Metric& metric : metrics_of(summary.model)) {
+  for (const Metric& metric : summary.metrics) {
     const auto value = [&](const std::optional<EpochResult>& result) {
-      return result ? Json(result->value_of(metric)) : Json(nullptr);
+      return result ? Json(result->value(metric.name)) : Json(nullptr);
     };
     all[metric.name] = {{"unit", metric.unit},
                         {"better", metric.higher_is_better ? "higher" : "lower"},
@@ -123,18 +132,6 @@ Json metrics_json_of(const Summary& summary) {
 }
 
 }  // namespace
-
-const std::vector<Metric>& metrics_of(const std::string& model) {
-  static const std::vector<Metric> classifier = {
-      {"top1", "%", true}, {"top5", "%", true}, {"loss", "", false}};
-  static const std::vector<Metric> detector = {{"AP", "%", true}, {"AP50", "%", true}, {"AP75", "%", true}};
-  return is_detector(model) ? detector : classifier;
-}
-
-double EpochResult::value_of(const Metric& metric) const {
-  if (metric.name == "top1" || metric.name == "AP") return top1;
-  return metric.name == "top5" || metric.name == "AP50" ? top5 : loss;
-}
 
 std::string metrics_json(const Summary& summary) {
   return metrics_json_of(summary).dump();
@@ -187,8 +184,8 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
                {"epochs_done", summary.epochs_done},
                {"seconds", summary.seconds},
                {"best_by", summary.best_by},
-               {"best", json_of(summary.best, summary.model)},
-               {"last", json_of(summary.last, summary.model)},
+               {"best", json_of(summary.best, summary.metrics)},
+               {"last", json_of(summary.last, summary.metrics)},
                {"metrics", metrics_json_of(summary)},
                {"weights_hash", summary.weights_hash},
                {"teacher_hash", summary.teacher_hash}};
@@ -202,6 +199,7 @@ Summary read_summary(const std::filesystem::path& file) {
     const Json json = Json::parse(content);
     const bool has_seal = check_seal(json, file);
     const SummaryReader of(json, file);
+    const Metrics metrics = of.metrics();
     const Json& seed = json.at("seed");
     check(seed.is_number_unsigned(), Fault::input, file.string(), ": seed is ", seed.dump().substr(0, 40),
           ", expected an integer of at least 0");
@@ -219,14 +217,15 @@ Summary read_summary(const std::filesystem::path& file) {
             .epochs_done = of.integer("epochs_done", 0, most_epochs),
             .seconds = of.real("seconds", 0, 1e12),
             .best_by = of.word("best_by"),
-            .best = of.result("best", of.word("model")),
-            .last = of.result("last", of.word("model")),
+            .best = of.result("best", metrics),
+            .last = of.result("last", metrics),
             .weights_hash = of.word("weights_hash"),
             .teacher_hash = json.value("teacher_hash", ""),
             .bad_pictures = json.contains("bad_pictures")
                                 ? of.integer("bad_pictures", 1, std::numeric_limits<int>::max())
                                 : 0,
-            .sealed = has_seal};
+            .sealed = has_seal,
+            .metrics = metrics};
   } catch (const nlohmann::json::exception& error) {
     fail(Fault::input, file.string(), ": is no run's summary: ", error.what());
   }

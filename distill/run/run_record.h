@@ -9,6 +9,7 @@
 
 #include "distill/run/commit.h"
 #include "distill/run/machine.h"
+#include "distill/text/metric.h"
 
 namespace retort {
 
@@ -41,24 +42,13 @@ void write_environment(const std::filesystem::path& file, const Environment& env
 // The data_hash that an env.json holds, empty if the file is not there or has none.
 std::string recorded_data_hash(const std::filesystem::path& file);
 
-// What a network is judged by.
-struct Metric {
-  std::string name, unit;
-  bool higher_is_better;
-};
-
-// Of a network of that name: top1, top5, loss of a classifier; AP, AP50, AP75 of a detector. The first
-// chooses the best epoch.
-const std::vector<Metric>& metrics_of(const std::string& model);
-
-// One epoch's result on held-out images, the network's three metrics in their order: accuracies, and a
-// detector's AP, AP50 and AP75 (-1 where they are not defined), in percent.
+// One epoch's result on held-out images, in the order of the run's metrics.
 struct EpochResult {
   int epoch = 0;
-  double top1 = 0, top5 = 0, loss = 0;
+  MetricValues values;
 
-  double value_of(const Metric& metric) const;
-  bool operator==(const EpochResult&) const = default;
+  double first() const { return first_of(values); }  // of the metric that chooses the best epoch
+  double value(const std::string& name) const { return value_of(values, name); }
 };
 
 struct Summary {
@@ -75,6 +65,7 @@ struct Summary {
   std::string teacher_hash = {};  // of the weights that taught it; empty without a teacher, or of an older version
   int64_t bad_pictures = 0;       // that could not be read in training; the next ones took their place
   bool sealed = true;             // false: read from a file of 0.1.0
+  Metrics metrics = classification_metrics();
 };
 
 // JSON of every metric, {name: {unit, better: "higher" or "lower", best, last}}; null where there is no epoch yet.

@@ -94,7 +94,7 @@ TensorBoard::TensorBoard(const std::filesystem::path& folder, int64_t first_step
   write_event(integer_field(2, first_step) + bytes_field(7, integer_field(1, 1)));
 }
 
-void TensorBoard::add(int64_t step, const std::vector<std::pair<std::string, double>>& scalars) {
+void TensorBoard::add(int64_t step, const NamedNumbers& scalars) {
   // Event 2: step, 5: summary of values, each 1: tag and 2: simple_value.
   std::string summary;
   for (const auto& [tag, value] : scalars)
@@ -119,18 +119,11 @@ void TensorBoard::add_text(int64_t step, std::string_view tag, std::string_view 
   write_event(integer_field(2, step) + bytes_field(5, bytes_field(1, value)));
 }
 
-std::vector<std::pair<std::string, double>> scalars_of(const EpochMetrics& epoch,
-                                                       const std::vector<std::string>& terms,
-                                                       double images_per_second) {
-  std::vector<std::pair<std::string, double>> scalars = {
-      {"train_loss", epoch.train_loss},        {"train_acc", epoch.train_acc},
-      {"test_loss", epoch.test_loss},          {"test_acc", epoch.test_acc},
-      {"test_acc_top5", epoch.test_acc_top5},  {"lr", epoch.lr},
-      {"images_per_second", images_per_second}};
-  if (epoch.boxes)
-    scalars = {
-        {"train_loss", epoch.train_loss}, {"AP", epoch.test_acc}, {"AP50", epoch.test_acc_top5},
-        {"AP75", epoch.test_loss},        {"lr", epoch.lr},       {"images_per_second", images_per_second}};
+NamedNumbers scalars_of(const EpochMetrics& epoch, const std::vector<std::string>& terms,
+                        double images_per_second) {
+  NamedNumbers scalars = measured_in(epoch);
+  scalars.emplace_back("lr", epoch.lr);
+  scalars.emplace_back("images_per_second", images_per_second);
   for (size_t i = 0; i < terms.size() && i < epoch.terms.size(); ++i)
     scalars.emplace_back("loss/" + terms[i], epoch.terms[i]);
   return scalars;

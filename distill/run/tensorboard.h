@@ -7,7 +7,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "distill/run/metrics_csv.h"
@@ -25,7 +24,7 @@ class TensorBoard {
   TensorBoard& operator=(const TensorBoard&) = delete;
 
   // One event with a value per tag. Values that are not finite are shown as such.
-  void add(int64_t step, const std::vector<std::pair<std::string, double>>& scalars);
+  void add(int64_t step, const NamedNumbers& scalars);
 
   // Text under that tag, shown in lines as they are.
   void add_text(int64_t step, std::string_view tag, std::string_view text);
@@ -39,11 +38,10 @@ class TensorBoard {
   Descriptor descriptor_;
 };
 
-// An epoch's values under their tags: those of mdistiller, and lr, images_per_second, and loss/TERM for each
-// term.
-std::vector<std::pair<std::string, double>> scalars_of(const EpochMetrics& epoch,
-                                                       const std::vector<std::string>& terms,
-                                                       double images_per_second);
+// An epoch's values under their tags: the metrics by their columns (a classifier's are mdistiller's tags),
+// and lr, images_per_second, and loss/TERM for each term.
+NamedNumbers scalars_of(const EpochMetrics& epoch, const std::vector<std::string>& terms,
+                        double images_per_second);
 
 // CRC-32C (Castagnoli), RFC 3720 appendix B.4.
 uint32_t crc32c(std::string_view data);

@@ -172,8 +172,10 @@ void RunCheck::check_metrics() {
     if (summary_ && summary_->last && summary_->last->epoch >= 1 &&
         summary_->last->epoch <= int(table.rows.size())) {
       const EpochMetrics& row = table.rows[size_t(summary_->last->epoch - 1)];
-      check(row.test_acc == summary_->last->top1, Fault::input, file.string(), ": epoch ", row.epoch,
-            " has test_acc ", row.test_acc, ", summary.json says ", summary_->last->top1);
+      const std::string& first = summary_->metrics[0].name;
+      const double found = value_of(row.tested, first), expected = summary_->last->first();
+      check(found == expected, Fault::input, file.string(), ": epoch ", row.epoch, " has ",
+            summary_->metrics[0].column, " ", found, ", summary.json says ", expected);
     }
     if (!binding_.sealed) return false;
     const std::vector<int> differ = epochs_that_differ(table, binding_.metrics, epochs_);

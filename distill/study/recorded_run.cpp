@@ -1,5 +1,6 @@
 #include "distill/study/recorded_run.h"
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
 #include <utility>
@@ -21,12 +22,16 @@ namespace fs = std::filesystem;
 
 bool same(const std::optional<EpochResult>& a, const std::optional<EpochResult>& b) {
   if (!a || !b) return !a && !b;
-  const bool losses = a->loss == b->loss || (std::isnan(a->loss) && std::isnan(b->loss));
-  return losses && a->epoch == b->epoch && a->top1 == b->top1 && a->top5 == b->top5;
+  return a->epoch == b->epoch && a->values.size() == b->values.size() &&
+         std::all_of(a->values.begin(), a->values.end(), [&](const MetricValue& one) {
+           const double other = b->value(one.metric.name);
+           return one.value == other || (std::isnan(one.value) && std::isnan(other));
+         });
 }
 
 std::string result_text(const std::optional<EpochResult>& result) {
-  return result ? text("top-1 ", result->top1, " after epoch ", result->epoch) : std::string("no epoch");
+  if (!result) return "no epoch";
+  return text(result->values[0].metric.word, " ", result->first(), " after epoch ", result->epoch);
 }
 
 std::string list_text(const std::vector<int>& epochs) {
@@ -161,6 +166,7 @@ class Reading {
     summary.status = counters.epoch > run_.settings.epochs ? "finished" : "stopped";
     summary.weights_hash = checkpoint_->binding.weights;
     summary.teacher_hash = checkpoint_->binding.teacher;
+    summary.metrics = checkpoint_->binding.metrics.metrics;
     return summary;
   }
 

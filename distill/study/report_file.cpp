@@ -15,11 +15,21 @@ using Json = nlohmann::json;
 
 constexpr int most_epochs = 1'000'000;
 
-double percent_of(const Json& json) {
+double number_of(const Json& json, const Metric& metric) {
   const double value = json.get<double>();
-  check(std::isfinite(value) && value >= 0 && value <= 100, Fault::input, "an accuracy is ", value,
-        ", expected 0 to 100");
+  check(std::isfinite(value) && value >= metric.low && value <= metric.high, Fault::input, "a ", metric.word,
+        " is ", value, ", expected ", metric.low, " to ", metric.high);
   return value;
+}
+
+// What a pair is judged by; older reports are of classifiers.
+Metric metric_of(const Json& pair) {
+  if (!pair.contains("metric")) return classification_metrics()[0];
+  const Json& said = pair.at("metric");
+  Metric metric = metric_named(said.at("name").get<std::string>());
+  metric.unit = said.at("unit").get<std::string>();
+  metric.higher_is_better = said.at("better") == "higher";
+  return metric;
 }
 
 int epoch_of(const Json& json) {
@@ -29,16 +39,20 @@ int epoch_of(const Json& json) {
   return int(value);
 }
 
-std::optional<EpochResult> result_of(const Json& json) {
-  if (json.is_null() || json.at("top1").is_null()) return std::nullopt;
-  EpochResult result;
-  result.epoch = epoch_of(json.at("epoch"));
-  result.top1 = percent_of(json.at("top1"));
-  if (!json.at("top5").is_null()) result.top5 = percent_of(json.at("top5"));
+std::optional<EpochResult> result_of(const Json& json, const Metric& first) {
+  if (json.is_null() || json.at(first.name).is_null()) return std::nullopt;
+  EpochResult result{.epoch = epoch_of(json.at("epoch")),
+                     .values = {{first, number_of(json.at(first.name), first)}}};
+  for (const auto& [name, value] : json.items()) {
+    if (name == "epoch" || name == first.name) continue;
+    const Metric other = metric_named(name);
+    result.values.push_back({other, value.is_null() ? std::nan("") : number_of(value, other)});
+  }
   return result;
 }
 
-ResultRun run_of(const Json& json, const std::string& method, const std::string& student) {
+ResultRun run_of(const Json& json, const std::string& method, const std::string& student,
+                 const Metric& metric) {
   ResultRun run;
   check(json.at("seed").is_number_unsigned(), Fault::input, "a seed is ", json.at("seed").dump(),
         ", expected 0 or more");
@@ -50,8 +64,9 @@ ResultRun run_of(const Json& json, const std::string& method, const std::string&
   s.method = method;
   s.model = student;
   s.seed = run.seed;
-  s.best = result_of(json.at("best"));
-  s.last = result_of(json.at("last"));
+  s.metrics = {metric};
+  s.best = result_of(json.at("best"), metric);
+  s.last = result_of(json.at("last"), metric);
   s.epochs_done = s.last ? s.last->epoch : 0;
   if (json.contains("seconds") && json.at("seconds").is_number())
     s.seconds = json.at("seconds").get<double>();
@@ -61,13 +76,13 @@ ResultRun run_of(const Json& json, const std::string& method, const std::string&
   if (json.contains("curve")) {
     int before = -1;
     for (const Json& point : json.at("curve")) {
-      check(point.is_array() && point.size() == 2, Fault::input,
-            "a curve's point is no pair of epoch and accuracy");
+      check(point.is_array() && point.size() == 2, Fault::input, "a curve's point is no pair of epoch and ",
+            metric.word);
       EpochMetrics metrics;
       metrics.epoch = epoch_of(point[0]);
       check(metrics.epoch > before, Fault::input, "a curve's epochs do not ascend");
       before = metrics.epoch;
-      metrics.test_acc = point[1].is_null() ? std::nan("") : percent_of(point[1]);
+      metrics.tested = {{metric, point[1].is_null() ? std::nan("") : number_of(point[1], metric)}};
       run.metrics.rows.push_back(metrics);
     }
   }
@@ -109,12 +124,14 @@ void read_pair(const Json& json, const std::string& data, PublishedReport& repor
                   .data = json.value("data", data),
                   .data_hash = json.value("data_hash", "")};
   pair.teacher_hash = json.at("teacher").value("weights_hash", "");
-  if (const auto best = result_of(json.at("teacher").at("best"))) {
+  const Metric metric = metric_of(json);
+  if (const auto best = result_of(json.at("teacher").at("best"), metric)) {
     pair.teacher_summary = Summary{};
     pair.teacher_summary->status = "finished";
     pair.teacher_summary->model = pair.teacher;
     pair.teacher_summary->best = best;
-    pair.teacher_summary->last = result_of(json.at("teacher").at("last"));
+    pair.teacher_summary->metrics = {metric};
+    pair.teacher_summary->last = result_of(json.at("teacher").at("last"), metric);
     if (!pair.teacher_hash.empty()) report.teachers[pair.teacher_hash] = *pair.teacher_summary;
   }
   if (json.contains("classes") && json.at("classes").is_object())
@@ -136,7 +153,8 @@ void read_pair(const Json& json, const std::string& data, PublishedReport& repor
     if (entry.contains("settings") && entry.at("settings").is_object())
       row.settings = settings_of(entry.at("settings"));
     all_set = all_set && row.settings;
-    for (const Json& run : entry.at("runs")) row.runs.push_back(run_of(run, row.method, pair.student));
+    for (const Json& run : entry.at("runs"))
+      row.runs.push_back(run_of(run, row.method, pair.student, metric));
     settle(row);
     pair.rows.push_back(std::move(row));
   }

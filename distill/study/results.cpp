@@ -84,17 +84,27 @@ PairedDifference difference(const ResultRow& row, const ResultRow& reference,
     for (const ResultRun& other : reference.runs) {
       if (run.seed != other.seed || !run.counts() || !other.counts()) continue;
       const auto &one = run.summary.*which, &two = other.summary.*which;
-      if (!one || !two || !std::isfinite(one->top1) || !std::isfinite(two->top1)) continue;
+      if (!one || !two || !std::isfinite(one->first()) || !std::isfinite(two->first())) continue;
       const std::string& hash = run.summary.weights_hash;
       if (!hash.empty() && hash == other.summary.weights_hash) {
         ++same_weights;
         continue;
       }
-      a.push_back(one->top1);
-      b.push_back(two->top1);
+      a.push_back(one->first());
+      b.push_back(two->first());
     }
   }
-  return paired_difference(a, b);
+  PairedDifference found = paired_difference(a, b);
+  found.higher_is_better = row.metric().higher_is_better;
+  found.digits = row.metric().digits();
+  return found;
+}
+
+// Of the first that has begun; null: none has.
+const Metric* metric_of(const ResultRow& row) {
+  for (const ResultRun& run : row.runs)
+    if (!run.summary.status.empty()) return &run.summary.metrics[0];
+  return nullptr;
 }
 
 }  // namespace
@@ -169,9 +179,20 @@ bool ResultRow::all_diverged() const {
 std::vector<double> ResultRow::values(std::optional<EpochResult> Summary::*which) const {
   std::vector<double> all;
   for (const ResultRun& run : runs) {
-    if (run.counts() && run.summary.*which) all.push_back((run.summary.*which)->top1);
+    if (run.counts() && run.summary.*which) all.push_back((run.summary.*which)->first());
   }
   return all;
+}
+
+const Metric& ResultRow::metric() const {
+  const Metric* const found = metric_of(*this);
+  return found ? *found : classification_metrics()[0];
+}
+
+const Metric& ResultPair::metric() const {
+  for (const ResultRow& row : rows)
+    if (const Metric* const found = metric_of(row)) return *found;
+  return teacher_summary ? teacher_summary->metrics[0] : classification_metrics()[0];
 }
 
 const ResultRow* ResultPair::plain_kd() const {
@@ -278,8 +299,8 @@ Comparison against_kd(const ResultPair& pair, const ResultRow& row) {
 
 Verdict verdict_of(const PairedDifference& d) {
   if (d.n < 2 || std::isnan(d.low)) return Verdict::unknown;
-  if (d.low > 0) return Verdict::better;
-  if (d.high < 0) return Verdict::worse;
+  if (d.low > 0) return d.higher_is_better ? Verdict::better : Verdict::worse;
+  if (d.high < 0) return d.higher_is_better ? Verdict::worse : Verdict::better;
   return Verdict::cannot_tell;
 }
 
@@ -306,14 +327,14 @@ std::string verdict_text(const Comparison& comparison) {
 
 std::string difference_text(const PairedDifference& d) {
   if (d.n == 0) return "";
-  if (std::isnan(d.low)) return signed_number(d.mean, 2);
-  return signed_number(d.mean, 2) + " (" + signed_number(d.low, 2) + " to " + signed_number(d.high, 2) + ")";
+  const auto shown = [&](double value) { return signed_number(value, d.digits); };
+  return shown(d.mean) + (std::isnan(d.low) ? "" : " (" + shown(d.low) + " to " + shown(d.high) + ")");
 }
 
 std::string mean_cell(const ResultRow& row, std::optional<EpochResult> Summary::*which,
                       const std::string& none) {
   const std::vector<double> values = row.values(which);
-  if (!values.empty()) return mean_and_deviation(values);
+  if (!values.empty()) return mean_and_deviation(values, row.metric().digits());
   for (const char* status : {"diverged", "failed"}) {
     const bool any = std::any_of(row.runs.begin(), row.runs.end(),
                                  [&](const ResultRun& run) { return run.status == status; });

@@ -44,7 +44,9 @@ struct ResultRow {
   bool reads_teacher() const;
   size_t finished() const;  // runs that count
   bool all_diverged() const;
-  // Top-1 of the runs that count, in percent.
+  // What the runs are judged by; top-1 where none has begun.
+  const Metric& metric() const;
+  // The first metric of the runs that count.
   std::vector<double> values(std::optional<EpochResult> Summary::*which) const;
 };
 
@@ -70,6 +72,7 @@ struct ResultPair {
   std::optional<PublishedClasses> classes = {};
   std::vector<PublishedAnswer> answers = {};
 
+  const Metric& metric() const;
   const ResultRow* plain_kd() const;  // the row that others are compared with: kd with fewest keys set
   const ResultRow* alone() const;     // the student without a teacher
   bool is_cifar100() const { return data.starts_with("cifar100"); }

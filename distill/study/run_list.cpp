@@ -83,8 +83,9 @@ KeysAndTexts environment_of(const fs::path& folder) {
   return all;
 }
 
-// The entries that differ, in a's order and then what only b has.
-std::vector<RunDifference::Line> differing(const KeysAndTexts& a, const KeysAndTexts& b) {
+// The entries that differ, or all, in a's order and then what only b has.
+std::vector<RunDifference::Line> differing(const KeysAndTexts& a, const KeysAndTexts& b,
+                                           bool equal_too = false) {
   const auto find = [](const KeysAndTexts& in, const std::string& name) -> const std::string* {
     for (const auto& [known, value] : in)
       if (known == name) return &value;
@@ -96,7 +97,7 @@ std::vector<RunDifference::Line> differing(const KeysAndTexts& a, const KeysAndT
   std::vector<RunDifference::Line> lines;
   for (const auto& [name, value] : a) {
     const std::string* other = find(b, name);
-    if (!other || *other != value) lines.push_back({name, shown(&value), shown(other)});
+    if (equal_too || !other || *other != value) lines.push_back({name, shown(&value), shown(other)});
   }
   for (const auto& [name, value] : b)
     if (!find(a, name)) lines.push_back({name, "-", shown(&value)});
@@ -105,12 +106,8 @@ std::vector<RunDifference::Line> differing(const KeysAndTexts& a, const KeysAndT
 
 // What a row holds, but its seconds.
 KeysAndTexts columns_of(const EpochMetrics& row, const std::vector<std::string>& terms) {
-  KeysAndTexts all = {{"lr", exact_decimal(row.lr)},
-                      {"train_loss", exact_decimal(row.train_loss)},
-                      {"train_acc", exact_decimal(row.train_acc)},
-                      {"test_loss", exact_decimal(row.test_loss)},
-                      {"test_acc", exact_decimal(row.test_acc)},
-                      {"test_acc_top5", exact_decimal(row.test_acc_top5)}};
+  KeysAndTexts all = {{"lr", exact_decimal(row.lr)}};
+  for (const auto& [column, value] : measured_in(row)) all.push_back({column, exact_decimal(value)});
   for (size_t i = 0; i < terms.size() && i < row.terms.size(); ++i)
     all.push_back({terms[i], exact_decimal(row.terms[i])});
   return all;
@@ -130,16 +127,21 @@ void compare_metrics(const MetricsTable& left, const MetricsTable& right, RunDif
 }
 
 KeysAndTexts results_of(const Summary& summary) {
-  const std::vector<Metric>& metrics = retort::metrics_of(summary.model);
-  const std::string first = metrics[0].name == "top1" ? "top-1" : metrics[0].name;
-  const auto result = [&](const std::optional<EpochResult>& one) {
-    return one ? text(fixed(one->top1, 2), " % ", first, ", epoch ", one->epoch) : std::string("-");
+  const auto result = [](const std::optional<EpochResult>& one) {
+    if (!one) return std::string("-");
+    const Metric& first = one->values[0].metric;
+    return text(first.shown(one->first()), " ", first.word, ", epoch ", one->epoch);
   };
-  return {{"status", summary.status},
-          {"epochs", text(summary.epochs_done, " of ", summary.epochs)},
-          {"best", result(summary.best)},
-          {"last", result(summary.last)},
-          {"last " + metrics[2].name, summary.last ? fixed(summary.last->loss, 4) : "-"}};
+  KeysAndTexts all = {{"status", summary.status},
+                      {"epochs", text(summary.epochs_done, " of ", summary.epochs)},
+                      {"best", result(summary.best)},
+                      {"last", result(summary.last)}};
+  for (size_t i = 1; i < summary.metrics.size(); ++i) {
+    const Metric& metric = summary.metrics[i];
+    all.push_back({"last " + metric.name,
+                   summary.last ? metric.shown(summary.last->value(metric.name)) : std::string("-")});
+  }
+  return all;
 }
 
 ListedRun readable_run(const fs::path& folder) {
@@ -168,9 +170,8 @@ RunDifference difference_of(const fs::path& a, const fs::path& b) {
     difference.notes.insert(difference.notes.end(), run->notes.begin(), run->notes.end());
   difference.settings = differing(all_keys(left.settings), all_keys(right.settings));
   difference.environment = differing(environment_of(a), environment_of(b));
-  const KeysAndTexts results_a = results_of(left.summary), results_b = results_of(right.summary);
-  for (size_t i = 0; i < results_a.size(); ++i)
-    difference.results.push_back({results_a[i].first, results_a[i].second, results_b[i].second});
+  // A classifier and a detector have other metrics behind the first four.
+  difference.results = differing(results_of(left.summary), results_of(right.summary), /*equal_too=*/true);
   compare_metrics(left.metrics, right.metrics, difference);
   if (!left.summary.weights_hash.empty() && !right.summary.weights_hash.empty())
     difference.weights = left.summary.weights_hash == right.summary.weights_hash

@@ -12,8 +12,10 @@ namespace retort {
 
 namespace {
 
-std::string percent(const std::optional<EpochResult>& result) {
-  return result ? fixed(result->top1, 2) : "-";
+std::string shown(const std::optional<EpochResult>& result, bool unit) {
+  if (!result) return "-";
+  const Metric& metric = result->values[0].metric;
+  return unit ? metric.shown(result->first()) : metric.number(result->first());
 }
 
 }  // namespace
@@ -62,7 +64,7 @@ void StudyProgress::end(size_t run, const Summary& summary, const std::string& p
   if (!problem.empty())
     line += summary.status + ": " + problem;
   else
-    line += text("best ", percent(summary.best), ", last ", percent(summary.last), " %, ",
+    line += text("best ", shown(summary.best, false), ", last ", shown(summary.last, true), ", ",
                  duration(summary.seconds));
   const double rest = left();
   if (count_done_ < kinds_.size() && !std::isnan(rest)) line += "; left about " + rough_duration(rest);
@@ -121,10 +123,11 @@ void StudyProgress::epoch(size_t run, const EpochMetrics& result, int epochs) {
   active.share = double(result.epoch) / std::max(1, epochs);
   if (shown_.redraws()) return;
   const double rest = left();
+  const MetricValue first = result.first();
   shown_.note(text(active.name, ": epoch ", result.epoch, "/", epochs, "  train loss ",
-                   fixed(result.train_loss, 4), result.boxes ? "  AP " : "  test top-1 ",
-                   fixed(result.test_acc, 2), " %  ", fixed(result.seconds, 1), " s",
-                   std::isnan(rest) ? "" : "  study left about " + rough_duration(rest)));
+                   fixed(result.train_loss, 4), first.metric.training.empty() ? "  " : "  test ",
+                   first.metric.word, " ", first.metric.shown(first.value), "  ", fixed(result.seconds, 1),
+                   " s", std::isnan(rest) ? "" : "  study left about " + rough_duration(rest)));
 }
 
 void StudyProgress::activity(size_t run, std::string_view name) {
@@ -153,7 +156,9 @@ void StudyProgress::draw() {
       continue;
     }
     parts.push_back("loss " + significant(active.at.loss, 4));
-    if (!std::isnan(active.at.top1)) parts.push_back("top-1 " + fixed(active.at.top1, 1) + " %");
+    const MetricValue& trained = active.at.trained;
+    if (!std::isnan(trained.value))
+      parts.push_back(trained.metric.word + " " + trained.metric.shown(trained.value, 1));
     parts.push_back(text("batch ", active.at.batch, "/", active.at.batches));
   }
   shown_.line(parts);

@@ -12,7 +12,6 @@
 #include "distill/text/text_table.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
-#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -29,8 +28,8 @@ std::string cell(const ResultRow& row, Which which) {
   return shown;
 }
 
-std::string top1_text(const std::optional<EpochResult>& result) {
-  return result ? fixed(result->top1, 2) : "-";
+std::string first_text(const std::optional<EpochResult>& result) {
+  return result ? result->values[0].metric.number(result->first()) : "-";
 }
 
 double seconds_of(const ResultRow& row) {
@@ -47,13 +46,13 @@ std::string gain_text(const ResultRow& row, const ResultRow* alone) {
   const Comparison comparison = compare_rows(row, *alone);
   if (!comparison.apart.empty()) return "not comparable";
   if (comparison.best.n == 0) return "";
-  return (comparison.best.mean >= 0 ? "+" : "") + fixed(comparison.best.mean, 2);
+  return (comparison.best.mean >= 0 ? "+" : "") + fixed(comparison.best.mean, comparison.best.digits);
 }
 
 TextTable table_of(const ResultPair& pair, bool teacher_trained) {
   TextTable table({"", "best", "last", "best to alone", "seconds"});
   const Summary teacher = pair.teacher_summary.value_or(Summary{});
-  table.add_row({"teacher " + pair.teacher, top1_text(teacher.best), top1_text(teacher.last), "",
+  table.add_row({"teacher " + pair.teacher, first_text(teacher.best), first_text(teacher.last), "",
                  teacher_trained ? fixed(teacher.seconds, 1) : ""});
   const ResultRow* alone = pair.alone();
   for (const ResultRow& row : pair.rows) {
@@ -69,8 +68,8 @@ TextTable matrix_of(const StudyResult& result, Which which) {
   for (const ResultRow& row : result.pairs.front().rows) headers.push_back(row.label);
   TextTable table(headers);
   for (const ResultPair& pair : result.pairs) {
-    std::vector<std::string> cells = {pair.name,
-                                      pair.teacher_summary ? top1_text((*pair.teacher_summary).*which) : "-"};
+    std::vector<std::string> cells = {
+        pair.name, pair.teacher_summary ? first_text((*pair.teacher_summary).*which) : "-"};
     for (const ResultRow& row : pair.rows) cells.push_back(cell(row, which));
     table.add_row(cells);
   }
@@ -92,7 +91,7 @@ std::vector<const ResultRun*> runs_of(const StudyResult& result) {
 }
 
 std::string footnote(const StudyResult& result) {
-  const bool boxes = is_detector(result.pairs.front().student);
+  const Metric& metric = result.pairs.front().metric();
   size_t seeds = 0, diverged = 0, failed = 0, missing = 0;
   bool by_test = true;
   std::set<int> views;  // where augmentation was limited
@@ -106,8 +105,8 @@ std::string footnote(const StudyResult& result) {
     missing += run->status == "missing" || run->status == "stopped";
     if (run->finished()) by_test = run->summary.best_by == "test";
   }
-  std::string note = text(boxes ? "AP, as COCO scores it," : "Top-1",
-                          " on the test images in percent, n = ", seeds, seeds == 1 ? " seed" : " seeds");
+  std::string note = text(metric.title, " on the test images", metric.in_percent() ? " in percent" : "",
+                          ", n = ", seeds, seeds == 1 ? " seed" : " seeds");
   if (seeds > 1) note += ", mean ± standard deviation";
   note += text("; best: ", by_test ? "the best test epoch" : "the epoch that held-out images chose", ".");
   if (seeds == 1) note += " One seed says little about small differences.";
@@ -143,7 +142,7 @@ std::vector<std::string> sentences_of(const StudyResult& result) {
 }
 
 Json json_of(const std::optional<EpochResult>& result) {
-  return result ? Json(result->top1) : Json(nullptr);
+  return result ? Json(result->first()) : Json(nullptr);
 }
 
 Json json_of(const ResultRun& run, const std::filesystem::path& folder) {
@@ -225,7 +224,7 @@ std::string seeds_text(const ResultRow& row) {
   TextTable table({"seed", "best", "last", "seconds"});
   for (const ResultRun& run : row.runs) {
     const auto shown = [&](const std::optional<EpochResult>& result) {
-      return run.finished() ? top1_text(result) : run.status;
+      return run.finished() ? first_text(result) : run.status;
     };
     table.add_row({std::to_string(run.seed), shown(run.summary.best), shown(run.summary.last),
                    fixed(run.summary.seconds, 1)});

@@ -26,6 +26,9 @@ struct PairedDifference {
   // equal ones do not say that there is no spread.
   double low = 0, high = 0;
   double p = 0;  // of differences at least as far from 0 if there were none
+  // Of what was compared: which way is better, and the decimals it is shown with.
+  bool higher_is_better = true;
+  int digits = 2;
 };
 PairedDifference paired_difference(std::span<const double> a, std::span<const double> b,
                                    double confidence = 0.95);

@@ -124,8 +124,9 @@ std::string signed_number(double value, int decimals) {
   return (zero ? "" : value < 0 ? "−" : "+") + digits;
 }
 
-std::string mean_and_deviation(std::span<const double> values) {
-  return fixed(mean_of(values), 2) + (values.size() > 1 ? " ± " + fixed(deviation_of(values), 2) : "");
+std::string mean_and_deviation(std::span<const double> values, int decimals) {
+  return fixed(mean_of(values), decimals) +
+         (values.size() > 1 ? " ± " + fixed(deviation_of(values), decimals) : "");
 }
 
 std::string significant(double value, int digits) {

@@ -29,7 +29,7 @@ std::string fixed(double value, int decimals);
 std::string signed_number(double value, int decimals);
 
 // "70.12 ± 0.31", without a deviation for one value; not for none.
-std::string mean_and_deviation(std::span<const double> values);
+std::string mean_and_deviation(std::span<const double> values, int decimals = 2);
 
 // At most `digits` significant digits, without trailing zeros: 0.05, 1.5e-07; NaN is "-".
 std::string significant(double value, int digits);

@@ -44,7 +44,8 @@ CheckpointRecord record_from(const std::map<std::string, std::string>& metadata,
   const auto counters = metadata.find(counters_key);
   check(counters != metadata.end(), Fault::input, file,
         ": no counters; this is a weights file, not a checkpoint");
-  CheckpointRecord record{counters_from(counters->second, file), binding_from(metadata, file)};
+  const Binding binding = binding_from(metadata, file);
+  CheckpointRecord record{counters_from(counters->second, file, binding.metrics.metrics), binding};
   const int last = record.counters.last ? record.counters.last->epoch : 0;
   const auto& rows = record.binding.metrics.rows;
   check(!record.binding.sealed || rows.empty() || rows.back().epoch == last, Fault::input, file,

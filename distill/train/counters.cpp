@@ -1,6 +1,8 @@
 #include "distill/train/counters.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -15,7 +17,9 @@ using Json = nlohmann::json;
 
 Json json_of(const std::optional<EpochResult>& result) {
   if (!result) return nullptr;
-  return {{"epoch", result->epoch}, {"top1", result->top1}, {"top5", result->top5}, {"loss", result->loss}};
+  Json json = {{"epoch", result->epoch}};
+  for (const MetricValue& one : result->values) json[one.metric.name] = one.value;
+  return json;
 }
 
 // As much of a value as a message needs.
@@ -29,7 +33,7 @@ class Numbers {
  public:
   Numbers(const Json& object, std::string file) : object_(object), file_(std::move(file)) {}
 
-  double real(const char* key, double low, double high) const {
+  double real(const std::string& key, double low, double high) const {
     const Json& value = at(key);
     check(value.is_number(), Fault::input, file_, ": counter ", key, " is ", shown(value),
           ", expected a number");
@@ -45,15 +49,23 @@ class Numbers {
     return int64_t(real(key, double(low), double(high)));
   }
   // Null, or what the key holds.
-  std::optional<EpochResult> result(const char* key) const {
+  std::optional<EpochResult> result(const char* key, const Metrics& metrics) const {
+    // Once detectors had a classifier's keys.
+    static const char* const old_names[] = {"top1", "top5", "loss"};
     const Json& value = at(key);
     if (value.is_null()) return std::nullopt;
     const Numbers own(value, text(file_, ": ", key));
-    // JSON has no NaN: a loss that was none is null.
-    const double loss = own.at("loss").is_null() ? std::numeric_limits<double>::quiet_NaN()
-                                                 : own.real("loss", -largest, largest);
-    return EpochResult{int(own.integer("epoch", 1, most_epochs)), own.real("top1", -1, 100),
-                       own.real("top5", -1, 100), loss};
+    EpochResult result{.epoch = int(own.integer("epoch", 1, most_epochs)), .values = {}};
+    for (size_t i = 0; i < metrics.size(); ++i) {
+      const Metric& m = metrics[i];
+      const std::string name = i < std::size(old_names) && !value.contains(m.name) ? old_names[i] : m.name;
+      // JSON has no NaN: a loss that was none is null.
+      const bool none = !m.in_percent() && own.at(name).is_null();
+      result.values.push_back(
+          {m, none ? std::numeric_limits<double>::quiet_NaN()
+                   : own.real(name, std::max(m.low, -largest), std::min(m.high, largest))});
+    }
+    return result;
   }
   std::vector<double> list(const char* key, size_t longest) const {
     const Json& value = at(key);
@@ -72,7 +84,7 @@ class Numbers {
   static constexpr double largest = 1e300;  // sums go on being added to
 
  private:
-  const Json& at(const char* key) const {
+  const Json& at(const std::string& key) const {
     check(object_.is_object() && object_.contains(key), Fault::input, file_, ": counter ", key,
           " is missing");
     return object_[key];
@@ -94,7 +106,7 @@ std::string counters_text(const Counters& c) {
       .dump();
 }
 
-Counters counters_from(const std::string& content, const std::string& file) {
+Counters counters_from(const std::string& content, const std::string& file, const Metrics& metrics) {
   const Json object = Json::parse(content, nullptr, /*allow_exceptions=*/false);
   const Numbers j(object, file);
   constexpr int64_t most_batches = int64_t{1} << 31;
@@ -103,9 +115,9 @@ Counters counters_from(const std::string& content, const std::string& file) {
   c.batch = j.integer("batch", 0, most_batches);
   c.seconds = j.real("seconds", 0, 1e12);
   c.epoch_seconds = j.real("epoch_seconds", 0, 1e12);
-  c.best_score = j.real("best_score", -1, 100);
-  c.best = j.result("best");
-  c.last = j.result("last");
+  c.best_score = j.real("best_score", std::min(-1.0, metrics[0].low), metrics[0].high);
+  c.best = j.result("best", metrics);
+  c.last = j.result("last", metrics);
   const double images = double(most_batches) * (1 << 20);
   c.totals = {j.real("loss", -Numbers::largest, Numbers::largest), j.real("top1", 0, images),
               j.real("top5", 0, images), j.list("terms", MetricTotals::max_terms)};

@@ -13,7 +13,7 @@ struct Counters {
   int64_t batch = 0;  // batches of it that are done
   double seconds = 0;
   double epoch_seconds = 0;  // of the epoch in progress
-  double best_score = -1;    // what chose `best`, percent
+  double best_score = -1;    // what chose `best`; not read where there is none
   std::optional<EpochResult> best, last;
   MetricTotals::Values totals;  // of the epoch in progress
 };
@@ -21,8 +21,9 @@ struct Counters {
 // As JSON; doubles read back as the same bits.
 std::string counters_text(const Counters& counters);
 
-// Fault::input, naming the file, for what no run can have written: a counter that is missing, of another type
-// or out of its range, an epoch that is not the one after the last result.
-Counters counters_from(const std::string& content, const std::string& file);
+// Fault::input, naming the file, for what no run of these metrics can have written: a counter that is
+// missing, of another type or out of its range, an epoch that is not the one after the last result.
+Counters counters_from(const std::string& content, const std::string& file,
+                       const Metrics& metrics = classification_metrics());
 
 }  // namespace retort

@@ -87,7 +87,7 @@ std::vector<std::string> RunRecords::header() const {
 }
 
 void RunRecords::open_tables(const std::vector<std::string>& terms, int epoch, const MetricsTable& known) {
-  csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), terms, epoch, &known);
+  csv_ = std::make_unique<MetricsCsv>(folder_.metrics(), run_.task->metrics(), terms, epoch, &known);
   events_ = std::make_unique<TensorBoard>(folder_.tensorboard(), epoch);
   events_->add_text(epoch, "settings", settings_toml(run_.settings));
   terms_ = terms;
@@ -108,6 +108,7 @@ Summary RunRecords::write_summary(const std::string& status, const Counters& cou
   if (status == "finished" || status == "stopped")
     summary.weights_hash = weights_hash(state_of(*run_.student, *run_.device));
   if (run_.teacher) summary.teacher_hash = run_.teacher->hash();
+  summary.metrics = run_.task->metrics();
   summary.bad_pictures = run_.task->bad_pictures().count;
   if (writes_) retort::write_summary(folder_.summary(), summary);
   return summary;

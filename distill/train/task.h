@@ -10,9 +10,9 @@
 #include "datasets/loader.h"
 #include "distill/evaluate/metric_totals.h"
 #include "distill/methods/distiller.h"
-#include "distill/run/run_record.h"
 #include "distill/settings/settings.h"
 #include "distill/teacher/teacher.h"
+#include "distill/text/metric.h"
 #include "distill/train/weight_average.h"
 #include "engine/distributed/communicator.h"
 #include "engine/optim.h"
@@ -40,14 +40,16 @@ class Task {
   virtual MetricTotals& totals() = 0;
   // Of the loss terms, once a step has been made.
   virtual const std::vector<std::string>& term_names() const = 0;
-  // Of training, in percent of so many images: NaN where no images are counted.
-  virtual double accuracy(const MetricTotals::Values& totals, double images) const = 0;
+  // What a run is judged by: its columns, JSON keys and words. The first chooses the best epoch.
+  virtual const Metrics& metrics() const = 0;
+  // The first one in training, so many images long: NaN where it is not measured.
+  virtual double trained(const MetricTotals::Values& totals, double images) const = 0;
 
-  // The results on the test images, and the score that chooses the best epoch, the higher the better.
-  // `activity` is called now and then with how many images are done, of how many.
+  // The metrics on the test images, and the first one on the images that choose the best epoch; NaN never
+  // does. `activity` is called now and then with how many images are done, of how many.
   using Activity = std::function<void(int64_t done, int64_t total)>;
   struct Tested {
-    EpochResult result;  // its epoch is not set
+    MetricValues values;
     double score = 0;
   };
   virtual Tested test(const Activity& activity) = 0;

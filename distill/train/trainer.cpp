@@ -12,7 +12,6 @@
 #include "distill/train/settled_data.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
-#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -145,24 +144,21 @@ void Trainer::finish_epoch() {
   const double images_per_second = trained / seconds_since(epoch_started_);
   const auto activity = [&](int64_t done, int64_t total) { progress_.activity("testing", done, total); };
   const Task::Tested tested = test(activity);
-  const EpochResult& e = tested.result;
 
   EpochMetrics row{.epoch = counters_.epoch,
                    .lr = run_.schedule.at(counters_.epoch, run_.task->batches() - 1),
                    .train_loss = sums.loss / images,
-                   .train_acc = run_.task->accuracy(sums, images),
-                   .test_loss = e.loss,
-                   .test_acc = e.top1,
-                   .test_acc_top5 = e.top5,
+                   .trained = run_.task->trained(sums, images),
+                   .tested = tested.values,
                    .seconds = counters_.epoch_seconds + seconds_since(epoch_started_),
-                   .terms = {},
-                   .boxes = is_detector(run_.settings.model)};
+                   .terms = {}};
   for (double sum : sums.terms) row.terms.push_back(sum / images);
   records_.add_epoch(row, images_per_second);
   binding_.metrics = records_.table();
 
-  counters_.last = EpochResult{counters_.epoch, e.top1, e.top5, e.loss};
-  const bool best = tested.score > counters_.best_score;
+  counters_.last = EpochResult{counters_.epoch, tested.values};
+  const bool best = counters_.best ? run_.task->metrics()[0].better(tested.score, counters_.best_score)
+                                   : !std::isnan(tested.score);
   if (best) {
     counters_.best_score = tested.score;
     counters_.best = counters_.last;
@@ -199,6 +195,7 @@ Summary Trainer::end(const std::string& status) {
 void Trainer::bind() {
   binding_.settings = settings_hash(run_.settings);
   binding_.data = text(std::hex, run_.data.hash());
+  binding_.metrics.metrics = run_.task->metrics();
   if (run_.teacher) binding_.teacher = run_.teacher->hash();
 }
 
@@ -251,7 +248,7 @@ void Trainer::show() {
                    .batches = run_.task->batches(),
                    .images = int64_t(images),
                    .loss = images > 0 ? values.loss / images : std::numeric_limits<double>::quiet_NaN(),
-                   .top1 = run_.task->accuracy(values, images),
+                   .trained = {run_.task->metrics()[0], run_.task->trained(values, images)},
                    .lr = run_.schedule.at(counters_.epoch, counters_.batch)});
 }
 
@@ -267,7 +264,7 @@ void Trainer::save(bool best) {
   if (c.batch > 0) c.epoch_seconds += seconds_since(epoch_started_);
   Metadata metadata = metadata_of(run_.data, run_.student_sees, run_.student->side);
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
-  if (c.last) metadata[metrics_of(run_.settings.model)[0].name] = exact_decimal(c.last->top1);
+  if (c.last) metadata[run_.task->metrics()[0].name] = exact_decimal(c.last->first());
   save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding_, metadata);
   if (best) save_checkpoint(folder_.best(), {}, state(), c, binding_, metadata);
 }

@@ -86,8 +86,8 @@ TEST(TrainingOptions, GoOnToTheSameBits) {
     next = {"train", "--resume", "a", "--json", "--threads", "2"};
   } while (!inside());
   EXPECT_EQ(hash_of(run(next, work)), whole);
-  EXPECT_EQ(read_metrics(work / "a/metrics.csv").rows.back().test_loss,
-            read_metrics(work / "whole/metrics.csv").rows.back().test_loss);
+  EXPECT_EQ(value_of(read_metrics(work / "a/metrics.csv").rows.back().tested, "loss"),
+            value_of(read_metrics(work / "whole/metrics.csv").rows.back().tested, "loss"));
 }
 
 TEST(TrainingOptions, TheAverageIsWhatIsTestedAndRead) {
@@ -96,7 +96,7 @@ TEST(TrainingOptions, TheAverageIsWhatIsTestedAndRead) {
   const std::vector<EpochMetrics> rows = read_metrics(work / "a/metrics.csv").rows;
   const Outcome last = run({"eval", "--weights", "a", "--json"}, work);
   ASSERT_EQ(last.code, 0) << last.err;
-  EXPECT_NEAR(json::parse(last.out)["loss"].get<double>(), rows.back().test_loss, 1e-5);
+  EXPECT_NEAR(json::parse(last.out)["loss"].get<double>(), value_of(rows.back().tested, "loss"), 1e-5);
   // What was trained lies beside it, and is something else.
   const SafeTensors file = read_safetensors(RunFolder::last_of(work / "a"));
   const HostTensor *average = file.find("fc.weight"), *trained = file.find("optimizer.other.fc.weight");

@@ -223,7 +223,7 @@ void records() {
     s.model = "resnet8";
     s.method = "ce";
     s.data = "synthetic";
-    s.best = s.last = EpochResult{2, 11, 42, 3};
+    s.best = s.last = EpochResult{2, valued(classification_metrics(), {11, 42, 3})};
     s.epochs = s.epochs_done = 2;
     s.best_by = "test";
     s.weights_hash = "0123456789abcdef";
@@ -243,7 +243,7 @@ void records() {
   counters.batch = 2;
   counters.seconds = 1.5;
   counters.best_score = 11;
-  counters.best = counters.last = EpochResult{2, 11, 42, 3};
+  counters.best = counters.last = EpochResult{2, valued(classification_metrics(), {11, 42, 3})};
   counters.totals = {4, 2, 6, {1, 2, 3}};
   add("counters", "inside", counters_text(counters));
   add("counters", "begin", counters_text(Counters{}));

@@ -40,8 +40,8 @@ class FakeRuns {
     summary.epochs_done = 2;
     summary.seconds = 12;
     summary.best_by = "test";
-    summary.best = EpochResult{1, run.best, 90, 1};
-    summary.last = EpochResult{2, run.last, 90, 1};
+    summary.best = EpochResult{1, valued(summary.metrics, {run.best, 90, 1})};
+    summary.last = EpochResult{2, valued(summary.metrics, {run.last, 90, 1})};
     summary.weights_hash = run.weights_hash.empty() ? hash_of_run(settings, run) : run.weights_hash;
     summary.teacher_hash = run.teacher_hash;
     write_summary(work_ / (place + "/summary.json"), summary);

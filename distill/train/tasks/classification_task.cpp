@@ -104,13 +104,15 @@ class ClassificationTask : public Task {
   }
   MetricTotals& totals() override { return step_->totals(); }
   const std::vector<std::string>& term_names() const override { return step_->term_names(); }
-  double accuracy(const MetricTotals::Values& totals, double images) const override {
+  const Metrics& metrics() const override { return classification_metrics(); }
+  double trained(const MetricTotals::Values& totals, double images) const override {
     return images > 0 ? 100 * totals.top1 / images : std::numeric_limits<double>::quiet_NaN();
   }
 
   Tested test(const Activity& activity) override {
     const Evaluation e = test_->run(activity);
-    return {{0, e.top1, e.top5, e.loss}, validation_ ? validation_->run(activity).top1 : e.top1};
+    return {valued(metrics(), {e.top1, e.top5, e.loss}),
+            validation_ ? validation_->run(activity).top1 : e.top1};
   }
 
  private:

@@ -60,14 +60,17 @@ class DetectionTask : public Task {
   }
   MetricTotals& totals() override { return step_.totals(); }
   const std::vector<std::string>& term_names() const override { return step_.term_names(); }
-  double accuracy(const MetricTotals::Values&, double) const override {
+  const Metrics& metrics() const override { return detection_metrics(); }
+  double trained(const MetricTotals::Values&, double) const override {
     return std::numeric_limits<double>::quiet_NaN();
   }
 
   Tested test(const Activity& activity) override {
     const CocoScores scores = evaluator_.scores(evaluator_.detect(activity));
     const auto percent = [](double fraction) { return fraction < 0 ? fraction : 100 * fraction; };
-    return {{0, percent(scores.ap), percent(scores.ap50), percent(scores.ap75)}, percent(scores.ap)};
+    const double undefined = std::numeric_limits<double>::quiet_NaN();
+    return {valued(metrics(), {percent(scores.ap), percent(scores.ap50), percent(scores.ap75)}),
+            scores.ap < 0 ? undefined : percent(scores.ap)};
   }
 
  private:

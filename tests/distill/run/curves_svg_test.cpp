@@ -52,8 +52,13 @@ void expect_well_formed(const std::string& svg) {
 MetricsTable table(int epochs, double shift = 0) {
   MetricsTable metrics;
   for (int epoch = 1; epoch <= epochs; ++epoch)
-    metrics.rows.push_back(
-        {epoch, 0.1, 5.0 / epoch, 10.0 + epoch + shift, 6.0 / epoch, 9.0 + epoch, 30, 1, {}});
+    metrics.rows.push_back({epoch,
+                            0.1,
+                            5.0 / epoch,
+                            10.0 + epoch + shift,
+                            valued(metrics.metrics, {9.0 + epoch, 30, 6.0 / epoch}),
+                            1,
+                            {}});
   return metrics;
 }
 
@@ -65,6 +70,18 @@ TEST(CurvesSvg, OneRun) {
   EXPECT_EQ(count(svg, ">test</text>"), 1u);
   EXPECT_EQ(count(svg, "http"), 1u);  // only the name space: nothing is loaded from elsewhere
   expect_contains(svg, "prefers-color-scheme: dark");
+}
+
+TEST(CurvesSvg, OfADetector) {
+  MetricsTable metrics{.metrics = detection_metrics(), .terms = {}, .rows = {}};
+  for (int epoch = 1; epoch <= 3; ++epoch)
+    metrics.rows.push_back(
+        {.epoch = epoch, .train_loss = 1, .tested = valued(detection_metrics(), {20, 40, 10}), .terms = {}});
+  const std::string svg = learning_curves("boxes", {{"", metrics}});
+  expect_well_formed(svg);
+  for (const char* word : {">training loss<", ">AP (%)<", ">AP<", ">AP50<"}) expect_contains(svg, word);
+  EXPECT_EQ(svg.find("top-1"), std::string::npos);
+  expect_contains(learning_curves("boxes", {{"a", metrics}, {"b", metrics}}), ">b AP50<");
 }
 
 TEST(CurvesSvg, SeveralRuns) {
@@ -107,9 +124,9 @@ TEST(CurvesSvg, MethodsKeepTheirColour) {
 
 TEST(CurvesSvg, HolesAndSinglePoints) {
   MetricsTable metrics = table(5);
-  metrics.rows[1].test_acc = std::nan("");
-  metrics.rows[3].test_acc = INFINITY;
-  metrics.rows[2].test_loss = 1e300;
+  metrics.rows[1].tested[0].value = std::nan("");
+  metrics.rows[3].tested[0].value = INFINITY;
+  metrics.rows[2].tested[2].value = 1e300;
   const std::string svg = learning_curves("holes", {{"x", metrics}});
   expect_well_formed(svg);
   EXPECT_EQ(count(svg, "<circle"), 3u);  // epochs 1, 3 and 5 stand alone
@@ -121,7 +138,7 @@ TEST(CurvesSvg, HolesAndSinglePoints) {
 TEST(CurvesSvg, OneEpochOfADivergingLoss) {
   MetricsTable metrics = table(1);
   for (const double loss : {1.5e16, 1.474e21, 1e29, -1e29}) {
-    metrics.rows[0].test_loss = metrics.rows[0].train_loss = loss;
+    metrics.rows[0].tested[2].value = metrics.rows[0].train_loss = loss;
     expect_well_formed(learning_curves("diverging", {{"x", metrics}}));
   }
 }

@@ -79,14 +79,15 @@ class ProgressTest : public ::testing::Test {
             .batches = 100,
             .images = batch * 64,
             .loss = 2.34567,
-            .top1 = 45.25,
+            .trained = {classification_metrics()[0], 45.25},
             .lr = 0.05};
   }
 
   double now_ = 1000;
 };
 
-const EpochMetrics epoch_1{1, 0.05, 3.25, 20.5, 3.5, 19.75, 45, 12.34, {}};
+const EpochMetrics epoch_1{1,     0.05, 3.25, 20.5, valued(classification_metrics(), {19.75, 45, 3.5}),
+                           12.34, {}};
 
 // These draw on a pseudo-terminal, which is not everywhere: containers often lack /dev/pts.
 class ProgressOnATerminal : public ProgressTest {
@@ -133,9 +134,22 @@ TEST_F(ProgressTest, UnknownNumbersAreLeftOut) {
   Screen screen(0);
   Progress progress(screen.descriptor(), false, clock());
   EpochMetrics only_trained = epoch_1;
-  only_trained.test_loss = only_trained.test_acc = only_trained.test_acc_top5 = std::nan("");
+  for (MetricValue& one : only_trained.tested) one.value = std::nan("");
   progress.epoch(only_trained, 1);
   EXPECT_EQ(screen.take(), "epoch 1/1  lr 0.05  train loss 3.2500  top-1 20.50 %  12.3 s\n");
+}
+
+TEST_F(ProgressTest, WordsAreTheMetrics) {
+  Screen screen(0);
+  Progress progress(screen.descriptor(), false, clock());
+  EpochMetrics boxes{
+      .epoch = 1, .train_loss = 2, .tested = valued(detection_metrics(), {20, 45.5, 7}), .terms = {}};
+  progress.epoch(boxes, 1);
+  EXPECT_EQ(screen.take(),
+            "epoch 1/1  lr 0  train loss 2.0000  AP 20.00 %  AP50 45.50 %  AP75 7.00 %  0.0 s\n");
+  boxes.tested = {{metric_named("perplexity"), 12.25}};
+  progress.epoch(boxes, 1);
+  EXPECT_EQ(screen.take(), "epoch 1/1  lr 0  train loss 2.0000  perplexity 12.2500  0.0 s\n");
 }
 
 TEST_F(ProgressOnATerminal, RedrawnAtMostTenTimesASecond) {
@@ -181,7 +195,7 @@ TEST_F(ProgressOnATerminal, TheLine) {
 TEST_F(ProgressOnATerminal, EpochLinesStayAboveTheRedrawnOne) {
   Screen screen(80);
   Progress progress(screen.descriptor(), true, clock());
-  EpochMetrics result{3, 0.05, 2.761, 11.94, 3.5, 11.91, 45, 4.61, {}};
+  EpochMetrics result{3, 0.05, 2.761, 11.94, valued(classification_metrics(), {11.91, 45, 3.5}), 4.61, {}};
   progress.epoch(result, 10);
   EXPECT_EQ(screen.take(), "  3/10  loss 2.76  train 11.9  test 11.9  4.6 s\n");
   progress.batch(at(4, 1));
@@ -189,13 +203,13 @@ TEST_F(ProgressOnATerminal, EpochLinesStayAboveTheRedrawnOne) {
   result.epoch = 10;
   progress.epoch(result, 10);
   EXPECT_EQ(screen.take(), "\r 10/10  loss 2.76  train 11.9  test 11.9  4.6 s\x1b[K\n");
-  result.test_acc = std::nan("");
+  result.tested[0].value = std::nan("");
   progress.epoch(result, 10);
   EXPECT_EQ(screen.take(), " 10/10  loss 2.76  train 11.9  4.6 s\n");
 
   Screen narrow(30);
   Progress small(narrow.descriptor(), true, clock());
-  result.test_acc = 11.91;
+  result.tested[0].value = 11.91;
   small.epoch(result, 10);
   EXPECT_EQ(narrow.take(), " 10/10  train 11.9  test 11.9\n");
 }

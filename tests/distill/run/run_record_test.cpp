@@ -88,7 +88,7 @@ TEST(RunRecord, SummaryRoundTrip) {
                   .epochs_done = 12,
                   .seconds = 1234.5,
                   .best_by = "test",
-                  .best = EpochResult{11, 76.54, 93.1, 0.9},
+                  .best = EpochResult{11, valued(classification_metrics(), {76.54, 93.1, 0.9})},
                   .last = {},
                   .weights_hash = "0123"};
   write_summary(folder / "summary.json", summary);
@@ -97,12 +97,12 @@ TEST(RunRecord, SummaryRoundTrip) {
   EXPECT_EQ(read.data, summary.data);
   EXPECT_EQ(read.seconds, 1234.5);
   EXPECT_EQ(read.best->epoch, 11);
-  EXPECT_EQ(read.best->top1, 76.54);
+  EXPECT_EQ(read.best->first(), 76.54);
   EXPECT_FALSE(read.last);
 
-  summary.last = EpochResult{12, 1.0, 5.0, std::nan("")};
+  summary.last = EpochResult{12, valued(classification_metrics(), {1.0, 5.0, std::nan("")})};
   write_summary(folder / "summary.json", summary);
-  EXPECT_TRUE(std::isnan(read_summary(folder / "summary.json").last->loss));
+  EXPECT_TRUE(std::isnan(read_summary(folder / "summary.json").last->value("loss")));
   const json written = json::parse(read_text_file(folder / "summary.json"));
   EXPECT_TRUE(written["last"]["loss"].is_null());
   EXPECT_EQ(written["schema"], 1);
@@ -124,7 +124,7 @@ TEST(RunRecord, NumbersOutOfTheirRange) {
   summary.status = "finished";
   summary.model = "resnet8";
   summary.epochs = summary.epochs_done = 2;
-  summary.best = summary.last = EpochResult{2, 50, 60, 1.5};
+  summary.best = summary.last = EpochResult{2, valued(classification_metrics(), {50, 60, 1.5})};
   write_summary(file, summary);
   const ordered whole = ordered::parse(read_text_file(file));
   const ordered result = whole["last"];
@@ -156,7 +156,31 @@ TEST(RunRecord, NumbersOutOfTheirRange) {
     expect_contains(error_of(Fault::input, [&] { read_summary(file); }), "summary.json");
   }
   write_file(file, sealed(whole).dump());
-  EXPECT_EQ(read_summary(file).last->top1, 50);
+  EXPECT_EQ(read_summary(file).last->first(), 50);
+}
+
+// What 0.1.0 and detectors before schema 1 wrote names its metrics in the results alone.
+TEST(RunRecord, MetricsAreThoseOfTheFile) {
+  TempFolder folder;
+  const std::filesystem::path file = folder / "summary.json";
+  Summary summary;
+  summary.metrics = detection_metrics();
+  summary.last = EpochResult{1, valued(detection_metrics(), {20, 45, -1})};
+  write_summary(file, summary);
+  auto old = nlohmann::ordered_json::parse(read_text_file(file));
+  EXPECT_EQ(old["last"].dump(), R"({"epoch":1,"AP":20.0,"AP50":45.0,"AP75":-1.0})");
+  old.erase("metrics");
+  write_file(file, sealed(old).dump());
+  for (int version = 0; version < 2; ++version) {
+    const Summary read = read_summary(file);
+    ASSERT_EQ(read.metrics.size(), 3u);
+    EXPECT_EQ(read.metrics[0].word, "AP");
+    EXPECT_EQ(read.last->value("AP75"), -1);
+    write_summary(file, read);
+  }
+  old["metrics"] = {{"AP", 3}};
+  write_file(file, sealed(old).dump());
+  error_of(Fault::input, [&] { read_summary(file); });
 }
 
 TEST(RunRecord, BrokenSummaries) {

@@ -96,15 +96,26 @@ TEST(TensorBoard, Text) {
 }
 
 TEST(TensorBoard, AnEpochsTags) {
-  const auto scalars =
-      scalars_of({1, 0.05, 3.25, 20.5, 3.5, 19.75, 45, 12.34, {2.5, 0.75}}, {"ce", "kd"}, 640);
+  const auto scalars = scalars_of(
+      {1, 0.05, 3.25, 20.5, valued(classification_metrics(), {19.75, 45, 3.5}), 12.34, {2.5, 0.75}},
+      {"ce", "kd"}, 640);
   std::vector<std::string> tags;
   for (const auto& [tag, value] : scalars) tags.push_back(tag);
   EXPECT_EQ(tags,
             (std::vector<std::string>{"train_loss", "train_acc", "test_loss", "test_acc", "test_acc_top5",
                                       "lr", "images_per_second", "loss/ce", "loss/kd"}));
+  EXPECT_EQ(scalars[2].second, 3.5);
+  EXPECT_EQ(scalars[3].second, 19.75);
   EXPECT_EQ(scalars[5].second, 0.05);
   EXPECT_EQ(scalars[8].second, 0.75);
+}
+
+TEST(TensorBoard, TagsAreTheMetricsColumns) {
+  const auto scalars =
+      scalars_of({.epoch = 1, .tested = valued(detection_metrics(), {20, 40, 10}), .terms = {}}, {}, 1);
+  EXPECT_EQ(scalars[1], (std::pair<std::string, double>{"AP", 20}));
+  EXPECT_EQ(scalars[3], (std::pair<std::string, double>{"AP75", 10}));
+  EXPECT_EQ(scalars[4].first, "lr");
 }
 
 TEST(TensorBoard, EachStartHasItsFile) {

@@ -231,7 +231,8 @@ TEST(Results, NoArrangementOfFoldersChangesAVerdict) {
       // Sometimes the same bits under another seed or twice.
       found.run.summary.weights_hash = text(names[method], draw(5) ? text(i) : "copied");
       const double last = 30 + 10 * double(method) + double(draw(100)) / 10;
-      found.run.summary.last = found.run.summary.best = EpochResult{2, last, 90, 1};
+      found.run.summary.last = found.run.summary.best =
+          EpochResult{2, valued(classification_metrics(), {last, 90, 1})};
       runs.push_back(found);
     }
     const auto expected = verdicts({.title = {}, .pairs = group_runs(runs), .notes = {}});
@@ -293,12 +294,41 @@ TEST(Results, AStudysOwnNamesAndWhatItHasNotRun) {
   EXPECT_EQ(results.pairs[0].rows[1].runs[0].problem, "disk full");
 }
 
+// Of an error the smaller is better, and the report says what it is.
+TEST(Results, AMetricThatIsBetterLow) {
+  const Metrics metrics = {
+      {.name = "X", .column = "X", .word = "X", .title = "X", .unit = "", .higher_is_better = false}};
+  const auto row_of = [&](const std::string& method, double x) {
+    ResultRow row{.label = method, .method = method, .settings = FakeRuns::settings(method)};
+    for (const uint64_t seed : {1, 2, 3}) {
+      ResultRun run{.seed = seed, .status = "finished"};
+      run.summary.status = "finished";
+      run.summary.metrics = metrics;
+      run.summary.best = run.summary.last =
+          EpochResult{2, valued(metrics, {x + 0.001 * double(seed * seed)})};
+      row.runs.push_back(run);
+      x -= 0.01;
+    }
+    return row;
+  };
+  ResultPair pair{.name = "p", .teacher = "t", .student = "s", .data = "d", .data_hash = "h"};
+  pair.rows = {row_of("kd", 0.5), row_of("pcd", 0.25), row_of("dkd", 0.75)};
+  pair.rows[1].runs[0].summary.last->values[0].value += 0.002;
+  pair.rows[2].runs[0].summary.last->values[0].value += 0.002;
+  EXPECT_EQ(pair.metric().name, "X");
+  EXPECT_EQ(verdict_text(against_kd(pair, pair.rows[1])), "better");
+  EXPECT_EQ(verdict_text(against_kd(pair, pair.rows[2])), "worse");
+  expect_contains(difference_text(against_kd(pair, pair.rows[1]).last), "−0.2493 (");
+  EXPECT_EQ(mean_cell(pair.rows[0], &Summary::last, "-").substr(0, 6), "0.4947");
+}
+
 TEST(Results, SeedsShowACopyAndADivergedRunAsWhatTheyAre) {
   ResultRow row;
   for (const uint64_t seed : {1, 2, 3}) {
     ResultRun run{.seed = seed, .status = seed == 3 ? "diverged" : "finished"};
     run.summary.weights_hash = seed == 3 ? "" : "same";
-    if (seed != 3) run.summary.best = run.summary.last = EpochResult{1, 40, 80, 1};
+    if (seed != 3)
+      run.summary.best = run.summary.last = EpochResult{1, valued(classification_metrics(), {40, 80, 1})};
     row.runs.push_back(run);
   }
   settle(row);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "distill/methods/registry.h"
 #include "models/weights.h"
@@ -44,6 +45,32 @@ TEST(Checkpoint, KeepsWhatTheMethodLearns) {
   const auto momenta = later.optimizer->momenta();
   EXPECT_EQ(momenta.back().first, "distiller.theta");
   EXPECT_EQ(read_values(*later.device, momenta.back().second)[0], -0.5);
+}
+
+// A detector's counters once had a classifier's names; a metric that was none is null.
+TEST(Checkpoint, CountersNameTheirMetrics) {
+  Counters counters;
+  counters.epoch = 2;
+  counters.best_score = 20;
+  counters.best = counters.last = EpochResult{1, valued(detection_metrics(), {20, 45, -1})};
+  const std::string now = counters_text(counters);
+  testing::expect_contains(now, R"("last":{"AP":20.0,"AP50":45.0,"AP75":-1.0,"epoch":1})");
+  std::string before = now;
+  for (const auto& [name, old] :
+       {std::pair<std::string, std::string>{"AP50", "top5"}, {"AP75", "loss"}, {"AP", "top1"}})
+    for (size_t at; (at = before.find('"' + name + '"')) != before.npos;)
+      before.replace(at + 1, name.size(), old);
+  for (const std::string& text : {now, before}) {
+    const Counters read = counters_from(text, "c", detection_metrics());
+    EXPECT_EQ(read.best->value("AP"), 20);
+    EXPECT_EQ(read.last->value("AP50"), 45);
+    EXPECT_EQ(read.last->value("AP75"), -1);
+  }
+  testing::error_of(Fault::input, [&] { counters_from(now, "c"); });
+  counters.best = counters.last = EpochResult{1, valued(classification_metrics(), {20, 45, std::nan("")})};
+  EXPECT_TRUE(std::isnan(counters_from(counters_text(counters), "c").last->value("loss")));
+  testing::expect_contains(counters_text(counters),
+                           R"("last":{"epoch":1,"loss":null,"top1":20.0,"top5":45.0})");
 }
 
 TEST(Checkpoint, IsTheModelsWeightsForEverybodyElse) {

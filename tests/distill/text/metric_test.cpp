@@ -1,0 +1,70 @@
+#include "distill/text/metric.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "tests/support/expect_error.h"
+
+namespace retort {
+namespace {
+
+TEST(Metric, SaysWhichWayIsBetter) {
+  const Metric up = metric_named("top1"), down = metric_named("loss");
+  EXPECT_TRUE(up.better(51, 50));
+  EXPECT_FALSE(up.better(50, 51));
+  EXPECT_TRUE(down.better(0.1, 0.2));
+  EXPECT_FALSE(down.better(0.2, 0.1));
+  for (const Metric& metric : {up, down}) {
+    EXPECT_FALSE(metric.better(1, 1));
+    EXPECT_FALSE(metric.better(std::nan(""), 1));
+    EXPECT_FALSE(metric.better(1, std::nan("")));
+  }
+}
+
+TEST(Metric, ShowsItsUnit) {
+  const Metric top1 = metric_named("top1"), loss = metric_named("loss");
+  EXPECT_EQ(top1.shown(76.543), "76.54 %");
+  EXPECT_EQ(top1.number(76.543, 1), "76.5");
+  EXPECT_EQ(loss.shown(0.98765), "0.9877");
+  EXPECT_EQ(loss.number(0.98765, 1), "0.9877") << "decimals of percentages alone";
+  EXPECT_EQ(top1.labelled("top-1 of the test"), "top-1 of the test, %");
+  EXPECT_EQ(loss.labelled("loss"), "loss");
+  EXPECT_EQ(top1.of_differences(), "points");
+  EXPECT_EQ(loss.of_differences(), "test loss");
+}
+
+// A file says which metric it holds by its name, or by its column.
+TEST(Metric, NamesAndColumnsAreOfOneMetricEach) {
+  std::set<std::string> names, columns;
+  for (const Metrics& metrics : known_metrics()) {
+    ASSERT_FALSE(metrics.empty());
+    for (const Metric& metric : metrics) {
+      EXPECT_TRUE(names.insert(metric.name).second) << metric.name;
+      EXPECT_TRUE(columns.insert(metric.column).second) << metric.column;
+      EXPECT_TRUE(metric.training.empty() || metric.training.starts_with("train_")) << metric.training;
+      EXPECT_FALSE(metric.word.empty() || metric.title.empty()) << metric.name;
+      EXPECT_EQ(metric_named(metric.name).column, metric.column);
+    }
+  }
+  const Metric other = metric_named("mIoU");
+  EXPECT_EQ(other.column, "mIoU");
+  EXPECT_EQ(other.word, "mIoU");
+  EXPECT_EQ(other.unit, "");
+}
+
+TEST(Metric, ValuesByName) {
+  const MetricValues values = valued(classification_metrics(), {70, 90, 1.5});
+  EXPECT_EQ(first_of(values), 70);
+  EXPECT_EQ(value_of(values, "loss"), 1.5);
+  EXPECT_TRUE(std::isnan(value_of(values, "AP")));
+  EXPECT_TRUE(std::isnan(first_of({})));
+  const MetricValues columns = in_columns(values);
+  EXPECT_EQ(columns[0].metric.column, "test_loss");
+  EXPECT_EQ(columns[1].metric.column, "test_acc");
+  testing::error_of(Fault::internal, [] { valued(detection_metrics(), {1}); });
+}
+
+}  // namespace
+}  // namespace retort
