@@ -34,4 +34,10 @@ void DataChoice::apply(DataSettings& data) const {
   data = settings.data;
 }
 
+int64_t DataChoice::size() const {
+  DataSettings data;
+  apply(data);
+  return data.size;
+}
+
 }  // namespace retort

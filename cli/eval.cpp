@@ -82,7 +82,7 @@ int run_eval(const Arguments& arguments) {
   options.flag("--per-class", "also every class's", per_class);
   options.integer("--batch", "images per step", batch, 1);
   int64_t size = 0;
-  options.integer("--size", "detectors: pictures' shorter side (0: its own)", size, 0);
+  options.integer("--size", "detectors: pictures' shorter side (0: as it was trained)", size, 0);
   const ChannelOptions channels(options);
   const DataChoice photos(options);
   const DeviceChoice device_choice(options);
@@ -98,8 +98,11 @@ int run_eval(const Arguments& arguments) {
   DataSettings images = data_of(weights, data_spec);
   const std::string& spec = images.spec;
   const std::string network = exported ? exported->name() : architecture_of(weights, architecture);
-  if (!exported && is_detector(network))
-    return eval_boxes(weights, architecture, spec, {device_options, quiet, json, size});
+  if (!exported && is_detector(network)) {
+    if (size == 0) size = photos.size();
+    return eval_boxes(weights, architecture, spec,
+                      {device_options, quiet, json, pictures_size(weights, size)});
+  }
   photos.apply(images);
   set_input(weights.file.metadata, images.size, images.test_resize);
   const DataSet data = open_dataset(spec, test_options(images, weights, network));

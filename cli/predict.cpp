@@ -111,7 +111,9 @@ int run_predict(const Arguments& arguments) {
     boxes.data = data;
     boxes.pictures = inputs;
     boxes.least_score = double(percent) / 100;
-    return predict_boxes(weights, architecture, boxes, {device_options, false, json, size});
+    if (size == 0) size = photos.size();
+    return predict_boxes(weights, architecture, boxes,
+                         {device_options, false, json, pictures_size(weights, size)});
   }
   check(boxes.results.empty() && boxes.draw.empty(), Fault::usage,
         "predict: --results and --draw are for detectors, and ", weights_spec, " is none");

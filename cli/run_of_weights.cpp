@@ -8,6 +8,8 @@
 #include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -35,6 +37,19 @@ DataSettings data_of(const Weights& weights, const std::string& given) {
   DataSettings data;
   data.spec = given;
   return data;
+}
+
+int64_t pictures_size(const Weights& weights, int64_t given) {
+  if (given > 0) return given;
+  if (const std::string* const said = weights.metadata("pictures_size")) {
+    int64_t size = 0;
+    check(parse(*said, size) && size >= 1 && size <= most_side, Fault::input, weights.source,
+          ": 'pictures_size' is '", *said, "', expected pixels, 1 to ", most_side);
+    return size;
+  }
+  // Weights of before say nothing of it; their run does.
+  const std::string folder = weights_spec(weights.source).path;
+  return RunFolder::is_run(folder) ? read_run_settings(folder).data.size : 0;
 }
 
 }  // namespace retort

@@ -18,4 +18,8 @@ DataSettings data_of(const Weights& weights);
 // Or the data of --data, if that is given: it is read as the weights know.
 DataSettings data_of(const Weights& weights, const std::string& given);
 
+// The shorter side at which a detector looks at pictures: `given`, or else that of its training, as its file
+// or its run says; 0: the network's own. Fault::input for a file that says what is none.
+int64_t pictures_size(const Weights& weights, int64_t given);
+
 }  // namespace retort

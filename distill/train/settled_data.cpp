@@ -44,10 +44,11 @@ std::string limit_note(const DataSettings& data, const ImageSet& train, const st
               " in the data's order");
 }
 
-Metadata metadata_of(const DataSet& data, const Normalize& sees, int64_t side) {
+Metadata metadata_of(const DataSet& data, const Normalize& sees, int64_t side, int64_t pictures_size) {
   Metadata metadata = {{"mean", mean_text(sees)}, {"std", deviation_text(sees)}, {"data", data.name}};
   const int64_t resize = data.train.in_memory() ? usual_test_resize(side) : data.train.photo.resize;
   put_input({side, resize, data.train.class_names}, metadata);
+  if (data.boxes && pictures_size > 0) metadata["pictures_size"] = std::to_string(pictures_size);
   return metadata;
 }
 

@@ -20,8 +20,8 @@ void settle_numbers(RunSettings& settings, const Weights& init, const ImageSet& 
 // classes. samples: those that are trained on.
 std::string limit_note(const DataSettings& data, const ImageSet& train, const std::vector<int32_t>& samples);
 
-// What the weights of a network for images of this side say of the images: see NetworkInput, and "mean", "std",
-// "data".
-Metadata metadata_of(const DataSet& data, const Normalize& sees, int64_t side);
+// What the weights of a network for images of this side say of the images: see NetworkInput, and "mean",
+// "std", "data"; a detector's that are not of its own size "pictures_size", their shorter side.
+Metadata metadata_of(const DataSet& data, const Normalize& sees, int64_t side, int64_t pictures_size);
 
 }  // namespace retort

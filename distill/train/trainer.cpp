@@ -262,7 +262,7 @@ void Trainer::save(bool best) {
   c.totals = checked_totals();
   c.seconds = seconds();
   if (c.batch > 0) c.epoch_seconds += seconds_since(epoch_started_);
-  Metadata metadata = metadata_of(run_.data, run_.student_sees, run_.student->side);
+  Metadata metadata = metadata_of(run_.data, run_.student_sees, run_.student->side, run_.settings.data.size);
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata[run_.task->metrics()[0].name] = exact_decimal(c.last->first());
   save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding_, metadata);

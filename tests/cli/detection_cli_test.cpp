@@ -129,5 +129,29 @@ TEST(DetectionCli, WhatDoesNotFitIsRefused) {
   expect_contains(failure(2, {"eval", "--weights", "t", "--data", "synthetic"}, work), "has none");
 }
 
+// Pictures of another size than it was trained with are another test.
+TEST(DetectionCli, LooksAtPicturesAsItWasTrained) {
+  TempFolder work;
+  json_of(run(training("t", {"--set", "data.size=64"}), work));
+  const json last = json::parse(content_of(work / "t/summary.json"))["last"];
+  const auto boxes = [&](const Strings& more) {
+    json_of(run(
+        Strings{"predict", "--data", pictures, "--score", "0", "--results", "r.json", "--json", "--weights"} +
+            more,
+        work));
+    return content_of(work / "r.json");
+  };
+  const std::string trained = boxes({"t", "--size", "64"});
+  std::filesystem::copy(work / "t/checkpoints/last.safetensors", work / "copy.safetensors");
+  for (const char* weights : {"t", "copy.safetensors"}) {
+    SCOPED_TRACE(weights);
+    const json scores = json_of(run({"eval", "--weights", weights, "--data", pictures, "--json"}, work));
+    EXPECT_NEAR(100 * scores["AP50"].get<double>(), last["AP50"].get<double>(), 1e-9);
+    EXPECT_EQ(boxes({weights}), trained);
+    EXPECT_NE(boxes({weights, "--size", "96"}), trained);
+    EXPECT_EQ(boxes({weights, "--set", "data.size=96"}), boxes({weights, "--size", "96"}));
+  }
+}
+
 }  // namespace
 }  // namespace retort
