@@ -121,7 +121,12 @@ bool EvaluationCache::find_accuracy(const std::string& key, size_t classes, Clas
 
 bool EvaluationCache::find_confidence(const std::string& key, size_t classes,
                                       std::vector<double>& confidence) {
-  return find(key, [&](const Json& value) { confidence = numbers_of(value, classes, 0, 1); });
+  return find_numbers(key, classes, 0, 1, confidence);
+}
+
+bool EvaluationCache::find_numbers(const std::string& key, size_t count, double least, double most,
+                                   std::vector<double>& numbers) {
+  return find(key, [&](const Json& value) { numbers = numbers_of(value, count, least, most); });
 }
 
 bool EvaluationCache::find_judgement(const std::string& key, size_t classes, Judgement& judgement) {
@@ -189,8 +194,8 @@ void EvaluationCache::put_accuracy(const std::string& key, const ClassAccuracy& 
   changed_ = true;
 }
 
-void EvaluationCache::put_confidence(const std::string& key, const std::vector<double>& confidence) {
-  put(content_->entries, key, confidence);
+void EvaluationCache::put_numbers(const std::string& key, const std::vector<double>& numbers) {
+  put(content_->entries, key, numbers);
   changed_ = true;
 }
 

@@ -42,12 +42,14 @@ class EvaluationCache {
   bool find_names(const std::string& key, std::vector<std::string>& names);
   bool find_accuracy(const std::string& key, size_t classes, ClassAccuracy& accuracy);
   bool find_confidence(const std::string& key, size_t classes, std::vector<double>& confidence);
+  bool find_numbers(const std::string& key, size_t count, double least, double most,
+                    std::vector<double>& numbers);
   bool find_judgement(const std::string& key, size_t classes, Judgement& judgement);
   bool find_chosen(const std::string& key, size_t classes, int64_t images, std::vector<ChosenImage>& chosen);
 
   void put_names(const std::string& key, const std::vector<std::string>& names);
   void put_accuracy(const std::string& key, const ClassAccuracy& accuracy);
-  void put_confidence(const std::string& key, const std::vector<double>& confidence);
+  void put_numbers(const std::string& key, const std::vector<double>& numbers);  // a confidence too
   void put_judgement(const std::string& key, const Judgement& judgement);
   void put_chosen(const std::string& key, const std::vector<ChosenImage>& chosen);
 

@@ -16,6 +16,7 @@
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/step_graph.h"
+#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -222,7 +223,7 @@ class Evaluating {
       ++counts[label];
     }
     for (size_t c = 0; c < classes; ++c) sums[c] /= std::max(1.0, counts[c]);
-    cache_.put_confidence(key, sums);
+    cache_.put_numbers(key, sums);
     return sums;
   }
 
@@ -238,6 +239,11 @@ class Evaluating {
     pair_ = &pair;
     names_.clear();
     PairEvaluation evaluation;
+    if (is_detector(pair.student)) {  // see detector_evaluations
+      for (const ResultRow& row : pair.rows) evaluation.students.emplace_back(row.runs.size());
+      result_.pairs.push_back(std::move(evaluation));
+      return;
+    }
     if (pair.classes)
       evaluation.class_names = pair.classes->names, evaluation.confidence = pair.classes->confidence;
     for (const ResultRow& row : pair.rows) {

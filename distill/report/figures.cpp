@@ -68,31 +68,34 @@ std::string last_text(const ResultRow& row) {
 }
 
 // 24 bits per pixel, rows from below, blue first: what every browser shows without compression.
-std::string bitmap(const ChosenImage& image) {
-  const auto side = size_t(image.side);
-  const size_t stride = (3 * side + 3) / 4 * 4;
+std::string bitmap(const uint8_t* pixels, size_t height, size_t width) {
+  const size_t stride = (3 * width + 3) / 4 * 4;
   std::string file;
   const auto put = [&](uint32_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) file += char(value >> (8 * i) & 0xff);
   };
   file += "BM";
-  put(uint32_t(54 + stride * side), 4);
+  put(uint32_t(54 + stride * height), 4);
   put(0, 4);
   put(54, 4);
   put(40, 4);
-  put(uint32_t(side), 4);
-  put(uint32_t(side), 4);
+  put(uint32_t(width), 4);
+  put(uint32_t(height), 4);
   put(1, 2);
   put(24, 2);
   for (int i = 0; i < 6; ++i) put(0, 4);
-  for (size_t y = side; y-- > 0;) {
-    for (size_t x = 0; x < side; ++x) {
-      const uint8_t* pixel = image.pixels.data() + (y * side + x) * 3;
+  for (size_t y = height; y-- > 0;) {
+    for (size_t x = 0; x < width; ++x) {
+      const uint8_t* pixel = pixels + (y * width + x) * 3;
       for (const int channel : {2, 1, 0}) file += char(pixel[channel]);
     }
-    file.append(stride - 3 * side, '\0');
+    file.append(stride - 3 * width, '\0');
   }
   return file;
+}
+
+std::string bitmap_uri(const uint8_t* pixels, size_t height, size_t width) {
+  return "data:image/bmp;base64," + base64(bitmap(pixels, height, width));
 }
 
 constexpr size_t named_points = 10;  // of many
@@ -421,10 +424,26 @@ std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
   return svg.finish();
 }
 
+std::string picture_uri(const Image& picture) {
+  constexpr size_t enough = 400;  // pixels of the longer side
+  const auto height = size_t(picture.height), width = size_t(picture.width);
+  const size_t factor = std::max<size_t>(1, (std::max(height, width) + enough - 1) / enough);
+  const size_t rows = std::max<size_t>(1, height / factor), columns = std::max<size_t>(1, width / factor);
+  std::vector<uint8_t> small;
+  for (size_t y = 0; y < rows; ++y) {
+    for (size_t x = 0; x < columns; ++x) {
+      const uint8_t* pixel = picture.pixels.data() + (y * factor * width + x * factor) * 3;
+      small.insert(small.end(), pixel, pixel + 3);
+    }
+  }
+  return bitmap_uri(small.data(), rows, columns);
+}
+
 std::string picture(const ChosenImage& image, const std::string& description) {
   if (image.pixels.empty()) return "";
-  return "<img class=\"pixels\" alt=\"" + escaped_markup(description) + "\" src=\"data:image/bmp;base64," +
-         base64(bitmap(image)) + "\">";
+  const auto side = size_t(image.side);
+  return "<img class=\"pixels\" alt=\"" + escaped_markup(description) + "\" src=\"" +
+         bitmap_uri(image.pixels.data(), side, side) + "\">";
 }
 
 }  // namespace retort

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "datasets/formats/image_file.h"
 #include "distill/report/analysis.h"
 #include "distill/report/evaluations.h"
 #include "distill/report/pcd_steps.h"
@@ -48,7 +49,9 @@ std::string class_gain_figure(const std::string& title, int colour, const std::v
 std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
                        const std::vector<std::string>& class_names);
 
-// The image as a bitmap in an <img>, enlarged.
+// A picture as a bitmap in a data URI; a large one is made smaller by a whole factor.
+std::string picture_uri(const Image& picture);
+// The image as one in an <img>, enlarged.
 std::string picture(const ChosenImage& image, const std::string& description);
 
 }  // namespace retort

@@ -23,7 +23,8 @@ double Judgement::mean_confidence() const {
 }
 
 double Judgement::accuracy() const {
-  return double(std::accumulate(right.begin(), right.end(), int64_t{0})) / double(std::max<int64_t>(1, count()));
+  return double(std::accumulate(right.begin(), right.end(), int64_t{0})) /
+         double(std::max<int64_t>(1, count()));
 }
 
 Judgement judge(std::span<const float> logits, std::span<const int32_t> labels, size_t classes) {

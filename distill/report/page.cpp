@@ -117,6 +117,7 @@ std::string report_html(const Report& report) {
                {"ablation", "Parts of PCD", ablation_section(report)},
                {"curves", "Curves", curves_section(report)},
                {"classes", "Classes", classes_section(report)},
+               {"detectors", "Boxes", detectors_section(report)},
                {"judgement", "Calibration", judgement_section(report)},
                {"pcd", "PCD at work", pcd_section(report)},
                {"published", "Published", published_section(report)},

@@ -26,6 +26,7 @@ std::string published_section(const Report& report);
 std::string differences_section(const Report& report);
 std::string curves_section(const Report& report);
 std::string classes_section(const Report& report);
+std::string detectors_section(const Report& report);
 std::string judgement_section(const Report& report);
 std::string pcd_section(const Report& report);
 

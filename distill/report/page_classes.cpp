@@ -12,6 +12,7 @@
 #include "distill/text/markup.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
+#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -112,6 +113,9 @@ size_t likeliest_class(const std::vector<double>& logits) {
 }  // namespace
 
 std::string classes_section(const Report& report) {
+  if (std::all_of(report.data.pairs.begin(), report.data.pairs.end(),
+                  [](const ResultPair& pair) { return is_detector(pair.student); }))
+    return "";
   std::string content;
   const std::vector<ClassFinding> all = class_findings(report);
   for (size_t p = 0; p < report.data.pairs.size(); ++p) {

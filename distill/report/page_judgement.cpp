@@ -43,7 +43,8 @@ std::vector<Judged> judged_networks(const ResultPair& pair, const PairEvaluation
 }
 
 std::string mark(const Judged& network) {
-  return "<span class=\"swatch " + network.colour + "\" aria-hidden=\"true\"></span>" + escaped_markup(network.label);
+  return "<span class=\"swatch " + network.colour + "\" aria-hidden=\"true\"></span>" +
+         escaped_markup(network.label);
 }
 
 std::string percent(const Judged& network, double (Judgement::*of)() const) {
@@ -55,7 +56,8 @@ std::string percent(const Judged& network, double (Judgement::*of)() const) {
 std::string calibration_table(const std::vector<Judged>& networks) {
   HtmlTable table("stack sortable");
   table.column("network");
-  for (const char* name : {"ECE, %", "mean confidence, %", "right, %"}) table.column(name, Column::number, true);
+  for (const char* name : {"ECE, %", "mean confidence, %", "right, %"})
+    table.column(name, Column::number, true);
   for (const Judged& network : networks) {
     table.row();
     table.head(mark(network));
@@ -90,8 +92,8 @@ std::string calibration_figure(const std::vector<Judged>& networks) {
                    right = 100 * double(network.all.right[b]) / double(images);
       points.emplace_back(sure, right);
       svg.dot(frame.px(sure), frame.py(right), 3, "mark",
-              text(network.label, ": ", fixed(right, 1), " % right where it is ", fixed(sure, 1), " % sure, ", images,
-                   " images"));
+              text(network.label, ": ", fixed(right, 1), " % right where it is ", fixed(sure, 1), " % sure, ",
+                   images, " images"));
     }
     svg.path(frame.path(points), network.dashed ? "thick dashed" : "thick");
     svg.end_group();
@@ -111,9 +113,10 @@ std::string confusion_figure(const Judged& network, const std::vector<std::strin
   for (const auto& [which, count] : network.all.said) {
     const auto [truth, said] = which;
     const double share = double(count) / double(images[size_t(truth)]);
-    svg.box(left + step * said, step * truth, step - 0.6, step - 0.6, truth == said ? "mark" : "wrong",
-            0.08 + 0.92 * share,
-            text(names[size_t(truth)], " is taken for ", names[size_t(said)], ": ", fixed(100 * share, 1), " %"));
+    svg.box(
+        left + step * said, step * truth, step - 0.6, step - 0.6, truth == said ? "mark" : "wrong",
+        0.08 + 0.92 * share,
+        text(names[size_t(truth)], " is taken for ", names[size_t(said)], ": ", fixed(100 * share, 1), " %"));
   }
   svg.end_group();
   for (size_t c = 0; c < classes; ++c) {

@@ -6,7 +6,6 @@
 #include "distill/study/collect.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
-#include "models/detection/detector.h"
 
 namespace retort {
 
@@ -43,16 +42,14 @@ std::vector<double> class_gains(const Report& report, size_t pair_index, size_t 
 
 std::vector<std::string> missing_sentences(const Report& report) {
   std::vector<std::string> sentences = missing_sentences(report.data);
-  sentences.insert(sentences.end(), report.evaluations.notes.begin(), report.evaluations.notes.end());
+  for (const auto* notes : {&report.evaluations.notes, &report.detectors.notes})
+    sentences.insert(sentences.end(), notes->begin(), notes->end());
   return sentences;
 }
 
 Report make_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
                    Progress& progress) {
   Report report{.data = collect_results(folders), .evaluations = {}, .evaluated = options.evaluate};
-  for (const ResultPair& pair : report.data.pairs)
-    check(!is_detector(pair.student), Fault::usage, folders.front().string(), ": holds runs of ",
-          pair.student, "; there are no pages for detectors yet, `retort compare` shows a study's table");
   if (report.data.published) {
     report.evaluated = true;
     for (const ResultPair& pair : report.data.pairs) {
@@ -71,6 +68,7 @@ Report make_report(const std::vector<std::filesystem::path>& folders, const Repo
                                      .pictures = options.pictures,
                                      .threads = options.threads};
   report.evaluations = evaluate_report(report.data, evaluating, progress);
+  report.detectors = evaluate_detectors(report.data, evaluating, progress);
   return report;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "distill/report/detector_evaluations.h"
 #include "distill/report/evaluations.h"
 #include "distill/run/progress.h"
 #include "distill/study/results.h"
@@ -13,6 +14,7 @@ namespace retort {
 struct Report {
   Results data;
   Evaluations evaluations;
+  DetectorEvaluations detectors = {};
   bool evaluated = false;  // otherwise what needs checkpoints is left out, and said to be
 };
 

@@ -121,6 +121,29 @@ Json classes_json(const Report& report, size_t p) {
           {"over_kd", gains}};
 }
 
+// Average precision by class, null where there is nothing to find, and where the distillation pushes.
+Json boxes_json(const ResultPair& pair, const PairBoxes& boxes) {
+  const auto numbers = [](const std::vector<double>& values) {
+    Json all = Json::array();
+    for (const double value : values) all.push_back(value < 0 ? Json(nullptr) : Json(value));
+    return all;
+  };
+  Json rows = Json::object(), pushes = Json::array();
+  for (size_t r = 0; r < boxes.students.size(); ++r) {
+    const std::vector<double> mean = boxes.mean_of_row(r);
+    if (!mean.empty()) rows[pair.rows[r].label] = numbers(mean);
+  }
+  for (const Push& push : boxes.pushes)
+    pushes.push_back({{"label", pair.rows[push.row].label},
+                      {"seed", push.seed},
+                      {"pictures", push.pictures},
+                      {"object_boxes", push.objects},
+                      {"background_boxes", push.background},
+                      {"on_objects", number(push.on_objects)},
+                      {"on_background", number(push.on_background)}});
+  return {{"names", boxes.class_names}, {"teacher_ap", numbers(boxes.teacher)}, {"ap", rows}, {"push", pushes}};
+}
+
 // In percent; null where nothing was evaluated.
 Json calibration_json(const ResultPair& pair, const PairEvaluation& evaluation) {
   Json json = {{"teacher", nullptr}, {"students", Json::object()}};
@@ -257,6 +280,8 @@ std::string report_json(const Report& report) {
       json["classes"] = classes_json(report, p);
       json["calibration_error"] = calibration_json(pair, report.evaluations.pairs[p]);
     }
+    if (p < report.detectors.pairs.size() && !report.detectors.pairs[p].empty())
+      json["boxes"] = boxes_json(report.data.pairs[p], report.detectors.pairs[p]);
     pairs.push_back(std::move(json));
   }
   const std::vector<std::string> missing = missing_sentences(report);

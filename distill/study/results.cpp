@@ -219,6 +219,7 @@ std::string ResultPair::data_name() const {
   if (is_cifar100()) return "CIFAR-100";
   if (data.starts_with("cifar10")) return "CIFAR-10";
   if (is_synthetic()) return "images drawn by the program";
+  if (data.starts_with("scenes")) return "scenes drawn by the program";
   return data.substr(0, data.find(':'));
 }
 

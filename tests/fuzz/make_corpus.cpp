@@ -252,7 +252,7 @@ void records() {
     EvaluationCache cache(file);
     cache.put_names("names", {"a", "b", "c"});
     cache.put_accuracy("accuracy", {{4, 4, 4}, {1, 2, 3}});
-    cache.put_confidence("confidence", {.5, .25, .25});
+    cache.put_numbers("confidence", {.5, .25, .25});
     cache.put_chosen("chosen", {ChosenImage{"r", 4, 1, {1, 2, 3}, {3, 2, 1}, {}, 0}});
     cache.write();
   });

@@ -24,7 +24,7 @@ std::string sound_cache(const TempFolder& work) {
   EvaluationCache cache(work / "c.json");
   cache.put_names("classes", {"a", "b", "c"});
   cache.put_accuracy("student", {{10, 20, 30}, {1, 20, 0}});
-  cache.put_confidence("teacher", {0.5, 0, 1});
+  cache.put_numbers("teacher", {0.5, 0, 1});
   cache.put_chosen(
       "chosen",
       {{.reason = "why", .index = 59, .label = 2, .teacher = three, .student = three, .pixels = {}}});
