@@ -50,7 +50,8 @@ check_names() {
 }
 # Tests of what includes cuDNN's header, and of device code on the emulated device.
 needs_nvcc='^(Cudnn|cuda_emulated|([A-Za-z]+/)?ConvolutionsInEveryType)'
-# What CMake adds to the name of a test with a parameter depends on its version.
+# What CMake adds to the name of a test with a parameter depends on its version. Python is not everywhere, and the host
+# builds no benchmarks.
 tests_of() {
-  tail -n +2 "$1" | sed 's/ *# GetParam() = .*//' | grep -vE "$needs_nvcc|^python_" | sort
+  tail -n +2 "$1" | sed 's/ *# GetParam() = .*//' | grep -vE "$needs_nvcc|^(python|bench)_" | sort
 }
