@@ -89,10 +89,6 @@ Part part_of(const std::string& key, const ResultRow& with, const ResultRow& wit
 
 }  // namespace
 
-std::string score_name(const ResultPair& pair) {
-  return pair.metric().word;
-}
-
 std::string score_words(const Results& data) {
   std::vector<std::string> titles;
   for (const ResultPair& pair : data.pairs) {

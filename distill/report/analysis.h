@@ -8,9 +8,7 @@
 
 namespace retort {
 
-// What a pair's networks are judged by, its first metric's word: "top-1"; and of all pairs at length, as a
-// sentence's beginning: "Top-1 on the test images".
-std::string score_name(const ResultPair& pair);
+// What the pairs' networks are judged by, as a sentence's beginning: "Top-1 on the test images".
 std::string score_words(const Results& data);
 
 // What a variant of PCD says about a part of the method: the whole against the one without it.

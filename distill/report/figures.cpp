@@ -127,7 +127,7 @@ std::string curves_drawing(const ResultPair& pair, double width) {
   frame.bottom = width == full_figure ? 330 : 230;
   std::string description;
   for (const ResultRow& row : pair.rows) description += last_text(row) + "; ";
-  const std::string score = score_name(pair);
+  const std::string& score = pair.metric().word;
   Svg svg(frame.bottom + 40, score + " on the test images over the epochs, mean of the seeds", description,
           width, shown_at(width));
   frame.draw(svg, "epoch", pair.metric().labelled(score + " on the test images"), false, 1);
@@ -169,7 +169,7 @@ std::string differences_drawing(const ResultPair& pair, const std::vector<size_t
     const Comparison d = against_kd(pair, pair.rows[r]);
     description += text(pair.rows[r].label, " ", difference_text(d.last), ", ", verdict_text(d), "; ");
   }
-  const std::string points = pair.metric().in_percent() ? "percentage points" : score_name(pair);
+  const std::string points = pair.metric().in_percent() ? "percentage points" : pair.metric().word;
   Svg svg(frame.bottom + 36, "Difference to plain KD in " + points + ", last epoch", description, width,
           shown_at(width));
   const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, full ? 8 : 6);
@@ -265,7 +265,7 @@ std::string row_curves_figure(const ResultPair& pair, size_t index) {
   frame.right = narrow_figure - 8;
   frame.bottom = 180;
   Svg svg(218, row.label + ", its seeds and their mean", last_text(row), narrow_figure);
-  frame.draw(svg, "epoch", pair.metric().labelled(score_name(pair)), false, 1);
+  frame.draw(svg, "epoch", pair.metric().labelled(pair.metric().word), false, 1);
   if (kd && kd != &row) {
     svg.begin_group("series c-ref");
     svg.path(frame.path(mean_points(*kd)), "thick dashed");

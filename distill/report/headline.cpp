@@ -1,6 +1,7 @@
 #include "distill/report/headline.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <tuple>
 
@@ -128,9 +129,11 @@ std::optional<Sketch> headline(const Results& results) {
     words(right + 30, y + 0.28 * size, std::min(28.0, size), "start", entry.value, ink, false,
           width - right - 60);
   }
-  const std::string score = score_name(pair), measured = score == "AP" ? "AP" : "Top-1";
-  std::string note = shown.to_kd ? measured + ", points over plain KD at the last epoch"
-                                 : measured + " at the last epoch, %";
+  const Metric& metric = pair.metric();
+  std::string note = metric.word;
+  note[0] = char(std::toupper(static_cast<unsigned char>(note[0])));
+  note = shown.to_kd ? text(note, ", ", metric.of_differences(), " over plain KD at the last epoch")
+                     : metric.labelled(note + " at the last epoch");
   note += shown.seeds > 1 ? "; bars: 95 % intervals" : "; one seed has no interval";
   if (shown.left_out > 0) note += text("; ", shown.left_out, " more in the report");
   words(60, 604, 26, "start", note, soft, false, 900);
