@@ -1,6 +1,7 @@
 // Following a JPEG file from segment to segment (ITU-T T.81, annex B).
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
 
 #include "datasets/formats/picture_parts.h"
@@ -162,8 +163,8 @@ class Walk {
   void keep_scan() {
     const size_t begin = at_;
     for (;; ++at_) {
-      const auto found = std::find(file_.begin() + std::ptrdiff_t(at_), file_.end(), uint8_t(0xff));
-      at_ = size_t(found - file_.begin());
+      const void* found = std::memchr(file_.data() + at_, 0xff, file_.size() - at_);
+      at_ = found ? size_t(static_cast<const uint8_t*>(found) - file_.data()) : file_.size();
       const uint8_t marker = byte(at_ + 1);
       if (marker != 0 && marker != 0xff && !(marker >= first_restart && marker <= last_restart)) break;
     }

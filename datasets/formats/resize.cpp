@@ -67,6 +67,15 @@ void PixelView::copy_to(uint8_t* to) const {
   for (int y = 0; y < height; ++y) std::memcpy(to + y * row, data + y * stride, size_t(row));
 }
 
+const uint8_t* Resizer::source_row(const PixelView& from, int y) {
+  const uint8_t* row = from.data + y * from.stride;
+  if (y < from.height - 1) return row;
+  // Behind the source's last byte nothing may be read.
+  last_row_.assign(row, row + 3 * int64_t(from.width));
+  last_row_.push_back(0);
+  return last_row_.data();
+}
+
 void Resizer::resize(const PixelView& from, int height, int width, const Box& wanted, uint8_t* to) {
   check(from.height >= 1 && from.width >= 1 && height >= 1 && width >= 1, "resize: ", from.height, " x ",
         from.width, " pixels to ", height, " x ", width);
@@ -85,18 +94,15 @@ void Resizer::resize(const PixelView& from, int height, int width, const Box& wa
   PixelView lines{from.data + first * from.stride + 3 * int64_t(wanted.left), end - first, wanted.width,
                   from.stride};
   if (!columns_.copies()) {
-    along_.resize(size_t((end - first) * bytes) + 1);
-    for (int y = first; y < end; ++y) {
-      const uint8_t* row = from.data + y * from.stride;
-      // Behind the source's last byte nothing may be read.
-      if (y == from.height - 1) {
-        last_row_.assign(row, row + 3 * int64_t(from.width));
-        last_row_.push_back(0);
-        row = last_row_.data();
-      }
-      loops().along(row, columns_.taps.data(), wanted.width, along_.data() + (y - first) * bytes);
+    const int64_t stride = (bytes + 1 + 63) / 64 * 64;
+    const int rows = end - first, padded = (rows + 3) / 4 * 4;
+    along_.resize(size_t(padded * stride));
+    for (int y = 0; y < rows; y += 4) {
+      const uint8_t* four[4];
+      for (int r = 0; r < 4; ++r) four[r] = source_row(from, std::min(first + y + r, end - 1));
+      loops().along(four, columns_.taps.data(), wanted.width, along_.data() + y * stride, stride);
     }
-    lines = {along_.data(), end - first, wanted.width, bytes};
+    lines = {along_.data(), rows, wanted.width, stride};
   }
   for (int y = 0; y < wanted.height; ++y) {
     uint8_t* const out = to + y * bytes;

@@ -45,6 +45,9 @@ class Resizer {
     bool copies() const { return from == to; }
   };
 
+  // Row y with a byte behind it that may be read.
+  const uint8_t* source_row(const PixelView& from, int y);
+
   Axis rows_, columns_;
   std::vector<uint8_t> along_, last_row_;
 };

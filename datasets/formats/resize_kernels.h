@@ -17,9 +17,11 @@ struct ResizeTaps {
 
 template <Isa isa>
 struct ResizeLoops {
-  // A row of R, G, B bytes along itself, to one pixel for each of `places` taps. The byte behind the row's last is
-  // read, and the byte behind the result's last is written.
-  static void along(const uint8_t* row, const ResizeTaps* taps, int places, uint8_t* to);
+  // Four rows of R, G, B bytes along themselves, to one pixel for each of `places` taps, in rows `stride`
+  // bytes apart. The byte behind each row's last is read, and the byte behind each result's last is written.
+  // Four, since all take the same places with the same weights.
+  static void along(const uint8_t* const (&rows)[4], const ResizeTaps* taps, int places, uint8_t* to,
+                    int64_t stride);
   // The weighted sum of whole rows, `stride` bytes apart, the first of them taps.first's.
   static void across(const uint8_t* rows, int64_t stride, ResizeTaps taps, int64_t bytes, uint8_t* to);
 };

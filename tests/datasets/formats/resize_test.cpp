@@ -57,16 +57,18 @@ TEST(Resize, PartsAreThoseOfTheWhole) {
 
 // What every instruction set of this processor computes, called by itself.
 TEST(Resize, InstructionSetsAgree) {
-  std::vector<uint8_t> row(3 * 200 + 1);
+  std::vector<uint8_t> row(3 * 200 + 4);
   for (size_t i = 0; i < row.size(); ++i) row[i] = uint8_t(i * 151 + i / 7);
   const std::vector<int32_t> weights = {1 << 20, 1 << 21, 1 << 20};
   std::vector<ResizeTaps> taps;
   for (int i = 0; i < 66; ++i) taps.push_back({3 * i, 3, weights.data()});
   const auto both = [&]<Isa isa>() {
-    std::vector<uint8_t> out(66 * 3 + 1), down(150);
-    ResizeLoops<compiled(isa)>::along(row.data(), taps.data(), 66, out.data());
+    constexpr int64_t stride = 66 * 3 + 1;
+    std::vector<uint8_t> out(4 * stride), down(150);
+    const uint8_t* const rows[] = {&row[0], &row[1], &row[2], &row[3]};
+    ResizeLoops<compiled(isa)>::along(rows, taps.data(), 66, out.data(), stride);
     ResizeLoops<compiled(isa)>::across(row.data(), 180, {0, 3, weights.data()}, 150, down.data());
-    out.back() = 0;  // nobody's
+    for (int r = 0; r < 4; ++r) out[size_t((r + 1) * stride - 1)] = 0;  // nobody's
     out.insert(out.end(), down.begin(), down.end());
     return out;
   };
@@ -77,8 +79,12 @@ TEST(Resize, InstructionSetsAgree) {
   if (best_isa() >= Isa::avx512) {
     EXPECT_EQ(both.operator()<Isa::avx512>(), expected);
   }
+  for (size_t i = 0; i < 4 * 66 * 3; ++i) {
+    const size_t r = i / 198, at = r + i % 198 / 3 * 9 + i % 3;  // each place takes three pixels, of row r
+    ASSERT_EQ(expected[r * 199 + i % 198], (row[at] + 2 * row[at + 3] + row[at + 6] + 2) / 4) << i;
+  }
   for (int i = 0; i < 150; ++i)
-    ASSERT_EQ(expected[size_t(199 + i)],
+    ASSERT_EQ(expected[size_t(4 * 199 + i)],
               (row[size_t(i)] + 2 * row[size_t(180 + i)] + row[size_t(360 + i)] + 2) / 4);
 }
 
