@@ -91,6 +91,19 @@ def spread(values, digits):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
+def print_rows(rows):
+    """As soon as they are measured: what follows takes minutes, and may be stopped."""
+    one = next(statistics.median(t["ms"] for t in r["turns"]) for r in rows if r["way"] == BESIDE)
+    for row in rows:
+        turns = row["turns"]
+        times = [t["ms"] for t in turns]
+        sums = " | | "
+        if "mb" in turns[0]:
+            sums = f"{turns[0]['mb']:.2f} | {spread([t['sum_ms'] for t in turns], 2)} | {row['allreduce_ms']:.2f}"
+        print(f"| {row['model']} | {row['batch']} | {row['way']} | {spread(times, 1)} | {statistics.median(times) / one:.2f} | {sums} |",
+              flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--retort", default=os.path.join(ROOT, "build", "release", "retort"))
@@ -103,6 +116,8 @@ def main():
     if not os.access(arguments.retort, os.X_OK):
         parser.error(f"{arguments.retort} is not there; build it, or name it with --retort")
     print(f"busy before the first turn: {busy():.0f} % of {os.cpu_count()} cores", file=sys.stderr)
+    print("| network | batch | | step ms | beside one process | MB sent a step | ms of sums a step | ms of MPI_Allreduce |")
+    print("|---|---|---|---|---|---|---|---|")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for model in arguments.models:
@@ -115,19 +130,10 @@ def main():
                 # Two processes send as many bytes as they sum: half of them, and then half of the result.
                 whole = [turn["mb"] for turns in found.values() for turn in turns if "mb" in turn][0]
                 beside = allreduce_ms(whole, folder)
-                rows += [{"model": model, "batch": batch, "way": way, "turns": turns, "allreduce_ms": beside}
+                found = [{"model": model, "batch": batch, "way": way, "turns": turns, "allreduce_ms": beside}
                          for way, turns in found.items()]
-    print("| network | batch | | step ms | beside one process | MB sent a step | ms of sums a step | ms of MPI_Allreduce |")
-    print("|---|---|---|---|---|---|---|---|")
-    one = {(r["model"], r["batch"]): [t["ms"] for t in r["turns"]] for r in rows if r["way"] == BESIDE}
-    for row in rows:
-        turns = row["turns"]
-        times = [t["ms"] for t in turns]
-        ratio = statistics.median(times) / statistics.median(one[row["model"], row["batch"]])
-        sums = " | | "
-        if "mb" in turns[0]:
-            sums = f"{turns[0]['mb']:.2f} | {spread([t['sum_ms'] for t in turns], 2)} | {row['allreduce_ms']:.2f}"
-        print(f"| {row['model']} | {row['batch']} | {row['way']} | {spread(times, 1)} | {ratio:.2f} | {sums} |")
+                print_rows(found)
+                rows += found
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=1)
