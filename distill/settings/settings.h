@@ -104,6 +104,7 @@ struct RunSettings {
   int64_t batch = 64;
   // Parts that each batch is computed in, each alone: batch norm sees its own part. 0: as many as there are processes.
   int shards = 0;
+  std::string reduce = "ordered";  // or fast: how the processes add, see Reduce
   double comm_timeout = 300;  // seconds that another process of the run may be silent
   double checkpoint_minutes =
       5;  // between checkpoints inside an epoch; one is written after every epoch anyway

@@ -28,6 +28,7 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
   const int processes = world ? world->size() : 1;
   if (settings.shards == 0) settings.shards = processes;
   if (world) world->transport().set_time_limit(settings.comm_timeout);
+  if (world) world->set_reduce(settings.reduce == "fast" ? Reduce::fast : Reduce::ordered);
   check_boxes(settings, data);
   const bool background = data.boxes && settings.method_boxes.background;  // is one more class
   check_method(settings.method, data.train.classes + (background ? 1 : 0));

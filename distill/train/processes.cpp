@@ -54,7 +54,7 @@ std::string processes_text(const Assembly& run) {
   const int threads = run.settings.threads > 0 ? run.settings.threads : cpu_quota();
   return text(run.world->size(), " processes over ", run.world->transport().description(), " on ",
               join(words), ": each batch in ", run.settings.shards, " parts, ", counted(threads, "thread"),
-              " each");
+              " each", run.settings.reduce == "fast" ? ", sums in the library's order" : "");
 }
 
 std::string exchange_text(const Communicator& world) {

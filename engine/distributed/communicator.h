@@ -1,6 +1,7 @@
 // What the processes of a run do together: sums in the order of a tree, words to all, and agreement.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,11 @@
 #include "engine/tensor.h"
 
 namespace retort {
+
+// In which order the numbers of several processes are added: in that of the tree, or in the one that the
+// library finds fastest. The latter's sums are the same on all ranks, but they repeat only with as many of
+// them, on the same machines, with the same library.
+enum class Reduce { ordered, fast };
 
 // What agree() throws on every rank.
 class Agreed : public Error {
@@ -30,12 +36,19 @@ class Communicator {
   int size() const { return transport_->size(); }
   Transport& transport() { return *transport_; }
 
+  Reduce reduce() const { return reduce_; }  // of sum()
+  void set_reduce(Reduce reduce) { reduce_ = reduce; }
+  // What is summed at once; the same on all ranks.
+  int64_t bucket_bytes() const { return bucket_bytes_; }
+  void set_bucket_bytes(int64_t bytes) { bucket_bytes_ = bytes; }
+
   // values (f32 or f64, in host memory) becomes the sum over the ranks that give something, added as TreeSum
   // adds; on every rank. gives: one for each rank, the same on all; what is in `values` of one that gives
   // nothing is not read.
   //
   // Slice r of a bucket goes to rank r, which adds the slices in the tree's order, and then to all: the bytes
-  // of a ring, and the same bits whatever the library, the network and its load.
+  // of a ring, and the same bits whatever the library, the network and its load. Reduce::fast: as
+  // the transport adds, where it can.
   void sum(const Tensor& values, const std::vector<bool>& gives);
 
   // One text from each rank, in their order, on every rank.
@@ -46,18 +59,24 @@ class Communicator {
   // may be null.
   void agree(const Error* problem);
 
-  // Bytes sent by sum() and the seconds it took.
+  // Bytes sent by sum() (with Reduce::fast: those of a ring) and the seconds it took.
   double bytes() const { return bytes_; }
   double seconds() const { return seconds_; }
 
  private:
   template <class T>
   void sum_bucket(T* values, int64_t count, const std::vector<bool>& gives);
+  bool sum_fast(const Tensor& values, bool gives);
 
   std::unique_ptr<Transport> transport_;
+  Reduce reduce_ = Reduce::ordered;
+  int64_t bucket_bytes_ = 8 << 20;
   std::vector<std::byte> scratch_;
   double bytes_ = 0, seconds_ = 0;
 };
+
+// Asks all ranks, and gives the least of their numbers; empty for one process (null).
+std::function<int(int own)> least_of(Communicator* world);
 
 // "rank 3 of 8, HOST"
 std::string place_of(int rank, int size, const std::string& host);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/tensor.h"
 
 namespace retort {
 
@@ -28,11 +29,19 @@ class Transport {
   // naming the rank, if one takes longer than the time limit.
   virtual void exchange(const std::vector<Message>& sends, const std::vector<Message>& receives) = 0;
 
+  // values (f32 or f64, in host memory) becomes the sum over all ranks, in an order of the library's own; the
+  // same bits on all. False, and nothing is done, where no library does that. Throws as exchange() does.
+  virtual bool all_sum(const Tensor& values) = 0;
+
   // Seconds that a rank may be silent.
-  virtual void set_time_limit(double seconds) = 0;
+  void set_time_limit(double seconds) { limit_ = seconds; }
+  double time_limit() const { return limit_; }
 
   // Ends all processes of the run, where that can be done from here; this one with `code`.
   virtual void abort(int code) noexcept = 0;
+
+ private:
+  double limit_ = 300;
 };
 
 }  // namespace retort

@@ -13,6 +13,7 @@
 
 #include "engine/base/text.h"
 #include "engine/distributed/transport.h"
+#include "engine/types.h"
 
 namespace retort::testing {
 
@@ -27,11 +28,12 @@ class ThreadTransport : public Transport {
     std::map<std::pair<int, int>, std::deque<std::vector<char>>> boxes;  // from, to
   };
 
-  ThreadTransport(std::shared_ptr<Post> post, int rank) : post_(std::move(post)), rank_(rank) {}
+  ThreadTransport(std::shared_ptr<Post> post, int rank) : post_(std::move(post)), rank_(rank) {
+    set_time_limit(60);
+  }
   int rank() const override { return rank_; }
   int size() const override { return post_->size; }
   std::string description() const override { return "threads"; }
-  void set_time_limit(double seconds) override { limit_ = seconds; }
   void abort(int) noexcept override {}  // nobody ends the others
 
   void exchange(const std::vector<Message>& sends, const std::vector<Message>& receives) override {
@@ -41,21 +43,43 @@ class ThreadTransport : public Transport {
       post_->boxes[{rank_, m.rank}].emplace_back(bytes, bytes + m.bytes);
     }
     post_->arrived.notify_all();
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(limit_);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(time_limit());
     for (const Message& m : receives) {
       auto& box = post_->boxes[{m.rank, rank_}];
       if (!post_->arrived.wait_until(lock, end, [&] { return !box.empty(); }))
-        fail(Fault::lost, "rank ", m.rank, " of ", size(), " has not answered for ", limit_, " s");
+        fail(Fault::lost, "rank ", m.rank, " of ", size(), " has not answered for ", time_limit(), " s");
       check(box.front().size() == m.bytes, "a message of ", box.front().size(), " bytes, expected ", m.bytes);
       std::memcpy(m.data, box.front().data(), m.bytes);
       box.pop_front();
     }
   }
 
+  // From the last rank to the first.
+  bool all_sum(const Tensor& values) override {
+    const size_t bytes = values.bytes();
+    const auto ranks = size_t(size());
+    std::vector<std::vector<char>> all(ranks, std::vector<char>(bytes));
+    std::vector<Message> sends, receives;
+    for (int r = 0; r < size(); ++r) {
+      if (r == rank_) continue;
+      sends.push_back({r, values.data, bytes});
+      receives.push_back({r, all[size_t(r)].data(), bytes});
+    }
+    std::memcpy(all[size_t(rank_)].data(), values.data, bytes);
+    exchange(sends, receives);
+    with_real_type(values.type, "a sum over threads", [&]<class T>() {
+      for (int64_t i = 0; i < values.size(); ++i) {
+        T sum = 0;
+        for (size_t r = all.size(); r > 0; --r) sum += reinterpret_cast<const T*>(all[r - 1].data())[i];
+        values.as<T>()[i] = sum;
+      }
+    });
+    return true;
+  }
+
  private:
   std::shared_ptr<Post> post_;
   const int rank_;
-  double limit_ = 60;
 };
 
 }  // namespace retort::testing

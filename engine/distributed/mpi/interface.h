@@ -4,7 +4,7 @@
 #ifndef RETORT_MPI_INTERFACE_H
 #define RETORT_MPI_INTERFACE_H
 
-#define RETORT_MPI_INTERFACE 2
+#define RETORT_MPI_INTERFACE 3
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,7 +16,7 @@ typedef struct RetortMpiMessage {
   unsigned long long bytes;
 } RetortMpiMessage;
 
-/* Results of exchange(): 0, or what went wrong. */
+/* Results of exchange() and all_sum(): 0, or what went wrong. */
 enum { RETORT_MPI_DONE = 0, RETORT_MPI_SILENT = 1, RETORT_MPI_FAILED = 2 };
 
 typedef struct RetortMpi {
@@ -26,6 +26,9 @@ typedef struct RetortMpi {
    * for. */
   int (*exchange)(const RetortMpiMessage* sends, int send_count, const RetortMpiMessage* receives, int receive_count,
                   double seconds, int* silent);
+  /* MPI_Allreduce: count numbers of `bytes` (4: float, 8: double) become their sums over all ranks. SILENT:
+   * it took longer than `seconds`; *silent is -1, nobody knows whom it waits for. */
+  int (*all_sum)(void* values, unsigned long long count, int bytes, double seconds, int* silent);
   void (*close)(void);      /* all ranks together */
   void (*abort)(int code);  /* ends all processes of the run */
 } RetortMpi;

@@ -81,7 +81,6 @@ class MpiTransport : public Transport {
   int rank() const override { return mpi_.rank; }
   int size() const override { return mpi_.size; }
   std::string description() const override { return mpi_.library; }
-  void set_time_limit(double seconds) override { limit_ = seconds; }
   void abort(int code) noexcept override { mpi_.abort(code); }
 
   void exchange(const std::vector<Message>& sends, const std::vector<Message>& receives) override {
@@ -92,15 +91,27 @@ class MpiTransport : public Transport {
     };
     const std::vector<RetortMpiMessage> out = plain(sends), in = plain(receives);
     int silent = 0;
-    const int result = mpi_.exchange(out.data(), int(out.size()), in.data(), int(in.size()), limit_, &silent);
-    if (result == RETORT_MPI_DONE) return;
-    check(result == RETORT_MPI_SILENT, Fault::lost, "MPI has lost a process of the run");
-    fail(Fault::lost, "rank ", silent, " of ", size(), " has not answered for ", limit_, " s");
+    check_result(mpi_.exchange(out.data(), int(out.size()), in.data(), int(in.size()), time_limit(), &silent),
+                 silent);
+  }
+
+  bool all_sum(const Tensor& values) override {
+    int silent = 0;
+    const int result = mpi_.all_sum(values.data, static_cast<unsigned long long>(values.size()),
+                                    int(size_of(values.type)), time_limit(), &silent);
+    check_result(result, silent);
+    return true;
   }
 
  private:
+  void check_result(int result, int silent) const {
+    if (result == RETORT_MPI_DONE) return;
+    check(result == RETORT_MPI_SILENT, Fault::lost, "MPI has lost a process of the run");
+    const std::string who = silent < 0 ? "a rank" : text("rank ", silent);
+    fail(Fault::lost, who, " of ", size(), " has not answered for ", time_limit(), " s");
+  }
+
   RetortMpi mpi_;
-  double limit_ = 300;
 };
 
 }  // namespace

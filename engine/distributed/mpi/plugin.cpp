@@ -32,6 +32,32 @@ void start(std::vector<MPI_Request>& requests, std::vector<int>& peers, const Re
   }
 }
 
+// Until all are done. Of one that takes too long, *silent is its peer.
+int wait(std::vector<MPI_Request>& requests, const std::vector<int>& peers, double seconds, int* silent) {
+  const Clock::time_point began = Clock::now();
+  for (long tries = 0;; ++tries) {
+    int done = 0;
+    if (MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+      return RETORT_MPI_FAILED;
+    if (done) return RETORT_MPI_DONE;
+    // A core may be shared with the rank that is waited for.
+    if (tries < 2000)
+      sched_yield();
+    else
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    if (tries % 256 != 0 || std::chrono::duration<double>(Clock::now() - began).count() <= seconds) continue;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      int arrived = 0;
+      if (requests[i] == MPI_REQUEST_NULL) continue;
+      MPI_Request_get_status(requests[i], &arrived, MPI_STATUS_IGNORE);
+      if (!arrived) {
+        *silent = peers[i];
+        return RETORT_MPI_SILENT;
+      }
+    }
+  }
+}
+
 int exchange(const RetortMpiMessage* sends, int send_count, const RetortMpiMessage* receives,
              int receive_count, double seconds, int* silent) {
   std::vector<MPI_Request> requests;
@@ -46,29 +72,22 @@ int exchange(const RetortMpiMessage* sends, int send_count, const RetortMpiMessa
     start(requests, peers, sends[i], [&](char* data, int bytes, int rank, MPI_Request* request) {
       note(MPI_Isend(data, bytes, MPI_BYTE, rank, 0, world, request));
     });
-  const Clock::time_point began = Clock::now();
-  for (long tries = 0; error == MPI_SUCCESS; ++tries) {
-    int done = 0;
-    note(MPI_Testall(int(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE));
-    if (done || error != MPI_SUCCESS) break;
-    // A core may be shared with the rank that is waited for.
-    if (tries < 2000)
-      sched_yield();
-    else
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-    if (tries % 256 == 0 && std::chrono::duration<double>(Clock::now() - began).count() > seconds) {
-      for (size_t i = 0; i < requests.size(); ++i) {
-        int arrived = 0;
-        if (requests[i] == MPI_REQUEST_NULL) continue;
-        MPI_Request_get_status(requests[i], &arrived, MPI_STATUS_IGNORE);
-        if (!arrived) {
-          *silent = peers[i];
-          return RETORT_MPI_SILENT;
-        }
-      }
-    }
+  return error == MPI_SUCCESS ? wait(requests, peers, seconds, silent) : RETORT_MPI_FAILED;
+}
+
+int all_sum(void* values, unsigned long long count, int bytes, double seconds, int* silent) {
+  char* data = static_cast<char*>(values);
+  const unsigned long long most = largest / unsigned(bytes);
+  for (unsigned long long done = 0; done < count; done += most) {
+    const unsigned long long left = count - done;
+    std::vector<MPI_Request> requests(1, MPI_REQUEST_NULL);
+    if (MPI_Iallreduce(MPI_IN_PLACE, data + done * unsigned(bytes), int(left < most ? left : most),
+                       bytes == 4 ? MPI_FLOAT : MPI_DOUBLE, MPI_SUM, world, requests.data()) != MPI_SUCCESS)
+      return RETORT_MPI_FAILED;
+    const int result = wait(requests, {-1}, seconds, silent);
+    if (result != RETORT_MPI_DONE) return result;
   }
-  return error == MPI_SUCCESS ? RETORT_MPI_DONE : RETORT_MPI_FAILED;
+  return RETORT_MPI_DONE;
 }
 
 void close_world() {
@@ -137,6 +156,7 @@ int retort_mpi_open(RetortMpi* mpi, char* message, unsigned long message_bytes) 
   MPI_Comm_rank(world, &mpi->rank);
   MPI_Comm_size(world, &mpi->size);
   mpi->exchange = exchange;
+  mpi->all_sum = all_sum;
   mpi->close = close_world;
   mpi->abort = abort_world;
   return 0;

@@ -81,6 +81,25 @@ TEST(Communicator, AddsLongTensors) {
   });
 }
 
+// In whatever order: the same on all ranks, without what is not given.
+TEST(Communicator, AddsFastToo) {
+  for (const bool last_gives : {true, false}) {
+    on_ranks(3, [&](Communicator& world) {
+      world.set_reduce(Reduce::fast);
+      const bool gives = world.rank() < 2 || last_gives;
+      std::vector<float> values;
+      for (int64_t i = 0; i < 1000; ++i) values.push_back(gives ? value(world.rank(), i) : NAN);
+      world.sum({values.data(), {1000}, DType::f32}, {true, true, last_gives});
+      for (int64_t i = 0; i < 1000; ++i) {
+        const double exact = double(value(0, i)) + value(1, i) + (last_gives ? value(2, i) : 0);
+        ASSERT_NEAR(values[size_t(i)], exact, 1e-6 * (std::abs(exact) + std::exp(double(i % 23) - 11)));
+      }
+      const std::string own(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+      for (const std::string& other : world.gather(own)) EXPECT_EQ(other, own);
+    });
+  }
+}
+
 TEST(Communicator, GathersTexts) {
   on_ranks(4, [](Communicator& world) {
     const std::string own(size_t(world.rank() * 3), char('a' + world.rank()));

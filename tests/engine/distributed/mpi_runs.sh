@@ -55,6 +55,11 @@ same alone ce-1
 long=(train --model resnet8 --data synthetic:train=400,test=48 --epochs 6 --batch 16 --set shards=4 --quiet)
 "$retort" "${long[@]}" --out whole >/dev/null 2>&1
 begun() { for _ in $(seq 600); do [ -f "$1/checkpoints/last.safetensors" ] && return; sleep 0.05; done; complain "$1 does not begin"; }
+# In MPI's own order: the numbers are others, but the same again.
+for run in fast again; do on 4 train --model resnet8 "${common[@]}" --set reduce=fast --out "$run" >/dev/null 2>&1; done
+same fast again
+grep -q "sums in the library's order" fast/log.txt || complain "the log does not say how sums were added"
+
 "${mpirun[@]}" -np 4 "$retort" "${long[@]}" --out moved >moved.txt 2>&1 </dev/null &
 launcher=$!
 begun moved

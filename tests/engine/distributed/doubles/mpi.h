@@ -9,11 +9,14 @@ using MPI_Comm = int;
 using MPI_Request = int;
 using MPI_Datatype = int;
 using MPI_Errhandler = int;
+using MPI_Op = int;
 struct MPI_Status {};
 enum { MPI_SUCCESS, MPI_FAILURE };
 enum { MPI_COMM_NULL, MPI_COMM_WORLD };
 enum { MPI_THREAD_SINGLE, MPI_THREAD_FUNNELED, MPI_THREAD_SERIALIZED, MPI_THREAD_MULTIPLE };
-constexpr int MPI_REQUEST_NULL = 0, MPI_BYTE = 1, MPI_ERRORS_RETURN = 1, MPI_MAX_LIBRARY_VERSION_STRING = 64;
+constexpr int MPI_REQUEST_NULL = 0, MPI_BYTE = 1, MPI_FLOAT = 2, MPI_DOUBLE = 3, MPI_SUM = 1,
+              MPI_ERRORS_RETURN = 1, MPI_MAX_LIBRARY_VERSION_STRING = 64;
+inline const void* const MPI_IN_PLACE = nullptr;
 inline MPI_Status* const MPI_STATUS_IGNORE = nullptr;
 inline MPI_Status* const MPI_STATUSES_IGNORE = nullptr;
 
@@ -68,6 +71,9 @@ inline int MPI_Irecv(void*, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request*)
   return MPI_FAILURE;
 }
 inline int MPI_Isend(const void*, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request*) {
+  return MPI_FAILURE;
+}
+inline int MPI_Iallreduce(const void*, void*, int, MPI_Datatype, MPI_Op, MPI_Comm, MPI_Request*) {
   return MPI_FAILURE;
 }
 inline int MPI_Testall(int, MPI_Request*, int* done, MPI_Status*) {
