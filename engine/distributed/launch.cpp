@@ -14,21 +14,18 @@ namespace {
 struct Names {
   Launch::By by;
   const char *rank, *size, *local_rank, *local_size;
-  // Where the first process is found; null where the launcher's own library knows.
-  const char *address = nullptr, *port = nullptr;
   bool either = true;  // one of rank and size alone says that the launcher was there
 };
 
 const std::vector<Names>& known() {
   static const std::vector<Names> all = {
-      {Launch::By::torchrun, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
-       "MASTER_PORT"},
+      {Launch::By::torchrun, "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"},
       {Launch::By::open_mpi, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
        "OMPI_COMM_WORLD_LOCAL_SIZE"},
       {Launch::By::mpich, "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
       // A batch script has SLURM_PROCID too, but no step.
       {Launch::By::slurm, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
-       "SLURM_STEP_TASKS_PER_NODE", nullptr, nullptr, false}};
+       "SLURM_STEP_TASKS_PER_NODE", false}};
   return all;
 }
 
@@ -84,11 +81,17 @@ std::optional<Launch> by(const Names& names, const Variables& variables) {
                             ? tasks_per_node(local, launch.local_rank)
                             : number_of(variables, names.local_size, launch.local_rank + 1, launch.size + 1);
   }
-  if (names.address && launch.size > 1) {
-    expect_both(names.address, names.port);
-    number_of(variables, names.port, 1, 1 << 16);
-    check(*variables(names.address) != 0, Fault::usage, "the environment has an empty ", names.address,
-          ", expected the host of the first process");
+  const char *address = variables("MASTER_ADDR"), *port = variables("MASTER_PORT");
+  const bool torchrun = names.by == Launch::By::torchrun;
+  if (launch.size > 1 && (torchrun || (names.by == Launch::By::slurm && address && port))) {
+    expect_both("MASTER_ADDR", "MASTER_PORT");
+    check(*address != 0, Fault::usage, "the environment has an empty MASTER_ADDR, expected the host of the ",
+          "first process");
+    // torchrun itself may listen there, and says so: then the next port is ours.
+    const char* taken = variables("TORCHELASTIC_USE_AGENT_STORE");
+    const int next = torchrun && taken && std::string(taken) == "True" ? 1 : 0;
+    launch.address = address;
+    launch.port = number_of(variables, "MASTER_PORT", 1, (1 << 16) - next) + next;
   }
   return launch;
 }

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/support/paths.h"
@@ -33,7 +34,10 @@ struct Outcome {
 // One run of the program, started by the constructor, in the folder `work`.
 class Program {
  public:
-  Program(const std::vector<std::string>& arguments, const std::filesystem::path& work) {
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+  // more: of its environment, beside ours.
+  Program(const std::vector<std::string>& arguments, const std::filesystem::path& work,
+          const Variables& more = {}) {
     std::vector<std::string> words = {program_file()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
@@ -49,6 +53,7 @@ class Program {
       redirect(1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC);
       redirect(2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC);
       ::setenv("RETORT_CACHE", (output_ / "cache").c_str(), 0);  // nothing in the user's
+      for (const auto& [name, value] : more) ::setenv(name.c_str(), value.c_str(), 1);
       if (::chdir(work.c_str()) != 0) ::_exit(127);
       ::execv(argv[0], argv.data());
       ::_exit(127);

@@ -46,6 +46,35 @@ TEST(Launch, Torchrun) {
   EXPECT_EQ(l->size, 8);
   EXPECT_EQ(l->local_rank, 1);
   EXPECT_EQ(l->local_size, 4);
+  EXPECT_EQ(l->address, "node1");
+  EXPECT_EQ(l->port, 29500);
+}
+
+// torchrun itself listens at the port that it names.
+TEST(Launch, TakesThePortBehindTorchrunsOwn) {
+  std::map<std::string, std::string> environment = {{"RANK", "0"},
+                                                    {"WORLD_SIZE", "2"},
+                                                    {"MASTER_ADDR", "node1"},
+                                                    {"MASTER_PORT", "29500"},
+                                                    {"TORCHELASTIC_USE_AGENT_STORE", "True"}};
+  EXPECT_EQ(launch(environment)->port, 29501);
+  environment["TORCHELASTIC_USE_AGENT_STORE"] = "False";
+  EXPECT_EQ(launch(environment)->port, 29500);
+  environment["TORCHELASTIC_USE_AGENT_STORE"] = "True";
+  environment["MASTER_PORT"] = "65535";
+  testing::expect_contains(refusal(environment), "a number from 1 to 65534");
+}
+
+// A script says for srun where the first process is; MPI's launchers know by themselves.
+TEST(Launch, SlurmsFirstProcessIsFoundWhereTheScriptSays) {
+  std::map<std::string, std::string> environment = {
+      {"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"MASTER_ADDR", "node1"}};
+  EXPECT_EQ(launch(environment)->port, 0);
+  environment["MASTER_PORT"] = "29500";
+  EXPECT_EQ(launch(environment)->port, 29500);
+  EXPECT_EQ(launch(environment)->address, "node1");
+  environment.insert({{"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}});
+  EXPECT_EQ(launch(environment)->port, 0);
 }
 
 TEST(Launch, OpenMpiAndMpich) {

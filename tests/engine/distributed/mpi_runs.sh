@@ -98,7 +98,6 @@ refuses 2 "rank 0 of 2 (torchrun) and rank 3 of 4" env RANK=0 WORLD_SIZE=2 MASTE
 refuses 2 "but no PMI_RANK" env PMI_SIZE=2 "$retort" train --model resnet8 "${common[@]}" --out no
 refuses 2 "but no OMPI_COMM_WORLD_SIZE" env OMPI_COMM_WORLD_RANK=1 "$retort" train --model resnet8 "${common[@]}" --out no
 refuses 2 "but no SLURM_PROCID" env SLURM_STEP_NUM_TASKS=2 "$retort" train --model resnet8 "${common[@]}" --out no
-refuses 7 "torchrun" env RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=29500 "$retort" train --model resnet8 "${common[@]}" --out no
 refuses 2 "crd moves its memory" on 2 "${distil[@]}" --method crd --out no
 # Other images on one of them.
 cat >split.sh <<'END'
