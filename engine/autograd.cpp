@@ -73,7 +73,10 @@ void Tape::record(const char* name, Var& y, const std::vector<Var>& inputs, Pull
   if (std::none_of(inputs.begin(), inputs.end(), [](const Var& v) { return v.requires_grad(); })) return;
   Node node{name, int(slots_.size()), {}, std::move(pullback)};
   node.inputs.reserve(inputs.size());
-  for (const Var& v : inputs) node.inputs.push_back(v.slot_);
+  for (const Var& v : inputs) {
+    node.inputs.push_back(v.slot_);
+    if (v.slot_ >= 0) ++slots_[size_t(v.slot_)].uses;
+  }
   slots_.push_back({y.shape(), y.type(), {}, nullptr, false, false});
   y.slot_ = node.output;
   nodes_.push_back(std::move(node));
@@ -128,6 +131,11 @@ void Tape::run_pullbacks(bool again) {
       output.grad = {};
       Grads grads(*this, node.inputs);
       node.pullback(dy, grads);
+    }
+    for (const int input : node.inputs) {
+      if (input < 0 || --slots_[size_t(input)].uses > 0 || !watcher_) continue;
+      const Slot& slot = slots_[size_t(input)];
+      if (slot.parameter && slot.written) watcher_(*slot.parameter);
     }
     if (!again) nodes_.pop_back();  // and with it what its pullback kept
   }

@@ -25,8 +25,7 @@ struct Parameter {
   // and shape. Its last extent may be larger than the value's, with zeros behind.
   Array rounded;
 
-  // What a kernel reads that wants elements of a type and so many channels: rounded if that is it, else the
-  // value.
+  // What a kernel reads that wants elements of a type and so many channels: rounded if that is it, or value.
   const Array& read_as(DType type, int64_t channels) const {
     const Tensor& r = rounded.tensor;
     return rounded && r.type == type && r.shape.last() == channels ? rounded : value;
@@ -103,8 +102,7 @@ class Tape {
   // The parameter as a Var, or `as`, which is its value in another form; a constant if it is frozen.
   Var parameter(Parameter& parameter) { return this->parameter(parameter, parameter.value); }
   Var parameter(Parameter& parameter, const Array& as);
-  // A leaf whose gradient is wanted (tests, losses on given logits); read it with gradient() after
-  // backward().
+  // A leaf whose gradient is wanted (tests, losses on given logits): gradient() after backward().
   Var leaf(const Tensor& value);
 
   void record(const char* name, Var& y, const std::vector<Var>& inputs, Pullback pullback);
@@ -116,6 +114,10 @@ class Tape {
   void backward(const Var& loss, const Scalar* seed = nullptr, bool again = false);
   // The same from any Var whose gradient is known.
   void backward(const Var& y, const Tensor& dy);
+
+  // Called in the one backward pass that follows with each parameter that it reaches, when all of its
+  // gradient has been enqueued.
+  void watch(std::function<void(Parameter&)> watcher) { watcher_ = std::move(watcher); }
 
   // Gradient of a leaf after backward(); zeros if it was not reached.
   Tensor gradient(const Var& leaf) const;
@@ -132,6 +134,7 @@ class Tape {
     Parameter* parameter = nullptr;
     bool leaf = false;
     bool written = false;
+    int uses = 0;  // by nodes that backward has not passed
   };
   struct Node {
     const char* name;
@@ -143,6 +146,7 @@ class Tape {
   uint64_t serial_;
   std::vector<Slot> slots_;
   std::vector<Node> nodes_;
+  std::function<void(Parameter&)> watcher_;
   bool done_ = false;
 };
 

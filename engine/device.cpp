@@ -29,7 +29,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptio
                       .capture = options.capture,
                       .plans = plans_folder(),
                       .plans_of_run = options.plans,
-                      .tune = !is_set("RETORT_CUDNN_TUNE", "0"),
+                      .tune = options.measures && !is_set("RETORT_CUDNN_TUNE", "0"),
                       .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM"),
                       .cooperative = !is_set("RETORT_CUDA_COOPERATIVE", "0"),
                       .separate_workspaces = is_set("RETORT_CUDNN_WORKSPACES")});

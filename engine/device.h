@@ -25,9 +25,10 @@ struct DeviceOptions {
   bool capture = true;  // steps may be captured, where the backend can; false: every step is eager
   bool guard = false;   // margins around every block, for tests; see Arena
   // Not null: the algorithm of each convolution is measured when its shape is first met. On the CPU this
-  // keeps the choices, for this device alone, and must outlive it. cuDNN's engines are always measured
-  // (RETORT_CUDNN_TUNE=0: the first suitable one is taken) and go to its folder of plans.
+  // keeps the choices, for this device alone, and must outlive it. cuDNN's engines go to its folder of plans.
   ConvTuning* tuning = nullptr;
+  // cuDNN's engines are measured; else, and with RETORT_CUDNN_TUNE=0, the first suitable one is taken.
+  bool measures = true;
   std::string plans = {};      // of a run that goes on: see Backend::keep_plans(); empty: none
   Profile* profile = nullptr;  // notes every kernel; must outlive the device
 };

@@ -2,6 +2,7 @@
 // size) and replayed as one graph.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 
 #include "engine/device.h"
@@ -10,8 +11,11 @@ namespace retort {
 
 class StepGraph {
  public:
-  // capture: false keeps every step eager.
-  explicit StepGraph(Device& device, bool capture = true) : device_(device), capture_(capture) {}
+  // What can be done with a step, the most last.
+  enum Way { runs, captures, replays };
+  // capture: false keeps every step eager. least: of a step that several processes share, what all can do.
+  explicit StepGraph(Device& device, bool capture = true, std::function<int(int way)> least = {})
+      : device_(device), capture_(capture), least_(std::move(least)) {}
   StepGraph(const StepGraph&) = delete;
   StepGraph& operator=(const StepGraph&) = delete;
   ~StepGraph() {
@@ -26,9 +30,12 @@ class StepGraph {
     if (!capture_ || !device_.backend().can_capture()) return step();
     Entry& entry = entries_[key];
     const int generation = device_.generation();
-    if (entry.graph >= 0 && entry.generation == generation) return device_.backend().replay(entry.graph);
     // Warm: a step has run whole where the memory lies now, and it will not move any more.
-    if (entry.ran != generation || !device_.steady()) {
+    const bool warm = entry.ran == generation && device_.steady();
+    int way = entry.graph >= 0 && entry.generation == generation ? replays : warm ? captures : runs;
+    if (least_) way = least_(way);
+    if (way == replays) return device_.backend().replay(entry.graph);
+    if (way == runs) {
       entry.ran = generation;
       return step();
     }
@@ -53,6 +60,7 @@ class StepGraph {
 
   Device& device_;
   bool capture_;
+  std::function<int(int way)> least_;
   std::map<int64_t, Entry> entries_;
 };
 

@@ -54,16 +54,14 @@ void Assembly::open_device(const AssemblyOptions& options) {
   check(!world || !settings.tune, Fault::usage, "--tune measures in one process, and there are ",
         world ? world->size() : 1, ": each would choose its own convolutions");
   settings.device = resolved_device(settings.device);
-  check(!world || settings.device != "cuda", Fault::device,
-        "device cuda: several processes exchange gradients in host "
-        "memory; give each --device onednn or portable, or train in one process (--world off)");
   if (settings.precision == "auto") settings.precision = name_of(default_precision(settings.device));
   device = Device::open({.name = settings.device,
                          .threads = settings.threads,
                          .precision = precision_named(settings.precision),
                          .capture = !settings.eager,
                          .tuning = tuning.get(),
-                         .plans = options.plans,
+                         .measures = settings.shards <= 1,  // each process would choose its own
+                         .plans = world && world->rank() > 0 ? "" : options.plans,
                          .profile = profile.get()});
 }
 

@@ -8,6 +8,8 @@
 #include "distill/train/checkpoint.h"
 #include "engine/base/text.h"
 #include "engine/cpu/thread_pool.h"
+#include "engine/cuda/cuda.h"
+#include "engine/distributed/device_sum.h"
 #include "models/weights.h"
 
 namespace retort {
@@ -43,6 +45,12 @@ void check_weights_alike(Assembly& run) {
              "checkpoint before it is good; the weights' hash");
 }
 
+std::string exchange_library(const Assembly& run) {
+  const std::shared_ptr<DeviceSum> gradients = sum_over_gpus(run.device->backend(), *run.world);
+  return run.world->transport().description() +
+         (gradients ? ", gradients over " + gradients->description() : std::string());
+}
+
 std::string processes_text(const Assembly& run) {
   std::vector<std::pair<std::string, int>> hosts;
   for (const std::string& host : run.world->gather(this_host())) {
@@ -52,9 +60,9 @@ std::string processes_text(const Assembly& run) {
   std::vector<std::string> words;
   for (const auto& [host, count] : hosts) words.push_back(text(host, " (", count, ")"));
   const int threads = run.settings.threads > 0 ? run.settings.threads : cpu_quota();
-  return text(run.world->size(), " processes over ", run.world->transport().description(), " on ",
-              join(words), ": each batch in ", run.settings.shards, " parts, ", counted(threads, "thread"),
-              " each", run.settings.reduce == "fast" ? ", sums in the library's order" : "");
+  return text(run.world->size(), " processes over ", exchange_library(run), " on ", join(words),
+              ": each batch in ", run.settings.shards, " parts, ", counted(threads, "thread"), " each",
+              run.settings.reduce == "fast" ? ", sums in the library's order" : "");
 }
 
 std::string exchange_text(const Communicator& world) {

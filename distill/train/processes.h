@@ -31,6 +31,9 @@ void check_alike(const Assembly& run);
 // The student's weights and statistics, as they are trained: Fault::verification on all if one has others.
 void check_weights_alike(Assembly& run);
 
+// "Open MPI v4.1.4", "TCP, gradients over NCCL 2.28.3"
+std::string exchange_library(const Assembly& run);
+
 // "4 processes over Open MPI v4.1.4 on HOST (4): each batch in 4 parts, 1 thread each"
 std::string processes_text(const Assembly& run);
 

@@ -60,7 +60,7 @@ void RunRecords::begin(bool resume, bool bound, const Binding& binding,
   environment.device = run_.settings.device;
   environment.devices.push_back(run_.device->backend().description());
   environment.libraries = libraries_of(environment.devices.back());
-  if (run_.world) environment.libraries["processes"] = run_.world->transport().description();
+  if (run_.world) environment.libraries["processes"] = exchange_library(run_);
   environment.arguments = arguments;
   environment.seed = run_.settings.seed;
   environment.data = run_.settings.data.spec;

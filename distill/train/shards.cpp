@@ -6,6 +6,7 @@
 
 #include "distill/methods/registry.h"
 #include "engine/base/text.h"
+#include "engine/cuda/cuda.h"
 
 namespace retort {
 
@@ -22,6 +23,14 @@ class NormCollector : public Visitor {
     if (auto* norm = dynamic_cast<BatchNorm*>(&module)) layers.push_back(norm);
   }
 };
+
+// --device auto is another one where a machine has no GPU: fails on all, since those would add in other ways.
+void check_one_device(Communicator& world, const std::string& mine) {
+  const std::string first = world.gather(mine).front();
+  const Error other(Fault::usage, text("trains on device ", mine, ", the first process on ", first,
+                                       ": give all the same --device"));
+  world.agree(first == mine ? nullptr : &other);
+}
 
 }  // namespace
 
@@ -106,6 +115,16 @@ Shards::Shards(Device& device, const Learner& learner, int count, Communicator* 
     places_.push_back({place > 0 ? memory_.back().tensor : own,
                        device.persistent({statistics_ + losses + counts}, own.type)});
   }
+  if (world) check_one_device(*world, device.backend().name());
+  if (world) device_sum_ = sum_over_gpus(device.backend(), *world);
+  // Of several parts the sum is there with the last one, of two gradients with the second.
+  if (!device_sum_ || own_.end - own_.first > 1 || learner.optimizer.has_two_gradients()) return;
+  std::vector<int64_t> firsts;
+  for (const Gradient& gradient : gradients_) {
+    numbers_[gradient.parameter] = firsts.size();
+    firsts.push_back(int64_t(gradient.offset / size_of(own.type)));
+  }
+  buckets_.emplace(firsts, own.size(), world->bucket_bytes() / int64_t(size_of(own.type)));
 }
 
 std::vector<Shards::Norm> Shards::norms_of(const std::vector<Module*>& modules) {
@@ -134,7 +153,15 @@ void Shards::observe(std::vector<Norm>& norms) {
   }
 }
 
-void Shards::begin() {
+std::vector<bool> Shards::givers(int64_t images) const {
+  std::vector<bool> gives;
+  for (int rank = 0; world_ && rank < world_->size(); ++rank)
+    gives.push_back(parts_of_process(count_, world_->size(), rank).images_of(images, count_).count > 0);
+  return gives;
+}
+
+void Shards::begin(int64_t images) {
+  gives_ = givers(images);
   for (const Gradient& gradient : gradients_) {
     char* base = static_cast<char*>(places_[size_t(sum_.place())].gradients.data);
     gradient.parameter->grad.tensor.data = base + gradient.offset;
@@ -159,6 +186,13 @@ void Shards::note(const Var& loss, const std::vector<LossTerm>& terms, const Var
   const auto [first, fifth] = right_answers(logits, labels, pass);
   backend.reduce_sum(first, 1, next());
   backend.reduce_sum(fifth, 1, next());
+  // Not where another process's part is only looked at.
+  if (!buckets_ || !gives_[size_t(world_->rank())]) return;
+  pass.tape->watch([this](Parameter& parameter) {
+    const auto number = numbers_.find(&parameter);
+    if (number == numbers_.end()) return;
+    buckets_->ready(number->second, [this](int64_t begin, int64_t count) { begin_sum(begin, count); });
+  });
 }
 
 void Shards::end(double share) {
@@ -183,13 +217,26 @@ void Shards::move_running(std::vector<Norm>& norms) {
 }
 
 void Shards::add_others(int64_t images, bool gives) {
-  check(gives == (own_.images_of(images, count_).count > 0),
-        "Shards: this process computed other parts than its own");
-  std::vector<bool> all;
-  for (int rank = 0; rank < world_->size(); ++rank)
-    all.push_back(parts_of_process(count_, world_->size(), rank).images_of(images, count_).count > 0);
-  world_->sum(places_[0].gradients, all);
-  world_->sum(places_[0].tail, all);
+  gives_ = givers(images);
+  check(gives == gives_[size_t(world_->rank())], "Shards: this process computed other parts than its own");
+  const Tensor &gradients = places_[0].gradients, &tail = places_[0].tail;
+  if (!device_sum_) {
+    world_->sum(gradients, gives_);
+    return world_->sum(tail, gives_);
+  }
+  if (buckets_)
+    buckets_->finish([&](int64_t first, int64_t count) { begin_sum(first, count); });
+  else
+    device_sum_->begin(gradients, gives_);
+  device_sum_->begin(tail, gives_);
+  device_sum_->join();
+  // A process that is lost is found here, before the device waits for it in a later step. Not earlier: one
+  // without images comes here while others, in backward, may wait for its part of a sum.
+  world_->gather("");
+}
+
+void Shards::begin_sum(int64_t first, int64_t count) {
+  device_sum_->begin(places_[0].gradients.part(first, {count}), gives_);
 }
 
 void Shards::finish(int64_t images, MetricTotals& totals) {

@@ -1,12 +1,17 @@
 // A step in parts: each part of a batch is computed alone, and what the parts give, gradients, batch norms'
 // statistics and what is counted, is summed in the order of a tree (engine/distributed/tree.h).
 #pragma once
+#include <memory>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "datasets/device_batch.h"
 #include "distill/evaluate/metric_totals.h"
 #include "distill/settings/settings.h"
+#include "engine/distributed/buckets.h"
 #include "engine/distributed/communicator.h"
+#include "engine/distributed/device_sum.h"
 #include "engine/distributed/tree.h"
 #include "engine/optim.h"
 #include "layers/layers.h"
@@ -40,11 +45,12 @@ class Shards {
   int count() const { return count_; }
   const OwnParts& own() const { return own_; }  // this process's
 
-  // A step: of each part in order begin(), a pass and note(), where there is one a second view's pass behind
-  // begin_second_view(), backward and end(); or skip(). Then finish().
-  void begin();
+  // A step of so many images: of each part in order begin(), a pass and note(), where there is one a second
+  // view's pass behind begin_second_view(), backward and end(); or skip(). Then finish(). Where the device
+  // sums over the processes, gradients are on their way while backward goes on.
+  void begin(int64_t images);
   void begin_second_view();
-  // The part's loss and terms, and how many of its images were right.
+  // The part's loss and terms, and how many of its images were right. To be called before backward.
   void note(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits, const Tensor& labels,
             const Pass& pass);
   void end(double share);  // of the batch
@@ -74,7 +80,9 @@ class Shards {
   std::vector<Norm> norms_of(const std::vector<Module*>& modules);
   void observe(std::vector<Norm>& norms);
   void move_running(std::vector<Norm>& norms);
+  std::vector<bool> givers(int64_t images) const;
   void add_others(int64_t images, bool gives);
+  void begin_sum(int64_t first, int64_t count);  // of gradients
   Tensor tail(int place, int64_t first, const Shape& shape) const;
 
   Device& device_;
@@ -82,6 +90,11 @@ class Shards {
   Communicator* const world_;
   const OwnParts own_;
   std::vector<Gradient> gradients_;
+  std::shared_ptr<DeviceSum> device_sum_;  // null where the host's memory is summed
+  // Of gradients that are summed before backward ends: where a process has one part, and one gradient.
+  std::optional<Buckets> buckets_;
+  std::unordered_map<const Parameter*, size_t> numbers_;  // of the parameters in gradients_
+  std::vector<bool> gives_;                               // which processes have something of the batch
   int64_t statistics_ = 0;  // numbers of them in a tail; counted while the next two are made
   std::vector<Norm> first_, second_;
   std::vector<Array> memory_;

@@ -17,7 +17,9 @@ Var of_share(const Var& loss, double share, const Pass& pass) {
 }  // namespace
 
 TrainingStep::TrainingStep(StepParts parts)
-    : parts_(std::move(parts)), totals_(parts_.device), graph_(parts_.device, parts_.capture) {
+    : parts_(std::move(parts)),
+      totals_(parts_.device),
+      graph_(parts_.device, parts_.capture, least_of(parts_.world)) {
   if (parts_.shards <= 1) return;
   Shards::Learner learner{parts_.optimizer,
                           learned_parameters(parts_.student, parts_.distiller),
@@ -43,7 +45,7 @@ void TrainingStep::take_parts(const Batch& batch, const Tensor& teacher_logits) 
   const auto take_part = [&](int i) {
     const Part part = part_of(batch.size(), shards_->count(), i);
     const double share = double(part.count) / double(batch.size());
-    shards_->begin();
+    shards_->begin(batch.size());
     take(part_of(batch, part), rows_of(teacher_logits, part), share);
     return share;
   };

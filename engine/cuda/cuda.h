@@ -31,8 +31,20 @@ struct CudaOptions {
 // cuDNN.
 std::string cuda_missing();
 
-// The backend on the first visible device (CUDA_VISIBLE_DEVICES chooses). Throws Error(Fault::device) with
-// the text of cuda_missing().
+// This process is number local_rank of local_size on this machine: the backend takes the device of that
+// number, or the only one that is visible. To be called before anything else here.
+void share_gpus(int local_rank, int local_size);
+
+// The backend on the first visible device (CUDA_VISIBLE_DEVICES chooses), or this process's, see
+// share_gpus(). Throws Error(Fault::device) with the text of cuda_missing().
 std::unique_ptr<Backend> make_cuda(const CudaOptions& options);
+
+class Communicator;
+class DeviceSum;
+
+// What sums over the processes in the memory of a backend that make_cuda() made; null for another one. Waits
+// for all processes at its first call, and throws the same Error(Fault::device) on all, naming NCCL's
+// package, if one has no NCCL. It goes with the backend; world outlives both.
+std::shared_ptr<DeviceSum> sum_over_gpus(Backend& backend, Communicator& world);
 
 }  // namespace retort

@@ -2,6 +2,7 @@
 #include "engine/cuda/cuda_backend.h"
 
 #include "engine/cuda/cudnn/library.h"
+#include "engine/cuda/nccl_sum.h"
 #include "engine/kernels/lanes.h"
 
 namespace retort {
@@ -10,19 +11,19 @@ namespace {
 
 constexpr size_t staging_slots = 16, staging_slot_bytes = size_t(1) << 20;
 constexpr size_t least_scratch = size_t(4) << 20;
-constexpr int device_number = 0;  // the first that CUDA_VISIBLE_DEVICES leaves
+int local_rank_of_process = 0, local_size_of_process = 1;
 constexpr int least_capability = 8;
-
-std::vector<CudaFence> fences() {
-  return std::vector<CudaFence>(staging_slots);
-}
 
 std::string version_text(int version) {  // 1000 * major + 10 * minor
   return text(version / 1000, ".", version % 1000 / 10);
 }
 
-// Of the driver and the device; empty if both will do. With its properties, if they are asked for.
-std::string device_missing(cudaDeviceProp* properties) {
+// Of the driver and the device; empty if both will do. With the device, if it is asked for.
+struct Found {
+  int number = 0;  // of those that CUDA_VISIBLE_DEVICES leaves
+  cudaDeviceProp properties;
+};
+std::string device_missing(Found* device) {
   int driver = 0, runtime = 0, count = 0;
   cudaRuntimeGetVersion(&runtime);
   if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
@@ -33,13 +34,19 @@ std::string device_missing(cudaDeviceProp* properties) {
                 version_text(runtime));
   if (status != cudaSuccess) return text("no device can be used: ", cudaGetErrorString(status));
   if (count == 0) return "no device was found";
-  cudaDeviceProp found;
-  const cudaError_t asked = cudaGetDeviceProperties(&found, device_number);
+  Found found;
+  // One that is visible may be another one for each process. Too few are too few for all of them.
+  found.number = count == 1 ? 0 : local_rank_of_process;
+  if (count > 1 && local_size_of_process > count)
+    return text(local_size_of_process, " processes were started on this machine, and ", count,
+                " GPUs can be seen: start one for each GPU");
+  const cudaError_t asked = cudaGetDeviceProperties(&found.properties, found.number);
   if (asked != cudaSuccess) return text("the device cannot be used: ", cudaGetErrorString(asked));
-  if (found.major < least_capability)
-    return text("the ", found.name, " has compute capability ", found.major, ".", found.minor, ", ",
-                least_capability, ".0 or more is needed");
-  if (properties) *properties = found;
+  const cudaDeviceProp& properties = found.properties;
+  if (properties.major < least_capability)
+    return text("the ", properties.name, " has compute capability ", properties.major, ".", properties.minor,
+                ", ", least_capability, ".0 or more is needed");
+  if (device) *device = found;
   return {};
 }
 
@@ -55,11 +62,11 @@ std::string libraries_missing() {
 
 // Throws if there is no device to use.
 cudaDeviceProp device_properties() {
-  cudaDeviceProp properties;
-  const std::string missing = device_missing(&properties);
+  Found device;
+  const std::string missing = device_missing(&device);
   check(missing.empty(), Fault::device, "device cuda: ", missing, "; use --device auto");
-  check_cuda(cudaSetDevice(device_number), "choosing the device");
-  return properties;
+  check_cuda(cudaSetDevice(device.number), "choosing the device");
+  return device.properties;
 }
 
 }  // namespace
@@ -70,6 +77,11 @@ std::string cuda_missing() {
     return said.empty() ? libraries_missing() : said;
   }();
   return missing;
+}
+
+void share_gpus(int local_rank, int local_size) {
+  local_rank_of_process = local_rank;
+  local_size_of_process = local_size;
 }
 
 std::unique_ptr<Backend> make_cuda(const CudaOptions& options) {
@@ -97,7 +109,11 @@ Cuda::Cuda(const CudaOptions& options)
       cooperative_(options.cooperative && device_.cooperativeLaunch),
       main_(options, *this),
       staging_memory_(staging_slots * staging_slot_bytes),
-      staging_(staging_memory_.data(), staging_slot_bytes, fences()) {
+      staging_(staging_memory_.data(), staging_slot_bytes, [this] {
+        std::vector<UploadFence> fences;
+        for (size_t i = 0; i < staging_slots; ++i) fences.emplace_back(this);
+        return fences;
+      }()) {
   lane_ = &main_;
 }
 
@@ -110,6 +126,7 @@ Cuda::~Cuda() {
 
 void Cuda::wait_quietly() const {
   if (!lane_) return;
+  if (sum_) sum_->wait([this] { return cudaStreamQuery(main_.stream.get()); });
   cudaStreamSynchronize(main_.stream.get());
   if (branch_) cudaStreamSynchronize(branch_->stream.get());
 }

@@ -5,6 +5,7 @@
 // for the first time, so that a step that has run once can be captured. Not for use from several threads;
 // several backends, one per thread, share a device.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@
 #include "engine/cuda/staging_ring.h"
 
 namespace retort {
+
+class NcclSum;
 
 class Cuda final : public Backend {
  public:
@@ -95,6 +98,9 @@ class Cuda final : public Backend {
   void scaled_sgd(const Tensor& w, const Tensor& g, const Tensor& v, const Tensor& lr, double momentum,
                   double weight_decay, const Tensor& state) override;
 
+  // processes.cpp
+  std::shared_ptr<DeviceSum> sum_over(Communicator& world);
+
   // capture.cpp
   bool can_branch() const override { return true; }
   void begin_branch() override;
@@ -127,6 +133,17 @@ class Cuda final : public Backend {
   void abandon_capture();
   // For all that is enqueued. Throws nothing.
   void wait_quietly() const;
+  // Of several processes, where a lost one would be waited for: throws Error(Fault::lost). See
+  // NcclSum::wait().
+  void wait_for_processes(const std::function<cudaError_t()>& ask) const;
+  struct UploadFence : CudaFence {
+    const Cuda* cuda;
+    explicit UploadFence(const Cuda* owner) : cuda(owner) {}
+    void wait() {
+      cuda->wait_for_processes([this] { return query(); });
+      CudaFence::wait();
+    }
+  };
 
   CudaOptions options_;
   cudaDeviceProp device_;
@@ -137,8 +154,9 @@ class Cuda final : public Backend {
   Lane main_;
   std::unique_ptr<Lane> branch_;  // made when the first branch begins
   PinnedMemory staging_memory_;
-  StagingRing<CudaFence, cudaStream_t> staging_;
+  StagingRing<UploadFence, cudaStream_t> staging_;
   CudaFence fork_, end_of_branch_;
+  std::shared_ptr<NcclSum> sum_;  // NCCL wants it to outlive the graphs that it is in
   std::map<int, CudaGraph> graphs_;
   int next_graph_ = 0;
 };

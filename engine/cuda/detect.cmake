@@ -31,6 +31,8 @@ function(retort_find_cuda)
     set(why "cudnn.h was not found (cuDNN 9)" PARENT_SCOPE)
     return()
   endif()
+  # Without it several processes cannot train with GPUs.
+  find_path(RETORT_NCCL_INCLUDE nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} DOC "Folder of nccl.h")
 endfunction()
 
 if(RETORT_CUDA STREQUAL "OFF")

@@ -37,6 +37,7 @@ class CudaFence {
   void hold_back(cudaStream_t stream) {
     check_cuda(cudaStreamWaitEvent(stream, event_, 0), "making a stream wait");
   }
+  cudaError_t query() const { return cudaEventQuery(event_); }
   void wait() { check_cuda(cudaEventSynchronize(event_), "waiting for an upload"); }
 
  private:

@@ -49,6 +49,7 @@ void Cuda::download(void* host, const Tensor& from) {
 
 void Cuda::synchronise() {
   forbid_in_capture("the device is waited for");
+  wait_for_processes([this] { return cudaStreamQuery(stream()); });
   check_cuda(cudaStreamSynchronize(stream()), "waiting for the device");
 }
 

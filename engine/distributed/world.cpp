@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "engine/cpu/thread_pool.h"
+#include "engine/cuda/cuda.h"
 #include "engine/distributed/launch.h"
 #include "engine/distributed/mpi/mpi.h"
 #include "engine/distributed/tcp.h"
@@ -15,6 +16,7 @@ std::unique_ptr<Communicator> join_world() {
   if (!launch || launch->size == 1) return nullptr;
   auto world = std::make_unique<Communicator>(launch->port > 0 ? open_tcp(*launch) : open_mpi(*launch));
   share_cpus(launch->local_size);
+  share_gpus(launch->local_rank, launch->local_size);
   return world;
 }
 

@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/cuda/dynamic_library.h"
+#include "tests/cuda_emulation/libraries.h"
 #include "tests/cuda_emulation/stream.h"
 
 struct cublasContext {
@@ -80,8 +81,8 @@ DynamicLibrary::DynamicLibrary(const std::string& what, const std::vector<std::s
     : what_(what), file_(files.front()) {}
 DynamicLibrary::~DynamicLibrary() = default;
 
-void* DynamicLibrary::address_of(const char* name) const {
-  static const std::map<std::string, void*> functions = {
+std::map<std::string, void*>& emulation::library_functions() {
+  static std::map<std::string, void*> functions = {
       {"cublasCreate_v2", address(create)},
       {"cublasDestroy_v2", address(destroy)},
       {"cublasGetVersion_v2", address(get_version)},
@@ -91,8 +92,13 @@ void* DynamicLibrary::address_of(const char* name) const {
       {"cublasGetStatusString", address(status_string)},
       {"cublasSgemm_v2", address(sgemm)},
   };
+  return functions;
+}
+
+void* DynamicLibrary::address_of(const char* name) const {
+  const std::map<std::string, void*>& functions = emulation::library_functions();
   const auto found = functions.find(name);
-  check(found != functions.end(), "emulated cuBLAS: ", name, " is not there");
+  check(found != functions.end(), "emulated ", what_, ": ", name, " is not there");
   return found->second;
 }
 

@@ -64,10 +64,12 @@ cudaError_t forbidden_in_capture() {
 
 std::mutex memory_mutex;
 std::map<void*, size_t> device_memory;
+std::mutex graph_mutex;
 std::vector<Node> last_graph;
 bool work_runs = true;
 int multiprocessor_count = 132;
-int graphs_alive = 0;
+int device_count = 1, device_chosen = 0;
+std::atomic<int> graphs_alive = 0;
 std::atomic<size_t> uploaded = 0;
 
 bool lazy() {
@@ -211,6 +213,12 @@ int multiprocessors() {
 void set_multiprocessors(int count) {
   multiprocessor_count = count;
 }
+void set_devices(int count) {
+  device_count = count;
+}
+int chosen_device() {
+  return device_chosen;
+}
 
 }  // namespace retort::emulation
 
@@ -237,17 +245,20 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = device_count;
   return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = device_chosen;
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int) {
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= device_count) return noted(cudaErrorInvalidDevice);
+  device_chosen = device;
   return cudaSuccess;
 }
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device < 0 || device >= device_count) return noted(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "emulated device");
   properties->major = 9;
@@ -323,6 +334,15 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   stream->origin->invalid = true;
   return noted(cudaErrorStreamCaptureUnsupported);
 }
+// Late work is done piece by piece: who asks again and again gets it done.
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  if (stream->capturing) {
+    stream->origin->invalid = true;
+    return noted(cudaErrorStreamCaptureUnsupported);
+  }
+  if (stream->ran < stream->enqueued) run_to(stream, stream->ran + 1);
+  return stream->ran < stream->enqueued ? cudaErrorNotReady : cudaSuccess;
+}
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   *status = stream->capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
   return cudaSuccess;
@@ -346,6 +366,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const bool ends = !cooperative_side_by_side(stream->captured);
   if (valid && together && ends) {
     *graph = new CUgraph_st{std::move(stream->captured)};
+    const std::lock_guard lock(graph_mutex);
     last_graph = (*graph)->nodes;
   }
   for (cudaStream_t other : stream->joined) leave_capture(other);
@@ -436,6 +457,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->stream) run_to(event->stream, event->mark);
   return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  if (!event->stream || event->stream->ran >= event->mark) return cudaSuccess;
+  run_to(event->stream, event->stream->ran + 1);
+  return event->stream->ran < event->mark ? cudaErrorNotReady : cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
   *milliseconds = std::chrono::duration<float, std::milli>(end->at - begin->at).count();

@@ -30,5 +30,7 @@ int captured_graphs();
 size_t uploaded_bytes();  // from host memory, so far
 void set_work_runs(bool runs);
 void set_multiprocessors(int count);  // 132 at first
+void set_devices(int count);          // 1 at first
+int chosen_device();                  // by cudaSetDevice
 
 }  // namespace retort::emulation

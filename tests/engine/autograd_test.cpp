@@ -54,6 +54,24 @@ TEST(Autograd, AParameterTheLossDoesNotReachGetsZero) {
   EXPECT_FALSE(unused.received);
 }
 
+// Not before: a sum over processes would take a part of it.
+TEST(Autograd, AWatcherSeesEachGradientOnceItIsWhole) {
+  const auto device = portable();
+  Parameter twice = parameter_of(*device, {3}), once = parameter_of(*device, {5}),
+            unused = parameter_of(*device, {7});
+  Tape tape(*device);
+  const Pass pass{*device, &tape};
+  const Var aside = square(pass, pass.parameter(unused));
+  // twice^2 once + twice: the last op gives the first contribution
+  const Var y =
+      add(pass, mul(pass, square(pass, pass.parameter(twice)), pass.parameter(once)), pass.parameter(twice));
+  std::vector<std::pair<const Parameter*, double>> seen;
+  tape.watch([&](Parameter& p) { seen.emplace_back(&p, read_values(*device, p.grad)[0]); });
+  tape.backward(sum_all(pass, y));
+  const std::vector<std::pair<const Parameter*, double>> expected = {{&once, 9}, {&twice, 31}};
+  EXPECT_EQ(seen, expected) << "one that is not reached is not seen";
+}
+
 TEST(Autograd, AFrozenParameterIsAConstant) {
   const auto device = portable();
   Parameter p = parameter_of(*device, {3});

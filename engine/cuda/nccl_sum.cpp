@@ -1,0 +1,119 @@
+#include "engine/cuda/nccl_sum.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+
+#include "engine/cuda/tree_sum.h"
+#include "engine/distributed/tree.h"
+#include "engine/types.h"
+
+namespace retort {
+
+namespace {
+
+// Fails on all ranks where the work fails on one.
+template <class Work>
+auto together(Communicator& world, const Work& work) {
+  std::optional<Error> problem;
+  decltype(work()) made{};
+  try {
+    made = work();
+  } catch (const Error& error) {
+    problem = error;
+  }
+  world.agree(problem ? &*problem : nullptr);
+  return made;
+}
+
+}  // namespace
+
+NcclSum::NcclSum(Communicator& world, Memory& memory, cudaStream_t stream)
+    : world_(world),
+      rank_(world.rank()),
+      size_(world.size()),
+      bucket_(world.bucket_bytes() / int64_t(sizeof(float))),
+      ordered_(world.reduce() == Reduce::ordered),
+      main_(stream) {
+  check(!ordered_ || size_ <= most_summed_ranks, Fault::usage, "reduce = ordered sums over at most ",
+        most_summed_ranks, " processes with GPUs, and there are ", size_, "; --set reduce=fast");
+  // Each opens the library before anybody waits for the others in it.
+  const std::string own = together(world, [&] {
+    Nccl::open();
+    return rank_ == 0 ? Nccl::new_id() : std::string();
+  });
+  const std::string id = world.gather(own).front();
+  nccl_ = together(world, [&] { return std::make_unique<Nccl>(id, rank_, size_); });
+  const int64_t slice = (bucket_ + size_ - 1) / size_;
+  if (ordered_) slices_ = std::make_unique<DeviceMemory>(memory, size_t(slice * size_) * sizeof(float));
+}
+
+void NcclSum::begin(const Tensor& values, const std::vector<bool>& gives) {
+  check(values.type == DType::f32, "sum over processes: values are ", values.type, ", expected f32");
+  check(int(gives.size()) == size_, "sum over processes: ", gives.size(), " ranks of ", size_);
+  fork_.record(main_);
+  fork_.hold_back(stream_.get());
+  open_ = true;
+  float* const data = values.as<float>();
+  if (!ordered_) {
+    if (!gives[size_t(rank_)])
+      check_cuda(cudaMemsetAsync(data, 0, values.bytes(), stream_.get()), "clearing what is not given");
+    return nccl_->all_reduce(data, values.size(), stream_.get());
+  }
+  for (int64_t first = 0; first < values.size(); first += bucket_)
+    in_order(data + first, std::min(bucket_, values.size() - first), gives);
+}
+
+// Each adds a slice of all that is given, in the order of the tree, and sends its sum to all.
+void NcclSum::in_order(float* values, int64_t count, const std::vector<bool>& gives) {
+  float* const slices = static_cast<float*>(slices_->data());
+  const auto slice_of = [&](int rank) { return part_of(count, size_, rank); };
+  const Part own = slice_of(rank_);
+  uint64_t mask = 0;
+  std::vector<Nccl::Block> sends, receives, sums, results;
+  for (int rank = 0; rank < size_; ++rank) {
+    if (gives[size_t(rank)]) mask |= uint64_t{1} << rank;
+    const Part theirs = slice_of(rank);
+    if (rank == rank_) continue;
+    if (gives[size_t(rank_)] && theirs.count > 0)
+      sends.push_back({rank, values + theirs.first, theirs.count});
+    if (gives[size_t(rank)] && own.count > 0)
+      receives.push_back({rank, slices + rank * own.count, own.count});
+    if (own.count > 0) sums.push_back({rank, values + own.first, own.count});
+    if (theirs.count > 0) results.push_back({rank, values + theirs.first, theirs.count});
+  }
+  check(mask != 0, "sum over processes: no rank gives anything");
+  nccl_->exchange(sends, receives, stream_.get());
+  check_cuda(tree_sum_kernel(stream_.get(), values + own.first, rank_, slices, own.count, size_, mask),
+             "a sum over ", size_, " processes of ", own.count, " numbers");
+  nccl_->exchange(sums, results, stream_.get());
+}
+
+void NcclSum::join() {
+  if (!open_) return;
+  open_ = false;
+  end_.record(stream_.get());
+  end_.hold_back(main_);
+}
+
+bool NcclSum::wait(const std::function<cudaError_t()>& ask) noexcept {
+  const auto began = std::chrono::steady_clock::now();
+  while (ask() == cudaErrorNotReady && !nccl_->lost()) {
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - began;
+    if (waited.count() > world_.transport().time_limit()) break;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  if (ask() != cudaErrorNotReady && !nccl_->lost()) return true;
+  nccl_->end();
+  return false;
+}
+
+// A closed connection is found at once; who only waits for the same rank answers.
+void NcclSum::fail_lost() {
+  world_.transport().set_time_limit(std::min(world_.transport().time_limit(), 5.0));
+  world_.gather("");
+  fail(Fault::lost, "NCCL has lost a process of the run, or waited too long for it");
+}
+
+}  // namespace retort
