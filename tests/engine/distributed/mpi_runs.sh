@@ -2,11 +2,20 @@
 # Runs of several processes under mpirun: the same weights and metrics for 1, 2 and 4 of them, also of one that goes on with
 # fewer; refusals with their exit codes; a process that is killed takes all with it, and its run goes on to the same weights.
 #   mpi_runs.sh RETORT [MPIRUN...]      (mpirun --oversubscribe --allow-run-as-root)
+# With MPICH: mpi_runs.sh build/release/retort mpirun.mpich
 set -euo pipefail
 retort=$(realpath "$1")
 shift
 mpirun=("$@")
 [ ${#mpirun[@]} -gt 0 ] || mpirun=(mpirun --oversubscribe --allow-run-as-root)
+if "${mpirun[@]}" --version 2>&1 | grep -q "Open MPI"; then
+  own=openmpi
+  strangers=(PMI_RANK=0 PMI_SIZE=2) # how the other one starts its processes
+else
+  own=mpich
+  strangers=(OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2)
+fi
+plugin=${RETORT_MPI_PLUGIN:-$(dirname "$retort")/libretort_mpi_$own.so}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -46,6 +55,11 @@ same live-1 stored-1
 
 grep -q "exchanged [0-9.]* MB in [0-9.e-]* s" ce-4/log.txt || complain "the log does not say what was exchanged"
 
+# In MPI's own order: the numbers are others, but the same again.
+for run in fast again; do on 4 train --model resnet8 "${common[@]}" --set reduce=fast --out "$run" >/dev/null 2>&1; done
+same fast again
+grep -q "sums in the library's order" fast/log.txt || complain "the log does not say how sums were added"
+
 # One process without any launcher is the same as one of mpirun's.
 "$retort" train --model resnet8 "${common[@]}" --out alone >/dev/null 2>&1
 same alone ce-1
@@ -55,11 +69,6 @@ same alone ce-1
 long=(train --model resnet8 --data synthetic:train=400,test=48 --epochs 6 --batch 16 --set shards=4 --quiet)
 "$retort" "${long[@]}" --out whole >/dev/null 2>&1
 begun() { for _ in $(seq 600); do [ -f "$1/checkpoints/last.safetensors" ] && return; sleep 0.05; done; complain "$1 does not begin"; }
-# In MPI's own order: the numbers are others, but the same again.
-for run in fast again; do on 4 train --model resnet8 "${common[@]}" --set reduce=fast --out "$run" >/dev/null 2>&1; done
-same fast again
-grep -q "sums in the library's order" fast/log.txt || complain "the log does not say how sums were added"
-
 "${mpirun[@]}" -np 4 "$retort" "${long[@]}" --out moved >moved.txt 2>&1 </dev/null &
 launcher=$!
 begun moved
@@ -89,8 +98,7 @@ same whole killed
 refuses 2 "start 1 or 2 or 4" on 3 train --model resnet8 "${common[@]}" --out no
 refuses 2 "cannot be given" on 4 train --resume ce-1 --set shards=2
 refuses 2 "but no WORLD_SIZE" env RANK=0 "$retort" train --model resnet8 "${common[@]}" --out no
-refuses 2 "the launcher is of another MPI" env PMI_RANK=0 PMI_SIZE=2 RETORT_MPI_PLUGIN="$(dirname "$retort")/libretort_mpi_openmpi.so" \
-  "$retort" train --model resnet8 "${common[@]}" --out no
+refuses 2 "the launcher is of another MPI" env "${strangers[@]}" RETORT_MPI_PLUGIN="$plugin" "$retort" train --model resnet8 "${common[@]}" --out no
 refuses 7 "RETORT_MPI_PLUGIN cannot be opened" env RETORT_MPI_PLUGIN=/nowhere.so "${mpirun[@]}" -np 2 "$retort" train --model resnet8 "${common[@]}" --out no
 refuses 2 "but no MASTER_ADDR" env RANK=0 WORLD_SIZE=2 "$retort" train --model resnet8 "${common[@]}" --out no
 refuses 2 "rank 0 of 2 (torchrun) and rank 3 of 4" env RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=29500 \
@@ -102,7 +110,7 @@ refuses 2 "crd moves its memory" on 2 "${distil[@]}" --method crd --out no
 # Other images on one of them.
 cat >split.sh <<'END'
 #!/bin/sh
-images=106; [ "$OMPI_COMM_WORLD_RANK" = 1 ] && images=107
+images=106; [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ] && images=107
 exec "$RETORT" train --model resnet8 --data "synthetic:train=$images,test=48" --epochs 2 --set shards=2 --quiet --out no
 END
 chmod +x split.sh
@@ -111,7 +119,7 @@ refuses 3 "another hash" "${mpirun[@]}" -np 2 ./split.sh
 # Other weights to start from, which no setting tells apart.
 cat >init.sh <<'END'
 #!/bin/sh
-init=ce-1; [ "$OMPI_COMM_WORLD_RANK" = 1 ] && init=one-1
+init=ce-1; [ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ] && init=one-1
 exec "$RETORT" train --model resnet8 --init "$init" --data synthetic:train=106,test=48 --epochs 2 --set shards=2 --quiet --out no
 END
 chmod +x init.sh
