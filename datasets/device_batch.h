@@ -52,11 +52,9 @@ class DeviceBatch {
   DeviceBatch(Device& device, const ImageSet& set, int64_t largest, const DeviceBatchOptions& options,
               bool rendering);
 
-  // Labels, indices and views, second views if there are any, and the images if the device does not render
-  // them.
+  // Labels, indices and views, second views if there are any, and images if the device does not render.
   Batch upload(const HostBatch& host);
-  // Makes the batch's images where the device renders them. The first thing in a step; it is captured with
-  // it.
+  // Makes the batch's images where the device renders them. The first thing in a step, captured with it.
   void render(const Batch& batch);
 
  private:

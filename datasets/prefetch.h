@@ -23,8 +23,7 @@ class Prefetch {
   // One slot is the caller's, one can be ready, and each worker has one.
   static int slots(int workers) { return workers == 0 ? 1 : workers + 2; }
 
-  // Work on tickets first to end - 1, dropping what is left of the range before. Waits for fills that are
-  // under way.
+  // Work on tickets first to end - 1, dropping what is left of the range before. Waits for fills under way.
   void start(int64_t first, int64_t end);
 
   // The slot of the next ticket, or -1 at the end of the range. The slot is the caller's until the next call

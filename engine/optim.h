@@ -20,8 +20,7 @@ struct SgdOptions {
   // Two gradients, of the labels' loss and of the teacher's, each with a momentum of its own: Zhao, Cui,
   // Song, Liang, "DOT: A Distillation-Oriented Trainer", ICCV 2023, arXiv:2307.08436. The labels' is momentum
   // - delta and has the weight decay, the teacher's momentum + delta and has none. A parameter that only one
-  // of them reaches has momentum and weight decay as set, but if it is the teacher's no decay in the first
-  // step.
+  // of them reaches has momentum and decay as set, but if it is the teacher's no decay in the first step.
   std::optional<double> dot_delta = {};
 };
 
@@ -43,13 +42,11 @@ class Sgd {
   // To be called when something else than step() has written the parameters' values (a checkpoint was read).
   void values_changed();
 
-  // What the loss has to be multiplied by before the backward pass (see Tape::backward); null without loss
-  // scaling.
+  // What the loss has to be multiplied by before backward (see Tape::backward); null without loss scaling.
   const Scalar* loss_scale() const { return loss_scale_.value ? &loss_scale_ : nullptr; }
 
   // Optimizer state, for checkpoints: one momentum tensor for each parameter, shaped as it is, and with loss
-  // scaling its state as "loss_scale". With two gradients also the teacher's, as NAME.teacher, and
-  // "dot_begun".
+  // scaling its state as "loss_scale". With two gradients also NAME.teacher and "dot_begun".
   std::vector<std::pair<std::string, Tensor>> momenta() const;
   const Tensor& values() const { return values_; }
   // Each parameter's part of a tensor that is laid out as values() is.

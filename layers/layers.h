@@ -1,5 +1,4 @@
-// The basic layers. Parameter names and shapes in files are PyTorch's; in memory convolution weights are
-// K,R,S,C.
+// The basic layers. Parameter names and shapes in files are PyTorch's; in memory convolutions' are K,R,S,C.
 #pragma once
 #include <string>
 #include <vector>

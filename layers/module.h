@@ -52,8 +52,7 @@ class Module {
   virtual void visit(Visitor& visitor) = 0;
 };
 
-// Sets every parameter and buffer from seed: a value is a function of (seed, the parameter's name, its
-// index).
+// Sets every parameter and buffer: a value is a function of (seed, the parameter's name, its index).
 void initialize(Module& module, Device& device, uint64_t seed);
 
 std::vector<NamedParameter> parameters_of(Module& module);

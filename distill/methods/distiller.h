@@ -69,8 +69,7 @@ class Distiller : public Module {
 
   // The same loss, its gradient and what metrics need of it in one kernel, where the method and the inputs
   // allow that (logits in f32, one view, nothing standardised or smoothed); nothing, and nothing enqueued,
-  // where they do not. seed: what the loss is multiplied by before the backward pass, or null. pass has no
-  // tape for it.
+  // where they do not. seed: what the loss is multiplied by before backward, or null. pass has no tape for it.
   std::optional<FusedLoss> fused(const DistillInputs& inputs, const Pass& pass, const Scalar* seed);
 
   // The distillation terms alone, without cross-entropy and warm-up.

@@ -67,8 +67,7 @@ struct PcdRow {
   }
 
  private:
-  // A run of the ranked classes: logits of student and teacher, the gradient so far, and room for the
-  // distributions q and p.
+  // A run of the ranked classes: logits of student and teacher, the gradient so far, room for q and p.
   struct Group {
     T *s, *t, *d, *q, *p;
     RETORT_HD Group from(int64_t first) const {

@@ -34,8 +34,7 @@ struct TrainingState {
 };
 
 // What the optimizer moves: the model's parameters that are not frozen, then the method's as
-// "distiller.NAME". narrow_on: not null: the model's convolutions are kept in 16 bits there, see
-// in_16_bits().
+// "distiller.NAME". narrow_on: not null: the model's convolutions are in 16 bits there, see in_16_bits().
 std::vector<NamedParameter> learned_parameters(Model& model, Module& distiller,
                                                const Device* narrow_on = nullptr, bool padded_images = false);
 

@@ -19,8 +19,7 @@ class RunRecords {
  public:
   RunRecords(Assembly& run, const RunFolder& folder, Progress& progress);
 
-  // env.json and config.toml, unless the latter is already `bound` to the checkpoint that the run goes on
-  // from.
+  // env.json and config.toml, unless the latter is `bound` to the checkpoint that the run goes on from.
   void begin(bool resume, bool bound, const Binding& binding, const std::vector<std::string>& arguments);
 
   void log(const std::string& line) const;

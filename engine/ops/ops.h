@@ -11,8 +11,7 @@ namespace retort {
 
 // --- convolution and normalisation (images N,H,W,C)
 // --------------------------------------------------------- w: K,R,S,C/groups. Output side: (side + 2 pad -
-// kernel) / stride + 1. bias (K) and add, which has the result's shape, may be empty Vars: conv(x, w) + bias
-// + add.
+// kernel) / stride + 1. bias (K) and add, of the result's shape, may be empty: conv(x, w) + bias + add.
 Var conv2d(const Pass& pass, const Var& x, const Var& w, const Var& bias, const Conv2dSpec& spec,
            const Var& add = {});
 
@@ -42,9 +41,8 @@ Var resize_nearest(const Pass& pass, const Var& x, int64_t height, int64_t width
 // Rows of a matrix divided by max(their Euclidean length, least).
 Var normalize_rows(const Pass& pass, const Var& x, double least = 0);
 
-// --- matrices
-// ----------------------------------------------------------------------------------------------- x (B,I)
-// times w (O,I) transposed, plus bias (O, may be empty).
+// --- matrices ------------------------------------------------------------------------------------------
+// x (B,I) times w (O,I) transposed, plus bias (O, may be empty).
 Var linear(const Pass& pass, const Var& x, const Var& w, const Var& bias);
 // op(a) op(b), op transposes if said.
 Var matmul(const Pass& pass, const Var& a, const Var& b, bool transpose_a = false, bool transpose_b = false);
@@ -54,8 +52,7 @@ Var batched_gram(const Pass& pass, const Var& x);
 // x (N,D) -> N,N,D: y[i,j] = x[j] - x[i].
 Var pair_differences(const Pass& pass, const Var& x);
 
-// --- element-wise
-// -------------------------------------------------------------------------------------------
+// --- element-wise --------------------------------------------------------------------------------------
 Var unary(const Pass& pass, const UnaryOp& op, const Var& x);
 Var relu(const Pass& pass, const Var& x);
 Var exp(const Pass& pass, const Var& x);
@@ -83,15 +80,13 @@ Var sub(const Pass& pass, const Var& a, const Var& b);
 Var mul(const Pass& pass, const Var& a, const Var& b);
 Var div(const Pass& pass, const Var& a, const Var& b);
 
-// --- reductions: x seen as a matrix [rows, columns]
-// ---------------------------------------------------------
+// --- reductions: x seen as a matrix [rows, columns] ----------------------------------------------------
 Var sum_all(const Pass& pass, const Var& x, double scale = 1);      // -> [1], times scale
 Var mean_all(const Pass& pass, const Var& x);                       // -> [1]
 Var sum_columns(const Pass& pass, const Var& x, double scale = 1);  // within each row -> [rows, 1]
 Var sum_rows(const Pass& pass, const Var& x, double scale = 1);     // within each column -> [1, columns]
 
-// --- softmax family, over the last axis
-// ---------------------------------------------------------------------
+// --- softmax family, over the last axis ----------------------------------------------------------------
 Var softmax(const Pass& pass, const Var& logits, double temperature = 1);
 Var log_softmax(const Pass& pass, const Var& logits, double temperature = 1);
 // Mean over rows of -log softmax(logits)[label]; labels i32 (B). -> [1]
@@ -101,8 +96,7 @@ Var cross_entropy(const Pass& pass, const Var& logits, const Tensor& labels);
 Var kl_divergence(const Pass& pass, const Var& student, const Tensor& teacher, double temperature,
                   double weight = 1);
 
-// --- shape
-// --------------------------------------------------------------------------------------------------
+// --- shape ---------------------------------------------------------------------------------------------
 Var reshape(const Pass& pass, const Var& x, const Shape& shape);
 // Columns [first, first + count) of the last axis.
 Var slice_columns(const Pass& pass, const Var& x, int64_t first, int64_t count);
