@@ -36,8 +36,10 @@ NcclSum::NcclSum(Communicator& world, Memory& memory, cudaStream_t stream)
       bucket_(world.bucket_bytes() / int64_t(sizeof(float))),
       ordered_(world.reduce() == Reduce::ordered),
       main_(stream) {
-  check(!ordered_ || size_ <= most_summed_ranks, Fault::usage, "reduce = ordered sums over at most ",
-        most_summed_ranks, " processes with GPUs, and there are ", size_, "; --set reduce=fast");
+  for (const Communicator::Level& level : world.levels())
+    check(!ordered_ || int(level.ranks.size()) <= most_summed_ranks, Fault::usage,
+          "reduce = ordered sums over at most ", most_summed_ranks,
+          " processes with GPUs at once, and there are ", level.ranks.size(), "; --set reduce=fast");
   // Each opens the library before anybody waits for the others in it.
   const std::string own = together(world, [&] {
     Nccl::open();
@@ -45,8 +47,7 @@ NcclSum::NcclSum(Communicator& world, Memory& memory, cudaStream_t stream)
   });
   const std::string id = world.gather(own).front();
   nccl_ = together(world, [&] { return std::make_unique<Nccl>(id, rank_, size_); });
-  const int64_t slice = (bucket_ + size_ - 1) / size_;
-  if (ordered_) slices_ = std::make_unique<DeviceMemory>(memory, size_t(slice * size_) * sizeof(float));
+  if (ordered_) slices_ = std::make_unique<DeviceMemory>(memory, size_t(bucket_ + size_) * sizeof(float));
 }
 
 void NcclSum::begin(const Tensor& values, const std::vector<bool>& gives) {
@@ -62,31 +63,36 @@ void NcclSum::begin(const Tensor& values, const std::vector<bool>& gives) {
     return nccl_->all_reduce(data, values.size(), stream_.get());
   }
   for (int64_t first = 0; first < values.size(); first += bucket_)
-    in_order(data + first, std::min(bucket_, values.size() - first), gives);
+    in_order(0, data + first, std::min(bucket_, values.size() - first), gives);
 }
 
-// Each adds a slice of all that is given, in the order of the tree, and sends its sum to all.
-void NcclSum::in_order(float* values, int64_t count, const std::vector<bool>& gives) {
+// Each adds a slice of all that is given, in the order of the tree, and sends its sum to all; between them
+// the next level adds the sums.
+void NcclSum::in_order(size_t level, float* values, int64_t count, const std::vector<bool>& all) {
+  const std::vector<int>& group = world_.levels()[level].ranks;
+  const std::vector<bool> gives = world_.gives_at(level, all);
+  const int ranks = int(group.size()), me = world_.levels()[level].own;
   float* const slices = static_cast<float*>(slices_->data());
-  const auto slice_of = [&](int rank) { return part_of(count, size_, rank); };
-  const Part own = slice_of(rank_);
+  const Part own = part_of(count, ranks, me);
   uint64_t mask = 0;
   std::vector<Nccl::Block> sends, receives, sums, results;
-  for (int rank = 0; rank < size_; ++rank) {
-    if (gives[size_t(rank)]) mask |= uint64_t{1} << rank;
-    const Part theirs = slice_of(rank);
-    if (rank == rank_) continue;
-    if (gives[size_t(rank_)] && theirs.count > 0)
-      sends.push_back({rank, values + theirs.first, theirs.count});
-    if (gives[size_t(rank)] && own.count > 0)
-      receives.push_back({rank, slices + rank * own.count, own.count});
+  for (int r = 0; r < ranks; ++r) {
+    if (gives[size_t(r)]) mask |= uint64_t{1} << r;
+    const Part theirs = part_of(count, ranks, r);
+    const int rank = group[size_t(r)];
+    if (r == me) continue;
+    if (gives[size_t(me)] && theirs.count > 0) sends.push_back({rank, values + theirs.first, theirs.count});
+    if (gives[size_t(r)] && own.count > 0) receives.push_back({rank, slices + r * own.count, own.count});
     if (own.count > 0) sums.push_back({rank, values + own.first, own.count});
     if (theirs.count > 0) results.push_back({rank, values + theirs.first, theirs.count});
   }
-  check(mask != 0, "sum over processes: no rank gives anything");
+  const bool last = level + 1 == world_.levels().size();
+  check(mask != 0 || !last, "sum over processes: no rank gives anything");
   nccl_->exchange(sends, receives, stream_.get());
-  check_cuda(tree_sum_kernel(stream_.get(), values + own.first, rank_, slices, own.count, size_, mask),
-             "a sum over ", size_, " processes of ", own.count, " numbers");
+  if (mask != 0)
+    check_cuda(tree_sum_kernel(stream_.get(), values + own.first, me, slices, own.count, ranks, mask),
+               "a sum over ", ranks, " processes of ", own.count, " numbers");
+  if (!last) in_order(level + 1, values + own.first, own.count, all);
   nccl_->exchange(sums, results, stream_.get());
 }
 

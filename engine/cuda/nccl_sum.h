@@ -26,7 +26,7 @@ class NcclSum final : public DeviceSum {
   [[noreturn]] void fail_lost();
 
  private:
-  void in_order(float* values, int64_t count, const std::vector<bool>& gives);
+  void in_order(size_t level, float* values, int64_t count, const std::vector<bool>& gives);
 
   Communicator& world_;
   const int rank_, size_;
@@ -37,7 +37,7 @@ class NcclSum final : public DeviceSum {
   CudaFence fork_, end_;
   bool open_ = false;
   std::unique_ptr<Nccl> nccl_;
-  std::unique_ptr<DeviceMemory> slices_;  // of all ranks, one behind the other
+  std::unique_ptr<DeviceMemory> slices_;  // of a level's ranks, one behind the other
 };
 
 }  // namespace retort

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
 
@@ -29,9 +30,42 @@ std::string place_of(int rank, int size, const std::string& host) {
   return text("rank ", rank, " of ", size, ", ", host);
 }
 
+Communicator::Communicator(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {
+  set_machine(1);
+}
+
+void Communicator::set_machine(int ranks) {
+  check(ranks > 0 && std::has_single_bit(unsigned(ranks)) && size() % ranks == 0,
+        "Communicator: machines of ", ranks, " ranks, of ", size());
+  machine_ = ranks;
+  levels_.clear();
+  const auto add = [this](int first, int end, int step) {
+    if (first + step >= end && !levels_.empty()) return;  // alone
+    Level level;
+    for (int r = first; r < end; r += step) level.ranks.push_back(r);
+    level.own = (rank() - first) / step;
+    levels_.push_back(std::move(level));
+  };
+  const int first = rank() / ranks * ranks;
+  if (ranks > 1) add(first, first + ranks, 1);
+  add(rank() % ranks, size(), ranks);
+}
+
+std::vector<bool> Communicator::gives_at(size_t level, const std::vector<bool>& gives) const {
+  const int span = level == 0 ? 1 : machine_;
+  std::vector<bool> some;
+  for (const int rank : levels_[level].ranks) {
+    const auto first = gives.begin() + rank / span * span;
+    some.push_back(std::find(first, first + span, true) != first + span);
+  }
+  return some;
+}
+
 template <class T>
-void Communicator::sum_bucket(T* values, int64_t count, const std::vector<bool>& gives) {
-  const int me = rank(), ranks = size();
+void Communicator::sum_bucket(size_t level, T* values, int64_t count, const std::vector<bool>& all) {
+  const std::vector<int>& group = levels_[level].ranks;
+  const int ranks = int(group.size()), me = levels_[level].own;
+  const std::vector<bool> gives = gives_at(level, all);
   const auto slice = [&](int r) { return part_of(count, ranks, r); };
   const Part own = slice(me);
   scratch_.resize(size_t(own.count * ranks) * sizeof(T));
@@ -41,9 +75,9 @@ void Communicator::sum_bucket(T* values, int64_t count, const std::vector<bool>&
     if (r == me) continue;
     const Part theirs = slice(r);
     if (gives[size_t(me)] && theirs.count > 0)
-      sends.push_back({r, values + theirs.first, size_t(theirs.count) * sizeof(T)});
+      sends.push_back({group[size_t(r)], values + theirs.first, size_t(theirs.count) * sizeof(T)});
     if (gives[size_t(r)] && own.count > 0)
-      receives.push_back({r, slices + r * own.count, size_t(own.count) * sizeof(T)});
+      receives.push_back({group[size_t(r)], slices + r * own.count, size_t(own.count) * sizeof(T)});
   }
   transport_->exchange(sends, receives);
   for (const Message& m : sends) bytes_ += double(m.bytes);
@@ -63,17 +97,20 @@ void Communicator::sum_bucket(T* values, int64_t count, const std::vector<bool>&
     places[size_t(tree.place())] = given(r);
     tree.push();
   }
-  check(tree.finish(), "Communicator: no rank gives anything");
-  if (places[0] != values + own.first)
+  const bool some = tree.finish(), last = level + 1 == levels_.size();
+  check(some || !last, "Communicator: no rank gives anything");
+  if (some && places[0] != values + own.first)
     std::memcpy(values + own.first, places[0], size_t(own.count) * sizeof(T));
+  if (!last) sum_bucket(level + 1, values + own.first, own.count, all);
 
   sends.clear();
   receives.clear();
   for (int r = 0; r < ranks; ++r) {
     if (r == me) continue;
     const Part theirs = slice(r);
-    if (own.count > 0) sends.push_back({r, values + own.first, size_t(own.count) * sizeof(T)});
-    if (theirs.count > 0) receives.push_back({r, values + theirs.first, size_t(theirs.count) * sizeof(T)});
+    const int rank = group[size_t(r)];
+    if (own.count > 0) sends.push_back({rank, values + own.first, size_t(own.count) * sizeof(T)});
+    if (theirs.count > 0) receives.push_back({rank, values + theirs.first, size_t(theirs.count) * sizeof(T)});
   }
   transport_->exchange(sends, receives);
   for (const Message& m : sends) bytes_ += double(m.bytes);
@@ -86,7 +123,7 @@ void Communicator::sum(const Tensor& values, const std::vector<bool>& gives) {
     if (reduce_ == Reduce::fast && sum_fast(values, gives[size_t(rank())])) return;
     const int64_t bucket = bucket_bytes_ / int64_t(sizeof(T));
     for (int64_t first = 0; first < values.size(); first += bucket)
-      sum_bucket(values.as<T>() + first, std::min(bucket, values.size() - first), gives);
+      sum_bucket(0, values.as<T>() + first, std::min(bucket, values.size() - first), gives);
   });
   seconds_ += now() - began;
 }
@@ -139,6 +176,14 @@ void Communicator::agree(const Error* problem) {
                       theirs.substr(second + 1)),
                  false);
   }
+}
+
+int ranks_of_machine(const std::vector<std::string>& hosts) {
+  const auto other = std::find_if(hosts.begin(), hosts.end(), [&](const auto& h) { return h != hosts[0]; });
+  const auto ranks = size_t(other - hosts.begin());
+  bool alike = std::has_single_bit(ranks) && hosts.size() % ranks == 0;
+  for (size_t i = 0; alike && i < hosts.size(); ++i) alike = hosts[i] == hosts[i / ranks * ranks];
+  return alike ? int(ranks) : 1;
 }
 
 std::function<int(int own)> least_of(Communicator* world) {

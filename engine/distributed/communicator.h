@@ -30,7 +30,7 @@ class Agreed : public Error {
 // All ranks call the same functions in the same order.
 class Communicator {
  public:
-  explicit Communicator(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+  explicit Communicator(std::unique_ptr<Transport> transport);
 
   int rank() const { return transport_->rank(); }
   int size() const { return transport_->size(); }
@@ -51,6 +51,19 @@ class Communicator {
   // the transport adds, where it can.
   void sum(const Tensor& values, const std::vector<bool>& gives);
 
+  // That so many neighbouring ranks are on one machine, a power of two: sum() then adds in two levels, those
+  // of a machine, and equal places of all machines. It is the same tree, and less goes from machine to
+  // machine.
+  void set_machine(int ranks);
+  // Whom this rank adds with, level by level.
+  struct Level {
+    std::vector<int> ranks;
+    int own = 0;  // its place in them
+  };
+  const std::vector<Level>& levels() const { return levels_; }
+  // Of a level's ranks whether they give something, or, in the second, whether their machine does.
+  std::vector<bool> gives_at(size_t level, const std::vector<bool>& gives) const;
+
   // One text from each rank, in their order, on every rank.
   std::vector<std::string> gather(const std::string& text);
 
@@ -65,10 +78,12 @@ class Communicator {
 
  private:
   template <class T>
-  void sum_bucket(T* values, int64_t count, const std::vector<bool>& gives);
+  void sum_bucket(size_t level, T* values, int64_t count, const std::vector<bool>& gives);
   bool sum_fast(const Tensor& values, bool gives);
 
   std::unique_ptr<Transport> transport_;
+  std::vector<Level> levels_;
+  int machine_ = 1;
   Reduce reduce_ = Reduce::ordered;
   int64_t bucket_bytes_ = 8 << 20;
   std::vector<std::byte> scratch_;
@@ -77,6 +92,10 @@ class Communicator {
 
 // Asks all ranks, and gives the least of their numbers; empty for one process (null).
 std::function<int(int own)> least_of(Communicator* world);
+
+// How many neighbouring ones of these hosts' ranks are on one machine, if as many are on each, and a power of
+// two; else 1.
+int ranks_of_machine(const std::vector<std::string>& hosts);
 
 // "rank 3 of 8, HOST"
 std::string place_of(int rank, int size, const std::string& host);

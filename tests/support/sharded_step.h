@@ -30,6 +30,7 @@ struct ShardedOptions {
   Communicator* world = nullptr;
   Reduce reduce = Reduce::ordered;  // of states_of()
   int64_t bucket_bytes = 8 << 20;
+  int machine = 1;  // ranks on one
 };
 
 // Networks and images from constants. A step moves the weights by the gradient itself.
@@ -126,6 +127,7 @@ inline std::vector<std::vector<double>> states_of(int ranks, const ShardedOption
       Communicator world(std::make_unique<ThreadTransport>(post, rank));
       world.set_reduce(options.reduce);
       world.set_bucket_bytes(options.bucket_bytes);
+      world.set_machine(std::min(options.machine, ranks));
       ShardedOptions own = options;
       if (ranks > 1) own.world = &world;
       ShardedStep step(own, largest);

@@ -32,39 +32,67 @@ float value(int rank, int64_t i) {
   return std::sin(float(rank * 7919 + i)) * std::exp(float(i % 23) - 11);
 }
 
+// Of ranks on machines of so many, where some give nothing.
+void expect_order_of_the_tree(int ranks, int machine, int64_t count, const std::vector<bool>& gives) {
+  std::vector<std::vector<float>> places(gives.size());
+  TreeSum tree([&](int to, int from) {
+    for (int64_t i = 0; i < count; ++i) places[size_t(to)][size_t(i)] += places[size_t(from)][size_t(i)];
+  });
+  for (int rank = 0; rank < ranks; ++rank) {
+    if (!gives[size_t(rank)]) {
+      tree.skip();
+      continue;
+    }
+    std::vector<float> own;
+    for (int64_t i = 0; i < count; ++i) own.push_back(value(rank, i));
+    places[size_t(tree.place())] = own;
+    tree.push();
+  }
+  tree.finish();
+  on_ranks(ranks, [&](Communicator& world) {
+    world.set_machine(machine);
+    std::vector<float> values;
+    for (int64_t i = 0; i < count; ++i)
+      values.push_back(gives[size_t(world.rank())] ? value(world.rank(), i) : NAN);
+    world.sum({values.data(), {count}, DType::f32}, gives);
+    EXPECT_EQ(std::memcmp(values.data(), places[0].data(), values.size() * sizeof(float)), 0)
+        << ranks << " ranks, " << machine << " on a machine, " << count << " numbers";
+  });
+}
+
 TEST(Communicator, AddsInTheOrderOfTheTree) {
   for (const int ranks : {1, 2, 3, 4, 5, 8}) {
-    for (const int64_t count : {int64_t{1}, int64_t{3}, int64_t{1000}}) {
+    for (const int64_t count : {1, 3, 1000}) {
       for (int without = -1; without < (ranks > 1 ? ranks : 0); ++without) {
         std::vector<bool> gives(size_t(ranks), true);
         if (without >= 0) gives[size_t(without)] = false;
-        std::vector<std::vector<float>> places(gives.size());
-        TreeSum tree([&](int to, int from) {
-          for (int64_t i = 0; i < count; ++i)
-            places[size_t(to)][size_t(i)] += places[size_t(from)][size_t(i)];
-        });
-        for (int rank = 0; rank < ranks; ++rank) {
-          if (!gives[size_t(rank)]) {
-            tree.skip();
-            continue;
-          }
-          std::vector<float> own;
-          for (int64_t i = 0; i < count; ++i) own.push_back(value(rank, i));
-          places[size_t(tree.place())] = own;
-          tree.push();
-        }
-        tree.finish();
-        on_ranks(ranks, [&](Communicator& world) {
-          std::vector<float> values;
-          for (int64_t i = 0; i < count; ++i)
-            values.push_back(gives[size_t(world.rank())] ? value(world.rank(), i) : NAN);
-          world.sum({values.data(), {count}, DType::f32}, gives);
-          EXPECT_EQ(std::memcmp(values.data(), places[0].data(), values.size() * sizeof(float)), 0)
-              << ranks << " ranks, " << count << " numbers, without " << without;
-        });
+        expect_order_of_the_tree(ranks, 1, count, gives);
       }
     }
   }
+}
+
+// Machine by machine, also where one of them has nothing to give.
+TEST(Communicator, AddsInTheOrderOfTheTreeInTwoLevels) {
+  for (const auto& [ranks, machine] :
+       std::vector<std::pair<int, int>>{{4, 2}, {4, 4}, {6, 2}, {8, 2}, {8, 4}}) {
+    for (const int64_t count : {1, 3, 1000}) {
+      for (int without = 0; without <= machine + 1 && without < ranks; ++without) {
+        std::vector<bool> gives(size_t(ranks), true);
+        for (int r = 0; r < without; ++r) gives[size_t(ranks - 1 - r)] = false;
+        expect_order_of_the_tree(ranks, machine, count, gives);
+      }
+    }
+  }
+}
+
+TEST(Communicator, FindsHowManyRanksAreOnAMachine) {
+  EXPECT_EQ(ranks_of_machine({"a"}), 1);
+  EXPECT_EQ(ranks_of_machine({"a", "a", "b", "b", "c", "c"}), 2);
+  EXPECT_EQ(ranks_of_machine({"a", "a", "a", "a"}), 4);
+  EXPECT_EQ(ranks_of_machine({"a", "a", "a", "b", "b", "b"}), 1) << "no power of two";
+  EXPECT_EQ(ranks_of_machine({"a", "a", "b", "b", "b", "c"}), 1);
+  EXPECT_EQ(ranks_of_machine({"a", "b", "a", "b"}), 1) << "dealt out in turn";
 }
 
 // More than one bucket, and numbers of 8 bytes.
