@@ -130,7 +130,7 @@ void Sgd::update(int64_t first, int64_t count, bool of_teacher, double momentum,
 }
 
 void Sgd::step_of_two() {
-  const bool two = !labels_reached_.empty();  // there were two passes
+  const bool two = !labels_reached_.empty();  // there were two passes; a step without any is as the last one
   if (!knows_first_step_) {  // once in a process, before a step is captured: it may go on from a checkpoint
     double begun = 0;
     device_.backend().download(&begun, begun_);
@@ -145,7 +145,6 @@ void Sgd::step_of_two() {
     check(reached[i].labels || reached[i].teacher, "Sgd::step: parameter ", parameters_[i].name,
           " received no gradient; does the loss use it?");
   }
-  labels_reached_.clear();
   use_gradients(false);
   if (loss_scale()) device_.backend().update_loss_scale(gradients_, {}, loss_scale_state_);
   const double m = options_.momentum, delta = *options_.dot_delta, decay = options_.weight_decay;

@@ -80,6 +80,15 @@ TEST(ShardedStep, OfAnyNumberOfPartsSomeEmpty) {
   expect_sum_of_parts({.method = "kd", .shards = 8}, 5);
 }
 
+// Of three images one of four processes has none.
+TEST(ShardedStep, OfTwoGradientsByAnyNumberOfProcesses) {
+  const ShardedOptions options{.method = "kd", .shards = 4, .dot_delta = 0.2};
+  const std::vector<double> alone = states_of(1, options, {6, 3, 6})[0];
+  for (const int ranks : {2, 4})
+    for (const std::vector<double>& one : states_of(ranks, options, {6, 3, 6}))
+      EXPECT_TRUE(one == alone) << ranks;
+}
+
 TEST(ShardedStep, OfEveryFamily) {
   for (const char* student : {"wrn_16_1", "vgg8", "ShuffleV1", "MobileNetV2"}) {
     ShardedOptions options{.method = "pcd", .shards = 2};
