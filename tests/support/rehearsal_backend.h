@@ -14,7 +14,7 @@
 
 namespace retort::testing {
 
-class RehearsalBackend final : public ForwardingBackend {
+class RehearsalBackend : public ForwardingBackend {
  public:
   int captures = 0, replays = 0, kernels = 0;
 

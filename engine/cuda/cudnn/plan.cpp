@@ -67,7 +67,7 @@ CudnnPlan build(CudnnDescriptor configuration, const CudnnTarget& target, const 
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
   plan.finalize("execution plan");
   return CudnnPlan(std::move(plan), std::move(configuration), notes.name,
-                   has(notes.numerical, CUDNN_NUMERICAL_NOTE_TENSOR_CORE));
+                   has(notes.numerical, CUDNN_NUMERICAL_NOTE_TENSOR_CORE), notes.compiled_at_run_time);
 }
 
 }  // namespace
@@ -82,12 +82,13 @@ CudnnTarget CudnnTarget::described(const std::string& json) {
 }
 
 CudnnPlan::CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration, std::string engine,
-                     bool tensor_cores)
+                     bool tensor_cores, bool compiled)
     : configuration_(std::move(configuration)),
       plan_(std::move(plan)),
       workspace_(plan_.get_integer(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)),
       engine_(std::move(engine)),
-      tensor_cores_(tensor_cores) {}
+      tensor_cores_(tensor_cores),
+      compiled_(compiled) {}
 
 std::string CudnnPlan::serialised() const {
   try {

@@ -31,7 +31,7 @@ class CudnnPlan {
  public:
   // configuration: what the plan was made of, which is kept with it; none for a plan that was read.
   explicit CudnnPlan(CudnnDescriptor plan, std::optional<CudnnDescriptor> configuration = std::nullopt,
-                     std::string engine = {}, bool tensor_cores = false);
+                     std::string engine = {}, bool tensor_cores = false, bool compiled = false);
 
   // Bytes that the addresses of all tensors must be a multiple of.
   static constexpr int64_t alignment = 16;
@@ -39,7 +39,9 @@ class CudnnPlan {
   int64_t workspace() const { return workspace_; }
   // "engine 38, knobs 4=1 7=2"; empty for a plan that was read.
   const std::string& engine() const { return engine_; }
-  bool tensor_cores() const { return tensor_cores_; }  // by the engine's own word; false for a plan that was read
+  // By the engine's own word; false for a plan that was read.
+  bool tensor_cores() const { return tensor_cores_; }
+  bool compiled_at_run_time() const { return compiled_; }
   cudnnBackendDescriptor_t raw() const { return plan_.raw(); }
   // For the folder of plans; empty if the engine has no such form.
   std::string serialised() const;
@@ -49,7 +51,7 @@ class CudnnPlan {
   CudnnDescriptor plan_;
   int64_t workspace_;
   std::string engine_;
-  bool tensor_cores_;
+  bool tensor_cores_, compiled_;
 };
 
 // The best `most` plans that can be built, without engines that the options forbid or that are compiled at run time

@@ -11,24 +11,10 @@
 #include "engine/cuda/cudnn/plan.h"
 #include "layers/module.h"
 #include "models/export/inference_graph.h"
+#include "tests/support/described_gpu.h"
 
 namespace retort {
 namespace {
-
-// As cuDNN 9 describes the device: the values are those of an H100 SXM and of an A100 SXM.
-constexpr const char* h100 =
-    R"({"deviceVer":900,"driverVer":13000,"cudaDeviceId":0,"deviceName":"NVIDIA H100 80GB HBM3",)"
-    R"("multiProcessorCount":132,"maxSharedMemoryPerBlockOptin":232448,"smClockRateKHz":1980000,)"
-    R"("memClockRateKHz":2619000,"l2CacheSize":52428800,)";
-constexpr const char* a100 =
-    R"({"deviceVer":800,"driverVer":13000,"cudaDeviceId":0,"deviceName":"NVIDIA A100-SXM4-80GB",)"
-    R"("multiProcessorCount":108,"maxSharedMemoryPerBlockOptin":166912,"smClockRateKHz":1410000,)"
-    R"("memClockRateKHz":1593000,"l2CacheSize":41943040,)";
-constexpr const char* of_both =
-    R"("maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64],"regsPerBlock":65536,)"
-    R"("warpSize":32,"maxSharedMemoryPerBlock":49152,"reservedSharedMemoryPerBlock":1024,)"
-    R"("maxRegistersPerSM":65536,"maxCtasPerSM":32,"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,)"
-    R"("pciDeviceId":0,"isTccDriver":0,"supportCoopLaunch":1,"totalGlobalMem":85017755648})";
 
 const CudnnOptions fp32{.math = CudnnMath::fp32}, tf32{.math = CudnnMath::tf32};
 
@@ -36,7 +22,7 @@ class CudnnPlans : public ::testing::Test {
  protected:
   void SetUp() override {
     try {
-      target_.emplace(CudnnTarget::described(text(h100, of_both)));
+      target_.emplace(CudnnTarget::described(testing::described_h100()));
     } catch (const Error& error) {
       GTEST_SKIP() << error.what();
     } catch (const CudnnRefusal& refusal) {
@@ -163,7 +149,7 @@ TEST_F(CudnnPlans, EveryEpilogueIsFusedInEveryType) {
 }
 
 TEST_F(CudnnPlans, AnA100HasTheEnginesToo) {
-  target_.emplace(CudnnTarget::described(text(a100, of_both)));
+  target_.emplace(CudnnTarget::described(testing::described_a100()));
   for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
     for (const CudnnOp op : {CudnnOp::conv, CudnnOp::conv_input_gradient, CudnnOp::conv_weight_gradient}) {
       for (CudnnProblem p : {convolution(op, 32, 3, 16, 3, 1), convolution(op, 32, 16, 32, 3, 2),
