@@ -32,6 +32,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const DeviceOptio
                       .tune = options.measures && !is_set("RETORT_CUDNN_TUNE", "0"),
                       .cudnn_batch_norm = is_set("RETORT_CUDNN_BATCH_NORM"),
                       .cooperative = !is_set("RETORT_CUDA_COOPERATIVE", "0"),
+                      .programmatic = !is_set("RETORT_CUDA_PROGRAMMATIC", "0"),
                       .separate_workspaces = is_set("RETORT_CUDNN_WORKSPACES")});
   }
   if (name == "portable") return std::make_unique<Portable>(options.threads, options.tuning);

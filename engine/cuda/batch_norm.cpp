@@ -32,7 +32,7 @@ void Cuda::batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& 
                                       .mean = mean.as<float>(),
                                       .inverse_std = inverse_std.as<float>(),
                                       .y = y.data},
-                                     cooperative_.had() && lane_ == &main_,
+                                     cooperative_.had() && lane_ == &main_, programmatic(),
                                      scratch(batch_norm_scratch(shape)), tickets()),
              "batch_norm_train of ", x.shape, " ", x.type);
 }
@@ -70,7 +70,7 @@ void Cuda::batch_norm_gradient(const Tensor& x, const Tensor& y, const Tensor& d
                                          .dadd_accumulates = dadd.accumulates(),
                                          .dgamma_accumulates = dgamma.accumulates(),
                                          .dbeta_accumulates = dbeta.accumulates()},
-                                        scratch(batch_norm_scratch(shape)), tickets()),
+                                        programmatic(), scratch(batch_norm_scratch(shape)), tickets()),
              "batch_norm_gradient of ", x.shape, " ", x.type);
 }
 

@@ -153,7 +153,6 @@ __global__ void __launch_bounds__(threads_per_block)
   const int64_t start = int64_t(blockIdx.x) * threads_per_block + threadIdx.x;
   Affine<n> affine;
   const auto parameters = [&](int64_t c) { affine.load(c, gamma, beta, mean, inverse_std); };
-  if (same_channels && start < packs) parameters(divide(start, channels / n).rest * n);
   for (int64_t i = start; i < packs; i += packs_at_once * step) {
     float value[packs_at_once][n], residual[packs_at_once][n] = {};
 #pragma unroll
@@ -161,6 +160,10 @@ __global__ void __launch_bounds__(threads_per_block)
       if (i + k * step >= packs) continue;
       load_pack(x + (i + k * step) * n, value[k]);
       if (add) load_pack(add + (i + k * step) * n, residual[k]);
+    }
+    if (i == start) {
+      wait_for_previous();
+      if (same_channels) parameters(divide(start, channels / n).rest * n);
     }
 #pragma unroll
     for (int k = 0; k < packs_at_once; ++k) {
@@ -193,6 +196,23 @@ cudaError_t launch_cooperative(cudaStream_t stream, dim3 grid, void (*kernel)(Pa
   return cudaLaunchKernelEx(&launch, kernel, arguments...);
 }
 
+// programmatic: what comes before it in the stream is moments().
+cudaError_t launch_apply(cudaStream_t stream, const BatchNormShape& shape, bool programmatic, const void* x,
+                         const float* gamma, const float* beta, const void* add, bool relu, const float* mean,
+                         const float* inverse_std, void* y) {
+  return with_pack(
+      shape,
+      [&]<class X, int n>() {
+        const int64_t packs = shape.rows * shape.channels / n;
+        if (packs == 0) return cudaSuccess;
+        const Packs launch = packs_of(packs, shape.channels / n);
+        return launch_behind(stream, launch.blocks, programmatic, apply<X, n>, static_cast<const X*>(x), packs,
+                             shape.channels, gamma, beta, static_cast<const X*>(add), relu, mean, inverse_std,
+                             static_cast<X*>(y), launch.same_channels);
+      },
+      x, gamma, beta, add, mean, inverse_std, y);
+}
+
 }  // namespace
 
 size_t batch_norm_scratch(const BatchNormShape& shape) {
@@ -203,8 +223,8 @@ size_t batch_norm_scratch(const BatchNormShape& shape) {
 }
 
 cudaError_t batch_norm_train_kernel(cudaStream_t stream, const BatchNormShape& shape,
-                                    const BatchNormForward& f, bool cooperative, void* scratch,
-                                    unsigned* tickets) {
+                                    const BatchNormForward& f, bool cooperative, bool programmatic,
+                                    void* scratch, unsigned* tickets) {
   float* partial = static_cast<float*>(scratch);
   bool applied = false;
   const cudaError_t status = with_pack(
@@ -235,25 +255,14 @@ cudaError_t batch_norm_train_kernel(cudaStream_t stream, const BatchNormShape& s
       },
       f.x);
   if (status != cudaSuccess || applied) return status;
-  return batch_norm_apply_kernel(stream, shape, f.x, f.gamma, f.beta, f.add, f.relu, f.mean, f.inverse_std,
-                                 f.y);
+  return launch_apply(stream, shape, programmatic, f.x, f.gamma, f.beta, f.add, f.relu, f.mean, f.inverse_std,
+                      f.y);
 }
 
 cudaError_t batch_norm_apply_kernel(cudaStream_t stream, const BatchNormShape& shape, const void* x,
                                     const float* gamma, const float* beta, const void* add, bool relu,
                                     const float* mean, const float* inverse_std, void* y) {
-  return with_pack(
-      shape,
-      [&]<class X, int n>() {
-        const int64_t packs = shape.rows * shape.channels / n;
-        if (packs == 0) return cudaSuccess;
-        const Packs launch = packs_of(packs, shape.channels / n);
-        apply<X, n><<<launch.blocks, threads_per_block, 0, stream>>>(
-            static_cast<const X*>(x), packs, shape.channels, gamma, beta, static_cast<const X*>(add), relu,
-            mean, inverse_std, static_cast<X*>(y), launch.same_channels);
-        return cudaGetLastError();
-      },
-      x, gamma, beta, add, mean, inverse_std, y);
+  return launch_apply(stream, shape, false, x, gamma, beta, add, relu, mean, inverse_std, y);
 }
 
 cudaError_t inverse_std_kernel(cudaStream_t stream, const float* var, double eps, float* to, int64_t n) {

@@ -35,6 +35,32 @@ inline Layout layout_of(const BatchNormShape& shape, int pack) {
   return l;
 }
 
+// Programmatic dependent launch (compute capability 9.0 on): a kernel so launched begins when all blocks of the
+// one ahead of it in the stream have called let_next_begin() or ended. What it reads of that one's results, and
+// all that it writes, comes behind wait_for_previous(). In a kernel that was launched as usual neither does
+// anything.
+__device__ __forceinline__ void let_next_begin() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+__device__ __forceinline__ void wait_for_previous() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+#endif
+}
+
+template <class... Parameters, class... Arguments>
+cudaError_t launch_behind(cudaStream_t stream, unsigned blocks, bool programmatic,
+                          void (*kernel)(Parameters...), Arguments... arguments) {
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  const cudaLaunchConfig_t launch{
+      dim3(blocks), dim3(threads_per_block), 0, stream, &early, programmatic ? 1u : 0u};
+  return cudaLaunchKernelEx(&launch, kernel, arguments...);
+}
+
 constexpr int sums = 2;
 
 // Of a thread's sums for its n channels those of its block: partial[(b * 2 + s) * channels + c]. Then, in the
@@ -128,6 +154,7 @@ __device__ __forceinline__ void sum_rows(const Layout& l, int64_t rows, int64_t 
         if (row + k * l.down < own.last) add(values[k], total);
     }
   }
+  let_next_begin();  // which reads the same rows
   add_up(l, channels, channel, total, partial, tickets, finish);
 }
 

@@ -76,7 +76,6 @@ __global__ void __launch_bounds__(threads_per_block)
     load_pack(factors + channels + k, b);
     load_pack(factors + 2 * channels + k, c);
   };
-  if (dx && same_channels && start < packs) parameters(divide(start, channels / n).rest * n);
   for (int64_t i = start; i < packs; i += packs_at_once * step) {
     float value[packs_at_once][n], g[packs_at_once][n];
 #pragma unroll
@@ -84,6 +83,10 @@ __global__ void __launch_bounds__(threads_per_block)
       if (i + k * step >= packs) continue;
       load_masked(dy, y, (i + k * step) * n, g[k]);
       if (dx) load_pack(x + (i + k * step) * n, value[k]);
+    }
+    if (i == start) {
+      wait_for_previous();
+      if (dx && same_channels) parameters(divide(start, channels / n).rest * n);
     }
 #pragma unroll
     for (int k = 0; k < packs_at_once; ++k) {
@@ -112,7 +115,8 @@ __global__ void __launch_bounds__(threads_per_block)
 }  // namespace
 
 cudaError_t batch_norm_gradient_kernel(cudaStream_t stream, const BatchNormShape& shape,
-                                       const BatchNormGradient& g, void* scratch, unsigned* tickets) {
+                                       const BatchNormGradient& g, bool programmatic, void* scratch,
+                                       unsigned* tickets) {
   float* partial = static_cast<float*>(scratch);
   return with_pack(
       shape,
@@ -125,13 +129,12 @@ cudaError_t batch_norm_gradient_kernel(cudaStream_t stream, const BatchNormShape
         gradient_sums<X, n>
             <<<dim3(unsigned(l.row_blocks), unsigned(l.channel_blocks)), threads_per_block, 0, stream>>>(
                 l, g, shape.rows, shape.channels, sums, tickets, factors);
-        if (g.dx || g.dadd) {
-          const int64_t packs = shape.rows * shape.channels / n;
-          const Packs launch = packs_of(packs, shape.channels / n);
-          gradient<X, n><<<launch.blocks, threads_per_block, 0, stream>>>(g, packs, shape.channels, factors,
-                                                                          launch.same_channels);
-        }
-        return cudaGetLastError();
+        const cudaError_t status = cudaGetLastError();
+        if (status != cudaSuccess || !(g.dx || g.dadd)) return status;
+        const int64_t packs = shape.rows * shape.channels / n;
+        const Packs launch = packs_of(packs, shape.channels / n);
+        return launch_behind(stream, launch.blocks, programmatic, gradient<X, n>, g, packs, shape.channels,
+                             factors, launch.same_channels);
       },
       g.x, g.y, g.dy, g.dx, g.dadd, g.mean, g.inverse_std);
 }

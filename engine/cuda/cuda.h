@@ -23,6 +23,9 @@ struct CudaOptions {
   // Kernels whose blocks wait for each other, where two would do (RETORT_CUDA_COOPERATIVE=0 forbids them):
   // only the first backend of a process has them, since two at once might never end.
   bool cooperative = true;
+  // Kernels that begin while the one before them is ending (RETORT_CUDA_PROGRAMMATIC=0 forbids them), from
+  // compute capability 9.0 on.
+  bool programmatic = true;
   bool separate_workspaces = false;  // of cuDNN's plans: to find out whether sharing one is why a replay differs
 };
 

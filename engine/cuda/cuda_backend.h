@@ -125,6 +125,7 @@ class Cuda final : public Backend {
     CudnnGraphs cudnn;
   };
   cudaStream_t stream() const { return lane_->stream.get(); }
+  bool programmatic() const { return options_.programmatic && device_.major >= 9; }
   unsigned* tickets() const { return static_cast<unsigned*>(lane_->tickets.data()); }
   // Memory for the partial sums of the next kernel; what was given before may be overwritten by it.
   void* scratch(size_t bytes);

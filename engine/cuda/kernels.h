@@ -104,10 +104,11 @@ struct BatchNormForward {
 };
 // cooperative: in one kernel whose blocks wait for each other, where they can all be resident together; the
 // same bits come from two. Two such kernels on a device at once might each wait for room that the other has:
-// the caller sees to it that there are none.
+// the caller sees to it that there are none. programmatic: the second of two kernels begins while the first
+// is ending, where the device can (compute capability 9.0).
 cudaError_t batch_norm_train_kernel(cudaStream_t stream, const BatchNormShape& shape,
-                                    const BatchNormForward& f, bool cooperative, void* scratch,
-                                    unsigned* tickets);
+                                    const BatchNormForward& f, bool cooperative, bool programmatic,
+                                    void* scratch, unsigned* tickets);
 cudaError_t batch_norm_apply_kernel(cudaStream_t stream, const BatchNormShape& shape, const void* x,
                                     const float* gamma, const float* beta, const void* add, bool relu,
                                     const float* mean, const float* inverse_std, void* y);
@@ -120,7 +121,8 @@ struct BatchNormGradient {
   bool dx_accumulates, dadd_accumulates, dgamma_accumulates, dbeta_accumulates;
 };
 cudaError_t batch_norm_gradient_kernel(cudaStream_t stream, const BatchNormShape& shape,
-                                       const BatchNormGradient& g, void* scratch, unsigned* tickets);
+                                       const BatchNormGradient& g, bool programmatic, void* scratch,
+                                       unsigned* tickets);
 cudaError_t inverse_std_kernel(cudaStream_t stream, const float* var, double eps, float* to, int64_t n);
 
 // --- pooling.cu -------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// Kernels whose blocks wait for each other: the emulation's barrier of a grid and what it refuses, and the
-// forward batch norm, whose one kernel and two kernels give the same bits.
+// Kernels whose blocks wait for each other, and kernels that begin before the one ahead has ended: the
+// emulation's barriers and what it refuses, and batch norm, whose bits are the same however it is launched.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -20,6 +20,20 @@ class Cooperative : public ::testing::Test {
     emulation::set_multiprocessors(132);
     cudaStreamDestroy(stream_);
     cudaGetLastError();
+  }
+  // Captures what is enqueued and runs it so many times.
+  template <class F>
+  void replay(int times, F enqueue_all) {
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    ASSERT_EQ(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    enqueue_all();
+    ASSERT_EQ(cudaStreamEndCapture(stream_, &graph), cudaSuccess);
+    ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
+    for (int i = 0; i < times; ++i) EXPECT_EQ(cudaGraphLaunch(executable, stream_), cudaSuccess);
+    EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+    cudaGraphExecDestroy(executable);
+    cudaGraphDestroy(graph);
   }
   cudaError_t launch(int blocks, std::function<void()> kernel, cudaStream_t stream = nullptr) {
     const unsigned threads = 64;
@@ -86,6 +100,32 @@ TEST_F(Cooperative, GridsSideBySideAreRefused) {
   cudaStreamDestroy(beside);
 }
 
+// What is read before the wait may be what was there before, what is read behind it is not.
+TEST_F(Cooperative, KernelsBeginBeforeTheOneAheadHasEnded) {
+  for (const int blocks : {1, 2, 5}) {
+    int written = 0;
+    std::vector<int> before(size_t(blocks), -1), behind(size_t(blocks), -1);
+    replay(2, [&] {
+      const emulation::Configuration ahead{.grid = dim3(1), .block = dim3(32), .stream = stream_};
+      EXPECT_EQ(emulation::enqueue(ahead, "ahead", [&] { written += threadIdx.x == 7; }), cudaSuccess);
+      const emulation::Configuration early{
+          .grid = dim3(unsigned(blocks)), .block = dim3(64), .stream = stream_, .programmatic = true};
+      EXPECT_EQ(emulation::enqueue(early, "early",
+                                   [&] {
+                                     if (threadIdx.x == 3) before[blockIdx.x] = written;
+                                     __syncthreads();
+                                     emulation::wait_for_previous();
+                                     if (threadIdx.x == 40) behind[blockIdx.x] = written;
+                                   }),
+                cudaSuccess);
+    });
+    std::vector<int> expected(size_t(blocks), 2);  // those in between begin later
+    expected.front() = expected.back() = 1;
+    EXPECT_EQ(before, expected);
+    EXPECT_EQ(behind, std::vector<int>(size_t(blocks), 2));
+  }
+}
+
 struct BatchNormCase {
   DType type;
   int64_t rows, channels;
@@ -94,11 +134,16 @@ struct BatchNormCase {
 
 // What a batch norm leaves, in bytes, and the kernels it took.
 struct Found {
-  size_t kernels;
+  size_t kernels, early;  // early: that may begin before the one ahead has ended
   std::vector<char> bytes;
 };
 
-Found batch_norm(cudaStream_t stream, const BatchNormCase& c, bool cooperative) {
+struct Launch {
+  bool cooperative = false, programmatic = false, backward = false;
+  int times = 2;  // tickets are back at 0
+};
+
+Found batch_norm(cudaStream_t stream, const BatchNormCase& c, const Launch& how) {
   const BatchNormShape shape{c.type, c.rows, c.channels};
   const size_t maps = size_t(c.rows * c.channels) * (c.type == DType::f32 ? 4 : 2),
                row = size_t(c.channels) * 4;
@@ -132,6 +177,21 @@ Found batch_norm(cudaStream_t stream, const BatchNormCase& c, bool cooperative) 
                      .mean = floats(memory(row)),
                      .inverse_std = floats(memory(row)),
                      .y = memory(maps)};
+  const BatchNormGradient g{.x = f.x,
+                            .y = c.relu ? drawn(n, 7, c.type) : nullptr,
+                            .dy = drawn(n, 8, c.type),
+                            .gamma = f.gamma,
+                            .mean = floats(drawn(channels, 9, DType::f32)),
+                            .inverse_std = floats(drawn(channels, 10, DType::f32)),
+                            .batch_statistics = true,
+                            .dx = memory(maps),
+                            .dadd = c.add ? memory(maps) : nullptr,
+                            .dgamma = floats(memory(row)),
+                            .dbeta = floats(memory(row)),
+                            .dx_accumulates = false,
+                            .dadd_accumulates = false,
+                            .dgamma_accumulates = false,
+                            .dbeta_accumulates = false};
   void* scratch = memory(batch_norm_scratch(shape));
   unsigned* tickets = static_cast<unsigned*>(memory(ticket_bytes));
   EXPECT_EQ(cudaMemsetAsync(tickets, 0, ticket_bytes, stream), cudaSuccess);
@@ -139,13 +199,16 @@ Found batch_norm(cudaStream_t stream, const BatchNormCase& c, bool cooperative) 
 
   cudaGraph_t graph = nullptr;
   EXPECT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-  EXPECT_EQ(batch_norm_train_kernel(stream, shape, f, cooperative, scratch, tickets), cudaSuccess);
+  EXPECT_EQ(how.backward ? batch_norm_gradient_kernel(stream, shape, g, how.programmatic, scratch, tickets)
+                         : batch_norm_train_kernel(stream, shape, f, how.cooperative, how.programmatic,
+                                                   scratch, tickets),
+            cudaSuccess);
   EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
-  Found found{emulation::last_captured().size(), {}};
+  Found found{emulation::last_captured().size(), 0, {}};
+  for (const emulation::Node& node : emulation::last_captured()) found.early += bool(node.begin);
   cudaGraphExec_t executable = nullptr;
   EXPECT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
-  for (int i = 0; i < 2; ++i)
-    EXPECT_EQ(cudaGraphLaunch(executable, stream), cudaSuccess);  // tickets are back at 0
+  for (int i = 0; i < how.times; ++i) EXPECT_EQ(cudaGraphLaunch(executable, stream), cudaSuccess);
   EXPECT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
   cudaGraphExecDestroy(executable);
   cudaGraphDestroy(graph);
@@ -153,8 +216,14 @@ Found batch_norm(cudaStream_t stream, const BatchNormCase& c, bool cooperative) 
     found.bytes.insert(found.bytes.end(), static_cast<const char*>(data),
                        static_cast<const char*>(data) + bytes);
   };
-  keep(f.y, maps);
-  for (const float* values : {f.mean, f.inverse_std, f.running_mean, f.running_var}) keep(values, row);
+  if (how.backward) {
+    keep(g.dx, maps);
+    if (g.dadd) keep(g.dadd, maps);
+    for (const float* values : {g.dgamma, g.dbeta}) keep(values, row);
+  } else {
+    keep(f.y, maps);
+    for (const float* values : {f.mean, f.inverse_std, f.running_mean, f.running_var}) keep(values, row);
+  }
   for (void* data : all) cudaFree(data);
   return found;
 }
@@ -169,7 +238,7 @@ TEST_F(Cooperative, BatchNormHasTheBitsOfTwoKernels) {
                                  {DType::f32, 250, 2047, false, true},
                                  {DType::bf16, 500, 2047, false, true}}) {
     SCOPED_TRACE(text(c.rows, " x ", c.channels, " ", c.type));
-    const Found two = batch_norm(stream_, c, false), one = batch_norm(stream_, c, true);
+    const Found two = batch_norm(stream_, c, {}), one = batch_norm(stream_, c, {.cooperative = true});
     EXPECT_EQ(two.kernels, 2u);
     EXPECT_EQ(one.kernels, 1u);
     EXPECT_TRUE(one.bytes == two.bytes) << "the bits differ";
@@ -178,12 +247,31 @@ TEST_F(Cooperative, BatchNormHasTheBitsOfTwoKernels) {
 
 TEST_F(Cooperative, BatchNormWithoutRoomIsTwoKernels) {
   const BatchNormCase c{DType::f32, 3000, 8, true, true};
-  const Found one = batch_norm(stream_, c, true);
+  const Found one = batch_norm(stream_, c, {.cooperative = true});
   EXPECT_EQ(one.kernels, 1u);
   emulation::set_multiprocessors(1);
-  const Found two = batch_norm(stream_, c, true);
+  const Found two = batch_norm(stream_, c, {.cooperative = true});
   EXPECT_EQ(two.kernels, 2u);
   EXPECT_TRUE(one.bytes == two.bytes) << "the bits differ";
+}
+
+// Once only: numbers of a first time would hide that they are read before they are there.
+TEST_F(Cooperative, BatchNormHasTheSameBitsWhereItsSecondKernelBeginsEarly) {
+  for (const BatchNormCase& c : {BatchNormCase{DType::f32, 5, 3, false, false},
+                                 {DType::f32, 700, 12, true, true},
+                                 {DType::bf16, 384, 16, false, true},
+                                 {DType::bf16, 1000, 24, true, true},
+                                 {DType::f16, 300, 260, true, false}}) {
+    for (const bool backward : {false, true}) {
+      SCOPED_TRACE(text(backward ? "backward, " : "forward, ", c.rows, " x ", c.channels, " ", c.type));
+      const Found late = batch_norm(stream_, c, {.backward = backward, .times = 1});
+      const Found early = batch_norm(stream_, c, {.programmatic = true, .backward = backward, .times = 1});
+      EXPECT_EQ(late.early, 0u);
+      EXPECT_EQ(early.early, 1u);
+      EXPECT_EQ(early.kernels, 2u);
+      EXPECT_TRUE(early.bytes == late.bytes) << "the bits differ";
+    }
+  }
 }
 
 // Of two backends that share the device the first alone has such kernels, and the next one after it is gone.

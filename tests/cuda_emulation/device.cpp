@@ -49,7 +49,7 @@ constexpr size_t stack_bytes = 128 << 10;
 constexpr int warp_size = 32, most_threads = 1024;
 constexpr size_t most_shared = 227 << 10;
 
-enum class State { ready, at_block_barrier, at_warp_barrier, at_grid_barrier, ended };
+enum class State { ready, at_block_barrier, at_warp_barrier, at_grid_barrier, at_previous, ended };
 
 struct Fiber {
   Thread thread;
@@ -58,10 +58,10 @@ struct Fiber {
   char* stack = nullptr;
 };
 
-// One of the blocks of a cooperative grid.
+// One of the blocks that run up to a point and then wait.
 struct Member {
   std::binary_semaphore turn{0};
-  bool waits = false;  // for the grid; otherwise it has ended
+  bool waits = false;  // for what it was started to wait for; otherwise it has ended
   std::thread thread;
 };
 
@@ -75,6 +75,7 @@ struct Block {
   std::unique_ptr<char[]> shared;
   Coordinates index, extents, grid;
   std::function<void()> wait_for_grid;  // empty where blocks run one after another
+  std::function<void()> wait_for_previous;  // empty where the kernel ahead has ended, or once it has
 };
 thread_local Block block;
 
@@ -181,6 +182,13 @@ void run_block(int threads) {
     } else if (for_grid > 0 && count(0, threads, State::ended) > 0) {
       die("a barrier of the grid waits for threads that have ended");
     }
+    if (!moved && count(0, threads, State::at_previous) > 0) {
+      block.wait_for_previous();
+      block.wait_for_previous = {};
+      for (Fiber& fiber : block.fibers)
+        if (fiber.state == State::at_previous) fiber.state = State::ready;
+      moved = true;
+    }
     if (!moved) die("threads wait for each other");
   }
 }
@@ -265,6 +273,45 @@ class Crew {
   const std::function<void()>* kernel_ = nullptr;
 };
 
+// A kernel that begins before the one ahead of it has ended: its first and its last block, each in a thread
+// of the host, as far as they go without waiting for that one. Then all of it.
+class EarlyKernel {
+ public:
+  EarlyKernel(const Configuration& c, const std::function<void()>& kernel)
+      : configuration_(c), kernel_(kernel) {
+    for (const size_t i : {size_t(0), blocks_of(c) - 1}) {
+      if (i < early_.size()) continue;  // it is the only one
+      Member& member = early_.emplace_back();
+      member.thread = std::thread([this, i, &member] { work(i, member); });
+      stopped_.acquire();
+      if (!member.waits) die("a kernel that may begin early does not wait for the one ahead of it");
+    }
+  }
+  void finish() {
+    for (size_t i = 1; i + 1 < blocks_of(configuration_); ++i) run_block(configuration_, kernel_, i);
+    for (Member& member : early_) {
+      member.turn.release();
+      member.thread.join();
+    }
+  }
+
+ private:
+  void work(size_t i, Member& own) {
+    block.wait_for_previous = [&] {
+      own.waits = true;
+      stopped_.release();
+      own.turn.acquire();
+    };
+    run_block(configuration_, kernel_, i);
+    if (!own.waits) stopped_.release();
+  }
+
+  const Configuration configuration_;
+  const std::function<void()> kernel_;
+  std::deque<Member> early_;
+  std::binary_semaphore stopped_{0};
+};
+
 void run(const Configuration& c, const std::function<void()>& kernel) {
   static thread_local Crew crew;
   if (c.cooperative) return crew.run(c, kernel);
@@ -298,6 +345,9 @@ void wait_for_warp() {
 void wait_for_grid() {
   wait(State::at_grid_barrier);
 }
+void wait_for_previous() {
+  if (block.wait_for_previous) wait(State::at_previous);
+}
 uint64_t exchange(uint64_t value, int other_lane) {
   const Thread& own = thread();
   uint64_t* const of_warp = block.exchanged[own.warp];
@@ -324,8 +374,15 @@ cudaError_t enqueue(const Configuration& c, std::string name, std::function<void
   if (!fits) return set_last_error(cudaErrorInvalidConfiguration);
   if (c.cooperative && blocks_of(c) > size_t(multiprocessors()) * size_t(resident_blocks(threads)))
     return set_last_error(cudaErrorCooperativeLaunchTooLarge);
+  Begin begin;
+  if (c.programmatic)
+    begin = [c, kernel] {
+      const auto early = std::make_shared<EarlyKernel>(c, kernel);
+      return [early] { early->finish(); };
+    };
   enqueue_work(
-      c.stream, std::move(name), [c, kernel = std::move(kernel)] { run(c, kernel); }, c.cooperative);
+      c.stream, std::move(name), [c, kernel = std::move(kernel)] { run(c, kernel); }, c.cooperative,
+      std::move(begin));
   return cudaSuccess;
 }
 

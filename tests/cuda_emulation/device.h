@@ -34,6 +34,8 @@ char* dynamic_shared();
 void wait_for_block();
 void wait_for_warp();
 void wait_for_grid();
+// For the end of the kernel ahead, in one that was launched to begin before it.
+void wait_for_previous();
 // Leaves a value for the other lanes of the warp and takes that of one of them.
 uint64_t exchange(uint64_t value, int other_lane);
 
@@ -41,7 +43,8 @@ struct Configuration {
   dim3 grid, block;
   size_t shared = 0;
   cudaStream_t stream = nullptr;
-  bool cooperative = false;  // its blocks may wait for each other
+  bool cooperative = false;   // its blocks may wait for each other
+  bool programmatic = false;  // it may begin before the kernel ahead of it in the stream has ended
 };
 
 // Blocks of so many threads that a multiprocessor has room for at once, with 128 registers each: as many as
@@ -68,9 +71,12 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* launch, void (*kernel)(
                                Arguments... arguments) {
   retort::emulation::Configuration configuration{launch->gridDim, launch->blockDim, launch->dynamicSmemBytes,
                                                  launch->stream};
-  for (unsigned i = 0; i < launch->numAttrs; ++i)
-    if (launch->attrs[i].id == cudaLaunchAttributeCooperative)
-      configuration.cooperative = launch->attrs[i].val.cooperative != 0;
+  for (unsigned i = 0; i < launch->numAttrs; ++i) {
+    const cudaLaunchAttribute& given = launch->attrs[i];
+    if (given.id == cudaLaunchAttributeCooperative) configuration.cooperative = given.val.cooperative != 0;
+    if (given.id == cudaLaunchAttributeProgrammaticStreamSerialization)
+      configuration.programmatic = given.val.programmaticStreamSerializationAllowed != 0;
+  }
   return retort::emulation::enqueue(configuration,
                                     retort::emulation::name_of("kernel", typeid(std::tuple<Parameters...>)),
                                     [=] { kernel(arguments...); });
@@ -116,6 +122,11 @@ inline unsigned atomicInc(unsigned* at, unsigned last) {
   return old;
 }
 inline void __threadfence() {}
+// The next kernel begins before this one at once: the earliest that the rules allow, and more.
+inline void cudaTriggerProgrammaticLaunchCompletion() {}
+inline void cudaGridDependencySynchronize() {
+  retort::emulation::wait_for_previous();
+}
 template <class T>
 T __ldcg(const T* from) {
   return *from;

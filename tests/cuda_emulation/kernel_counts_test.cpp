@@ -122,6 +122,20 @@ TEST_F(KernelCounts, OfAStepAreAtMostTheseMany) {
   }
 }
 
+// The second kernel of every batch norm backward begins while the first is ending: what a launch costs is
+// hidden.
+TEST_F(KernelCounts, OfAStepTheseBeginEarly) {
+  for (const auto& [pair, expected] : {std::pair{wide, 10}, {deep, 21}}) {
+    nodes(pair, "kd", Precision::bf16);
+    int early = 0;
+    for (const emulation::Node& node : emulation::last_captured()) {
+      early += bool(node.begin);
+      EXPECT_TRUE(!node.begin || node.after.size() == 1) << node.name << " is behind several";
+    }
+    EXPECT_EQ(early, expected) << pair.student;
+  }
+}
+
 // What each op of a step needs at least, to lay beside what a GPU says: FLOPs at half of an H100's 990e12 in
 // bf16, bytes at 3e12 a second (every operand once, as if caches held what they could), 1.3 us a kernel.
 // RETORT_SHOW_NODES=1 prints the table. The sums are what a step should take: one that reads its maps once

@@ -1,9 +1,10 @@
 // The functions of the CUDA runtime that the backend calls. RETORT_EMULATED_STREAM says when work runs:
 //   eager   when it is enqueued (the default)
-//   lazy    as late as the rules allow: when somebody waits for it, or the queue is full, and then mixed with the work of
-//           other streams; freed memory is filled with NaN and not given out again; what a graph leaves open in the
-//           order of its nodes is decided by lot in every launch
-// A captured stream records its work and refuses what a capture forbids.
+//   lazy    as late as the rules allow: when somebody waits for it, or the queue is full, and then mixed with
+//           other streams' work; freed memory is filled with NaN and not given out again; what a graph leaves
+//           open in the order of its nodes is decided by lot in every launch
+// A kernel that may begin before the one ahead has ended does so: in graphs, and where that one is in a
+// queue. A captured stream records its work and refuses what a capture forbids.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -180,14 +182,28 @@ void put(cudaStream_t stream, std::function<void()> work) {
   if (stream->queue.size() > most) run_to(stream, stream->enqueued - most / 2);
 }
 
+// Begins something, does what is ahead of it, and leaves the rest.
+std::function<void()> with_next(const retort::emulation::Begin& begin, std::function<void()> ahead,
+                                const std::shared_ptr<std::function<void()>>& rest) {
+  return [=] { *rest = begin(), ahead(); };
+}
+
 }  // namespace
 
 namespace retort::emulation {
 
-void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work, bool cooperative) {
-  if (!stream->capturing) return put(stream, std::move(work));
+void enqueue_work(cudaStream_t stream, std::string name, std::function<void()> work, bool cooperative,
+                  Begin begin) {
+  if (!stream->capturing) {
+    if (begin && !stream->queue.empty()) {
+      const auto rest = std::make_shared<std::function<void()>>();
+      stream->queue.back() = with_next(begin, std::move(stream->queue.back()), rest);
+      work = [rest] { (*rest)(); };
+    }
+    return put(stream, std::move(work));
+  }
   std::vector<Node>& nodes = stream->origin->captured;
-  nodes.push_back({std::move(name), std::move(work), stream->last, cooperative});
+  nodes.push_back({std::move(name), std::move(work), stream->last, cooperative, std::move(begin)});
   stream->last = {nodes.size() - 1};
 }
 
@@ -199,6 +215,11 @@ void set_work_runs(bool runs) {
 }
 size_t uploaded_bytes() {
   return uploaded;
+}
+size_t waiting_work() {
+  size_t all = 0;
+  for (const cudaStream_t stream : streams_here) all += stream->queue.size();
+  return all;
 }
 int captured_graphs() {
   return graphs_alive;
@@ -395,7 +416,20 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) {
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   if (stream->capturing) return noted(cudaErrorStreamCaptureUnsupported);
-  for (const size_t i : some_order(executable->nodes)) put(stream, executable->nodes[i].work);
+  const std::vector<Node>& nodes = executable->nodes;
+  std::map<size_t, size_t> next;  // behind a node, one that may begin before it has ended
+  for (size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i].begin && nodes[i].after.size() == 1) next[nodes[i].after[0]] = i;
+  std::map<size_t, std::shared_ptr<std::function<void()>>> rests;
+  for (const size_t i : some_order(nodes)) {
+    std::function<void()> work = nodes[i].work;
+    if (const auto begun = rests.find(i); begun != rests.end()) work = [rest = begun->second] { (*rest)(); };
+    if (const auto found = next.find(i); found != next.end()) {
+      auto& rest = rests[found->second] = std::make_shared<std::function<void()>>();
+      work = with_next(nodes[found->second].begin, std::move(work), rest);
+    }
+    put(stream, std::move(work));
+  }
   return cudaSuccess;
 }
 
