@@ -199,16 +199,32 @@ bool StoredTeacher::fill(const std::vector<int32_t>& samples,
   if (many) loading.batch = sizes_.back();
   Loader loader(images_, samples, loading);
   const int64_t total = views * loader.batches();
-  for (int view = 0; view < views; ++view) {
+  // While a batch's rows are stored, the device is at the next one.
+  std::optional<Question> pending;
+  const auto read_pending = [&] {
+    if (pending) read(pending->size);
+  };
+  const auto keep_pending = [&] {
+    if (pending) keep(*pending, true, rows_.data());
+    pending.reset();
+  };
+  bool wanted = true;
+  for (int view = 0; view < views && wanted && table_->error().empty(); ++view) {
     loader.begin_epoch(view);
     for (int64_t done = view * loader.batches(); const HostBatch* batch = loader.next(); ++done) {
-      if (!go_on(done, total)) return false;
-      if (many || usable(batch->size)) look_up(*batch, true, rows_.data());
-      if (!table_->error().empty()) return true;
+      wanted = go_on(done, total);
+      if (!wanted || !table_->error().empty()) break;
+      if (!many && !usable(batch->size)) continue;
+      read_pending();
+      std::optional<Question> next = ask(*batch, true, rows_.data());
+      keep_pending();
+      pending = std::move(next);
     }
   }
-  asked_ = found_ = 0;
-  return true;
+  read_pending();
+  keep_pending();
+  if (wanted) asked_ = found_ = 0;
+  return wanted;
 }
 
 // Whether batches of many images, the last of sizes_ then, give a sample the bits that it has in those of the
@@ -234,8 +250,17 @@ bool StoredTeacher::fills_by_many(int64_t samples) {
 }
 
 void StoredTeacher::run(int64_t size, const int32_t* indices, const int32_t* views) {
+  show(size, indices, views);
+  read(size);
+}
+
+void StoredTeacher::read(int64_t size) {
+  device_.backend().download(computed_.data(), {logits_.tensor.data, {size, classes_}, DType::f32});
+}
+
+void StoredTeacher::show(int64_t size, const int32_t* indices, const int32_t* views) {
   const Tensor output{logits_.tensor.data, {size, classes_}, DType::f32};
-  const auto ask = [&](const Tensor& images) {
+  const auto answer = [&](const Tensor& images) {
     device_.backend().copy(teacher_(Var(images), Pass{device_}), Sink(output));
   };
   if (drawn_) {
@@ -243,7 +268,7 @@ void StoredTeacher::run(int64_t size, const int32_t* indices, const int32_t* vie
         drawn_->upload({.size = size, .labels = no_labels_.data(), .indices = indices, .views = views});
     graph_->run(size, [&] {
       drawn_->render(batch);
-      ask(batch.images);
+      answer(batch.images);
     });
   } else {
     const int64_t image = images_.image_bytes();
@@ -253,39 +278,49 @@ void StoredTeacher::run(int64_t size, const int32_t* indices, const int32_t* vie
     const Tensor input{
         input_.tensor.data, {size, images_.height, images_.width, images_.channels}, DType::f32};
     device_.backend().upload(input, drawing_.data());
-    graph_->run(size, [&] { ask(input); });
+    graph_->run(size, [&] { answer(input); });
   }
-  device_.backend().download(computed_.data(), output);
 }
 
 void StoredTeacher::look_up(const HostBatch& batch, bool known, float* rows) {
-  missing_.clear();
-  for (int64_t i = 0; i < batch.size; ++i) {
-    if (!known || !table_->find(batch.indices[i], batch.views[i], rows + i * classes_)) missing_.push_back(i);
-  }
-  asked_ += batch.size;
-  found_ += batch.size - int64_t(missing_.size());
-  if (!missing_.empty()) compute_missing(batch, known, rows);
+  const std::optional<Question> question = ask(batch, known, rows);
+  if (!question) return;
+  read(question->size);
+  keep(*question, known, rows);
 }
 
-void StoredTeacher::compute_missing(const HostBatch& batch, bool known, float* rows) {
-  const auto count = int64_t(missing_.size());
+std::optional<StoredTeacher::Question> StoredTeacher::ask(const HostBatch& batch, bool known, float* rows) {
+  Question question{{}, {}, batch.size, true};
+  for (int64_t i = 0; i < batch.size; ++i) {
+    if (known && table_->find(batch.indices[i], batch.views[i], rows + i * classes_)) continue;
+    question.places.push_back(i);
+    question.slots.push_back(LogitStore::slot(batch.indices[i], batch.views[i]));
+  }
+  const auto count = int64_t(question.places.size());
+  asked_ += batch.size;
+  found_ += batch.size - count;
+  if (count == 0) return std::nullopt;
   const auto fits = std::lower_bound(sizes_.begin(), sizes_.end(), count);
-  const bool gathers = known && fits != sizes_.end() && (*fits < batch.size || !usable(batch.size));
-  if (gathers) {
+  if (known && fits != sizes_.end() && (*fits < batch.size || !usable(batch.size))) {
+    question.size = *fits;
+    question.whole = false;
     for (int64_t i = 0; i < *fits; ++i) {  // filled up with the first
-      const int64_t place = missing_[size_t(i < count ? i : 0)];
+      const int64_t place = question.places[size_t(i < count ? i : 0)];
       gathered_indices_[size_t(i)] = batch.indices[place];
       gathered_views_[size_t(i)] = batch.views[place];
     }
-    run(*fits, gathered_indices_.data(), gathered_views_.data());
+    show(*fits, gathered_indices_.data(), gathered_views_.data());
   } else {
-    run(batch.size, batch.indices, batch.views);
+    show(batch.size, batch.indices, batch.views);
   }
-  std::vector<int64_t> slots;
+  return question;
+}
+
+void StoredTeacher::keep(const Question& question, bool known, float* rows) {
+  const auto count = int64_t(question.places.size());
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t place = missing_[size_t(i)];
-    float* from = computed_.data() + (gathers ? i : place) * classes_;
+    const int64_t place = question.places[size_t(i)];
+    const float* from = computed_.data() + (question.whole ? place : i) * classes_;
     float* to = computed_.data() + i * classes_;  // at or before `from`
     for (int64_t c = 0; c < classes_; ++c) {
       const float value = stored_value(from[c], precision_);
@@ -294,10 +329,9 @@ void StoredTeacher::compute_missing(const HostBatch& batch, bool known, float* r
       to[c] = value;
     }
     std::copy_n(to, classes_, rows + place * classes_);
-    slots.push_back(LogitStore::slot(batch.indices[place], batch.views[place]));
   }
   if (!table_ || !known) return;
-  if (!table_->append(slots, computed_.data()) && !told_) {
+  if (!table_->append(question.slots, computed_.data()) && !told_) {
     told_ = true;
     note_(text("teacher table: ", table_->error(),
                "; from now on what it lacks is computed and not stored, with the same results"));

@@ -4,6 +4,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,14 +63,25 @@ class StoredTeacher {
   void probe();
   bool fills_by_many(int64_t samples);
   std::string stock(std::span<const int32_t> samples) const;
-  // The teacher on `size` pictures; its logits in computed_. From the set's bytes: the loader's pixels may be
-  // by the student's numbers, or on the device.
+  // What the teacher was asked: of a batch the images at these places, in this order, or the whole batch.
+  struct Question {
+    std::vector<int64_t> places, slots;  // of what is missing; its slots in the table
+    int64_t size;                        // pictures asked for
+    bool whole;                          // the batch as it is
+  };
+  // The teacher is given `size` pictures; read() has its logits in computed_. From the set's bytes: the
+  // loader's pixels may be by the student's numbers, or on the device.
+  void show(int64_t size, const int32_t* indices, const int32_t* views);
+  void read(int64_t size);
   void run(int64_t size, const int32_t* indices, const int32_t* views);
   void make_batches_of(int64_t size);
   // Of a batch or a part; its rows go to `rows`. known: its logits are the same bits in a batch that is
   // usable.
   void look_up(const HostBatch& batch, bool known, float* rows);
-  void compute_missing(const HostBatch& batch, bool known, float* rows);
+  // Takes the rows that are there and enqueues the question for the others, if there are any.
+  std::optional<Question> ask(const HostBatch& batch, bool known, float* rows);
+  // What the answer, which has been read, comes to.
+  void keep(const Question& question, bool known, float* rows);
 
   Model& teacher_;
   Device& device_;
@@ -92,7 +104,6 @@ class StoredTeacher {
   Array logits_;
   std::vector<float> rows_, computed_, drawing_;
   std::vector<int32_t> gathered_indices_, gathered_views_, no_labels_;
-  std::vector<int64_t> missing_;  // places in the batch
   std::unique_ptr<LogitStore> table_;
   bool told_ = false;  // that nothing is stored any more
   int64_t asked_ = 0, found_ = 0;
