@@ -142,6 +142,7 @@ int run(const std::vector<std::string>& arguments) {
               {"n", times.size()},
               {"images_per_second", 1000 * double(batch) / per_batch}};
   all.update(result);
+  std::fprintf(stderr, "%s\n", description.c_str());
   if (json) {
     std::printf("%s\n", all.dump().c_str());
     return 0;
@@ -161,7 +162,6 @@ int run(const std::vector<std::string>& arguments) {
                 1e-9 * result["peak_bandwidth"].get<double>(), 100 * result["share_of_floor"].get<double>(),
                 result["kernels_floor_ms"].get<double>());
   }
-  std::fprintf(stderr, "%s\n", description.c_str());
   return 0;
 }
 

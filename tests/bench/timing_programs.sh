@@ -41,6 +41,7 @@ refused "is unknown" "$step" --model resnet21
 refused "expected one FOLDER" "$photos"
 
 says '"kernels"' "$step" --model resnet8 --batch 2 --json "${small[@]}"
+grep -q ", " "$work/err" || wrong "a step in JSON that does not say on what device"
 says '"table":"used"' "$step" --model resnet8 --teacher resnet8 --method kd --table --batch 2 --json "${small[@]}"
 says "median" "$step" --loss --method pcd --batch 2 --classes 10 "${small[@]}"
 says "resnet8, training step" "$turns" --models resnet8 --batches 2,4 --rounds 1 "${small[@]}"
