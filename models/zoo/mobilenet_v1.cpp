@@ -1,5 +1,7 @@
 #include "models/zoo/mobilenet_v1.h"
 
+#include "models/zoo/stages.h"
+
 namespace retort {
 
 namespace {
@@ -78,10 +80,7 @@ class MobileNetV1 : public Model {
       outputs.stages.push_back(x);
       outputs.pre_relu.push_back(pre);
     }
-    const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled, outputs.map = x;
-    outputs.logits = fc_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), x, fc_, pass, features);
   }
 
  private:

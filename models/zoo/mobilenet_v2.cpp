@@ -1,5 +1,7 @@
 #include "models/zoo/mobilenet_v2.h"
 
+#include "models/zoo/stages.h"
+
 namespace retort {
 
 namespace {
@@ -85,10 +87,7 @@ class MobileNetV2 : public Model {
       if (features && plan[g].is_a_stage) outputs.stages.push_back(x);
     }
     const Var map = head_(x, pass, true);
-    const Var pooled = global_average_pool(pass, map);
-    if (features) outputs.pooled = pooled, outputs.map = map;
-    outputs.logits = classifier_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), map, classifier_, pass, features);
   }
 
  private:

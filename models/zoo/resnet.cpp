@@ -125,10 +125,7 @@ class ResNet : public Model {
     if (features) outputs.stages.push_back(x);
     if (pools_stem_) x = pool2d(pass, x, {Pool2dSpec::maximum, 3, 2, 1});
     x = stages_(x, pass, features, outputs);
-    const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled, outputs.map = x;
-    outputs.logits = classifier_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), x, classifier_, pass, features);
   }
 
  private:

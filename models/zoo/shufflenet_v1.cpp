@@ -90,10 +90,7 @@ class ShuffleV1 : public Model {
     Var x = stem_(images, pass, true);
     if (features) outputs.stages.push_back(x);
     x = stages_(x, pass, features, outputs);
-    const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled, outputs.map = x;
-    outputs.logits = linear_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), x, linear_, pass, features);
   }
 
  private:

@@ -109,10 +109,7 @@ class ShuffleV2 : public Model {
     if (features) outputs.stages.push_back(x);
     x = stages_(x, pass, features, outputs);
     const Var map = head_(x, pass, true);
-    const Var pooled = global_average_pool(pass, map);
-    if (features) outputs.pooled = pooled, outputs.map = map;
-    outputs.logits = linear_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), map, linear_, pass, features);
   }
 
  private:

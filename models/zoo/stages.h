@@ -1,9 +1,12 @@
-// Blocks in stages, the middle of most networks, named layer1.0, layer1.1, ..., layer2.0, ...
+// Blocks in stages, the middle of most networks, named layer1.0, layer1.1, ..., layer2.0, ..., and the end of
+// all.
 #pragma once
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "engine/ops/ops.h"
+#include "layers/layers.h"
 #include "models/model.h"
 
 namespace retort {
@@ -52,5 +55,14 @@ class Stages : public Module {
  private:
   std::vector<std::vector<std::unique_ptr<Block>>> stages_;
 };
+
+// The outputs with what every network ends in: the last map's mean over its places, and the logits of it.
+inline Outputs classified(Outputs outputs, const Var& map, Linear& classifier, const Pass& pass,
+                          bool features) {
+  const Var pooled = global_average_pool(pass, map);
+  if (features) outputs.pooled = pooled, outputs.map = map;
+  outputs.logits = classifier(pooled, pass);
+  return outputs;
+}
 
 }  // namespace retort

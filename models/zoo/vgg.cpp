@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "models/zoo/stages.h"
+
 namespace retort {
 
 namespace {
@@ -74,10 +76,7 @@ class Vgg : public Model {
       // Images of 64x64 are halved once more.
       if (k < 3 || (k == 3 && images.shape()[1] == 64)) x = pool2d(pass, x, {Pool2dSpec::maximum, 2, 2});
     }
-    const Var pooled = global_average_pool(pass, x);
-    if (features) outputs.pooled = pooled, outputs.map = x;
-    outputs.logits = classifier_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), x, classifier_, pass, features);
   }
 
  private:

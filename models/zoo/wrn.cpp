@@ -1,5 +1,7 @@
 #include "models/zoo/wrn.h"
 
+#include "models/zoo/stages.h"
+
 namespace retort {
 
 namespace {
@@ -95,10 +97,7 @@ class WideResNet : public Model {
       if (features) outputs.stages.push_back(x);
     }
     const Var map = activated(bn_, true);
-    const Var pooled = global_average_pool(pass, map);
-    if (features) outputs.pooled = pooled, outputs.map = map;
-    outputs.logits = fc_(pooled, pass);
-    return outputs;
+    return classified(std::move(outputs), map, fc_, pass, features);
   }
 
  private:
