@@ -1,9 +1,10 @@
-#include "cli/training.h"
-
+// retort train and retort distill: one command, but for the teacher.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/commands.h"
 #include "cli/device_choice.h"
+#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/processes.h"
 #include "cli/setting_options.h"
@@ -166,8 +167,7 @@ ResumeOptions resume_options(const SettingOptions& settings) {
   return options;
 }
 
-}  // namespace
-
+// options: with the command's name, summary and examples; everything else is declared here.
 int run_training(Options options, const Arguments& arguments) {
   SettingOptions setting_options(options.command(), options);
   std::string out, resume;
@@ -236,6 +236,24 @@ int run_training(Options options, const Arguments& arguments) {
     several ? print_seeds(summaries, folder, json) : print_one(summaries[0], folder, json);
     return 0;
   });
+}
+
+}  // namespace
+
+int run_train(const Arguments& arguments) {
+  return run_training({"train",
+                       "train a network with labels alone",
+                       {"retort train --model resnet20 --epochs 10 --out runs/teacher",
+                        "retort train --model resnet56 --data cifar100:data --seeds 3",
+                        "retort train --resume runs/teacher"}},
+                      arguments);
+}
+
+int run_distill(const Arguments& arguments) {
+  return run_training({"distill",
+                       "train a student with the help of a teacher",
+                       {"retort distill --teacher runs/teacher --student resnet8 --epochs 10"}},
+                      arguments);
 }
 
 }  // namespace retort

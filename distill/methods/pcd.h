@@ -2,10 +2,10 @@
 //
 // The classes of each sample are ranked by how far teacher and student disagree; the ranked list is cut into
 // k = 1..S groups of equal size, and each group is distilled on its own, weighted by 1 - cos of the two
-// distributions within it. The released code computes another loss: see pcd_released.h.
+// distributions within it. The released code computes another loss: see pcd_released.cpp.
 //
 // Near agreement lambda KL falls with the fourth power of the logit gap, plain KL with the second: what PCD
-// teaches it teaches where the nets differ.
+// teaches it teaches where student and teacher differ.
 #pragma once
 #include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"

@@ -1,14 +1,19 @@
-#include "distill/methods/pcd_released.h"
-
+// pcd-released: what the code released with Progressive Class-level Distillation (arXiv:2505.24310) computes,
+// which is not the loss of the paper (pcd.h). There is no ranking in it, and its blocks are always all
+// classes or none.
 #include "distill/methods/distiller.h"
 #include "distill/methods/log_cosine_row.h"
 #include "engine/ops/row_loss.h"
 
 namespace retort {
 
-Var pcd_released_loss(const Pass& pass, const Var& student, const Tensor& teacher, double temperature,
-                      int stages, double weight) {
-  const double tau = temperature;
+namespace {
+
+// 2 weight S tau^2 K f: K the batch mean of KL(p || q) over all classes, f the batch mean of 1 - cos(p, log
+// q), a cosine of probabilities with log-probabilities, in [1, 2]; the gradient flows through both. student
+// B,C -> [1].
+Var pcd_released_loss(const Pass& pass, const Var& student, const Tensor& teacher, double tau, int stages,
+                      double weight) {
   const Var k = kl_divergence(pass, student, teacher, tau, 2 * weight * stages * tau * tau);
   const Var f = row_loss(pass, "log_cosine", student, [&]<class T>(T* loss, T* gradient, T row_weight) {
     return LogCosineRow<T>{student.tensor().as<T>(), teacher.as<T>(), loss,      gradient,
@@ -16,8 +21,6 @@ Var pcd_released_loss(const Pass& pass, const Var& student, const Tensor& teache
   });
   return mul(pass, k, f);
 }
-
-namespace {
 
 class PcdReleased : public Distiller {
  public:

@@ -1,5 +1,5 @@
-#include "distill/methods/wkd.h"
-
+// WKD-L: Lv, Yang, Li, "Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation",
+// NeurIPS 2024, arXiv:2412.08139.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -8,6 +8,7 @@
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 #include "distill/methods/wkd_row.h"
+#include "engine/ops/ops.h"
 #include "engine/types.h"
 
 namespace retort {
@@ -17,8 +18,8 @@ namespace {
 constexpr int iterations = 10;
 constexpr double regularisation = 0.05, least = 1e-8;
 
-}  // namespace
-
+// Softmax at the temperature over the classes other than the label, whose place gets 0: B,C -> B,C; labels
+// i32 B. Error(Fault::usage) if C < 2.
 Var others_softmax(const Pass& pass, const Var& logits, const Tensor& labels, double temperature) {
   check(logits.shape().rank() == 2 && labels.type == DType::i32 && labels.size() == logits.shape()[0],
         "others_softmax: logits ", logits.shape(), ", labels ", labels.shape, " ", labels.type,
@@ -44,6 +45,11 @@ Var others_softmax(const Pass& pass, const Var& logits, const Tensor& labels, do
   return y;
 }
 
+// Mean over samples of weight times the cost of moving b to a, the distributions of the other classes
+// (equations 3 to 5), D the cost between classes (C,C). Ten iterations of Sinkhorn at regularisation 0.05,
+// and the gradient goes through them: with D' = max(D, 0) + 1e-8 and K = exp(-D' / 0.05), from u = 1 / (C -
+// 1) on v = b / (K'u + 1e-8), u = a / (K v + 1e-8); then sum over i, j of u_i K_ij v_j D'_ij. Not 0 where a
+// and b agree. -> [1]
 Var transport_cost(const Pass& pass, const Var& a, const Var& b, const Var& start, const Var& distances,
                    double weight) {
   const int64_t classes = a.shape().last();
@@ -64,8 +70,6 @@ Var transport_cost(const Pass& pass, const Var& a, const Var& b, const Var& star
   const Var cost = matmul(pass, v, mul(pass, kernel, d), false, true);
   return sum_all(pass, mul(pass, u, cost), weight / double(a.shape()[0]));
 }
-
-namespace {
 
 // mean -p_y log q_y, and alpha c(e) times the transport cost over the other classes, where moving from one
 // class to another costs D = 1 - exp(-scale (1 - A)), A how alike the teacher's features of the two are
