@@ -17,6 +17,7 @@
 
 #include "bench/bench_main.h"
 #include "bench/step_runner.h"
+#include "distill/run/profile_report.h"
 
 namespace retort {
 namespace {
@@ -63,12 +64,6 @@ void measure(std::vector<Variant>& variants, double seconds, int rounds, clockid
       } while (seconds_of(CLOCK_MONOTONIC) - start < seconds / rounds);
     }
   }
-}
-
-std::string extents(const Shape& shape) {
-  std::string all;
-  for (int i = 0; i < shape.rank(); ++i) all += (i ? "x" : "") + std::to_string(shape[i]);
-  return all;
 }
 
 std::string shape_of(const ProfiledCall& call) {

@@ -29,12 +29,6 @@ Shape input_of(const Model& model) {
   return detector ? detector->input_shape() : Shape{1, model.side, model.side, 3};
 }
 
-std::string extents(const Shape& shape) {
-  std::string all;
-  for (int i = 0; i < shape.rank(); ++i) all += (i > 0 ? "x" : "") + std::to_string(shape[i]);
-  return all;
-}
-
 // What a file says of itself: data, epoch, the metric that chose it.
 std::string text_of(const std::map<std::string, std::string>& metadata) {
   std::string all;

@@ -21,12 +21,6 @@ namespace retort {
 
 namespace {
 
-std::string shape_text(const NpyArray& array) {
-  std::string all;
-  for (const int64_t extent : array.shape) all += (all.empty() ? "" : ", ") + std::to_string(extent);
-  return text(array.type, " [", all, "]");
-}
-
 // "3 2 0.5" or "3,2,0.5": numbers of one sample, where a file's name could stand; nothing if it is something
 // else.
 template <class T>
@@ -165,7 +159,7 @@ int run_loss(const Arguments& arguments) {
   };
   if (settings.method().reads.teacher) input.teacher = of_same_shape(teacher_file);
   check(strong_student_file.empty() == strong_teacher_file.empty(), Fault::usage,
-        "loss: a second view needs both nets' logits; give --strong-student and --strong-teacher");
+        "loss: a second view needs both networks' logits; give --strong-student and --strong-teacher");
   if (!strong_student_file.empty()) {
     input.strong_student = of_same_shape(strong_student_file);
     input.strong_teacher = of_same_shape(strong_teacher_file);

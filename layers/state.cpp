@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 #include "engine/kernels/numbers/half.h"
 #include "engine/types.h"
 #include "layers/layers.h"
@@ -67,14 +68,6 @@ std::string shape_text(const T& extents) {
   for (size_t i = 0; i < extents.size(); ++i) out << (i ? ", " : "") << extents[i];
   out << ']';
   return out.str();
-}
-
-// "a, b, c and 12 more"
-std::string some_of(const std::vector<std::string>& names) {
-  std::string list;
-  for (size_t i = 0; i < names.size() && i < 4; ++i) list += (i ? ", " : "") + names[i].substr(0, 200);
-  if (names.size() > 4) list += text(" and ", names.size() - 4, " more");
-  return list;
 }
 
 // The first unexpected name with the missing one it may stand for.

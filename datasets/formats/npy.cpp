@@ -184,6 +184,12 @@ int64_t NpyArray::size() const {
   return int64_t(data.size() / size_of(type));
 }
 
+std::string shape_text(const NpyArray& array) {
+  std::string all;
+  for (const int64_t extent : array.shape) all += (all.empty() ? "" : ", ") + std::to_string(extent);
+  return text(array.type, " [", all, "]");
+}
+
 NpyArray read_npy(const fs::path& path) {
   InputFile file(path);
   unsigned char start[12] = {};

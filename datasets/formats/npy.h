@@ -29,6 +29,9 @@ struct NpyArray {
   }
 };
 
+// "f32 [64, 100]"
+std::string shape_text(const NpyArray& array);
+
 // Versions 1 to 3, little-endian, C order, up to 8 dimensions. Anything else, and a file longer or shorter
 // than its header says, is a Fault::input that names the file.
 NpyArray read_npy(const std::filesystem::path& path);

@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::string_view blanks = " \t";
 
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(blanks);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
-}
-
 // f(line, number from 1) for every line that holds something; line ends of either kind.
 template <class F>
 void each_line(std::string_view text, const F& f) {

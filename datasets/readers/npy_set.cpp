@@ -41,12 +41,6 @@ class ArrayPictures : public ImageSource {
   std::string name_;
 };
 
-std::string shape_text(const NpyArray& array) {
-  std::string all;
-  for (const int64_t extent : array.shape) all += (all.empty() ? "" : ", ") + std::to_string(extent);
-  return text(array.type, " [", all, "]");
-}
-
 std::shared_ptr<Images> read_images(const fs::path& path) {
   NpyArray array = read_npy(path);
   const auto& shape = array.shape;

@@ -16,15 +16,6 @@ namespace retort {
 
 namespace {
 
-std::vector<double> softmax(const std::vector<double>& logits, double tau) {
-  const double top = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> p;
-  double sum = 0;
-  for (const double z : logits) sum += p.emplace_back(std::exp((z - top) / tau));
-  for (double& value : p) value /= sum;
-  return p;
-}
-
 size_t likeliest_of(const std::vector<double>& logits) {
   return size_t(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }

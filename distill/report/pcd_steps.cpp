@@ -10,17 +10,16 @@
 
 namespace retort {
 
-namespace {
-
-// Softmax of z / tau.
-std::vector<double> softmax(std::span<const double> z, double tau) {
-  const double top = *std::max_element(z.begin(), z.end());
+std::vector<double> softmax(std::span<const double> logits, double tau) {
+  const double top = *std::max_element(logits.begin(), logits.end());
   std::vector<double> p;
   double sum = 0;
-  for (const double value : z) sum += p.emplace_back(std::exp((value - top) / tau));
+  for (const double value : logits) sum += p.emplace_back(std::exp((value - top) / tau));
   for (double& value : p) value /= sum;
   return p;
 }
+
+namespace {
 
 PcdGroup distilled(std::span<const double> teacher, std::span<const double> student, double tau,
                    bool cosine) {

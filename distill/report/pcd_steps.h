@@ -2,11 +2,15 @@
 // divergence of each group. The same formulas as pcd_row.h, written plainly; a test holds the two equal.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "distill/methods/method_settings.h"
 
 namespace retort {
+
+// At the temperature tau.
+std::vector<double> softmax(std::span<const double> logits, double tau);
 
 struct PcdGroup {
   int64_t first = 0, count = 0;  // of the ranked classes

@@ -8,20 +8,16 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string_view>
 #include <thread>
 
 #include "engine/base/file.h"
+#include "engine/base/text.h"
 #include "engine/cpu/thread_pool.h"
 
 namespace retort {
 
 namespace {
-
-std::string trimmed(std::string text) {
-  text.erase(0, std::min(text.find_first_not_of(" \t"), text.size()));
-  text.erase(text.find_last_not_of(" \t") + 1);
-  return text;
-}
 
 // x86 has "model name" in /proc/cpuinfo; aarch64 often names a board only.
 std::string processor_name() {
@@ -30,9 +26,10 @@ std::string processor_name() {
   for (std::string line; std::getline(file, line);) {
     const size_t colon = line.find(':');
     if (colon == std::string::npos) continue;
-    const std::string key = trimmed(line.substr(0, colon));
-    if (key == "model name") return trimmed(line.substr(colon + 1));
-    if (key == "Hardware" || key == "Model") hardware = trimmed(line.substr(colon + 1));
+    const std::string_view key = trimmed(std::string_view(line).substr(0, colon)),
+                           value = trimmed(std::string_view(line).substr(colon + 1));
+    if (key == "model name") return std::string(value);
+    if (key == "Hardware" || key == "Model") hardware = value;
   }
   if (!hardware.empty()) return hardware;
   utsname system{};

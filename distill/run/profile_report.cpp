@@ -12,15 +12,15 @@
 
 namespace retort {
 
-namespace {
-
-constexpr size_t shapes_shown = 12;
-
 std::string extents(const Shape& shape) {
   std::string all;
   for (int i = 0; i < shape.rank(); ++i) all += (i > 0 ? "x" : "") + std::to_string(shape[i]);
   return all;
 }
+
+namespace {
+
+constexpr size_t shapes_shown = 12;
 
 // "conv2d 64x32x32x16 * 16x3x3x16 -> 64x32x32x16"
 std::string call_text(const ProfiledCall& call) {

@@ -7,6 +7,7 @@
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -36,12 +37,6 @@ std::map<std::string, Family> families() {
   return all;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string all;
-  for (const std::string& word : words) all += (all.empty() ? "" : " ") + word;
-  return all;
-}
-
 }  // namespace
 
 std::vector<std::string> recipe_names() {
@@ -68,7 +63,7 @@ std::string describe_recipes() {
   std::string all;
   for (const auto& [folder, family] : families()) {
     const auto line = [&](const char* label, const std::vector<std::string>& words) {
-      all += wrapped(label + joined(words), columns, indent) + "\n";
+      all += wrapped(label + join(words, " "), columns, indent) + "\n";
     };
     if (!family.pairs.empty() && !family.methods.empty()) {
       all += text("retort distill --recipe ", folder, "/PAIR/METHOD\n");

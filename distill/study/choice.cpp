@@ -4,22 +4,18 @@
 
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
 namespace {
 
-bool contains(const std::vector<std::string>& words, const std::string& word) {
+bool contains(const std::vector<std::string>& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-std::string trimmed(const std::string& word) {
-  const size_t first = word.find_first_not_of(' ');
-  return first == std::string::npos ? "" : word.substr(first, word.find_last_not_of(' ') - first + 1);
-}
-
 // "a, b,c" with a label "a, b" is that and "c": the longest label that begins at a comma is meant.
-std::vector<std::string> split_labels(const std::string& list, const std::vector<std::string>& labels) {
+std::vector<std::string> split_labels(std::string_view list, const std::vector<std::string>& labels) {
   std::vector<std::string> found;
   for (size_t at = 0; at <= list.size();) {
     size_t end = std::min(list.find(',', at), list.size());
@@ -27,7 +23,7 @@ std::vector<std::string> split_labels(const std::string& list, const std::vector
       if (contains(labels, trimmed(list.substr(at, far - at)))) end = far;
       if (far == list.size()) break;
     }
-    found.push_back(trimmed(list.substr(at, end - at)));
+    found.emplace_back(trimmed(list.substr(at, end - at)));
     at = end + 1;
   }
   return found;

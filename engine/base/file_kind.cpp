@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/base/text.h"
+
 namespace retort {
 
 namespace {
@@ -61,14 +63,6 @@ const Beginning* beginning_of(std::string_view bytes) {
   return nullptr;
 }
 
-// Without what may stand before it: a byte order mark, spaces.
-std::string_view trimmed(std::string_view bytes) {
-  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
-  while (!bytes.empty() && (bytes[0] == ' ' || bytes[0] == '\n' || bytes[0] == '\r' || bytes[0] == '\t'))
-    bytes.remove_prefix(1);
-  return bytes;
-}
-
 bool is_text(std::string_view bytes) {
   return std::all_of(
       bytes.begin(), bytes.begin() + std::ptrdiff_t(std::min<size_t>(bytes.size(), 1024)), [](char c) {
@@ -84,7 +78,8 @@ bool begins_with_word(std::string_view text, std::string_view word) {
 }
 
 FileKind kind_of_text(std::string_view bytes) {
-  const std::string_view text = trimmed(bytes);
+  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);  // a byte order mark
+  const std::string_view text = trimmed(bytes, " \t\r\n");
   for (const std::string_view tag : {"<!doctype html"sv, "<html"sv, "<head"sv, "<body"sv, "<script"sv})
     if (begins_with_word(text, tag)) return FileKind::web_page;
   if (text.starts_with("<?xml") || text.starts_with("<!")) {

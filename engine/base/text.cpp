@@ -1,5 +1,6 @@
 #include "engine/base/text.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace retort {
@@ -20,6 +21,17 @@ std::string join(const std::vector<int>& numbers, std::string_view between) {
   std::vector<std::string> words;
   for (const int number : numbers) words.push_back(std::to_string(number));
   return join(words, between);
+}
+
+std::string some_of(const std::vector<std::string>& names) {
+  std::string list;
+  for (size_t i = 0; i < names.size() && i < 4; ++i) list.append(i ? ", " : "").append(names[i], 0, 200);
+  return names.size() > 4 ? list + " and " + std::to_string(names.size() - 4) + " more" : list;
+}
+
+std::string_view trimmed(std::string_view text, std::string_view blanks) {
+  text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
+  return text.substr(0, text.find_last_not_of(blanks) + 1);
 }
 
 }  // namespace retort

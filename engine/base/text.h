@@ -14,6 +14,12 @@ std::string exact_decimal(double value);
 std::string join(const std::vector<std::string>& words, std::string_view between = ", ");
 std::string join(const std::vector<int>& numbers, std::string_view between = ", ");
 
+// "a, b, c, d and 12 more": the first four, each cut to 200 bytes. For names that come from a file.
+std::string some_of(const std::vector<std::string>& names);
+
+// Without the blanks at either end.
+std::string_view trimmed(std::string_view text, std::string_view blanks = " \t");
+
 // The whole text as a number of type T, as "-12" or "1.5e-3", without blanks or a plus; false, and the value
 // is not to be used, if it is none.
 template <class T>

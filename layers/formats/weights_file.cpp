@@ -9,6 +9,7 @@
 #include "engine/base/file.h"
 #include "engine/base/file_kind.h"
 #include "engine/base/nearest.h"
+#include "engine/base/text.h"
 #include "layers/formats/numpy_pickle.h"
 #include "layers/formats/pytorch_file.h"
 #include "layers/formats/state_dict_search.h"
@@ -29,13 +30,6 @@ std::vector<std::string*> names_of(SafeTensors& file) {
   for (HostTensor& t : file.tensors) names.push_back(&t.name);
   for (SafeTensors::LeftOut& t : file.left_out) names.push_back(&t.name);
   return names;
-}
-
-// "a, b, c and 12 more"
-std::string some_of(const std::vector<std::string>& names) {
-  std::string list;
-  for (size_t i = 0; i < names.size() && i < 4; ++i) list += (i ? ", " : "") + names[i].substr(0, 200);
-  return names.size() > 4 ? list + text(" and ", names.size() - 4, " more") : list;
 }
 
 // Takes the component off wherever it stands, unless two names would become one.
