@@ -1,5 +1,6 @@
-// The CUDA backend: one device, one stream, and a second for the branch of a step. Its arithmetic is in *.cu
-// behind kernels.h, in cuDNN and in cuBLAS; here shapes and statuses are checked and memory is kept.
+// The CUDA backend: one device, one stream, and a second for the branch of a step. Its arithmetic is in *.cu,
+// in cuDNN and in cuBLAS. A function that only launches kernels stands with them in their .cu file
+// (pooling.cu); those that several functions use are behind kernels.h.
 //
 // Everything is enqueued; a kernel's scratch and the libraries' workspaces are allocated when a shape is met
 // for the first time, so that a step that has run once can be captured. Not for use from several threads;
@@ -63,7 +64,7 @@ class Cuda final : public Backend {
                            const Sink& dadd) override;
   void inverse_std(const Tensor& var, double eps, const Tensor& to) override;
 
-  // pooling.cpp
+  // pooling.cu
   void pool2d(const Tensor& x, const Pool2dSpec& spec, const Tensor& y, const Tensor& argmax) override;
   void pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax,
                        const Sink& dx) override;

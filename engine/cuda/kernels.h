@@ -125,23 +125,6 @@ cudaError_t batch_norm_gradient_kernel(cudaStream_t stream, const BatchNormShape
                                        unsigned* tickets);
 cudaError_t inverse_std_kernel(cudaStream_t stream, const float* var, double eps, float* to, int64_t n);
 
-// --- pooling.cu -------------------------------------------------------------------------------------------
-struct PoolShape {
-  int64_t images, height, width, channels, out_height, out_width;
-  int kernel, stride, pad;
-};
-// argmax null: the average.
-cudaError_t pool_kernel(cudaStream_t stream, DType type, const PoolShape& shape, const void* x, void* y,
-                        int32_t* argmax);
-cudaError_t pool_gradient_kernel(cudaStream_t stream, DType type, const PoolShape& shape, const void* dy,
-                                 const int32_t* argmax, void* dx, bool accumulate);
-// y may be f32 where x has 16 bits, and so may dy.
-cudaError_t global_average_kernel(cudaStream_t stream, DType type, const void* x, DType y_type, void* y,
-                                  int64_t images, int64_t places, int64_t channels);
-cudaError_t global_average_gradient_kernel(cudaStream_t stream, DType dy_type, const void* dy, DType type,
-                                           void* dx, int64_t images, int64_t places, int64_t channels,
-                                           bool accumulate);
-
 // --- direct_convolution.cu: any shape, any number of groups; simple, not fast ------------------------------
 struct ConvShape {
   int64_t images, height, width, channels;  // of x

@@ -1,10 +1,23 @@
 // Pooling. A thread per result; gradients gather, so that overlapping windows need no atomics.
+#include "engine/cuda/cuda_backend.h"
 #include "engine/cuda/elements.cuh"
-#include "engine/cuda/kernels.h"
 
 namespace retort {
 
 namespace {
+
+struct PoolShape {
+  int64_t images, height, width, channels, out_height, out_width;
+  int kernel, stride, pad;
+};
+PoolShape pool_shape(const Shape& x, const Shape& y, const Pool2dSpec& spec) {
+  return {x[0], x[1], x[2], x[3], y[1], y[2], spec.kernel, spec.stride, spec.pad};
+}
+
+// Null: the average.
+int32_t* argmax_of(const Tensor& argmax, const Pool2dSpec& spec) {
+  return spec.kind == Pool2dSpec::maximum ? argmax.as<int32_t>() : nullptr;
+}
 
 struct Place {
   int64_t image, row, column, channel;
@@ -114,33 +127,50 @@ cudaError_t with_element_and_other(DType type, DType other, F f) {
 
 }  // namespace
 
-cudaError_t pool_kernel(cudaStream_t stream, DType type, const PoolShape& shape, const void* x, void* y,
-                        int32_t* argmax) {
-  return with_element(type, [&]<class X>() { return pool_of<X>(stream, shape, x, y, argmax); });
+void Cuda::pool2d(const Tensor& x, const Pool2dSpec& spec, const Tensor& y, const Tensor& argmax) {
+  check(x.size() <= INT32_MAX, "pool2d: x ", x.shape, " has more elements than an i32 can number");
+  check_cuda(with_element(x.type,
+                          [&]<class X>() {
+                            return pool_of<X>(stream(), pool_shape(x.shape, y.shape, spec), x.data, y.data,
+                                              argmax_of(argmax, spec));
+                          }),
+             "pool2d of ", x.shape, " ", x.type);
 }
 
-cudaError_t pool_gradient_kernel(cudaStream_t stream, DType type, const PoolShape& shape, const void* dy,
-                                 const int32_t* argmax, void* dx, bool accumulate) {
-  return with_element(
-      type, [&]<class X>() { return pool_gradient_of<X>(stream, shape, dy, argmax, dx, accumulate); });
+void Cuda::pool2d_gradient(const Tensor& dy, const Pool2dSpec& spec, const Tensor& argmax, const Sink& dx) {
+  if (!dx) return;
+  const PoolShape shape = pool_shape(dx.to.shape, dy.shape, spec);
+  check_cuda(with_element(dy.type,
+                          [&]<class X>() {
+                            return pool_gradient_of<X>(stream(), shape, dy.data, argmax_of(argmax, spec),
+                                                       dx.to.data, dx.accumulates());
+                          }),
+             "pool2d_gradient of ", dx.to.shape, " ", dy.type);
 }
 
-cudaError_t global_average_kernel(cudaStream_t stream, DType type, const void* x, DType y_type, void* y,
-                                  int64_t images, int64_t places, int64_t channels) {
-  if (images == 0) return cudaSuccess;
-  return with_element_and_other(type, y_type, [&]<class X, class Y>() {
-    average_places<<<dim3(unsigned(images), unsigned((channels + 31) / 32)), threads_per_block, 0, stream>>>(
-        static_cast<const X*>(x), places, channels, static_cast<Y*>(y));
-    return cudaGetLastError();
-  });
+void Cuda::global_average(const Tensor& x, const Tensor& y) {
+  const int64_t images = x.shape[0], places = x.shape[1] * x.shape[2], channels = x.shape[3];
+  if (images == 0) return;
+  const dim3 blocks(unsigned(images), unsigned((channels + 31) / 32));
+  check_cuda(with_element_and_other(x.type, y.type,
+                                    [&]<class X, class Y>() {
+                                      average_places<<<blocks, threads_per_block, 0, stream()>>>(
+                                          static_cast<const X*>(x.data), places, channels,
+                                          static_cast<Y*>(y.data));
+                                      return cudaGetLastError();
+                                    }),
+             "global_average of ", x.shape, " ", x.type);
 }
 
-cudaError_t global_average_gradient_kernel(cudaStream_t stream, DType dy_type, const void* dy, DType type,
-                                           void* dx, int64_t images, int64_t places, int64_t channels,
-                                           bool accumulate) {
-  return with_element_and_other(type, dy_type, [&]<class X, class D>() {
-    return average_gradient_of<D, X>(stream, dy, dx, images, places, channels, accumulate);
-  });
+void Cuda::global_average_gradient(const Tensor& dy, const Sink& dx) {
+  if (!dx) return;
+  const Shape& s = dx.to.shape;
+  check_cuda(with_element_and_other(dx.to.type, dy.type,
+                                    [&]<class X, class D>() {
+                                      return average_gradient_of<D, X>(stream(), dy.data, dx.to.data, s[0],
+                                                                       s[1] * s[2], s[3], dx.accumulates());
+                                    }),
+             "global_average_gradient of ", s, " ", dx.to.type);
 }
 
 }  // namespace retort
