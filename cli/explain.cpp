@@ -139,8 +139,8 @@ int run_explain(const Arguments& arguments) {
       print_error(text("note: classes have no names: ", error.what()));
     }
   }
-  check(student.classes() == judge.classes(), Fault::input, "explain: ", student.name, " tells ",
-        student.classes(), " classes apart, ", judge.name, " ", judge.classes());
+  check(student.classes() == judge.classes(), Fault::input, "explain: ", student.name, " has ",
+        student.classes(), " classes, ", judge.name, " ", judge.classes());
   check(student.side() == judge.side(), Fault::input, "explain: ", student.name, " sees images of side ",
         student.side(), ", ", judge.name, " of ", judge.side());
   explained.student = student.name;

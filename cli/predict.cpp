@@ -154,8 +154,8 @@ int run_predict(const Arguments& arguments) {
   const std::vector<float> logits =
       exported ? exported->logits(images.pixels, images.count) : predict_logits(*model, *device, images);
   const std::vector<std::string> names = class_names(data, reads, weights, network);
-  check(names.empty() || int64_t(names.size()) == classes, Fault::input, "predict: ", network, " tells ",
-        classes, " classes apart, ", data.empty() ? "its data" : data, " has ", names.size(),
+  check(names.empty() || int64_t(names.size()) == classes, Fault::input, "predict: ", network, " has ",
+        classes, " classes, ", data.empty() ? "its data" : data, " has ", names.size(),
         "; --data names the data set it was trained on");
   if (!logits_file.empty()) write_npy(logits_file, {images.count, classes}, std::span<const float>(logits));
 

@@ -1,5 +1,5 @@
 // What pixels are normalised with, (byte / 255 - mean) / deviation per channel, as texts and files have it.
-// It belongs to the weights: a network sees every image by the numbers that it was trained with.
+// It belongs to the weights: every image is normalised as those were that the network was trained with.
 #pragma once
 #include <array>
 #include <optional>

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int side = 32, plane = side * side;
 
-// What tells the two data sets apart.
+// In what the two data sets differ.
 struct Layout {
   const char* name;
   const char* archive_folder;      // where the official archive puts the files

@@ -28,7 +28,7 @@ struct CocoAnnotation {
   int64_t id = 0, image = 0, category = 0;  // ids
   CocoRect box;
   double area = 0;     // of the outline where the file has it, else of the box
-  bool crowd = false;  // one box around many objects that nobody told apart
+  bool crowd = false;  // COCO's iscrowd: one box around many objects
 };
 
 struct CocoAnnotations {

@@ -49,7 +49,7 @@ Evaluator::Evaluator(Model& model, Device& device, const ImageSet& images, Evalu
       forward_(model, device, images_per_slice(model, device, options_.threads)),
       broken_(device.persistent({1}, DType::f64, 0)) {
   check(images.classes <= model.classes, Fault::input, "evaluate: the images have ", images.classes,
-        " classes, ", model.name, " tells ", model.classes, " apart");
+        " classes, ", model.name, " has ", model.classes);
   check(images.height == model.side && images.width == model.side, Fault::input, "evaluate: the images are ",
         images.width, "x", images.height, ", ", model.name, " expects ", model.side, "x", model.side);
   check(loader_.samples() > 0, Fault::input, "evaluate: there are no images");

@@ -29,7 +29,7 @@ struct EvaluateOptions {
   int threads = 0;  // of the device, see images_per_slice()
   bool per_class = false;
   std::vector<int32_t> samples = {};        // empty: all images
-  std::optional<Normalize> normalize = {};  // how the model sees them, if not by the set's own numbers
+  std::optional<Normalize> normalize = {};  // of the model's images, if not the set's own
   // Each of these processes evaluates every size()-th batch, beginning with number rank(); all of them call
   // run(), and get what one process gets, in all its bits. Null: this one does all. Not with per_class.
   Communicator* world = nullptr;

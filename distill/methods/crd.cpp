@@ -165,7 +165,7 @@ class Crd : public Distiller {
   }
 
  private:
-  // What belongs to one net: the layer, the memory of its vectors, one for each image, and the Z of its
+  // What belongs to one network: the layer, the memory of its vectors, one for each image, and the Z of its
   // anchors.
   struct Side : Module {
     Side(Device& device, const FeatureShapes& features, int64_t width, int64_t places, DType type)

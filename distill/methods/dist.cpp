@@ -22,7 +22,7 @@ Var pearson_distance(const Pass& pass, const Var& x, const Var& y, double weight
   return affine(pass, mean_all(pass, correlation), -weight, weight);
 }
 
-// tau^2 [beta inter + gamma intra] (equation 10): inter correlates the nets' predictions over the classes of
+// tau^2 [beta inter + gamma intra] (equation 10): inter correlates both predictions over the classes of
 // each sample, intra over the samples of each class. It reduces over the batch, so it is composed of plain
 // ops.
 class Dist : public Distiller {

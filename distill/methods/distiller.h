@@ -20,7 +20,7 @@ struct LossTerm {
   Var value;  // [1]
 };
 
-// The logits of both nets for the same images, B,C. All that comes from the teacher is treated as constant.
+// The logits of both networks for the same images, B,C. What comes from the teacher is treated as constant.
 struct Logits {
   Var student = {};
   Var teacher = {};  // empty for a method that reads no teacher
@@ -32,12 +32,12 @@ struct DistillInputs {
   Var labels = {};     // i32, B
   Logits strong = {};  // of a second, strongly augmented view of the same images; may be empty
   Var indices = {};    // i32, B: which image of the training set each sample is
-  // What both nets gave for the first view, features included, for a method that reads features.
+  // What both networks gave for the first view, features included, for a method that reads features.
   struct Features {
     Outputs student = {}, teacher = {};
   } features = {};
-  // Both nets' last layers, of rows like Outputs::pooled to logits, for a method that reads features; empty
-  // where a net has none of its own.
+  // Both networks' last layers, of rows like Outputs::pooled to logits, for a method that reads features;
+  // empty where a network has none of its own.
   struct Classifiers {
     std::function<Var(const Var&rows)> student, teacher;
   } classifiers = {};

@@ -6,7 +6,7 @@ namespace retort {
 
 namespace {
 
-// tau^2 mean [alpha TCKD + beta NCKD] (equation 7): TCKD compares how sure the nets are of the true class,
+// tau^2 mean [alpha TCKD + beta NCKD] (equation 7): TCKD compares how sure both are of the true class,
 // NCKD how they distribute the rest over the other classes.
 class Dkd : public Distiller {
  public:

@@ -103,8 +103,8 @@ Var gram(const Pass& pass, const Var& map, bool of_channels) {
   return reshape(pass, sums, {batch, width, width});
 }
 
-// Both nets' leading vectors of a stage: the teacher's first, and of the student's first four the nearest to
-// it.
+// Both networks' leading vectors of a stage: the teacher's first, and of the student's first four the nearest
+// to it.
 struct Directions {
   Var student, teacher;
 };
@@ -124,7 +124,7 @@ class Kdsvd : public Distiller {
             "; expected the same (nets of one family, or another method.matrix)");
     }
     check(std::min(student.size(), teacher.size()) > 2, Fault::usage,
-          "method kdsvd relates two stages; one of the nets has only one");
+          "method kdsvd relates two stages; one of the networks has only one");
   }
 
  protected:

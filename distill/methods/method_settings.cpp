@@ -26,7 +26,7 @@ std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::stri
 std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup) {
   std::vector<MethodKey> keys = weight_keys(ce_weight, warmup);
   keys.push_back({"standardize", MethodKey::flag, "false",
-                  "standardise both nets' logits per sample (arXiv:2403.01427)"});
+                  "standardise both networks' logits per sample (arXiv:2403.01427)"});
   return keys;
 }
 

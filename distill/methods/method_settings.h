@@ -30,7 +30,7 @@ struct MethodInfo {
     bool teacher = true;
     bool labels = false;
     bool two_views = false;           // makes use of a second view where there is one
-    bool features = false;            // of both nets
+    bool features = false;            // of both networks
     bool indices = false;             // which image of the training set each sample is
     bool class_similarity = false;    // how alike the teacher sees the classes, once before the first step
     bool batch = false;               // its loss is no mean over samples: it relates those of a batch

@@ -8,7 +8,7 @@ namespace retort {
 namespace {
 
 // Target: -mean p_y log q_y at temperature 1. Non-target: -gamma tau^2 mean sum over the other classes of p
-// log q, both softmaxes taken over those classes only (equation 5). Cross-entropies, so not 0 where the nets
+// log q, both softmaxes taken over those classes only (equation 5). Cross-entropies, so not 0 where the two
 // agree.
 class Nkd : public Distiller {
  public:

@@ -45,7 +45,7 @@ Var selectivity_loss(const Pass& pass, const Var& student, const Var& teacher) {
   const auto [s, t] = pooled_to_smaller(pass, student, teacher);
   const int64_t batch = s.shape()[0], places = s.shape()[1] * s.shape()[2];
   const int64_t cs = s.shape()[3], ct = t.shape()[3], all = cs + ct;
-  // One product gives all three kernels: of the channels of both nets, one after the other.
+  // One product gives all three kernels: of the channels of both networks, one after the other.
   const Var maps = concat_columns(pass, {reshape(pass, channel_maps(pass, s), {batch, cs * places}),
                                          reshape(pass, channel_maps(pass, t), {batch, ct * places})});
   const Var gram = batched_gram(pass, reshape(pass, maps, {batch, all, places}));

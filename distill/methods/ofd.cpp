@@ -88,8 +88,7 @@ class Ofd : public Distiller {
     const auto &student = context.student.pre_relu, &teacher = context.teacher.pre_relu;
     check(!student.empty() && !teacher.empty(), Fault::usage, "method ofd: the ",
           student.empty() ? "student" : "teacher",
-          " has no values before a last ReLU (MobileNetV2's stages are linear); expected both nets to have "
-          "them");
+          " has no values before a last ReLU (MobileNetV2's stages are linear); expected both to have them");
     check(student.size() == teacher.size(), Fault::usage, "method ofd: the student has ", student.size(),
           " stages, the teacher ", teacher.size(), "; expected as many");
     check(context.teacher_norms.size() == teacher.size(), Fault::usage,

@@ -27,7 +27,7 @@ struct NeighbourhoodRow {
     const T s_scale = T(1) / lanes.template sum<T>(n, [=](int64_t i) { return s[i] + T(1); });
     const T t_scale = T(1) / lanes.template sum<T>(n, [=](int64_t i) { return t[i] + T(1); });
     // With P = p + e and Q = q + e the sum is that of kl_part(P, Q) - e log(P / Q), since p and q both sum to
-    // 1: no large parts cancel, so that f32 keeps its digits where the nets nearly agree.
+    // 1: no large parts cancel, so that f32 keeps its digits where both nearly agree.
     const T value = lanes.template sum<T>(n, [=](int64_t i) {
       const T p = (t[i] + T(1)) * t_scale + e, q = (s[i] + T(1)) * s_scale + e;
       const T x = log_one_plus((p - q) / q);

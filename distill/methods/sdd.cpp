@@ -49,7 +49,7 @@ class Sdd : public Distiller {
     const auto& [student, teacher] = inputs.features;
     check(inputs.classifiers.student && inputs.classifiers.teacher && student.map && teacher.map,
           settings().method().name,
-          " reads the last map and the classifier of both nets, but was given none");
+          " reads the last map and the classifier of both networks, but was given none");
     const Var own = inputs.classifiers.student(regions_of(pass, student.map, finest_));
     const Var taught =
         inputs.classifiers.teacher(regions_of(Pass{pass.device}, teacher.map, finest_)).detached();

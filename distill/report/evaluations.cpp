@@ -134,8 +134,8 @@ class Evaluating {
     if (!is_new && !at->second.empty()) return at->second;
     const Weights weights = weights_of(network);
     const std::unique_ptr<Model> model = load_model(weights, network.model, device(), images().height);
-    check(model->classes == set.classes, Fault::input, network.spec, ": tells ", model->classes,
-          " classes apart, the images have ", set.classes);
+    check(model->classes == set.classes, Fault::input, network.spec, ": has ", model->classes,
+          " classes, the images have ", set.classes);
     progress_.note("evaluating " + network.spec);
     std::vector<float> logits = logits_of(*model, device(), set, seen_by(weights, set));
     check(std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); }), Fault::input,

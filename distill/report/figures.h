@@ -45,7 +45,7 @@ struct ClassScales {
 std::string class_gain_figure(const std::string& title, int colour, const std::vector<ClassPoint>& points,
                               const ClassScales& scales);
 
-// Logits of both nets in ranked order, and below them the groups of every stage with their weights.
+// Logits of both networks in ranked order, and below them the groups of every stage with their weights.
 std::string pcd_figure(const PcdSteps& steps, const ChosenImage& image,
                        const std::vector<std::string>& class_names);
 

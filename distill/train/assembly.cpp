@@ -90,8 +90,8 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
   if (!reads.teacher) return;
   if (!teacher) make_teacher();
   if (!(teacher->sees() == student_sees))
-    tell(text("the teacher sees images by ", text_of(teacher->sees()), ", the student by ",
-              text_of(student_sees)));
+    tell(text("images are normalised for the teacher with ", text_of(teacher->sees()),
+              ", for the student with ", text_of(student_sees)));
 }
 
 // Which of a classifier's images are trained on; a detector's loader knows which of its pictures have boxes.

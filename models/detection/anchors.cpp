@@ -39,7 +39,7 @@ const std::vector<BoundingBox>& Anchors::of(int64_t height, int64_t width) {
 }
 
 int level_of(const DetectorSpec& spec, const BoundingBox& box) {
-  // A box of the canonical side looks at level 2 of 0, 1, 2, 3. f32, as the boxes.
+  // A box of the canonical side is assigned to level 2 of 0, 1, 2, 3. f32, as the boxes.
   const float ratio = std::sqrt(box.area()) / float(spec.canonical_side) + 1e-8f;
   const float level = std::floor(2.0f + std::log2(ratio));
   return int(std::clamp(level, 0.0f, float(spec.roi_levels - 1)));

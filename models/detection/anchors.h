@@ -1,4 +1,4 @@
-// Anchors: the boxes that region proposals start from, and the level of the pyramid that a box looks at.
+// Anchors: the boxes that region proposals start from, and the pyramid level that a box is assigned to.
 #pragma once
 #include "models/detection/boxes.h"
 #include "models/detection/detector_spec.h"
@@ -28,7 +28,7 @@ class Anchors {
   std::vector<BoundingBox> boxes_;
 };
 
-// The level, from 0, that a box is looked at on: Lin et al., Feature Pyramid Networks, arXiv:1612.03144,
+// The level, from 0, that a box is assigned to: Lin et al., Feature Pyramid Networks, arXiv:1612.03144,
 // equation 1.
 int level_of(const DetectorSpec& spec, const BoundingBox& box);
 

@@ -58,7 +58,7 @@ bool is_detector(const std::string& name);
 // Fault::usage for an unknown name. Parameters are not initialised yet.
 std::unique_ptr<Detector> make_detector(const std::string& name, Device& device, const ModelOptions& options);
 
-// The boxes' places in device memory, of this step. Each box looks at the level that fits its size.
+// The boxes' places in device memory, of this step. Each box is assigned to the level of its size.
 struct HostRois {
   std::vector<BoundingBox> boxes;
   std::vector<int32_t> images;

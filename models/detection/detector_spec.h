@@ -29,9 +29,9 @@ struct DetectorSpec {
   int roi_samples = 512;                            // of an image in a step
   double roi_objects = 0.25;                        // of them at most
   float roi_object = 0.5f;                          // IoU from which a proposal is an object
-  int roi_levels = 4;                               // boxes look at the finest so many levels
-  double canonical_side = 224;                      // of a box that looks at the third of these levels
-  int roi_size = 7;                                 // places along a side of what the head sees of a box
+  int roi_levels = 4;                               // boxes are assigned to the finest so many levels
+  double canonical_side = 224;                      // of a box assigned to the third of these levels
+  int roi_size = 7;                                 // bins along a side of what is pooled from a box
   float least_score = 0.05f, class_overlap = 0.5f;  // of a detection
   int detections = 100;                             // of an image
 

@@ -1,4 +1,5 @@
-// A network sees images by the numbers that it was trained with, whatever command reads its weights.
+// Images are normalised with the mean and deviation that a network was trained with, whatever command reads
+// its weights.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -16,15 +17,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::operator+;
-using testing::Outcome;
-using testing::run;
-using testing::Strings;
-using testing::succeed;
-using testing::TempFolder;
+using namespace testing;
 
 const std::string tiny = "synthetic:train=96,test=48";
 const Strings other_numbers = {"--mean", "0.5 0.4 0.3", "--std", "0.4 0.5 0.6"};
@@ -113,7 +106,7 @@ TEST(Normalization, ATeacherWithOwnNumbersGivesTheSameStudentLiveAndStored) {
       expect_contains(run.config, "teacher_mean = \"0.5 0.4 0.3\"");
       expect_contains(run.config, std::string("mean = \"") + data_mean);
       expect_contains(run.environment, "mean 0.5 0.4 0.3, std 0.4 0.5 0.6");
-      expect_contains(run.err, "the teacher sees images by mean 0.5 0.4 0.3");
+      expect_contains(run.err, "images are normalised for the teacher with mean 0.5 0.4 0.3");
     }
   }
   for (const std::string& hash : hashes) EXPECT_EQ(hash, hashes[0]);

@@ -107,7 +107,7 @@ class DetectionTask : public Task {
 void check_boxes(const RunSettings& settings, const DataSet& data) {
   const bool detector = is_detector(settings.model);
   check(detector == bool(data.boxes), Fault::usage, settings.model,
-        detector ? " finds boxes, but " : " tells classes apart, but ", settings.data.spec,
+        detector ? " finds boxes, but " : " classifies images, but ", settings.data.spec,
         detector ? " has none; scenes and coco:DIR have"
                  : " is a set of boxes for detectors, such as rcnn_tiny");
   if (!detector) return;

@@ -85,7 +85,7 @@ TEST_F(RivalFeatures, NeighbourhoodOfNothingHasNoGradient) {
   for (const double x : read_values(*device_, tape.gradient(leaf))) EXPECT_TRUE(std::isfinite(x));
 }
 
-// Where the nets nearly agree the divergence is far smaller than its parts.
+// Where both nearly agree the divergence is far smaller than its parts.
 TEST_F(RivalFeatures, NeighbourhoodKeepsItsDigitsInF32) {
   const Shape shape{64, 32};
   const auto value = [&](DType type) {

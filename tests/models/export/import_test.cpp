@@ -170,7 +170,7 @@ TEST(Import, PredictNamesNoClassesOfAnotherDataSet) {
   EXPECT_EQ(run(words, work).code, 0);
   std::vector<std::string> named = words;
   named.insert(named.end(), {"--data", "synthetic:train=1,test=1"});
-  expect_contains(failure(3, named, work), "10 classes apart, synthetic:train=1,test=1 has 24");
+  expect_contains(failure(3, named, work), "resnet8 has 10 classes, synthetic:train=1,test=1 has 24");
 }
 
 // An evaluation would print an accuracy.
