@@ -15,15 +15,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::hash_of;
-using testing::operator+;
-using testing::Outcome;
-using testing::Program;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 // 7 steps an epoch, the last one smaller; a checkpoint after every step.
 std::vector<std::string> training(const std::string& out, std::vector<std::string> more = {}) {

@@ -22,13 +22,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::Outcome;
-using testing::replaced;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 // Little enough for a test, and of 24 classes.
 const std::string tiny = "synthetic:train=96,test=48";

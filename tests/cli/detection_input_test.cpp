@@ -15,12 +15,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::Outcome;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 // A folder of four pictures, two to train on and two to test on, as large as `side`, with a box each.
 class DetectionInput : public ::testing::Test {

@@ -17,11 +17,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 const std::string tiny = "synthetic:train=96,test=48";
 

@@ -25,12 +25,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::FakeRuns;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;

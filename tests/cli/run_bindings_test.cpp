@@ -21,16 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::hash_in;
-using testing::Outcome;
-using testing::replaced;
-using testing::run;
-using testing::Strings;
-using testing::succeed;
-using testing::TempFolder;
+using namespace testing;
 
 // A finished run "t" of two epochs; `--resume t --epochs 3` gives it something to do.
 void make_run(const TempFolder& work) {

@@ -19,16 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::hash_in;
-using testing::operator+;
-using testing::Outcome;
-using testing::run;
-using testing::Strings;
-using testing::succeed;
-using testing::TempFolder;
+using namespace testing;
 
 const Strings drawn = {"--data", "synthetic:train=48,test=24", "--epochs", "1", "--batch", "16", "--threads",
                        "1"};

@@ -15,14 +15,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::hash_of;
-using testing::operator+;
-using testing::Program;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more,
                                   const std::string& train = "train=106") {

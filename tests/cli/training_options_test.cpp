@@ -17,14 +17,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::hash_of;
-using testing::Outcome;
-using testing::Program;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 std::vector<std::string> training(const std::string& out, const std::vector<std::string>& sets) {
   std::vector<std::string> all = {"train",

@@ -14,11 +14,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::Outcome;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 TEST(Profile, CountsWhatAConvolutionNeeds) {
   Profile profile;

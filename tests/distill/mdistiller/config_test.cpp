@@ -15,14 +15,7 @@
 namespace retort {
 namespace {
 
-using testing::content_of;
-using testing::error_of;
-using testing::expect_contains;
-using testing::expect_fault;
-using testing::failure;
-using testing::Outcome;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 // A config whose sections before the method's are the usual ones.
 std::string config(const std::string& type, const std::string& method = "",

@@ -15,12 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Status = CheckedFile::Status;
-using testing::content_of;
-using testing::expect_contains;
-using testing::expect_fault;
-using testing::Outcome;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 std::vector<std::string> training(const std::string& out, std::vector<std::string> more = {}) {
   std::vector<std::string> all = {"train",    "--model", "resnet8", "--data", "synthetic:train=32,test=16",

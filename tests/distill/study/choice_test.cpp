@@ -13,13 +13,7 @@ namespace retort {
 namespace {
 
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::expect_fault;
-using testing::failure;
-using testing::Outcome;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 const std::string two_pairs = R"(
 [settings]

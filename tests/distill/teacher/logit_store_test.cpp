@@ -25,14 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::expect_fault;
-using testing::failure;
-using testing::Outcome;
-using testing::Program;
-using testing::run;
-using testing::TempFolder;
+using namespace testing;
 
 constexpr int64_t classes = 7;
 const LogitStore::Shape shape{40, classes, LogitPrecision::f32};

@@ -23,12 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using testing::content_of;
-using testing::expect_contains;
-using testing::failure;
-using testing::hash_of;
-using testing::Program;
-using testing::TempFolder;
+using namespace testing;
 
 ConvProblem some_problem(ConvPass pass = ConvPass::forward) {
   return problem_of(pass, {8, 16, 16, 32}, {32, 3, 3, 32}, {8, 16, 16, 32}, {1, 1, 1});
