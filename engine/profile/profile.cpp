@@ -1,5 +1,7 @@
 #include "engine/profile/profile.h"
 
+#include "engine/profile/forwarding_backend.h"
+
 namespace retort {
 
 namespace {

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/profile/forwarding_backend.h"
+#include "engine/backend.h"
+#include "engine/profile/kernel_call.h"
 
 namespace retort {
 
