@@ -22,6 +22,7 @@ int run_check(const Arguments& arguments);
 int run_data(const Arguments& arguments);
 int run_import(const Arguments& arguments);
 int run_export(const Arguments& arguments);
+int run_bench(const Arguments& arguments);
 int run_coco_eval(const Arguments& arguments);
 int run_settings(const Arguments& arguments);
 int run_published(const Arguments& arguments);

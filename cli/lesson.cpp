@@ -8,11 +8,8 @@
 namespace retort {
 
 int run_lesson(const Arguments& arguments) {
-  Options options(
-      "lesson",
-      "The lesson's playground: logits to drag, what kd, dkd and pcd make of them step by step, "
-      "and a trained student that looks at what you draw. One page for a browser, without network",
-      {"retort lesson --out playground.html"});
+  Options options("lesson", "the lesson's playground, a page for a browser: logits to drag",
+                  {"retort lesson --out playground.html"});
   std::string out;
   options.output("--out", "FILE", "write the page", out);
   if (!options.parse(arguments)) return 0;

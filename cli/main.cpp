@@ -39,6 +39,7 @@ const std::vector<Command>& commands() {
       {"check", "hashes, what is missing", run_check},
       {"import", "weights of PyTorch and such", run_import},
       {"export", "networks for other programs", run_export},
+      {"bench", "how fast an export answers", run_bench},
       {"data", "download, read configs", run_data},
       {"coco-eval", "average precision of boxes", run_coco_eval},
       {"completion", "for bash, zsh and fish", run_completion},

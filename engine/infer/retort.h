@@ -27,6 +27,10 @@
 #define RETORT_VERSION_MINOR 1
 #define RETORT_VERSION_PATCH 0
 
+/* Raised where a program that was written for the one before has to change: something went or means
+ * something else. Nothing that is new raises it. */
+#define RETORT_API_VERSION 1
+
 #if defined(__GNUC__)
 #define RETORT_API __attribute__((visibility("default")))
 #else

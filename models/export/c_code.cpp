@@ -228,9 +228,10 @@ class Writer {
     replace_all(functions, "        SCALED\n", small ? "        sum *= scale[k];\n" : "");
     replace_all(functions, "    SCALED\n", small ? "    sum *= scale[k];\n" : "");
     CCode result;
-    result.ram = work_ * int64_t(sizeof(float));
+    result.ram = bytes_of(work_) + bytes_of(image_size()) + bytes_of(graph_.classes);
     result.flash = flash_;
-    result.text = heading(result) + functions + "\n" + arrays + "\n" + signature() + " {\n" + calls + "}\n";
+    result.text = heading(result) + functions + "\n" + arrays + "\n" + signature() + " {\n" + calls + "}\n" +
+                  normalise();
     return result;
   }
 
@@ -365,6 +366,24 @@ class Writer {
                 ", ", to_first, ", ", y.places(), ", ", count, ");");
   }
 
+  static std::string three(const std::array<float, 3>& v) {
+    return literal(v[0]) + ", " + literal(v[1]) + ", " + literal(v[2]);
+  }
+  static int64_t bytes_of(int64_t floats) { return floats * int64_t(sizeof(float)); }
+  int64_t image_size() const { return graph_.values[size_t(graph_.input)].size(); }
+
+  bool knows_pixels() const { return options_.std[0] > 0 && extents(graph_.input).channels == 3; }
+  std::string normalise_signature() const {
+    return text("void ", options_.name, "_normalise(const unsigned char *pixels, float *image)");
+  }
+  // Pixels of 8 bits as an image, where the numbers are known.
+  std::string normalise() const {
+    if (!knows_pixels()) return "";
+    return text("\n", normalise_signature(), " {\n  static const float mean[3] = {", three(options_.mean),
+                "}, std[3] = {", three(options_.std), "};\n  for (long i = 0; i < ", image_size(),
+                "; ++i) image[i] = ((float)pixels[i] / 255.0f - mean[i % 3]) / std[i % 3];\n}\n");
+  }
+
   std::string signature() const {
     return text("void ", options_.name, "_predict(const float *image, float *logits, float *work)");
   }
@@ -374,14 +393,14 @@ class Writer {
     std::string capitals = options_.name;
     std::transform(capitals.begin(), capitals.end(), capitals.begin(),
                    [](unsigned char c) { return std::toupper(c); });
-    const auto three = [](const std::array<float, 3>& v) {
-      return literal(v[0]) + ", " + literal(v[1]) + ", " + literal(v[2]);
-    };
     std::string normal = "normalised as in training";
     if (options_.std[0] > 0)
       normal = text("normalised, (value / 255 - mean) / std per channel, with\n *   mean ",
                     three(options_.mean), "\n *   std  ", three(options_.std));
-    std::string resize, names;
+    std::string resize, names, pixels;
+    if (knows_pixels())
+      pixels =
+          text(" * ", options_.name, "_normalise makes an image of pixels of 8 bits, red, green, blue.\n");
     if (options_.test_resize > 0)
       resize = text(
           "\n/* Of a picture of another size the shorter side is resized to this, then its centre is cut "
@@ -393,24 +412,26 @@ class Writer {
       for (const std::string& name : options_.class_names)
         names += (&name == options_.class_names.data() ? " " : ", \\\n    ") + string_literal(name);
     }
-    return text(
-        "/* The network ", graph_.model, ", written by retort ", options_.version, ".\n *\n *   ",
-        signature(), ";\n *\n * image: ", in.height, " x ", in.width, " x ", in.channels, ", ", normal,
-        ".\n * logits: ", graph_.classes,
-        " numbers, the largest is the likeliest class.\n * work: ", capitals,
-        "_WORK_FLOATS floats, whose content matters neither before nor after.\n *\n * RAM: ", code.ram,
-        " bytes of work, and some 200 bytes of stack.\n * Flash: ", code.flash, " bytes of weights (",
-        options_.weights == WeightType::int8 ? "int8 with a scale per output channel; sums are made in float"
-                                             : "float",
-        "), and a few KB of code.\n * Multiply-adds: ", graph_.macs(),
-        ".\n *\n * C11, also freestanding: calls no library (a compiler may call memcpy and memset), "
-        "allocates "
-        "nothing, keeps\n * no state.\n */\n",
-        "#define ", capitals, "_HEIGHT ", in.height, "\n#define ", capitals, "_WIDTH ", in.width,
-        "\n#define ", capitals, "_CHANNELS ", in.channels, resize, "\n#define ", capitals, "_CLASSES ",
-        graph_.classes, names, "\n#define ", capitals, "_WORK_FLOATS ", work_, "\n#define ", capitals,
-        "_RAM_BYTES ", code.ram, "\n#define ", capitals, "_FLASH_BYTES ", code.flash, "\n\n", signature(),
-        ";\n");
+    return text("/* The network ", graph_.model, ", written by retort ", options_.version, ".\n *\n *   ",
+                signature(), ";\n *\n * image: ", in.height, " x ", in.width, " x ", in.channels, ", ",
+                normal, ".\n * logits: ", graph_.classes,
+                " numbers, the largest is the likeliest class.\n * work: ", capitals,
+                "_WORK_FLOATS floats, whose content matters neither before nor after.\n", pixels,
+                " *\n * RAM: ", code.ram, " bytes: ", bytes_of(work_), " of work, ", bytes_of(image_size()),
+                " of an image, ", bytes_of(graph_.classes),
+                " of logits; and some 200 bytes of stack.\n * Flash: ", code.flash, " bytes of weights (",
+                options_.weights == WeightType::int8
+                    ? "int8 with a scale per output channel; sums are made in float"
+                    : "float",
+                "), and a few KB of code.\n * Multiply-adds: ", graph_.macs(),
+                ".\n *\n * C11, also freestanding: calls no library (a compiler may call memcpy and memset), "
+                "allocates "
+                "nothing, keeps\n * no state.\n */\n",
+                "#define ", capitals, "_HEIGHT ", in.height, "\n#define ", capitals, "_WIDTH ", in.width,
+                "\n#define ", capitals, "_CHANNELS ", in.channels, resize, "\n#define ", capitals,
+                "_CLASSES ", graph_.classes, names, "\n#define ", capitals, "_WORK_FLOATS ", work_,
+                "\n#define ", capitals, "_RAM_BYTES ", code.ram, "\n#define ", capitals, "_FLASH_BYTES ",
+                code.flash, "\n\n", signature(), ";\n", knows_pixels() ? normalise_signature() + ";\n" : "");
   }
 
   const InferenceGraph& graph_;

@@ -151,6 +151,8 @@ TEST_F(Json, OfFilesIsAsDocumented) {
   holds("export", {"export", "t", "--to", "c", "--verify", "--data", "synthetic:train=64,test=48", "--quiet",
                    "-o", "t.c", "--json"});
   holds("export", {"export", "t", "--to", "safetensors", "--verify", "-o", "t.safetensors", "--json"});
+  ASSERT_EQ(run({"export", "t", "--to", "infer", "-o", "t.retort", "--quiet"}, work).code, 0);
+  holds("bench", {"bench", "t.retort", "--seconds", "0", "--json"});
   holds("import", {"import", "t.safetensors", "--out", "i.safetensors", "--json"});
   testing::write_photo_folder(work, 3, 2);
   const std::string photos = "folder:" + work.path().string();

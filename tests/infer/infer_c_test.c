@@ -89,6 +89,7 @@ static void test_arguments(void) {
   for (int status = -1; status < 9; ++status) EXPECT(retort_status_text((retort_status)status)[0] != 0);
   EXPECT(retort_version_number() ==
          RETORT_VERSION_MAJOR * 10000 + RETORT_VERSION_MINOR * 100 + RETORT_VERSION_PATCH);
+  EXPECT(RETORT_API_VERSION == 1);
 }
 
 int main(int count, char **arguments) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "datasets/formats/npy.h"
 #include "distill/evaluate/network_file.h"
@@ -92,7 +93,10 @@ TEST(ExportToC, AModelGivesItsLogits) {
   const std::vector<float> images = waves(2 * 32 * 32 * 3);
   const CCode code = c_code(graph, {.weights = WeightType::int8, .version = "1"});
   EXPECT_LT(code.flash, 90'000);   // 78,042 weights of 8 bits
-  EXPECT_LE(code.ram, 3 * 65536);  // of the widest values, 16 channels of 32x32, at most three at a time
+  // Of the widest values, 16 channels of 32x32, at most three at a time; the image, the logits.
+  EXPECT_LE(code.ram, 3 * 65536 + 12288 + 96);
+  EXPECT_GT(code.ram, 2 * 65536 + 12288);
+  expect_contains(code.text, " of work, 12288 of an image, 96 of logits; and");
   expect_contains(code.text, text("#define NET_RAM_BYTES ", code.ram));
   expect_near(compile_and_run(code, images, RETORT_C_COMPILER),
               network_file_logits(infer_file(graph, {.weights = WeightType::int8}), images, 2), 1e-4);
@@ -113,6 +117,40 @@ TEST(ExportToC, NetworksForPhotosGiveTheirLogits) {
     expect_near(compile_and_run(code, images, RETORT_C_COMPILER),
                 network_file_logits(infer_file(graph, {.weights = WeightType::int8}), images, 1), 1e-3);
   }
+}
+
+// As the library's retort_normalise; a file that does not know the numbers has no such function.
+TEST(ExportToC, NormalisesPixels) {
+  const InferenceGraph graph = graph_of_all_kinds();
+  EXPECT_EQ(c_code(graph, {.version = "1"}).text.find("_normalise"), std::string::npos);
+  const CCode code = c_code(graph, {.mean = {0.5f, 0.4f, 0.3f}, .std = {0.2f, 0.25f, 0.1f}, .version = "1"});
+  const TempFolder folder;
+  folder.write("net.c", code.text);
+  folder.write("main.c", R"(
+#include <stdio.h>
+#include "net.c"
+static unsigned char pixels[NET_HEIGHT * NET_WIDTH * NET_CHANNELS];
+static float work[NET_WORK_FLOATS], image[NET_HEIGHT * NET_WIDTH * NET_CHANNELS], logits[NET_CLASSES];
+int main(void) {
+  for (unsigned i = 0; i < sizeof pixels; ++i) pixels[i] = (unsigned char)(i % 256);
+  net_normalise(pixels, image);
+  net_predict(image, logits, work);
+  for (unsigned i = 0; i < sizeof pixels; ++i) printf("%.9g\n", (double)image[i]);
+}
+)");
+  const std::string in_folder = "cd " + folder.path().string() + " && ";
+  ASSERT_EQ(std::system((in_folder + RETORT_C_COMPILER +
+                         " -std=c11 -Wall -Wextra -Wmissing-prototypes -Werror -c net.c && " +
+                         RETORT_C_COMPILER + " -std=c11 -Wall -Wextra -Werror main.c -o main && ./main >out")
+                            .c_str()),
+            0);
+  std::istringstream out(content_of(folder / "out"));
+  const float mean[] = {0.5f, 0.4f, 0.3f}, deviation[] = {0.2f, 0.25f, 0.1f};
+  float found = 0;
+  int count = 0;
+  for (; out >> found; ++count)
+    ASSERT_NEAR(found, (float(count % 256) / 255 - mean[count % 3]) / deviation[count % 3], 1e-5) << count;
+  EXPECT_EQ(count, 8 * 8 * 3);
 }
 
 TEST(ExportToC, RefusesMoreThanACompilerTakes) {
@@ -197,6 +235,32 @@ TEST(ExportCommand, WritesVerifiesAndCompares) {
   expect_contains(content_of(folder / "net.c"), "0.5f, 0.4f, 0.3f");
   expect_contains(content_of(folder / "net.c"), "#define TINY_TEST_RESIZE 40");
   expect_contains(content_of(folder / "net.c"), "\"kind 23\"");
+}
+
+TEST(BenchCommand, TimesANetworkFile) {
+  const TempFolder folder;
+  const auto file = infer_file(graph_of_all_kinds(), {.weights = WeightType::int8});
+  folder.write("net.retort", {reinterpret_cast<const char*>(file.data()), file.size()});
+  const Outcome plain =
+      run({"bench", "net.retort", "--seconds", "0", "--threads", "2", "--batch", "3"}, folder);
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  for (const char* part : {"weights of 8 bits", "2 threads, batches of 3", "p50  ", "p99  ", "of 10 calls"})
+    expect_contains(plain.out, part);
+  const auto json =
+      nlohmann::json::parse(run({"bench", "net.retort", "--seconds", "0.02", "--json"}, folder).out);
+  EXPECT_EQ(json["file_bytes"], file.size());
+  EXPECT_GT(json["memory_bytes"], 0);
+  EXPECT_GE(json["calls"], 10);
+  EXPECT_GT(json["p50_seconds"], 0.0);
+  EXPECT_LE(json["p50_seconds"], json["p99_seconds"]);
+
+  expect_contains(failure(2, {"bench"}, folder), "expected one FILE");
+  expect_contains(failure(2, {"bench", "net.retort", "--batch", "2000"}, folder), "a batch of 2000");
+  expect_contains(failure(3, {"bench", "nowhere"}, folder), "nowhere");
+  folder.write("other", "neither");
+  expect_contains(failure(3, {"bench", "other"}, folder), "retort export RUN --to infer");
+  folder.write("cut.retort", {reinterpret_cast<const char*>(file.data()), file.size() - 9});
+  expect_contains(failure(3, {"bench", "cut.retort"}, folder), "cut.retort: ");
 }
 
 // Whatever a network is exported to, predict knows what the weights' file says of pictures and classes.
