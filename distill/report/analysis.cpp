@@ -98,6 +98,16 @@ std::string score_words(const Results& data) {
   return join(titles, " and ") + " on the test images";
 }
 
+std::string unit_words(const Results& data) {
+  const bool percent = std::all_of(data.pairs.begin(), data.pairs.end(),
+                                   [](const ResultPair& pair) { return pair.metric().in_percent(); });
+  return percent ? " in percent" : "";
+}
+
+std::string difference_words(const Results& data) {
+  return data.pairs.empty() ? "" : data.pairs[0].metric().of_differences();
+}
+
 std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
   std::vector<AblationAnswer> answers;
   const auto row_named = [&](const std::string& label) {

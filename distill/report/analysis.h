@@ -10,6 +10,9 @@ namespace retort {
 
 // What the pairs' networks are judged by, as a sentence's beginning: "Top-1 on the test images".
 std::string score_words(const Results& data);
+// " in percent", where all of them are; what their differences are: "points".
+std::string unit_words(const Results& data);
+std::string difference_words(const Results& data);
 
 // What a variant of PCD says about a part of the method: the whole against the one without it.
 struct AblationAnswer {

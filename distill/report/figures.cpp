@@ -169,7 +169,7 @@ std::string differences_drawing(const ResultPair& pair, const std::vector<size_t
     const Comparison d = against_kd(pair, pair.rows[r]);
     description += text(pair.rows[r].label, " ", difference_text(d.last), ", ", verdict_text(d), "; ");
   }
-  const std::string points = pair.metric().in_percent() ? "percentage points" : pair.metric().word;
+  const std::string points = pair.metric().of_differences();
   Svg svg(frame.bottom + 36, "Difference to plain KD in " + points + ", last epoch", description, width,
           shown_at(width));
   const std::vector<double> xs = axis_ticks(frame.x.low, frame.x.high, full ? 8 : 6);
@@ -241,13 +241,13 @@ std::vector<int> row_colours(const ResultPair& pair) {
 
 std::vector<size_t> clear_first(const ResultPair& pair) {
   std::vector<size_t> order(pair.rows.size());
-  std::vector<double> rank;  // above zero: clear
+  std::vector<std::pair<bool, double>> rank;  // clear, and how much better
   for (size_t r = 0; r < order.size(); ++r) {
     const PairedDifference d = against_kd(pair, pair.rows[r]).last;
     const Verdict verdict = verdict_of(d);
     const bool clear = verdict == Verdict::better || verdict == Verdict::worse;
     order[r] = r;
-    rank.push_back(clear ? 1000 + d.mean : 0);  // differences are within 100
+    rank.emplace_back(clear, !clear ? 0 : d.higher_is_better ? d.mean : -d.mean);
   }
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rank[a] > rank[b]; });
   return order;

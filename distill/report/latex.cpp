@@ -113,7 +113,8 @@ std::string report_latex(const Report& report) {
       "  \\centering\n"
       "  \\caption{" +
       escaped_latex(report.data.title) + ". " + escaped_latex(score_words(report.data)) +
-      " after the last epoch, in percent, mean $\\pm$ standard deviation over $n$ seeds; "
+      unit_words(report.data) +
+      " after the last epoch, mean $\\pm$ standard deviation over $n$ seeds; "
       "difference to KD, "
       "paired by seed, with its 95\\,\\% interval. Bold: the best of those that are better than KD for "
       "sure.}\n"

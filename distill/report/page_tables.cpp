@@ -166,11 +166,11 @@ std::string findings(const Report& report) {
     if (parts.empty()) continue;
     std::string sentence;
     for (const std::string& part : parts) sentence += (sentence.empty() ? "" : "; ") + part;
-    items +=
-        "<p class=\"finding\">" +
-        (report.data.pairs.size() > 1 ? escaped_markup(pair.name) + ": " : std::string()) +
-        text("Against plain KD, points at the last epoch, ", seeds, seeds == 1 ? " seed: " : " seeds: ") +
-        sentence + ".</p>\n";
+    items += "<p class=\"finding\">" +
+             (report.data.pairs.size() > 1 ? escaped_markup(pair.name) + ": " : std::string()) +
+             text("Against plain KD, ", pair.metric().of_differences(), " at the last epoch, ", seeds,
+                  seeds == 1 ? " seed: " : " seeds: ") +
+             sentence + ".</p>\n";
   }
   return items;
 }
@@ -200,6 +200,7 @@ std::string results_section(const Report& report) {
   return section("results.html", {{"findings", findings(report)},
                                   {"missing", missing_note(report)},
                                   {"score", score_words(data)},
+                                  {"unit", unit_words(data)},
                                   {"tables", tables},
                                   {"picture", headline(report.data) ? picture_links : ""},
                                   {"markdown", escaped_lines(report_markdown(report))},
@@ -210,7 +211,8 @@ std::string ablation_section(const Report& report) {
   HtmlTable table("wide stack");
   table.column("question", Column::prose);
   table.column("compared");
-  for (const char* name : {"last epoch, points", "best epoch, points", "seeds"})
+  const std::string points = difference_words(report.data);
+  for (const std::string& name : {"last epoch, " + points, "best epoch, " + points, std::string("seeds")})
     table.column(name, Column::number);
   for (const ResultPair& pair : report.data.pairs) {
     for (const AblationAnswer& a : ablation_answers(pair)) {

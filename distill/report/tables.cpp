@@ -199,12 +199,12 @@ std::string report_markdown(const Report& report) {
     }
     out += "\n## " + escaped_markdown(pair.name) + "\n\n" + table.markdown();
   }
-  out += "\n" + score_words(report.data) +
-         " in percent, mean ± standard deviation; best is the best test epoch. "
+  out += "\n" + score_words(report.data) + unit_words(report.data) +
+         ", mean ± standard deviation; best is the best test epoch. "
          "Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
          "twenty, "
          "about one misses by chance.\n";
-  const std::string points = report.data.pairs.empty() ? "" : report.data.pairs[0].metric().of_differences();
+  const std::string points = difference_words(report.data);
   TextTable parts({"question", "compared", "last, " + points, "best, " + points, "n", "answer"});
   bool any = false;
   for (const ResultPair& pair : report.data.pairs) {

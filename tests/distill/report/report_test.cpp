@@ -11,6 +11,7 @@
 #include "distill/report/analysis.h"
 #include "distill/report/embedded.h"
 #include "distill/report/figures.h"
+#include "distill/report/latex.h"
 #include "distill/report/pcd_steps.h"
 #include "distill/report/published.h"
 #include "distill/run/sealed.h"
@@ -252,6 +253,46 @@ TEST(Report, ComparesSeedBySeedAndSaysWhatIsMissing) {
   expect_contains(report_csv(report),
                   "resnet20-resnet8,resnet20,resnet8,pcd,pcd,2,finished,63.2,1,63.2,2,12.0,");
   expect_contains(report_csv(report), "pcd,pcd,3,missing,,,,,,");
+}
+
+// Of a metric with a word of its own, without a unit, and the smaller the better.
+TEST(Report, TextsAskTheMetricForItsWords) {
+  FakeRuns runs;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    const auto add = [&](const RunSettings& settings, const std::string& place, double last) {
+      runs.add(text(place, "/seed-", seed), settings, "finished", last, last, seed);
+    };
+    RunSettings plain = FakeRuns::settings("pcd");
+    plain.method.set("ranking", "none");
+    const double own = 0.1 * double(seed * seed);
+    add(FakeRuns::settings("kd"), "kd", 3 + own);
+    add(FakeRuns::settings("pcd"), "pcd", 2 + 1.1 * own);
+    add(FakeRuns::settings("dkd"), "dkd", 1.5 + 1.1 * own);
+    add(plain, "plain", 4 + 1.1 * own);
+  }
+  Report report = report_of(runs);
+  const Metric error{
+      .name = "gap", .column = "gap", .word = "gap", .title = "Gap", .unit = "", .higher_is_better = false};
+  for (ResultRow& row : report.data.pairs[0].rows) {
+    for (ResultRun& one : row.runs) {
+      one.summary.metrics[0] = one.metrics.metrics[0] = error;
+      for (auto* result : {&one.summary.best, &one.summary.last}) (*result)->values[0].metric = error;
+      for (EpochMetrics& epoch : one.metrics.rows) epoch.tested[0].metric = error;
+    }
+  }
+  const ResultPair& pair = report.data.pairs[0];
+  EXPECT_EQ(pair.rows[clear_first(pair)[0]].label, "dkd") << "the smallest is the best";
+  const std::string html = report_html(report);
+  expect_contains(html, "Against plain KD, gap at the last epoch, 3 seeds");
+  expect_contains(html, "Gap on the test images, mean ±");
+  expect_contains(html, "Difference to plain KD in gap, last epoch");
+  expect_contains(html, "last epoch, gap");
+  expect_contains(report_markdown(report), "Gap on the test images, mean ±");
+  expect_contains(report_latex(report), "Gap on the test images after the last epoch, mean");
+  for (const std::string& all : {html, report_markdown(report), report_latex(report)}) {
+    for (const char* words : {"in percent,", "in percent after", "points at", "points over", ", points"})
+      EXPECT_EQ(all.find(words), std::string::npos) << words;
+  }
 }
 
 // Figures show all methods on one scale in their own colours, what is sure first.
