@@ -23,7 +23,7 @@ int run_report(const Arguments& arguments) {
   bool no_eval = false, json = false, quiet = false;
   std::string format;
   options.positional("DIR", "studies' folders, folders of runs, or published ones", folders);
-  options.output("--out", "DIR", "folder of report.html, .md, .csv, .json (the first DIR)", out);
+  options.output("--out", "DIR", "folder of report.html, .md, .csv, .json, classes.csv (the first DIR)", out);
   options.text("--data", "SPEC", "where the test images lie (as the runs say)", reporting.data);
   options.flag("--no-eval", "leave out what needs checkpoints: classes, PCD at work", no_eval);
   options.flag("--images", "show test images also of data that is not drawn by the program",

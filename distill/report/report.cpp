@@ -94,6 +94,8 @@ WrittenReport write_report(const std::vector<std::filesystem::path>& folders, co
   write_file(out / "report.html", report_html(report));
   write_file(out / "report.md", report_markdown(report));
   write_file(out / "report.csv", report_csv(report));
+  if (const std::string classes = report_classes_csv(report); !classes.empty())
+    write_file(out / "classes.csv", classes);
   if (!report.data.published || !std::filesystem::exists(out / "report.json", ignored))
     write_file(out / "report.json", report_json(report));
   return written;

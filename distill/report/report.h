@@ -28,6 +28,9 @@ std::vector<std::string> missing_sentences(const Report& report);
 std::string report_html(const Report& report);
 std::string report_markdown(const Report& report);
 std::string report_csv(const Report& report);   // a line per run
+// A line per network and class: its top1 or AP and the teacher's confidence, in percent. Empty where no
+// checkpoint was evaluated.
+std::string report_classes_csv(const Report& report);
 std::string report_json(const Report& report);  // what collect_results() reads again
 
 struct ReportOptions {
@@ -43,10 +46,10 @@ struct ReportOptions {
 Report make_report(const std::vector<std::filesystem::path>& folders, const ReportOptions& options,
                    Progress& progress);
 
-// Writes report.html, .md, .csv and .json, and headline.png and .svg, what came out as a picture to pass on,
-// if a run has finished; report-cache.json beside them holds what was computed from checkpoints. A published
-// report is left as it is unless `out` names another folder. Returns the report, and where its page is.
-// Faults are those of collect_results() and of writing.
+// Writes report.html, .md, .csv and .json, classes.csv if there is something in it, and headline.png and
+// .svg, what came out as a picture to pass on, if a run has finished; report-cache.json beside them holds
+// what was computed from checkpoints. A published report is left as it is unless `out` names another folder.
+// Returns the report, and where its page is. Faults are those of collect_results() and of writing.
 struct WrittenReport {
   Report report;
   std::filesystem::path page;

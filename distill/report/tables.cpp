@@ -1,4 +1,5 @@
 // The report as Markdown, CSV and JSON.
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -245,6 +246,48 @@ std::string report_csv(const Report& report) {
     }
   }
   return table.csv();
+}
+
+std::string report_classes_csv(const Report& report) {
+  TextTable table({"pair", "label", "seed", "class", "metric", "value"});
+  bool any = false;
+  const auto add = [&](const ResultPair& pair, const std::string& label, const std::string& seed,
+                       const std::vector<std::string>& classes, const std::string& metric,
+                       const std::vector<double>& fractions) {
+    for (size_t c = 0; c < std::min(classes.size(), fractions.size()); ++c) {
+      if (std::isnan(fractions[c]) || fractions[c] < 0) continue;  // nothing of the class is there
+      table.add_row({pair.name, label, seed, classes[c], metric, exact_decimal(100 * fractions[c])});
+      any = true;
+    }
+  };
+  for (size_t p = 0; p < report.data.pairs.size(); ++p) {
+    const ResultPair& pair = report.data.pairs[p];
+    const std::string teacher = "teacher " + pair.teacher;
+    if (p < report.evaluations.pairs.size()) {
+      const PairEvaluation& e = report.evaluations.pairs[p];
+      add(pair, teacher, "", e.class_names, "confidence", e.confidence);
+      for (size_t r = 0; r < e.students.size(); ++r) {
+        for (size_t s = 0; s < e.students[r].size(); ++s) {
+          const ClassAccuracy& own = e.students[r][s];
+          std::vector<double> right;
+          for (size_t c = 0; c < own.images.size(); ++c)
+            right.push_back(double(own.correct[c]) / double(own.images[c]));
+          add(pair, pair.rows[r].label, std::to_string(pair.rows[r].runs[s].seed), e.class_names, "top1",
+              right);
+        }
+      }
+    }
+    if (p < report.detectors.pairs.size()) {
+      const PairBoxes& boxes = report.detectors.pairs[p];
+      add(pair, teacher, "", boxes.class_names, "AP", boxes.teacher);
+      for (size_t r = 0; r < boxes.students.size(); ++r) {
+        for (size_t s = 0; s < boxes.students[r].size(); ++s)
+          add(pair, pair.rows[r].label, std::to_string(pair.rows[r].runs[s].seed), boxes.class_names, "AP",
+              boxes.students[r][s]);
+      }
+    }
+  }
+  return any ? table.csv() : "";
 }
 
 std::string report_json(const Report& report) {

@@ -71,6 +71,11 @@ name = "pcd"
     EXPECT_GT(push["on_objects"].get<double>(), 0) << push.dump();
   }
 
+  const std::string classes = content_of(work / "s/classes.csv");
+  expect_contains(classes, "rcnn_tiny-rcnn_tiny,teacher rcnn_tiny,,");
+  expect_contains(classes, ",pcd,1,");
+  expect_contains(classes, ",AP,");
+
   // Kept: the second time gives the same page.
   const auto second = run({"report", "s", "--json"}, work);
   ASSERT_EQ(second.code, 0) << second.err;

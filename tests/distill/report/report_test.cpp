@@ -439,6 +439,11 @@ name = "pcd"
   EXPECT_EQ(result["pairs"][0]["calibration_error"]["students"]["kd"]["n"], 2);
   EXPECT_GT(result["pairs"][0]["calibration_error"]["teacher"].get<double>(), 0);
   expect_contains(html, "ECE, %");
+  const std::string classes = content_of(work / "s/classes.csv");
+  expect_contains(classes, "pair,label,seed,class,metric,value\nresnet8-resnet8,teacher resnet8,,");
+  EXPECT_EQ(std::count(classes.begin(), classes.end(), '\n'),
+            1 + 24 * 5);  // the teacher, and two rows of two
+  expect_contains(classes, "resnet8-resnet8,pcd,2,plain disc,top1,");
   expect_contains(html, "what it takes for what");
 
   // Weights that cannot be read are told.
