@@ -55,7 +55,7 @@ std::string subtitle(const Results& data) {
     }
   }
   std::string line = listed(names);
-  if (!line.empty() && line[0] == 'i') line[0] = 'I';
+  if (line.starts_with("images ") || line.starts_with("scenes ")) line[0] = char(line[0] - 'a' + 'A');
   if (!epochs.empty()) {
     line += text(", ", *epochs.begin());
     if (epochs.size() > 1) line += text(" to ", *epochs.rbegin());

@@ -49,6 +49,7 @@ name = "pcd"
   const std::string html = content_of(work / "s/report.html");
   expect_contains(html, "AP, as COCO scores it");
   expect_contains(html, "Boxes, class by class");
+  expect_contains(html, "<p class=\"lead\">Scenes drawn by the program, ");
   expect_contains(html, "Where the distillation pushes");
   EXPECT_EQ(html.find("Does it help where the teacher is unsure"), std::string::npos);  // is about labels
   // Three pictures, each as it is, by the teacher, alone, and by two distilled students; drawn ones are
