@@ -8,6 +8,7 @@
 #include "distill/settings/settings.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
+#include "distill/train/tasks/detection_task.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "models/model_summary.h"
@@ -25,7 +26,7 @@ struct Row {
   std::string reads;
   int64_t learned = 0;  // parameters, for the pair above
   bool stored = false;  // works with stored logits of the teacher
-  bool boxes = false;   // its terms can be taken of rows of boxes as of rows of images
+  bool boxes = false;   // detectors are distilled with it too
   std::string devices;
 };
 
@@ -73,9 +74,7 @@ std::vector<Row> rows() {
     row.learned += count_parameters(*make_distiller(run.method, *device, of_method));
     row.stored = table_refusal(run).empty();
     const MethodInfo::Reads& reads = method.reads;
-    row.boxes = (reads.teacher && !reads.features && !reads.class_similarity && views_read(run.method) == 1 &&
-                 !reads.two_views) ||
-                method.name == "ce" || method.name == "reviewkd";
+    row.boxes = distils_detectors(method);
     row.devices = reads.indices ? "no" : reads.batch ? "within a part" : "yes";
     all.push_back(row);
   }
@@ -95,7 +94,7 @@ std::string method_table() {
   return text(table.plain(), "\nlearns: parameters besides the student's, here of ", student_name,
               " taught by ", teacher_name,
               "\nstored logits: a table of the teacher's logits stands in for it (--teacher-source table)\n"
-              "boxes: terms of rows of boxes as of rows of images\n"
+              "boxes: detectors too\n"
               "devices: several; within a part: the loss relates samples, those of one device\n");
 }
 

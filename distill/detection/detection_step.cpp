@@ -80,9 +80,18 @@ void DetectionStep::run(const HostDetections& batch, int epoch) {
   if (parts_.teacher) {
     const Var seen =
         batch.other_images.empty() ? images : upload_numbers(untaped, shape, DType::f32, batch.other_images);
-    const Judged taught = parts_.teacher->judge(parts_.teacher->pyramid(seen, untaped), placed, untaped);
-    for (LossTerm& term : distillation(judged.logits, taught.logits, rois.classes, labels, pass))
-      terms.push_back(std::move(term));
+    const std::vector<Var> taught = parts_.teacher->pyramid(seen, untaped);
+    std::vector<LossTerm> distilled;
+    if (parts_.distiller.settings().method().reads.features) {
+      DistillInputs inputs{.logits = {judged.logits, judged.logits}};  // which it does not look at
+      inputs.features.student.stages = pyramid;
+      inputs.features.teacher.stages = taught;
+      distilled = parts_.distiller.distillation_terms(inputs, pass);
+    } else {
+      const Var theirs = parts_.teacher->judge(taught, placed, untaped).logits;
+      distilled = distillation(judged.logits, theirs, rois.classes, labels, pass);
+    }
+    for (LossTerm& term : distilled) terms.push_back(std::move(term));
   }
   const Var loss = total(terms, pass);
   totals_.add(loss, terms, batch.size(), pass);

@@ -25,7 +25,7 @@ struct DetectionParts {
 };
 
 // The student proposes and draws boxes; the same boxes go through the teacher's own pyramid and head. The
-// loss is the four of detection and the method's terms on the logits of all boxes, background included.
+// loss is the four of detection and the method's terms on the boxes' logits, or on features: both pyramids.
 class DetectionStep {
  public:
   explicit DetectionStep(DetectionParts parts);

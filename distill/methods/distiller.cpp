@@ -97,7 +97,7 @@ void Distiller::check_inputs(const DistillInputs& inputs, bool labels) const {
     check_same("the teacher's second", inputs.strong.teacher);
   }
   if (method.reads.features) {
-    check(inputs.features.student.pooled && inputs.features.teacher.pooled, method.name,
+    check(!inputs.features.student.stages.empty() && !inputs.features.teacher.stages.empty(), method.name,
           " reads the features of both nets, but was given none");
   }
   const auto check_numbers = [&](const char* what, const Var& numbers) {

@@ -7,7 +7,7 @@
 
 namespace retort {
 
-// The shapes of a model's features for one image, as in Outputs: pooled [1,C], the maps [1,H,W,C].
+// Of one image, as in Outputs: pooled [1,C], the maps [1,H,W,C]. Of a detector only stages, its pyramid.
 struct FeatureShapes {
   Shape pooled, map;
   std::vector<Shape> stages, pre_relu;

@@ -22,11 +22,11 @@ ConvOptions conv(int kernel, int64_t in) {
 // teacher's. Attention based fusion, figure 4 of the paper.
 class Level : public Module {
  public:
-  // middle: the width inside. The deepest level has nothing to be joined with.
-  Level(Device& device, int64_t in, int64_t middle, const Shape& teacher, bool deepest, DType type)
-      : teacher_(teacher),
-        reduce_(device, "reduce.conv", "reduce.bn", in, middle, conv(1, in), type),
-        expand_(device, "expand.conv", "expand.bn", middle, teacher[3], conv(3, middle), type) {
+  // in, middle, out: channels of the student, inside, and of the teacher. The deepest level has nothing to be
+  // joined with.
+  Level(Device& device, int64_t in, int64_t middle, int64_t out, bool deepest, DType type)
+      : reduce_(device, "reduce.conv", "reduce.bn", in, middle, conv(1, in), type),
+        expand_(device, "expand.conv", "expand.bn", middle, out, conv(3, middle), type) {
     if (deepest) return;
     gate_ = std::make_unique<Conv2d>(
         device, 2 * middle, 2,
@@ -40,8 +40,8 @@ class Level : public Module {
   }
 
   // x: the student's map; residual: of the level below, and afterwards this level's. Returns what is
-  // compared.
-  Var operator()(Var x, Var& residual, const Pass& pass) {
+  // compared with the teacher's map, as high and wide.
+  Var operator()(Var x, const Shape& teacher, Var& residual, const Pass& pass) {
     x = reduce_(x, pass, false);
     if (gate_) {
       const Var below = resized(pass, residual, x.shape()[1], x.shape()[2]);
@@ -49,7 +49,7 @@ class Level : public Module {
       x = add(pass, mul(pass, x, slice_columns(pass, gates, 0, 1)),
               mul(pass, below, slice_columns(pass, gates, 1, 1)));
     }
-    residual = resized(pass, x, teacher_[1], teacher_[2]);
+    residual = resized(pass, x, teacher[1], teacher[2]);
     return expand_(residual, pass, false);
   }
 
@@ -58,7 +58,6 @@ class Level : public Module {
     return x.shape()[1] == height && x.shape()[2] == width ? x : resize_nearest(pass, x, height, width);
   }
 
-  Shape teacher_;
   ConvBn reduce_, expand_;
   std::unique_ptr<Conv2d> gate_;
 };
@@ -67,31 +66,27 @@ Shape as_map(const Shape& pooled) {
   return {pooled[0], 1, 1, pooled[1]};
 }
 
-// alpha times the sum over the levels of the hierarchical context loss. Levels: the stages, the student's as
-// they are, or before their last ReLU too as on ImageNet, the teacher's before it, and the classifiers'
-// inputs as maps of one place.
+// alpha times the sum over the levels of the hierarchical context loss. A classifier's levels: the stages,
+// the student's as they are, or before their last ReLU too as on ImageNet, the teacher's before it, and the
+// classifiers' inputs as maps of one place. A detector's: those of its feature pyramid.
 class ReviewKd : public Distiller {
  public:
   ReviewKd(const MethodSettings& settings, Device& device, const MethodContext& context)
       : Distiller(settings, device),
         alpha_(settings.number("alpha")),
-        before_relu_(settings.flag("before_relu")) {
+        before_relu_(settings.flag("before_relu")),
+        pyramid_(context.student.pooled.rank() == 0) {
     const FeatureShapes &student = context.student, &teacher = context.teacher;
-    const size_t stages = student.stages.size() - 1;
-    check(!teacher.pre_relu.empty(), Fault::usage,
-          "method reviewkd: the teacher's stages end without a ReLU (MobileNetV2), and it reads what is "
-          "before it");
-    check(stages == teacher.pre_relu.size(), Fault::usage, "method reviewkd: the student has ", stages,
-          " stages, the teacher ", teacher.pre_relu.size(), "; it compares stage by stage");
-    check(!before_relu_ || student.pre_relu.size() == stages, Fault::usage,
-          "method reviewkd: before_relu is set, but the student's stages end without a ReLU (MobileNetV2)");
-    const int64_t middle = std::min<int64_t>(settings.integer("width"), student.pooled[1]);
-    for (size_t i = 0; i < stages; ++i) {
-      levels_.push_back(std::make_unique<Level>(device, student.stages[i + 1][3], middle, teacher.pre_relu[i],
-                                                false, context.type));
+    pyramid_ ? check_pyramids(student, teacher) : check_stages(student, teacher);
+    std::vector<std::pair<int64_t, int64_t>> widths;
+    for (size_t i = pyramid_ ? 0 : 1; i < student.stages.size(); ++i)
+      widths.push_back({student.stages[i][3], pyramid_ ? teacher.stages[i][3] : teacher.pre_relu[i - 1][3]});
+    if (!pyramid_) widths.push_back({student.pooled[1], teacher.pooled[1]});
+    const int64_t middle = std::min<int64_t>(settings.integer("width"), widths.back().first);
+    for (const auto& [in, out] : widths) {
+      const bool deepest = levels_.size() + 1 == widths.size();
+      levels_.push_back(std::make_unique<Level>(device, in, middle, out, deepest, context.type));
     }
-    levels_.push_back(std::make_unique<Level>(device, student.pooled[1], middle, as_map(teacher.pooled), true,
-                                              context.type));
   }
 
   void visit(Visitor& visitor) override {
@@ -104,20 +99,48 @@ class ReviewKd : public Distiller {
     Var residual, sum;
     for (size_t i = levels_.size(); i-- > 0;) {  // from the deepest up
       const bool deepest = i + 1 == levels_.size();
-      const Var x = deepest        ? reshape(pass, student.pooled, as_map(student.pooled.shape()))
-                    : before_relu_ ? student.pre_relu[i]
-                                   : student.stages[i + 1];
-      const Var target =
-          deepest ? teacher.pooled.reshaped(as_map(teacher.pooled.shape())) : teacher.pre_relu[i];
-      const Var loss = hierarchical_context_loss(pass, (*levels_[i])(x, residual, pass), target);
+      Var x, target;
+      if (pyramid_) {
+        x = student.stages[i];
+        target = teacher.stages[i];
+      } else if (deepest) {
+        x = reshape(pass, student.pooled, as_map(student.pooled.shape()));
+        target = teacher.pooled.reshaped(as_map(teacher.pooled.shape()));
+      } else {
+        x = before_relu_ ? student.pre_relu[i] : student.stages[i + 1];
+        target = teacher.pre_relu[i];
+      }
+      const Var own = (*levels_[i])(x, target.shape(), residual, pass);
+      const Var loss = hierarchical_context_loss(pass, own, target);
       sum = sum ? add(pass, sum, loss) : loss;
     }
     return {{"review", weighted(pass, sum, alpha_)}};
   }
 
  private:
+  void check_stages(const FeatureShapes& student, const FeatureShapes& teacher) const {
+    const size_t stages = student.stages.size() - 1;
+    check(!teacher.pre_relu.empty(), Fault::usage,
+          "method reviewkd: the teacher's stages end without a ReLU (MobileNetV2), and it reads what is "
+          "before it");
+    check(stages == teacher.pre_relu.size(), Fault::usage, "method reviewkd: the student has ", stages,
+          " stages, the teacher ", teacher.pre_relu.size(), "; it compares stage by stage");
+    check(!before_relu_ || student.pre_relu.size() == stages, Fault::usage,
+          "method reviewkd: before_relu is set, but the student's stages end without a ReLU (MobileNetV2)");
+  }
+
+  void check_pyramids(const FeatureShapes& student, const FeatureShapes& teacher) const {
+    check(!student.stages.empty(), "method reviewkd: the context names no features");
+    check(student.stages.size() == teacher.stages.size(), Fault::usage,
+          "method reviewkd: the student's pyramid has ", student.stages.size(), " levels, the teacher's ",
+          teacher.stages.size(), "; it compares level by level");
+    check(!before_relu_, Fault::usage,
+          "method reviewkd: before_relu is set, but no ReLU ends the levels of a detector's pyramid");
+  }
+
   double alpha_;
   bool before_relu_;
+  bool pyramid_;  // of detectors, which have no classifier's input
   std::vector<std::unique_ptr<Level>> levels_;
 };
 

@@ -236,9 +236,11 @@ class Evaluating {
             on_host(teacher.judge(teacher.pyramid(seen, pass), placed, pass).logits)};
   }
 
-  // False for a method that learns something itself, which is not kept: its push is not known any more.
+  // False for a method that compares no boxes, and for one that learns something itself, which is not kept:
+  // its push is not known any more.
   bool push_on(const HostDetections& batch, uint64_t seed, const RunSettings& settings, Detector& student,
                Detector& teacher, const PairBoxes& result, Push& push) {
+    if (settings.method.method().reads.features) return false;
     device_->step_arena().rewind();
     const Pass pass{*device_};
     const DetectorSpec& spec = student.spec();

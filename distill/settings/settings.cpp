@@ -72,9 +72,9 @@ std::vector<int> scaled_milestones(int epochs) {
   return scaled;
 }
 
-// What a method is on boxes, where nobody says otherwise: logits are compared as they are, from the first step
-// on; the release of dkd for detectors has these weights.
-void settle_method_on_boxes(MethodSettings& method) {
+// What a method is on boxes, where nobody says otherwise: logits are compared as they are, from the first
+// step on; the releases of dkd and reviewkd for detectors have these weights.
+void settle_method_on_boxes(const std::string& model, MethodSettings& method) {
   const auto settle = [&](const char* key, const char* value) {
     if (method.has(key) && !method.is_set(key)) method.set(key, value);
   };
@@ -85,11 +85,15 @@ void settle_method_on_boxes(MethodSettings& method) {
     settle("alpha", "1");
   }
   if (name == "dkd") settle("beta", "0.25");
+  if (name == "reviewkd") {
+    settle("alpha", model == "rcnn_r18" ? "1.2" : model == "rcnn_mv2" ? "2" : "1");
+    settle("width", "256");
+  }
 }
 
 // The rate falls after 70 and 90 % of a detector's epochs; its data's files become part of the data's name.
 void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
-  settle_method_on_boxes(settings.method);
+  settle_method_on_boxes(settings.model, settings.method);
   if (settings.schedule.kind == "cosine") settings.schedule.milestones = std::vector<int>{};
   if (!settings.schedule.milestones) {
     std::vector<int> milestones;

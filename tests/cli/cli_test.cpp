@@ -265,7 +265,8 @@ TEST(Info, ListsTheMethods) {
   EXPECT_EQ(of["crd"]["devices"], "no");
   EXPECT_EQ(of["dist"]["devices"], "within a part");
   EXPECT_EQ(of["crld"]["stored_logits"], false);
-  EXPECT_EQ(of["reviewkd"]["boxes"], true);
+  for (const char* method : {"ce", "kd", "pcd", "reviewkd"}) EXPECT_EQ(of[method]["boxes"], true) << method;
+  for (const char* method : {"swap", "fitnet", "crd"}) EXPECT_EQ(of[method]["boxes"], false) << method;
   EXPECT_GT(of["vid"]["learned"], 0);
   EXPECT_EQ(of["ls-ce"]["reads"], "labels");
   const Outcome text = run({"info", "--methods"}, work);

@@ -88,9 +88,14 @@ TEST(DetectionCli, DistilsWithWhatComparesLogits) {
   expect_contains(pcd.err, "teacher rcnn_tiny (t): AP ");
   EXPECT_NE(content_of(work / "pcd/metrics.csv").find(",box,pcd\n"), std::string::npos);
   expect_contains(content_of(work / "pcd/config.toml"), "temperature = 1");
-  for (const char* method : {"reviewkd", "mlkd", "crd"})
+  for (const char* method : {"fitnet", "mlkd", "crd"})
     expect_contains(failure(2, distilling(method, "x"), work),
                     text("method ", method, " cannot distil detectors"));
+  expect_contains(failure(2, distilling("reviewkd", "x") + Strings{"--set", "method.positives=true"}, work),
+                  "compares feature pyramids, not boxes");
+  json_of(run(distilling("reviewkd", "review"), work));
+  EXPECT_NE(content_of(work / "review/metrics.csv").find(",box,review\n"), std::string::npos);
+  expect_contains(content_of(work / "review/config.toml"), "width = 256");
   expect_contains(failure(2, distilling("kd", "x") + Strings{"--teacher-source", "table"}, work), "use live");
   expect_contains(failure(2, distilling("dkd", "x") + Strings{"--set", "method.background=false"}, work),
                   "boxes.positives");

@@ -10,8 +10,8 @@ features.json
          gradients: with respect to the student's inputs, in the same order, summary of closed_formula.py.
          value leaves cross-entropy out and has the method's own weights.
          Of fitnet and reviewkd inputs are {student: [specs of F0, F1, ..., pool], teacher: [...]}, teacher maps of
-         reviewkd those before the last ReLU; parameters: {our name: {shape, name, scale, shift}} of what is
-         learned; gradients also of those. Batch norms in training mode. So are the cases of rival_features.py, ofd with
+         reviewkd those before the last ReLU, with "pyramid" the levels of feature pyramids and nothing else;
+         parameters: {our name: {shape, name, scale, shift}} of what is learned; gradients also of those. Batch norms in training mode. So are the cases of rival_features.py, ofd with
          norms: [{gamma, beta}, ...], the teacher's batch norms before its last ReLUs, one for each stage.
 """
 
@@ -203,7 +203,11 @@ def fitnet(learned, student, teacher, weight=100.0):
 
 def reviewkd(learned, student, teacher, weight=5.0):
     """arXiv:2104.09044."""
-    student, teacher = student[1:], teacher[1:]
+    return review(learned, student[1:], teacher[1:], weight)
+
+
+def review(learned, student, teacher, weight=5.0):
+    """The same of any levels: those of two feature pyramids, say."""
     middle = min(512, student[-1].shape[1])
     residual, loss = None, 0.0
     for level in reversed(range(len(student))):
@@ -220,7 +224,7 @@ def reviewkd(learned, student, teacher, weight=5.0):
                 learned(f"{name}.gate.bias", [2]),
             ).sigmoid()
             x = x * gates[:, :1] + residual * gates[:, 1:]
-        if x.shape[2] != target.shape[2]:
+        if x.shape[2:] != target.shape[2:]:
             x = F.interpolate(x, target.shape[2:], mode="nearest")
         residual = x
         kernel = learned(f"{name}.expand.conv.weight", [target.shape[1], middle, 3, 3])
@@ -299,6 +303,10 @@ def learned_cases():
         maps(5, (2, 8), (3, 4), (4, 2), (6, 1), 5),
         maps(5, (2, 8), (2, 8), (3, 4), (4, 2), 3),
     )
+    # As detectors have them: not square, and odd sides are not halved evenly.
+    sides = ([9, 6], [5, 3], [3, 2])
+    student, teacher = ([[3, channels, *side] for side in sides] for channels in (4, 5))
+    yield learned_case("reviewkd", "reviewkd.pyramid", student, teacher, review) | {"pyramid": True}
     for method, name, student, teacher, settings, norms in rival_features.plan(maps):
         yield rival_case(method, f"{method}.{name}", student, teacher, settings, norms)
 

@@ -102,7 +102,17 @@ class DetectionTask : public Task {
   int epoch_ = 1;
 };
 
+const std::vector<std::string>& methods_of_detectors() {
+  static const std::vector<std::string> names = {"ce", "kd", "dkd", "dist", "nkd", "rld", "ctkd", "reviewkd"};
+  return names;
+}
+
 }  // namespace
+
+bool distils_detectors(const MethodInfo& method) {
+  const std::vector<std::string>& names = methods_of_detectors();
+  return method.name.starts_with("pcd") || std::find(names.begin(), names.end(), method.name) != names.end();
+}
 
 void check_boxes(const RunSettings& settings, const DataSet& data) {
   const bool detector = is_detector(settings.model);
@@ -113,16 +123,16 @@ void check_boxes(const RunSettings& settings, const DataSet& data) {
   if (!detector) return;
   const MethodInfo& method = settings.method.method();
   const MethodInfo::Reads& reads = method.reads;
-  static const std::vector<std::string> known = {"ce", "kd", "dkd", "dist", "nkd", "rld", "ctkd"};
-  const bool works =
-      method.name.starts_with("pcd") || std::find(known.begin(), known.end(), method.name) != known.end();
-  const char* why = reads.features           ? "it reads features"
+  const char* why = reads.features           ? "it reads a classifier's features"
                     : reads.indices          ? "it reads which image each sample is"
                     : reads.two_views        ? "it reads two views of an image"
                     : reads.class_similarity ? "it compares the classes of whole images"
                                              : "it has not been tried on boxes";
-  check(works, Fault::usage, "method ", method.name, " cannot distil detectors: ", why, "; ", join(known),
-        " and the forms of pcd can");
+  check(distils_detectors(method), Fault::usage, "method ", method.name, " cannot distil detectors: ", why,
+        "; ", join(methods_of_detectors()), " and the forms of pcd can");
+  check(!reads.features || (settings.method_boxes.background && !settings.method_boxes.positives),
+        Fault::usage, "method ", method.name,
+        " compares feature pyramids, not boxes: boxes.positives and boxes.background are not for it");
   check(settings.method_boxes.background || settings.method_boxes.positives || !reads.labels, Fault::usage,
         "method ", method.name,
         " reads labels, and background is the label of most boxes; without it as a class "

@@ -8,6 +8,9 @@ namespace retort {
 // method or a setting cannot be a detector's.
 void check_boxes(const RunSettings& settings, const DataSet& data);
 
+// Whether detectors can be trained with it: see check_boxes().
+bool distils_detectors(const MethodInfo& method);
+
 std::unique_ptr<Task> make_detection_task(const TaskParts& parts);
 
 }  // namespace retort

@@ -164,10 +164,11 @@ TEST_P(FeatureReference, WholeMethodsThatLearn) {
     std::vector<Var> leaves;
     const auto& of_student = c["inputs"]["student"];
     const auto& of_teacher = c["inputs"]["teacher"];
+    const bool pyramid = c.contains("pyramid");  // all maps are its levels
     for (size_t i = 0; i < of_student.size(); ++i) {
       const Var s = tape.leaf(constant(of_student[i])), t = constant(of_teacher[i]);
       leaves.push_back(s);
-      if (i + 1 == of_student.size()) {
+      if (!pyramid && i + 1 == of_student.size()) {
         context.student.pooled = {1, s.shape().last()};
         context.teacher.pooled = {1, t.shape().last()};
         inputs.features.student.pooled = s;
@@ -179,7 +180,7 @@ TEST_P(FeatureReference, WholeMethodsThatLearn) {
       context.teacher.stages.push_back(one(t.shape()));
       inputs.features.student.stages.push_back(s);
       inputs.features.teacher.stages.push_back(t);
-      if (i == 0) continue;
+      if (i == 0 || pyramid) continue;
       context.student.pre_relu.push_back(one(s.shape()));
       inputs.features.student.pre_relu.push_back(s);
       context.teacher.pre_relu.push_back(one(t.shape()));
@@ -226,7 +227,7 @@ TEST_P(FeatureReference, WholeMethodsThatLearn) {
     }
     ++compared;
   }
-  EXPECT_EQ(compared, 18);
+  EXPECT_EQ(compared, 19);
 }
 
 INSTANTIATE_TEST_SUITE_P(, FeatureReference, ::testing::ValuesIn(arithmetics()), name_of_arithmetic);
@@ -400,6 +401,11 @@ class FeatureRefusals : public ::testing::Test {
 TEST_F(FeatureRefusals, NameWhatDoesNotFit) {
   expect_contains(refused("reviewkd", "MobileNetV2", "wrn_16_2"), "the student has 4 stages, the teacher 3");
   expect_contains(refused("reviewkd", "ShuffleV1", "MobileNetV2"), "end without a ReLU");
+  MethodContext pyramids;
+  pyramids.student.stages = {{1, 8, 8, 4}, {1, 4, 4, 4}};
+  pyramids.teacher.stages = {{1, 8, 8, 4}};
+  const auto review = [&] { make_distiller(method_settings("reviewkd"), *device_, pyramids); };
+  expect_contains(error_of(Fault::usage, review), "pyramid has 2 levels, the teacher's 1");
   expect_contains(refused("ofd", "MobileNetV2", "resnet14"), "the student has no values before a last ReLU");
   expect_contains(refused("ofd", "vgg8", "resnet14"), "the student has 4 stages, the teacher 3");
   expect_contains(refused("vid", "vgg8", "resnet14"), "the student has 4 stages, the teacher 3");
