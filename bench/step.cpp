@@ -2,11 +2,16 @@
 // batch, or the loader; --help shows how.
 // Prints the median, the quartiles (of steps that are waited for; chained_ms: 20 steps between waits),
 // images/s and GFLOP/s. --floor measures what the machine can do at most (a second) and prints FLOPs, bytes
-// and the share of the larger floor that the step reaches.
+// and the share of the larger floor that the step reaches. --asked: steps whenever a line on stdin asks for
+// them.
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -14,6 +19,7 @@
 #include "bench/bench_main.h"
 #include "bench/step_runner.h"
 #include "datasets/loader.h"
+#include "engine/base/text.h"
 
 namespace retort {
 namespace {
@@ -64,11 +70,70 @@ std::vector<double> loader_times(double seconds, int64_t batch, int workers) {
   });
 }
 
+// Of each kind of kernel, by its name and shapes, how often it is called in a step and the milliseconds of
+// all its calls, the least of some steps: with other work on the machine a mean is partly that work's.
+Json kernels_of(StepRunner& runner) {
+  struct Kind {
+    int calls = 0;
+    double ms = 0, least = 0;
+  };
+  std::map<std::string, Kind> kinds;
+  constexpr int steps = 7;
+  for (int step = 0; step < steps; ++step) {
+    for (auto& [name, kind] : kinds) kind.calls = 0, kind.ms = 0;
+    for (const ProfiledCall& call : runner.profiled_step().calls()) {
+      Kind& kind = kinds[text(call.op, " ", call.in, " ", call.weight, " ", call.out)];
+      ++kind.calls;
+      kind.ms += 1e3 * call.seconds;
+    }
+    for (auto& [name, kind] : kinds) kind.least = step == 0 ? kind.ms : std::min(kind.least, kind.ms);
+  }
+  Json all = Json::object();
+  for (const auto& [name, kind] : kinds) all[name] = {kind.calls, kind.least};
+  return all;
+}
+
+// A line on stdin asks for steps of so many seconds, and is answered with their median and with what the
+// process' threads ran for each; "kernels" asks for kernels_of(). For scripts that take turns with another
+// program and let both live.
+void answer(StepRunner& runner) {
+  for (int i = 0; i < 3; ++i) runner.run();
+  const auto say = [](const Json& line) {
+    std::printf("%s\n", line.dump().c_str());
+    std::fflush(stdout);
+  };
+  const auto cpu_seconds = [] {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+  };
+  say(Json::object({{"device", runner.device().backend().description()}}));
+  for (std::string line; std::getline(std::cin, line);) {
+    if (line == "kernels") {
+      say(kernels_of(runner));
+      continue;
+    }
+    double seconds = 0;
+    check(parse(line, seconds) && seconds >= 0, Fault::usage, "--asked: a line is '", line,
+          "', expected seconds");
+    std::vector<double> times;
+    const double cpu = cpu_seconds();
+    for (const auto start = Clock::now(); times.size() < 3 || seconds_since(start) < seconds;) {
+      const auto before = Clock::now();
+      runner.run();
+      times.push_back(1e3 * seconds_since(before));
+    }
+    const double used = 1e3 * (cpu_seconds() - cpu) / double(times.size());
+    std::sort(times.begin(), times.end());
+    say(Json::object({{"median_ms", quantile(times, 0.5)}, {"cpu_ms", used}, {"n", times.size()}}));
+  }
+}
+
 int run(const std::vector<std::string>& arguments) {
   StepOptions step;
   double seconds = 5;
   int workers = 2;
-  bool json = false, data = false, floor = false;
+  bool json = false, data = false, floor = false, asked = false;
   Options options("step", "the time of one step on a random batch, or of the loader",
                   {"retort_bench_step --model resnet20 --teacher resnet56 --method pcd --threads 2 --floor",
                    "retort_bench_step --model resnet20 --eval --batch 64 --json",
@@ -89,11 +154,18 @@ int run(const std::vector<std::string>& arguments) {
   options.flag("--loss", "a method's terms alone", step.loss);
   options.flag("--data", "the loader alone", data);
   options.flag("--table", "the teacher's logits from a table on disk", step.table);
+  options.flag("--dot", "a momentum each for the labels' and the teacher's gradient", step.dot);
+  options.flag("--asked", "steps as lines on stdin ask, each for so many seconds", asked);
   options.flag("--eager", "no captured steps", step.eager);
   options.flag("--whole", "--eval: never in slices of the batch", step.whole);
   options.flag("--floor", "what the machine can do at most, FLOPs, bytes and the share reached", floor);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
+  if (asked) {
+    StepRunner runner(step);
+    answer(runner);
+    return 0;
+  }
   const int64_t batch = step.batch;
   Json result = Json::object();
   std::vector<double> times;

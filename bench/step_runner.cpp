@@ -2,7 +2,8 @@
 
 #include <unistd.h>
 
-#include "engine/optim/narrow_weights.h"
+#include "distill/train/checkpoint.h"
+#include "distill/train/run_context.h"
 #include "engine/random.h"
 #include "engine/types.h"
 
@@ -20,6 +21,26 @@ std::vector<double> uniform_values(uint64_t seed, int64_t count, double scale) {
   return values;
 }
 
+// What a method learns of a set of as many images as CIFAR-100 has, and likenesses of classes that fall with
+// the difference of their numbers.
+MethodContext context_of(const RunSettings& settings, Model& student, Model* teacher, Device& device,
+                         ImageSet set) {
+  const MethodInfo::Reads& reads = settings.method.method().reads;
+  check(teacher || !reads.teacher, Fault::usage, "--method ", settings.method.method().name,
+        " needs a --teacher");
+  std::vector<int32_t> samples;
+  for (int32_t i = 0; reads.indices && i < 50'000; ++i) {
+    set.labels.push_back(i * 7 % set.classes);
+    samples.push_back(i);
+  }
+  MethodContext context = method_context(settings, student, teacher, device, set, samples);
+  for (size_t i = 0; i < context.class_similarity.size(); ++i) {
+    const int row = int(i) / set.classes, column = int(i) % set.classes;
+    context.class_similarity[i] = 1 - std::abs(row - column) / 10.0;
+  }
+  return context;
+}
+
 }  // namespace
 
 StepRunner::StepRunner(const StepOptions& options)
@@ -29,14 +50,13 @@ StepRunner::StepRunner(const StepOptions& options)
                             .precision = precision_named(options.precision),
                             .capture = !options.eager,
                             .profile = &profile_})) {
-  distiller_ = make_distiller(method_settings(options.method), *device_);
-  distiller_->begin_epoch(1000);  // past any warm-up
   graph_ = std::make_unique<StepGraph>(*device_);
   labels_ = device_->persistent({options.batch}, DType::i32);
   host_labels_.resize(size_t(options.batch));
   for (int64_t i = 0; i < options.batch; ++i) host_labels_[size_t(i)] = int32_t(i * 7 % options.classes);
   device_->backend().upload(labels_, host_labels_.data());
   options.loss ? prepare_logits() : prepare_nets();
+  distiller_->begin_epoch(150);  // past any warm-up, before any decay
   if (options.table) prepare_table();
 }
 
@@ -47,6 +67,7 @@ StepRunner::~StepRunner() {
 }
 
 void StepRunner::prepare_logits() {
+  distiller_ = make_distiller(method_settings(options_.method), *device_);
   const Shape shape{options_.batch, options_.classes};
   student_logits_ = device_->persistent(shape, DType::f32);
   teacher_logits_ = device_->persistent(shape, DType::f32);
@@ -55,20 +76,31 @@ void StepRunner::prepare_logits() {
 }
 
 void StepRunner::prepare_nets() {
-  student_ = make_model(options_.model, *device_, {.classes = options_.classes});
-  initialize(*student_, *device_, 1);
+  RunSettings settings = default_settings("distill");
+  settings.model = options_.model;
+  settings.method = method_settings(options_.method);
+  settings.epochs = 240;
+  ImageSet shape;  // of no images
+  shape.classes = int(options_.classes);
   if (!options_.teacher.empty()) {
     teacher_ = make_model(options_.teacher, *device_, {.classes = options_.classes});
     initialize(*teacher_, *device_, 2);
     freeze(*teacher_);
     fold_batch_norms(*teacher_, *device_);
   }
+  student_ = make_student(settings, teacher_.get(), shape, *device_);
+  initialize(*student_, *device_, 1);
+  borrow_classifier(*student_, teacher_.get(), *device_);
+  distiller_ = make_distiller(settings.method, *device_,
+                              context_of(settings, *student_, teacher_.get(), *device_, shape));
+  initialize(*distiller_, *device_, 1);
   const DType images = options_.eval ? DType::f32 : image_type(device_->precision());
   const bool narrow = is_16_bit(images);
-  std::vector<NamedParameter> learned = parameters_of(*student_);
-  if (narrow) learned = in_16_bits(std::move(learned), *device_, true);
-  optimizer_ = std::make_unique<Sgd>(*device_, learned,
-                                     SgdOptions{.loss_scaling = device_->precision() == Precision::fp16});
+  SgdOptions rates{.learning_rate = 1e-4,  // random images are no reason to diverge
+                   .loss_scaling = device_->precision() == Precision::fp16};
+  if (options_.dot) rates.dot_delta = 0.075;
+  optimizer_ = std::make_unique<Sgd>(
+      *device_, learned_parameters(*student_, *distiller_, narrow ? device_.get() : nullptr, true), rates);
   if (options_.eval) {
     fold_batch_norms(*student_, *device_);
     evaluate_ = std::make_unique<SlicedForward>(
@@ -88,6 +120,13 @@ void StepRunner::prepare_nets() {
   for (size_t i = 0; narrow && i < pixels.size(); ++i)
     if (int64_t(i) % padded_image_channels >= 3) pixels[i] = 0;
   write_values(*device_, images_, pixels);
+  std::vector<int32_t> numbers;
+  for (int32_t i = 0; i < int32_t(options_.batch); ++i) numbers.push_back(i);
+  numbers_ = device_->persistent({options_.batch}, DType::i32);
+  device_->backend().upload(numbers_, numbers.data());
+  if (views_read(settings.method) < 2) return;
+  strong_ = device_->persistent({options_.batch, student_->side, student_->side, 3}, DType::f32);
+  write_values(*device_, strong_, uniform_values(6, strong_.tensor.size(), 1));
 }
 
 void StepRunner::prepare_table() {
@@ -135,6 +174,8 @@ void StepRunner::enqueue() {
     Batch batch;
     batch.images = batch.other_images = images_.tensor;
     batch.labels = labels_.tensor;
+    batch.indices = numbers_.tensor;
+    batch.strong = batch.other_strong = strong_.tensor;
     step_->run(batch, from_table);
   } else if (options_.eval) {
     graph_->run(options_.batch, [&] { (*evaluate_)(images); });

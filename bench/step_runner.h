@@ -27,6 +27,7 @@ struct StepOptions {
   bool loss = false;   // only the method's distillation terms and their gradient, on random logits
   bool whole = false;  // evaluation never in slices of the batch
   bool table = false;  // the teacher's logits come from a table on disk, which has them
+  bool dot = false;    // the optimiser keeps a momentum each for the labels' and the teacher's gradient
 };
 
 // What one step needs at least: FLOPs as ProfiledCall counts them, bytes of operands, kernels.
@@ -68,6 +69,7 @@ class StepRunner {
   std::unique_ptr<TrainingStep> step_;  // as the trainer runs it
   std::unique_ptr<StepGraph> graph_;    // of what is no training step: evaluation, a loss alone
   Array images_, labels_, student_logits_, teacher_logits_;
+  Array strong_, numbers_;  // second views; which image of a set each one is
 
   std::filesystem::path folder_;  // of the table
   ImageSet set_;

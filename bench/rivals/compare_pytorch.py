@@ -97,14 +97,15 @@ def run(command, **more):
 class Rival:
     """A PyTorch process that measures on request."""
 
-    def __init__(self, options, threads, arguments=()):
-        command = [options.python, os.path.join(HERE, "pytorch_worker.py"), *arguments]
+    def __init__(self, options, threads, arguments=(), worker="pytorch_worker.py"):
+        command = [options.python, os.path.join(HERE, worker), *arguments]
         command += ["--batch", str(options.batch), "--threads", str(threads)]
         environment = os.environ | {"OMP_WAIT_POLICY": "passive"}  # idle threads leave us the processors
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        self.version = self.read()["torch"]
+        self.about = self.read()
+        self.version = self.about["torch"]
 
     def read(self):
         line = self.process.stdout.readline()

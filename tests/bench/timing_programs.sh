@@ -44,6 +44,13 @@ says '"kernels"' "$step" --model resnet8 --batch 2 --json "${small[@]}"
 grep -q ", " "$work/err" || wrong "a step in JSON that does not say on what device"
 says '"table":"used"' "$step" --model resnet8 --teacher resnet8 --method kd --table --batch 2 --json "${small[@]}"
 says "median" "$step" --loss --method pcd --batch 2 --classes 10 "${small[@]}"
+# What a method needs of a run beyond logits: features, an image's number, likenesses, a borrowed classifier, a second view.
+for method in fitnet crd wkd-l simkd crld; do
+  says '"cpu_ms"' "$step" --asked --model resnet8 --teacher resnet14 --method $method --batch 2 --threads 1 <<<0
+done
+says '"cpu_ms"' "$step" --asked --model resnet8 --teacher resnet14 --method kd --dot --batch 2 --threads 1 <<<0
+refused "a line is 'soon', expected seconds" "$step" --asked --model resnet8 --batch 2 --threads 1 <<<soon
+refused "needs a --teacher" "$step" --method sp --batch 2
 says "resnet8, training step" "$turns" --models resnet8 --batches 2,4 --rounds 1 "${small[@]}"
 says "resnet8 < resnet8, pcd" "$turns" --models resnet8 --teacher resnet8 --batches 2 --rounds 1 "${small[@]}"
 says "resnet8 < resnet8, dkd" "$turns" --models resnet8 --teacher resnet8 --method dkd --batches 2 --rounds 1 "${small[@]}"
