@@ -106,13 +106,13 @@ class CompareMethods(unittest.TestCase):
         compare_methods.write_header(str(self.path), "sp", [("sp", "kd", -0.31)])
         self.assertEqual(
             source.read_text(),
-            "// SP: a paper.\n// Two lines.\n// Cost: -0.3 ms on kd (README.md).\n#include <a.h>\n// Cost of something else\n",
+            "// SP: a paper.\n// Two lines.\n// Cost: -0.31 ms on kd (README.md).\n#include <a.h>\n// Cost of something else\n",
         )
         (self.path / "at.cpp").write_text("#include \"at.h\"\n")
         (self.path / "at.h").write_text("// AT: a paper.\n#pragma once\n")
         compare_methods.write_header(str(self.path), "at", [("at", "kd", 2.0), ("at2", "kd", 3.0)])
         self.assertEqual(
-            (self.path / "at.h").read_text(), "// AT: a paper.\n// Cost: at +2.0 ms on kd, at2 +3.0 ms on kd (README.md).\n#pragma once\n"
+            (self.path / "at.h").read_text(), "// AT: a paper.\n// Cost: at +2.00 ms on kd, at2 +3.00 ms on kd (README.md).\n#pragma once\n"
         )
 
 
