@@ -98,7 +98,7 @@ void Distiller::check_inputs(const DistillInputs& inputs, bool labels) const {
   }
   if (method.reads.features) {
     check(!inputs.features.student.stages.empty() && !inputs.features.teacher.stages.empty(), method.name,
-          " reads the features of both nets, but was given none");
+          " reads the features of both networks, but was given none");
   }
   const auto check_numbers = [&](const char* what, const Var& numbers) {
     check(numbers && numbers.type() == DType::i32 && numbers.tensor().size() == student.shape()[0],

@@ -470,7 +470,7 @@ TEST_F(FeatureRefusals, AMissingFeatureIsNamed) {
                            [&] {
                              distiller->distillation_terms({{logits, logits}}, pass);
                            }),
-                  "at reads the features of both nets");
+                  "at reads the features of both networks");
 }
 
 }  // namespace
