@@ -97,7 +97,9 @@ void Distiller::check_inputs(const DistillInputs& inputs, bool labels) const {
     check_same("the teacher's second", inputs.strong.teacher);
   }
   if (method.reads.features) {
-    check(!inputs.features.student.stages.empty() && !inputs.features.teacher.stages.empty(), method.name,
+    // A detector's are the levels of its pyramid, with nothing pooled.
+    const auto given = [](const auto& of) { return of.pooled || !of.stages.empty(); };
+    check(given(inputs.features.student) && given(inputs.features.teacher), method.name,
           " reads the features of both networks, but was given none");
   }
   const auto check_numbers = [&](const char* what, const Var& numbers) {
