@@ -15,6 +15,9 @@ namespace retort {
 
 namespace {
 
+// How a text begins: one rank can have come to agree() with its problem while others gather words.
+constexpr char word = '=', trouble = '!';
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -135,7 +138,7 @@ bool Communicator::sum_fast(const Tensor& values, bool gives) {
   return true;
 }
 
-std::vector<std::string> Communicator::gather(const std::string& text) {
+std::vector<std::string> Communicator::exchange_texts(const std::string& text) {
   const int me = rank(), ranks = size();
   std::vector<uint64_t> sizes(size_t(ranks), text.size());
   std::vector<std::string> texts(size_t(ranks), text);
@@ -161,17 +164,27 @@ std::vector<std::string> Communicator::gather(const std::string& text) {
   return texts;
 }
 
+std::vector<std::string> Communicator::gather(const std::string& text) {
+  std::vector<std::string> all = exchange_texts(word + text);
+  throw_problem(all, nullptr);
+  for (std::string& one : all) one.erase(0, 1);
+  return all;
+}
+
 void Communicator::agree(const Error* problem) {
-  const std::string host = this_host();
-  std::string said;
-  if (problem) said = text(int(problem->fault()), "\n", host, "\n", problem->what());
-  const std::vector<std::string> all = gather(said);
+  throw_problem(
+      exchange_texts(problem ? text(trouble, int(problem->fault()), "\n", this_host(), "\n", problem->what())
+                             : std::string(1, word)),
+      problem);
+}
+
+void Communicator::throw_problem(const std::vector<std::string>& texts, const Error* own) const {
   for (int r = 0; r < size(); ++r) {
-    const std::string& theirs = all[size_t(r)];
-    if (theirs.empty()) continue;
-    if (r == rank()) throw Agreed(problem->fault(), problem->what(), true);
+    const std::string& theirs = texts[size_t(r)];
+    if (theirs.empty() || theirs[0] != trouble) continue;
+    if (own && r == rank()) throw Agreed(own->fault(), own->what(), true);
     const size_t first = theirs.find('\n'), second = theirs.find('\n', first + 1);
-    throw Agreed(Fault(std::stoi(theirs)),
+    throw Agreed(Fault(std::stoi(theirs.substr(1))),
                  text(place_of(r, size(), theirs.substr(first + 1, second - first - 1)), ": ",
                       theirs.substr(second + 1)),
                  false);

@@ -64,7 +64,8 @@ class Communicator {
   // Of a level's ranks whether they give something, or, in the second, whether their machine does.
   std::vector<bool> gives_at(size_t level, const std::vector<bool>& gives) const;
 
-  // One text from each rank, in their order, on every rank.
+  // One text from each rank, in their order, on every rank. Where another rank is in agree() instead, with a
+  // problem, it throws that.
   std::vector<std::string> gather(const std::string& text);
 
   // Whether all ranks come this far: each says what is wrong with it, or nothing. On all ranks throws an
@@ -80,6 +81,8 @@ class Communicator {
   template <class T>
   void sum_bucket(size_t level, T* values, int64_t count, const std::vector<bool>& gives);
   bool sum_fast(const Tensor& values, bool gives);
+  std::vector<std::string> exchange_texts(const std::string& own);
+  void throw_problem(const std::vector<std::string>& texts, const Error* own) const;
 
   std::unique_ptr<Transport> transport_;
   std::vector<Level> levels_;

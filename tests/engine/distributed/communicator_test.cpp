@@ -151,6 +151,23 @@ TEST(Communicator, AgreesOnTheFirstProblem) {
   });
 }
 
+// One fails before the others ask: they took its problem for an answer, and waited for the next one.
+TEST(Communicator, AProblemMeetsThoseWhoGather) {
+  on_ranks(3, [](Communicator& world) {
+    const Error mine(Fault::usage, "the folder exists");
+    try {
+      if (world.rank() == 0) world.agree(&mine);
+      world.gather("onednn");
+      ADD_FAILURE() << "no error on rank " << world.rank();
+    } catch (const Agreed& error) {
+      EXPECT_EQ(error.fault(), Fault::usage);
+      EXPECT_EQ(error.own(), world.rank() == 0);
+      testing::expect_contains(error.what(), world.rank() == 0 ? "the folder" : "rank 0 of 3");
+    }
+    world.agree(nullptr);
+  });
+}
+
 TEST(Communicator, NamesALostRank) {
   on_ranks(3, [](Communicator& world) {
     if (world.rank() == 1) return;
