@@ -19,7 +19,9 @@
 namespace retort {
 namespace {
 
+using testing::error_of;
 using testing::expect_contains;
+using testing::expect_fault;
 
 Launch launch_of_rank(int rank, int size, int port) {
   Launch launch;
@@ -36,17 +38,6 @@ void on_ranks(int ranks, const std::function<void(Transport&)>& work) {
       const std::unique_ptr<Transport> transport = open_tcp(launch_of_rank(rank, ranks, port), 30);
       work(*transport);
     });
-}
-
-std::string error_of(Fault fault, const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), fault) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
 }
 
 // More than sockets hold, so that both sides have to read while they write.
@@ -118,11 +109,7 @@ TEST(Tcp, NamesARankThatIsSilent) {
       return;
     }
     tcp.set_time_limit(0.2);
-    expect_contains(error_of(Fault::lost,
-                             [&] {
-                               tcp.exchange({}, {{1, &one, 1}});
-                             }),
-                    "has not answered for 0.2 s");
+    expect_fault(Fault::lost, "has not answered for 0.2 s", [&] { tcp.exchange({}, {{1, &one, 1}}); });
   });
 }
 
@@ -130,30 +117,27 @@ TEST(Tcp, FindsMessagesThatDoNotBelongTogether) {
   on_ranks(2, [](Transport& tcp) {
     std::vector<char> bytes(10);
     if (tcp.rank() == 0) return tcp.exchange({{1, bytes.data(), 10}}, {});
-    expect_contains(error_of(Fault::internal,
-                             [&] {
-                               tcp.exchange({}, {{0, bytes.data(), 8}});
-                             }),
-                    "sends 10 bytes, expected 8");
+    expect_fault(Fault::internal, "sends 10 bytes, expected 8", [&] {
+      tcp.exchange({}, {{0, bytes.data(), 8}});
+    });
   });
 }
 
 TEST(Tcp, NamesWhoHasNotCome) {
   const int port = testing::free_port();
-  std::jthread second([port] {
-    expect_contains(error_of(Fault::lost, [&] { open_tcp(launch_of_rank(1, 4, port), 1); }), "rank 0 of 4");
-  });
-  expect_contains(error_of(Fault::lost, [&] { open_tcp(launch_of_rank(0, 4, port), 0.5); }),
-                  "rank 2, 3 of 4 did not come to " + this_host() + " within 0.5 s");
+  std::jthread second(
+      [port] { expect_fault(Fault::lost, "rank 0 of 4", [&] { open_tcp(launch_of_rank(1, 4, port), 1); }); });
+  expect_fault(Fault::lost, "rank 2, 3 of 4 did not come to " + this_host() + " within 0.5 s",
+               [&] { open_tcp(launch_of_rank(0, 4, port), 0.5); });
 }
 
 TEST(Tcp, RefusesAPortThatIsTakenAndAnUnknownHost) {
   const testing::TakenPort taken;
-  expect_contains(error_of(Fault::usage, [&] { open_tcp(launch_of_rank(0, 2, taken.number()), 1); }),
-                  "set MASTER_PORT to one that is free");
+  expect_fault(Fault::usage, "set MASTER_PORT to one that is free",
+               [&] { open_tcp(launch_of_rank(0, 2, taken.number()), 1); });
   Launch launch = launch_of_rank(1, 2, 1234);
   launch.address = "no.such.host.invalid";
-  expect_contains(error_of(Fault::usage, [&] { open_tcp(launch, 1); }), "no.such.host.invalid (MASTER_ADDR)");
+  expect_fault(Fault::usage, "no.such.host.invalid (MASTER_ADDR)", [&] { open_tcp(launch, 1); });
 }
 
 // Somebody else at the port: who says something else, or nothing, is no process of the run.
