@@ -256,12 +256,12 @@ class Tcp final : public Transport {
     const Place& to = places_[size_t(rank)];
     const std::string address = *to.address ? to.address : launch_.address, port = std::to_string(to.port);
     std::string why;
+    int status = 0;
     do {
       addrinfo hints{}, *found = nullptr;
       hints.ai_socktype = SOCK_STREAM;
-      const int status = ::getaddrinfo(address.c_str(), port.c_str(), &hints, &found);
-      check(status == 0 || status == EAI_AGAIN, Fault::usage, "the first process is at ", address,
-            " (MASTER_ADDR), which is not known here: ", ::gai_strerror(status));
+      status = ::getaddrinfo(address.c_str(), port.c_str(), &hints, &found);
+      if (status != 0 && status != EAI_AGAIN) break;
       for (const addrinfo* one = found; one && !peers_[size_t(rank)]; one = one->ai_next) {
         Socket socket(::socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
         if (socket && ::connect(socket.number(), one->ai_addr, one->ai_addrlen) == 0 && !is_its_own(socket))
@@ -273,6 +273,9 @@ class Tcp final : public Transport {
       if (peers_[size_t(rank)]) return send_all(rank, &places_[size_t(launch_.rank)], sizeof(Place));
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     } while (milliseconds_left() > 0);
+    // A name server that cannot be reached for all that time answers EAI_AGAIN.
+    check(status == 0, Fault::usage, "the first process is at ", address, " (MASTER_ADDR), which is not known here: ",
+          ::gai_strerror(status));
     fail_lost(rank, text("was not found at ", address, ", port ", port, " within ", waited_, " s: ", why));
   }
 
