@@ -257,7 +257,7 @@ def write_header(folder, file, costs):
     lines = [line for line in lines if not line.startswith("// Cost: ")]
     end = next(i for i, line in enumerate(lines) if not line.startswith("//"))
     several = len(costs) > 1
-    each = [f"{name + ' ' if several else ''}{cost:+.2f} ms on {base}" for name, base, cost in costs]
+    each = [f"{name + ' ' if several else ''}{round(cost, 2) + 0.0:+.2f} ms on {base}" for name, base, cost in costs]
     lines.insert(end, f"// Cost: {', '.join(each)} (README.md).")
     with open(path, "w") as source:
         source.write("\n".join(lines))

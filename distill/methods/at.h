@@ -1,4 +1,5 @@
 // AT: Zagoruyko, Komodakis, "Paying More Attention to Attention", arXiv:1612.03928.
+// Cost: +11.19 ms on kd (README.md).
 #pragma once
 #include "engine/ops/ops.h"
 

@@ -1,4 +1,5 @@
 // CRD: Tian, Krishnan, Isola, "Contrastive Representation Distillation", arXiv:1910.10699.
+// Cost: +105.46 ms on kd (README.md).
 #pragma once
 #include "engine/ops/ops.h"
 

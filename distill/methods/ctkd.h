@@ -1,5 +1,6 @@
 // CTKD: Li, Li, Yang, Zhao, Song, Luo, Li, Yang, "Curriculum Temperature for Knowledge Distillation",
 // arXiv:2211.16231. The global variant: one learned temperature.
+// Cost: -0.15 ms on kd (README.md).
 #pragma once
 #include "engine/ops/ops.h"
 

@@ -1,4 +1,5 @@
 // DIST: Huang, You, Wang, Qian, Xu, "Knowledge Distillation from A Stronger Teacher", arXiv:2205.10536.
+// Cost: +0.04 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 
 namespace retort {

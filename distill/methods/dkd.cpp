@@ -1,4 +1,5 @@
 // DKD: Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation", arXiv:2203.08679.
+// Cost: +0.02 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 

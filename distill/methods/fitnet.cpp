@@ -1,5 +1,6 @@
 // FitNets: Romero, Ballas, Kahou, Chassang, Gatta, Bengio, "FitNets: Hints for Thin Deep Nets",
 // arXiv:1412.6550, as mdistiller trains it: the hint in the loss from the first epoch on.
+// Cost: +16.17 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "layers/layers.h"
 

@@ -1,4 +1,5 @@
 // KD: Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531.
+// Cost: +229.16 ms on ce (README.md).
 #include "distill/methods/distiller.h"
 
 namespace retort {

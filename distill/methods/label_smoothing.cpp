@@ -1,6 +1,7 @@
 // Label smoothing: Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture for
 // Computer Vision", arXiv:1512.00567, section 7, as a method of the student alone. Adds nothing to a step
 // that can be measured.
+// Cost: -0.01 ms on ce (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/two_level_target.h"
 

@@ -1,5 +1,6 @@
 // NKD: Yang, Zeng, Li, Zhang, Yuan, Li, "From Knowledge Distillation to Self-Knowledge Distillation: A
 // Unified Approach with Normalized Loss and Customized Soft Labels", arXiv:2303.13005.
+// Cost: +0.06 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 

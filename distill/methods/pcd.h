@@ -6,6 +6,7 @@
 //
 // Near agreement lambda KL falls with the fourth power of the logit gap, plain KL with the second: what PCD
 // teaches it teaches where student and teacher differ.
+// Cost: +0.05 ms on kd (README.md).
 #pragma once
 #include "distill/methods/method_settings.h"
 #include "engine/ops/ops.h"

@@ -1,6 +1,7 @@
 // A variant of PCD of our own, not the paper's: the stages advance over the epochs. The paper's words, fine
 // to coarse and then coarse to fine, suggest a progress; its formulas and the released code do all stages in
 // every step.
+// Cost: +0.09 ms on kd (README.md).
 #pragma once
 namespace retort {
 

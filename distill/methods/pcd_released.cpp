@@ -1,6 +1,7 @@
 // pcd-released: what the code released with Progressive Class-level Distillation (arXiv:2505.24310) computes,
 // which is not the loss of the paper (pcd.h). There is no ranking in it, and its blocks are always all
 // classes or none.
+// Cost: +0.01 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/log_cosine_row.h"
 #include "engine/ops/row_loss.h"

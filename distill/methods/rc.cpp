@@ -1,6 +1,7 @@
 // RC: the distribution of the student itself, corrected, as a second teacher; what the comparisons of
 // "Knowledge Distillation with Refined Logits" (arXiv:2408.07703) call RC, by its code. Costs what kd costs,
 // twice.
+// Cost: +0.02 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/edited_kl.h"
 

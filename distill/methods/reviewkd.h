@@ -1,4 +1,5 @@
 // ReviewKD: Chen, Liu, Zhao, Jia, "Distilling Knowledge via Knowledge Review", arXiv:2104.09044.
+// Cost: +385.30 ms on kd (README.md).
 #pragma once
 #include "engine/ops/ops.h"
 

@@ -1,5 +1,6 @@
 // LR, label revision: Lan, Cheung, Jiang, "Improve Knowledge Distillation via Label Revision and Data
 // Selection", arXiv:2404.03693, as the code of arXiv:2408.07703 trains it. Costs what kd costs.
+// Cost: +0.01 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/revision_row.h"
 #include "engine/ops/row_loss.h"

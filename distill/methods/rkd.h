@@ -1,4 +1,5 @@
 // RKD: Park, Kim, Lu, Cho, "Relational Knowledge Distillation", arXiv:1904.05068.
+// Cost: +12.65 ms on kd (README.md).
 #pragma once
 #include "engine/ops/ops.h"
 

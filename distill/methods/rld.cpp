@@ -1,4 +1,5 @@
 // RLD: Sun, Chen, Lyu, Chen, Chen, Wang, "Knowledge Distillation with Refined Logits", arXiv:2408.07703.
+// Cost: +0.02 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/target_split.h"
 

@@ -1,4 +1,5 @@
 // SP: Tung, Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, arXiv:1907.09682.
+// Cost: +16.53 ms on kd (README.md).
 #include "distill/methods/sp.h"
 
 #include "distill/methods/distiller.h"

@@ -1,6 +1,7 @@
 // Tf-KD_reg: Yuan, Tay, Li, Wang, Feng, "Revisiting Knowledge Distillation via Label Smoothing
 // Regularization", arXiv:1909.11723, section 4: distillation from a teacher that is written down, not
 // trained. Adds nothing to a step that can be measured.
+// Cost: +0.02 ms on ce (README.md).
 #include <algorithm>
 #include <cmath>
 

@@ -1,5 +1,6 @@
 // TTM and WTTM: Zheng, Yang, "Knowledge Distillation Based on Transformed Teacher Matching", ICLR 2024,
 // arXiv:2402.11148. Costs what kd costs.
+// Cost: ttm +0.00 ms on kd, wttm +0.00 ms on kd (README.md).
 #include "distill/methods/distiller.h"
 #include "distill/methods/ttm_row.h"
 #include "engine/ops/row_loss.h"

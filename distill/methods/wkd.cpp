@@ -1,5 +1,6 @@
 // WKD-L: Lv, Yang, Li, "Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation",
 // NeurIPS 2024, arXiv:2412.08139.
+// Cost: +0.88 ms on kd (README.md).
 #include <algorithm>
 #include <cmath>
 #include <numbers>
