@@ -1,9 +1,9 @@
 // How a CPU backend chooses the algorithm of a convolution: from a static table, or by measuring.
 #include <algorithm>
 #include <chrono>
-#include <sstream>
 
-#include "engine/base/file.h"
+#include "engine/base/processor.h"
+#include "engine/base/text.h"
 #include "engine/cpu/conv/winograd.h"
 #include "engine/cpu/conv_tuning.h"
 #include "engine/cpu/portable.h"
@@ -31,16 +31,6 @@ Source<float> windows_of(const ConvProblem& p) {
 
 int64_t winograd_outputs(const ConvProblem& p) {
   return (p.pass == ConvPass::input_gradient ? p.channels : p.outputs) / p.groups;
-}
-
-// "AMD EPYC 9R14 Processor"; empty where the system does not say.
-std::string processor_name() {
-  std::istringstream info(read_text_if_readable("/proc/cpuinfo").value_or(""));
-  for (std::string line; std::getline(info, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return {};
 }
 
 double median(std::vector<double> values) {
