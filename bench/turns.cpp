@@ -17,7 +17,7 @@
 
 #include "bench/bench_main.h"
 #include "bench/step_runner.h"
-#include "distill/run/profile_report.h"
+#include "distill/text/text_format.h"
 
 namespace retort {
 namespace {

@@ -12,12 +12,6 @@
 
 namespace retort {
 
-std::string extents(const Shape& shape) {
-  std::string all;
-  for (int i = 0; i < shape.rank(); ++i) all += (i > 0 ? "x" : "") + std::to_string(shape[i]);
-  return all;
-}
-
 namespace {
 
 constexpr size_t shapes_shown = 12;

@@ -7,9 +7,6 @@
 
 namespace retort {
 
-// "64x3x3x64"
-std::string extents(const Shape& shape);
-
 // What the cores and the memory were used for: convolutions are held against the FMA peak, the other kernels
 // whose bytes are known (all but a method's rows) against the memory bandwidth. Seconds, FLOPs and bytes of
 // all recorded steps.

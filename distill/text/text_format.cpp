@@ -109,6 +109,12 @@ std::string wrapped(std::string_view text, size_t width, size_t indent) {
   return all;
 }
 
+std::string extents(const Shape& shape) {
+  std::string all;
+  for (int i = 0; i < shape.rank(); ++i) all += (i > 0 ? "x" : "") + std::to_string(shape[i]);
+  return all;
+}
+
 std::string counted(int64_t count, std::string_view noun) {
   return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
 }

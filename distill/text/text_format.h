@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/shape.h"
+
 namespace retort {
 
 // Columns that UTF-8 text takes on a terminal: 0 for combining marks, 2 for East Asian wide characters and
@@ -18,6 +20,9 @@ std::string cut_to_width(std::string_view text, size_t width);
 // `text` broken at spaces into lines of at most `width` columns, those behind the first indented; a word that
 // is longer than a line stays whole. Spaces within a line stay, those at a break go.
 std::string wrapped(std::string_view text, size_t width, size_t indent = 0);
+
+// "64x3x3x64"
+std::string extents(const Shape& shape);
 
 // "1 epoch", "3 epochs", "0 images".
 std::string counted(int64_t count, std::string_view noun);
