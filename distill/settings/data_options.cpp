@@ -59,6 +59,10 @@ DataOptions data_options(const RunSettings& settings) {
   return options;
 }
 
+int64_t compared_classes(const RunSettings& settings, const DataSet& data) {
+  return data.train.classes + (data.boxes && settings.method_boxes.background ? 1 : 0);
+}
+
 DataOptions test_options(const DataSettings& data, const Weights& weights, const std::string& network) {
   DataOptions options = of_network(data, network);
   options.parts = Parts::test;

@@ -12,6 +12,9 @@ namespace retort {
 // make no sense.
 DataOptions data_options(const RunSettings& settings);
 
+// What methods compare of an image, or of a box: the classes, and background where boxes have it as one more.
+int64_t compared_classes(const RunSettings& settings, const DataSet& data);
+
 // Of test images for the network of these weights, `network` by name: what `data` leaves open is as the
 // weights know it. Each is read once: none are kept.
 DataOptions test_options(const DataSettings& data, const Weights& weights, const std::string& network);

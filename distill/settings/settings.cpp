@@ -91,7 +91,7 @@ void settle_method_on_boxes(const std::string& model, MethodSettings& method) {
   }
 }
 
-// The rate falls after 70 and 90 % of a detector's epochs; its data's files become part of the data's name.
+// The rate falls after 70 and 90 % of a detector's epochs.
 void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
   settle_method_on_boxes(settings.model, settings.method);
   if (settings.schedule.kind == "cosine") settings.schedule.milestones = std::vector<int>{};
@@ -107,12 +107,15 @@ void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
       notes.push_back(text("lr is lowered after ", join(milestones), " of ", counted(settings.epochs, "epoch"),
                            " (schedule.milestones)"));
   }
-  if (!settings.data.spec.starts_with("coco:") || settings.data.spec.find(',') != std::string::npos) return;
-  const std::pair<const char*, const std::string&> files[] = {{"train", settings.data.train_json},
-                                                              {"test", settings.data.test_json},
-                                                              {"images", settings.data.images}};
+}
+
+// Its files become part of the data's name.
+void name_files(DataSettings& data) {
+  if (!data.spec.starts_with("coco:") || data.spec.find(',') != std::string::npos) return;
+  const std::pair<const char*, const std::string&> files[] = {
+      {"train", data.train_json}, {"test", data.test_json}, {"images", data.images}};
   for (const auto& [key, file] : files)
-    if (!file.empty()) settings.data.spec += text(",", key, "=", file);
+    if (!file.empty()) data.spec += text(",", key, "=", file);
 }
 
 }  // namespace
@@ -133,6 +136,7 @@ RunSettings composed_settings(const std::string& command, const std::function<vo
   lay(settings);
   settings.optimizer.lr = rate * double(settings.batch) / 8;
   lay(settings);
+  name_files(settings.data);
   return settings;
 }
 

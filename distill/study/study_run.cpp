@@ -11,6 +11,7 @@
 #include "distill/run/curves_svg.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
+#include "distill/settings/data_options.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/choice.h"
 #include "distill/study/expected_time.h"
@@ -122,13 +123,13 @@ void Queue::check_all() {
     const Weights weights = read_weights(pair.teacher_weights);
     if (given_models_[p].empty()) given_models_[p] = weights.architecture;
   }
-  const int64_t classes = session_.data(jobs_.front().settings).train.classes;
+  const DataSet& images = session_.data(jobs_.front().settings);
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
     for (size_t m = 0; m < study_.pairs[p].methods.size(); ++m) {
       if (!study_.pairs[p].chosen || !study_.pairs[p].methods[m].chosen) continue;
       RunSettings settings = jobs_[plan_.pairs[p].rows[m].front()].settings;
       if (settings.method.method().reads.teacher && plan_.pairs[p].teacher != no_run)
-        check_method(settings.method, classes);  // its teacher is not there yet
+        check_method(settings.method, compared_classes(settings, images));  // its teacher is not there yet
       else
         prepare_run(settings, session_);
     }

@@ -10,6 +10,7 @@
 #include "engine/base/check.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
+#include "tests/support/runs.h"
 
 namespace retort {
 namespace {
@@ -166,6 +167,34 @@ TEST_F(DetectionInput, NoBoxesToTestOnLeaveTheMetricsUndefinedAndNoBestEpoch) {
   const json summary = json::parse(content_of(work_ / "run/summary.json"));
   EXPECT_EQ(summary["last"]["AP50"], -1);
   EXPECT_EQ(summary["best"], nullptr);
+}
+
+// As train does, and again where the study goes on. With one class and background methods compare two.
+TEST_F(DetectionInput, AStudyFindsTheFilesThatItsSettingsName) {
+  training();
+  std::ofstream(work_ / "cells.toml") << R"(
+    [settings]
+    epochs = 1
+    data.spec = "coco:c"
+    data.train_json = "train.json"
+    data.test_json = "val.json"
+    data.images = "pictures"
+    [teacher]
+    model = "rcnn_tiny"
+    [student]
+    model = "rcnn_tiny"
+    [[methods]]
+    name = "ce"
+    [[methods]]
+    name = "kd")";
+  const std::vector<std::string> compare = {"compare", "cells.toml", "--out", "study", "--json"};
+  for (const auto& more : {std::vector<std::string>{}, std::vector<std::string>{"--resume"}}) {
+    const json result = json::parse(run(compare + more, work_).out);
+    const json& pair = result["pairs"][0];
+    EXPECT_EQ(pair["teacher"]["status"], "finished");
+    ASSERT_EQ(pair["rows"].size(), 2u);
+    for (const json& row : pair["rows"]) EXPECT_EQ(row["runs"][0]["status"], "finished");
+  }
 }
 
 }  // namespace
