@@ -108,6 +108,8 @@ void DetectionLoader::put_together() {
       if (!fits) order_.emplace_back();
       order_.back().push_back(image);
     }
+    int number = 0;
+    std::erase_if(order_, [&](const auto&) { return number++ % options_.every != options_.first; });
   }
   batches_ = int64_t(order_.size());
 }
@@ -145,22 +147,25 @@ void DetectionLoader::fill(int64_t batch, HostDetections& to) const {
   const auto pixels = size_t(to.height * to.width * 3);
   to.images.assign(images.size() * pixels, 0.0f);
   to.other_images.assign(options_.other ? images.size() * pixels : 0, 0.0f);
+  const Part wanted = options_.own.images_of(int64_t(images.size()), options_.parts);
   for (size_t i = 0; i < images.size(); ++i) {
     const int32_t image = images[i];
+    const CocoImage& original = part_.annotations.images[size_t(image)];
     const Size size = size_of(image);
     const bool flip = flipped(image);
+    DetectionSample sample{image, size.height, size.width, original.height, original.width, {}};
+    if (options_.training)
+      for (const DetectionObject& object : objects_[size_t(image)])
+        sample.objects.push_back(seen_as(object, double(size.width) / double(original.width),
+                                         double(size.height) / double(original.height), double(size.width),
+                                         flip));
+    to.samples.push_back(std::move(sample));
+    if (int64_t(i) < wanted.first || int64_t(i) >= wanted.first + wanted.count) continue;
     Image picture = part_.picture(image);
-    const int height = picture.height, width = picture.width;
-    if (size != Size{height, width}) picture = resize_image(picture, size.height, size.width);
+    if (size != Size{picture.height, picture.width}) picture = resize_image(picture, size.height, size.width);
     write_pixels(picture, flip, options_.normalize, to.width, to.images.data() + i * pixels);
     if (options_.other)
       write_pixels(picture, flip, *options_.other, to.width, to.other_images.data() + i * pixels);
-    DetectionSample sample{image, size.height, size.width, height, width, {}};
-    if (options_.training)
-      for (const DetectionObject& object : objects_[size_t(image)])
-        sample.objects.push_back(seen_as(object, double(size.width) / width, double(size.height) / height,
-                                         double(size.width), flip));
-    to.samples.push_back(std::move(sample));
   }
 }
 

@@ -38,6 +38,12 @@ struct DetectionLoaderOptions {
   int pad_multiple = 32;
   int workers = 2;
   int64_t limit = 0;  // the first N images that count; 0: all
+  // In training: of the `parts` of a batch (see part_of) the pixels of a process's own are wanted; of the
+  // other pictures all but those.
+  int parts = 1;
+  OwnParts own = {};
+  // In tests: a process's are batches number `first`, first + `every`, ...
+  int first = 0, every = 1;
   Normalize normalize{{0, 0, 0}, {1, 1, 1}};
   std::optional<Normalize> other = {};
 };
@@ -50,7 +56,7 @@ class DetectionLoader {
   // `part` must outlive the loader.
   DetectionLoader(const DetectionPart& part, const DetectionLoaderOptions& options);
 
-  int64_t samples() const { return int64_t(samples_.size()); }
+  int64_t samples() const { return int64_t(samples_.size()); }  // of all processes
   int64_t batches() const { return batches_; }
   void begin_epoch(int epoch, int64_t first_batch = 0);
   // As Loader::next.

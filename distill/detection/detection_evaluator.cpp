@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <type_traits>
 
 #include "distill/detection/detection_step.h"
 #include "distill/detection/losses.h"
@@ -20,31 +22,81 @@ DetectionLoaderOptions pictures_for(const DetectorSpec& spec, int size, const No
   return options;
 }
 
+namespace {
+
+DetectionLoaderOptions own_batches(DetectionLoaderOptions options, const Communicator* world) {
+  if (!world) return options;
+  options.first = world->rank();
+  options.every = world->size();
+  return options;
+}
+
+// What one process found, for the others.
+struct Found {
+  int64_t image = 0;  // its number
+  CocoDetection detection;
+};
+static_assert(std::is_trivially_copyable_v<Found>);
+
+}  // namespace
+
 DetectionEvaluator::DetectionEvaluator(Detector& detector, Device& device, const DetectionPart& part,
-                                       const DetectionLoaderOptions& options)
-    : detector_(detector), device_(device), part_(part), loader_(part, options), anchors_(detector.spec()) {
+                                       const DetectionLoaderOptions& options, Communicator* world)
+    : detector_(detector),
+      device_(device),
+      part_(part),
+      world_(world),
+      loader_(part, own_batches(options, world)),
+      anchors_(detector.spec()) {
   check(!options.training, "DetectionEvaluator: pictures as training sees them");
   check(int64_t(part.annotations.categories.size()) == detector.classes, Fault::input, detector.name,
         " knows ", detector.classes, " classes, the data has ", part.annotations.categories.size());
 }
 
 std::vector<CocoDetection> DetectionEvaluator::detect(const std::function<void(int64_t, int64_t)>& activity) {
-  std::vector<std::vector<CocoDetection>> of_image(size_t(part_.size()));
-  fold_batch_norms(detector_, device_);
-  loader_.begin_epoch(1);
-  int64_t done = 0;
-  while (const HostDetections* batch = loader_.next()) {
-    detect(*batch, of_image);
-    done += batch->size();
-    if (activity) activity(done, loader_.samples());
-  }
+  OfImages found(size_t(part_.size()));
+  on_all(world_, [&] {
+    detect_own(found, activity);
+    return true;
+  });
+  if (world_) gather(found);
   std::vector<CocoDetection> all;
-  for (const auto& own : of_image) all.insert(all.end(), own.begin(), own.end());
+  for (const auto& own : found) all.insert(all.end(), own.begin(), own.end());
   return all;
 }
 
-void DetectionEvaluator::detect(const HostDetections& batch,
-                                std::vector<std::vector<CocoDetection>>& of_image) {
+void DetectionEvaluator::detect_own(OfImages& found, const std::function<void(int64_t, int64_t)>& activity) {
+  fold_batch_norms(detector_, device_);
+  loader_.begin_epoch(1);
+  int64_t done = 0;
+  const int64_t all = loader_.samples_before(loader_.batches());
+  while (const HostDetections* batch = loader_.next()) {
+    detect(*batch, found);
+    done += batch->size();
+    if (activity) activity(done, all);
+  }
+}
+
+// An image is in one process's batches.
+void DetectionEvaluator::gather(OfImages& found) const {
+  std::string own;
+  for (size_t image = 0; image < found.size(); ++image) {
+    for (const CocoDetection& detection : found[image]) {
+      const Found one{int64_t(image), detection};
+      own.append(reinterpret_cast<const char*>(&one), sizeof one);
+    }
+    found[image].clear();
+  }
+  for (const std::string& text : world_->gather(own)) {
+    for (size_t at = 0; at + sizeof(Found) <= text.size(); at += sizeof(Found)) {
+      Found one;
+      std::memcpy(&one, text.data() + at, sizeof one);
+      found.at(size_t(one.image)).push_back(one.detection);
+    }
+  }
+}
+
+void DetectionEvaluator::detect(const HostDetections& batch, OfImages& found_in) {
   device_.step_arena().rewind();
   const Pass pass{device_};
   const DetectorSpec& spec = detector_.spec();
@@ -88,7 +140,7 @@ void DetectionEvaluator::detect(const HostDetections& batch,
                    top = std::min(d.box.y1 * down, double(sample.original_height)),
                    right = std::min(d.box.x2 * across, double(sample.original_width)),
                    bottom = std::min(d.box.y2 * down, double(sample.original_height));
-      of_image[size_t(sample.image)].push_back({part_.annotations.images[size_t(sample.image)].id,
+      found_in[size_t(sample.image)].push_back({part_.annotations.images[size_t(sample.image)].id,
                                                 part_.annotations.categories[size_t(d.label)].id,
                                                 {left, top, right - left, bottom - top},
                                                 double(d.score)});

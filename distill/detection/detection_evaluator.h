@@ -5,6 +5,7 @@
 
 #include "datasets/detection/detection_loader.h"
 #include "distill/evaluate/coco.h"
+#include "engine/distributed/communicator.h"
 #include "models/detection/detector.h"
 
 namespace retort {
@@ -14,12 +15,13 @@ DetectionLoaderOptions pictures_for(const DetectorSpec& spec, int size, const No
 
 class DetectionEvaluator {
  public:
-  // Of all pictures of the part, which must outlive it; options.training must be false.
+  // Of all pictures of the part, which must outlive it; options.training must be false. world: processes that
+  // share the pictures; all of them call detect(), and get what one process gets. Null: this one has all.
   DetectionEvaluator(Detector& detector, Device& device, const DetectionPart& part,
-                     const DetectionLoaderOptions& options);
+                     const DetectionLoaderOptions& options, Communicator* world = nullptr);
 
   // In the pictures' own pixels, by the ids of images and categories; images in ascending order, an image's
-  // the highest score first. Called now and then with how many pictures are done, of how many.
+  // the highest score first. `activity` is called now and then with how many pictures are done, of how many.
   // Fault::diverged if a weight has become a number that is not finite.
   std::vector<CocoDetection> detect(const std::function<void(int64_t done, int64_t total)>& activity = {});
 
@@ -28,11 +30,15 @@ class DetectionEvaluator {
   }
 
  private:
-  void detect(const HostDetections& batch, std::vector<std::vector<CocoDetection>>& of_image);
+  using OfImages = std::vector<std::vector<CocoDetection>>;  // by the image's number
+  void detect(const HostDetections& batch, OfImages& found);
+  void detect_own(OfImages& found, const std::function<void(int64_t done, int64_t total)>& activity);
+  void gather(OfImages& found) const;
 
   Detector& detector_;
   Device& device_;
   const DetectionPart& part_;
+  Communicator* const world_;
   DetectionLoader loader_;
   Anchors anchors_;
 };

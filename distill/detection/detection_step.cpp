@@ -48,7 +48,31 @@ std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, con
 DetectionStep::DetectionStep(DetectionParts parts)
     : parts_(std::move(parts)), totals_(parts_.device), anchors_(parts_.student.spec()) {}
 
+HostDetections part_of(const HostDetections& batch, const Part& part) {
+  const auto own = [&](const auto& all, int64_t each) {
+    const auto first = all.begin() + part.first * each;
+    return std::vector(first, first + part.count * each);
+  };
+  const int64_t pixels = batch.height * batch.width * 3;
+  return {.height = batch.height,
+          .width = batch.width,
+          .images = own(batch.images, pixels),
+          .other_images = own(batch.other_images, batch.other_images.empty() ? 0 : pixels),
+          .samples = own(batch.samples, 1)};
+}
+
 void DetectionStep::run(const HostDetections& batch, int epoch) {
+  if (parts_.shards)
+    parts_.shards->run(
+        batch.size(), [&](const Part& part, double share) { take(part_of(batch, part), epoch, share); },
+        totals_);
+  else
+    take(batch, epoch, 1);
+  parts_.optimizer.step();
+}
+
+// The gradients of a batch, or of a part that is this share of it.
+void DetectionStep::take(const HostDetections& batch, int epoch, double share) {
   Device& device = parts_.device;
   const DetectorSpec& spec = parts_.student.spec();
   device.step_arena().rewind();
@@ -94,9 +118,11 @@ void DetectionStep::run(const HostDetections& batch, int epoch) {
     for (LossTerm& term : distilled) terms.push_back(std::move(term));
   }
   const Var loss = total(terms, pass);
-  totals_.add(loss, terms, batch.size(), pass);
-  tape.backward(loss, parts_.optimizer.loss_scale());
-  parts_.optimizer.step();
+  if (parts_.shards)
+    parts_.shards->note(loss, terms, pass);
+  else
+    totals_.add(loss, terms, batch.size(), pass);
+  tape.backward(of_share(loss, share, pass), parts_.optimizer.loss_scale());
 
   term_names_.clear();
   for (const LossTerm& term : terms) term_names_.push_back(term.name);

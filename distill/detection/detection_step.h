@@ -6,6 +6,7 @@
 #include "datasets/detection/detection_loader.h"
 #include "distill/evaluate/metric_totals.h"
 #include "distill/methods/distiller.h"
+#include "distill/train/shards.h"
 #include "engine/optim.h"
 #include "models/detection/detector.h"
 #include "models/detection/targets.h"
@@ -22,6 +23,7 @@ struct DetectionParts {
   uint64_t seed = 1;            // of the anchors and boxes that are drawn
   bool positives = false;       // distillation looks at the boxes of objects only,
   bool background = true;       // and at the logit of background as one of the classes
+  Shards* shards = nullptr;     // the parts that a batch is computed in; null: it is computed whole
 };
 
 // The student proposes and draws boxes; the same boxes go through the teacher's own pyramid and head. The
@@ -38,6 +40,7 @@ class DetectionStep {
   const std::vector<std::string>& term_names() const { return term_names_; }
 
  private:
+  void take(const HostDetections& part, int epoch, double share);
   std::vector<LossTerm> distillation(const Var& student, const Var& teacher,
                                      const std::vector<int32_t>& classes, const Var& labels,
                                      const Pass& pass);
@@ -53,6 +56,9 @@ std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, con
                                                    const std::vector<BoundingBox>& anchors,
                                                    const HostDetections& batch, bool training,
                                                    Device& device);
+
+// A part's pictures of a batch; they stay as large as the batch's.
+HostDetections part_of(const HostDetections& batch, const Part& part);
 
 // The true boxes of a sample as targets.
 TrueBoxes true_boxes(const DetectionSample& sample);

@@ -10,7 +10,7 @@
 #include "distill/train/checkpoint.h"
 #include "distill/train/run_context.h"
 #include "distill/train/settled_data.h"
-#include "distill/train/shards.h"
+#include "distill/train/shard_rules.h"
 #include "distill/train/smallest_batch.h"
 #include "distill/train/start_weights.h"
 #include "distill/train/tasks/classification_task.h"
@@ -30,11 +30,12 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
   if (world) world->transport().set_time_limit(settings.comm_timeout);
   if (world) world->set_reduce(settings.reduce == "fast" ? Reduce::fast : Reduce::ordered);
   check_boxes(settings, data);
-  const bool background = data.boxes && settings.method_boxes.background;  // is one more class
-  check_method(settings.method, data.train.classes + (background ? 1 : 0));
+  check_method(settings.method, compared_classes(settings, data));
   open_device(options);
   make_networks(progress, options);
   if (!data.boxes) split_images(options);
+  if (const std::string line = shards_note(settings); !line.empty() && !options.check_only)
+    log.push_back(line);
   make_method(progress, options);
   if (!options.check_only) {  // what could be wrong with the settings has been found by now
     for (const std::string& note : options.notes) progress.note(note);
@@ -98,13 +99,11 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
 void Assembly::split_images(const AssemblyOptions& options) {
   split = split_samples(data.train.size(), settings.data.limit, settings.data.validation, settings.seed);
   check_shards(settings, int64_t(split.train.size()), world ? world->size() : 1);
-  const auto note = [&](const std::string& line) {
-    if (!line.empty() && !options.check_only) log.push_back(line);
-  };
-  note(shards_note(settings));
   if (options.goes_on) return;
   check_smallest_batch(settings, data.train, split.train, teacher ? &teacher->model() : nullptr);
-  note(limit_note(settings.data, data.train, split.train));
+  if (const std::string line = limit_note(settings.data, data.train, split.train);
+      !line.empty() && !options.check_only)
+    log.push_back(line);
 }
 
 void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {

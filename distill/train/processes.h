@@ -7,23 +7,6 @@
 
 namespace retort {
 
-// Makes what `work` makes on every process, or fails on all of them by the first one's error. world: may be
-// null.
-template <class Work>
-auto on_all(Communicator* world, const Work& work) {
-  if (!world) return work();
-  try {
-    auto made = work();
-    world->agree(nullptr);
-    return made;
-  } catch (const Agreed&) {
-    throw;
-  } catch (const Error& error) {
-    world->agree(&error);
-    throw;
-  }
-}
-
 // On all, naming rank and host, if one was built from other sources (Fault::verification), has other settings
 // (usage), other images (input), another teacher or other weights (verification) than the first.
 void check_alike(const Assembly& run);

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
-#include "distill/methods/registry.h"
 #include "engine/base/text.h"
 #include "engine/cuda/cuda.h"
 
@@ -53,37 +51,8 @@ Batch part_of(const Batch& batch, const Part& part) {
           .other_strong = rows_of(batch.other_strong, part)};
 }
 
-void check_shards(const RunSettings& settings, int64_t images, int processes) {
-  const int shards = settings.shards;
-  const auto fits = [&](int n) {
-    return n == 1 || (shards % n == 0 && std::has_single_bit(unsigned(shards / n)));
-  };
-  if (!fits(processes)) {
-    std::vector<int> numbers;
-    for (int n = 1; n <= shards; ++n)
-      if (fits(n)) numbers.push_back(n);
-    fail(Fault::usage, "shards is ", shards, ", and there are ", processes,
-         " processes: each has to have 1, 2, 4, 8 ... ",
-         "parts of a batch, so that the weights do not depend on how many there are; start ",
-         join(numbers, " or "), ", or --set shards=", processes);
-  }
-  if (shards <= 1) return;
-  const MethodInfo& method = settings.method.method();
-  check(method.name != "crd", Fault::usage, "shards is ", shards,
-        ", but crd moves its memory of all images with every batch, in order; --set shards=1");
-  check(!settings.double_batch_norm, Fault::usage, "shards is ", shards,
-        ", but double_batch_norm moves three norms' statistics twice a step; --set shards=1");
-  const int64_t largest = std::min(settings.batch, images);
-  check(largest >= shards, Fault::usage, "shards is ", shards, ", but a batch has ", largest,
-        largest == 1 ? " image" : " images",
-        ": some parts would always be empty; choose a larger --batch, or fewer shards");
-}
-
-std::string shards_note(const RunSettings& settings) {
-  const MethodInfo& method = settings.method.method();
-  if (settings.shards <= 1 || !method.reads.batch) return "";
-  return text("the loss of ", method.name, " relates the images of a batch: of each of the ", settings.shards,
-              " parts that it is computed in (shards) among themselves");
+Var of_share(const Var& loss, double share, const Pass& pass) {
+  return share == 1 ? loss : weighted(pass, loss, share);
 }
 
 Shards::Shards(Device& device, const Learner& learner, int count, Communicator* world)
@@ -96,7 +65,7 @@ Shards::Shards(Device& device, const Learner& learner, int count, Communicator* 
       sum_([this](int to, int from) {
         Backend& backend = device_.backend();
         const Place &sum = places_[size_t(to)], &part = places_[size_t(from)];
-        backend.copy(part.gradients, Sink(sum.gradients, Write::accumulate));
+        if (ways_.empty()) backend.copy(part.gradients, Sink(sum.gradients, Write::accumulate));
         backend.copy(part.tail, Sink(sum.tail.tensor, Write::accumulate));
       }) {
   const Tensor& values = learner.optimizer.values();
@@ -117,8 +86,8 @@ Shards::Shards(Device& device, const Learner& learner, int count, Communicator* 
   }
   if (world) check_one_device(*world, device.backend().name());
   if (world) device_sum_ = sum_over_gpus(device.backend(), *world);
-  // Of several parts the sum is there with the last one, of two gradients with the second.
-  if (!device_sum_ || own_.end - own_.first > 1 || learner.optimizer.has_two_gradients()) return;
+  // Of two gradients the sum is there with the second.
+  if (!device_sum_ || learner.optimizer.has_two_gradients()) return;
   std::vector<int64_t> firsts;
   for (const Gradient& gradient : gradients_) {
     numbers_[gradient.parameter] = firsts.size();
@@ -160,8 +129,7 @@ std::vector<bool> Shards::givers(int64_t images) const {
   return gives;
 }
 
-void Shards::begin(int64_t images) {
-  gives_ = givers(images);
+void Shards::begin() {
   for (const Gradient& gradient : gradients_) {
     char* base = static_cast<char*>(places_[size_t(sum_.place())].gradients.data);
     gradient.parameter->grad.tensor.data = base + gradient.offset;
@@ -175,19 +143,27 @@ void Shards::begin_second_view() {
 
 void Shards::note(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits,
                   const Tensor& labels, const Pass& pass) {
+  note_losses(loss, terms, pass);
+  const auto [first, fifth] = right_answers(logits, labels, pass);
+  device_.backend().reduce_sum(first, 1, tail(sum_.place(), statistics_ + losses, {1}));
+  device_.backend().reduce_sum(fifth, 1, tail(sum_.place(), statistics_ + losses + 1, {1}));
+}
+
+void Shards::note(const Var& loss, const std::vector<LossTerm>& terms, const Pass& pass) {
+  note_losses(loss, terms, pass);
+  device_.backend().fill(tail(sum_.place(), statistics_ + losses, {counts}), 0);
+}
+
+void Shards::note_losses(const Var& loss, const std::vector<LossTerm>& terms, const Pass& pass) {
   check(int64_t(terms.size()) < losses, "Shards: ", terms.size(), " loss terms, at most ", losses - 1);
   terms_ = int64_t(terms.size());
-  Backend& backend = device_.backend();
   int64_t at = statistics_;
   const auto next = [&] { return tail(sum_.place(), at++, {1}); };
-  backend.copy(loss, next());
-  for (const LossTerm& term : terms) backend.copy(term.value, next());
-  at = statistics_ + losses;
-  const auto [first, fifth] = right_answers(logits, labels, pass);
-  backend.reduce_sum(first, 1, next());
-  backend.reduce_sum(fifth, 1, next());
-  // Not where another process's part is only looked at.
-  if (!buckets_ || !gives_[size_t(world_->rank())]) return;
+  device_.backend().copy(loss, next());
+  for (const LossTerm& term : terms) device_.backend().copy(term.value, next());
+  if (!buckets_ || !last_) return;
+  ways_ = {sum_.place()};
+  for (const int place : sum_.way_down()) ways_.push_back(place);
   pass.tape->watch([this](Parameter& parameter) {
     const auto number = numbers_.find(&parameter);
     if (number == numbers_.end()) return;
@@ -216,8 +192,7 @@ void Shards::move_running(std::vector<Norm>& norms) {
   }
 }
 
-void Shards::add_others(int64_t images, bool gives) {
-  gives_ = givers(images);
+void Shards::add_others(bool gives) {
   check(gives == gives_[size_t(world_->rank())], "Shards: this process computed other parts than its own");
   const Tensor &gradients = places_[0].gradients, &tail = places_[0].tail;
   if (!device_sum_) {
@@ -235,15 +210,43 @@ void Shards::add_others(int64_t images, bool gives) {
   world_->gather("");
 }
 
+// As the tree adds whole parts.
 void Shards::begin_sum(int64_t first, int64_t count) {
-  device_sum_->begin(places_[0].gradients.part(first, {count}), gives_);
+  const auto range = [&](int place) { return places_[size_t(place)].gradients.part(first, {count}); };
+  for (size_t i = 1; i < ways_.size(); ++i)
+    device_.backend().copy(range(ways_[i - 1]), Sink(range(ways_[i]), Write::accumulate));
+  device_sum_->begin(range(0), gives_);
+}
+
+void Shards::run(int64_t images, const Take& take, MetricTotals& totals) {
+  gives_ = givers(images);
+  int last = -1;
+  for (int i = own_.first; i < own_.end; ++i)
+    if (part_of(images, count_, i).count > 0) last = i;
+  const auto take_part = [&](int i) {
+    last_ = i == last;
+    const Part part = part_of(images, count_, i);
+    const double share = double(part.count) / double(images);
+    begin();
+    take(part, share);
+    return share;
+  };
+  if (terms_ < 0 && last < 0) take_part(count_ - 1);
+  for (int i = own_.first; i < own_.end; ++i) {
+    if (part_of(images, count_, i).count == 0)
+      sum_.skip();
+    else
+      end(take_part(i));
+  }
+  finish(images, totals);
 }
 
 void Shards::finish(int64_t images, MetricTotals& totals) {
   const bool gives = sum_.finish();
-  world_ ? add_others(images, gives) : check(gives, "Shards: every part of the batch was empty");
+  world_ ? add_others(gives) : check(gives, "Shards: every part of the batch was empty");
   for (const Gradient& gradient : gradients_)
     gradient.parameter->grad.tensor.data = static_cast<char*>(places_[0].gradients.data) + gradient.offset;
+  ways_.clear();
   move_running(first_);
   move_running(second_);
   totals.add(tail(0, statistics_, {1 + terms_}), tail(0, statistics_ + losses, {counts}), images);

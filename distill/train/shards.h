@@ -1,6 +1,7 @@
 // A step in parts: each part of a batch is computed alone, and what the parts give, gradients, batch norms'
 // statistics and what is counted, is summed in the order of a tree (engine/distributed/tree.h).
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -8,7 +9,6 @@
 
 #include "datasets/device_batch.h"
 #include "distill/evaluate/metric_totals.h"
-#include "distill/settings/settings.h"
 #include "engine/distributed/buckets.h"
 #include "engine/distributed/communicator.h"
 #include "engine/distributed/device_sum.h"
@@ -22,12 +22,8 @@ namespace retort {
 Batch part_of(const Batch& batch, const Part& part);
 Tensor rows_of(const Tensor& tensor, const Part& part);
 
-// Fault::usage if a run of these settings cannot be trained in parts, or not by so many processes: each has a
-// power of two of parts, so that theirs is a subtree of the sum. images: of an epoch.
-void check_shards(const RunSettings& settings, int64_t images, int processes);
-
-// A line for the log where a loss that relates the images of a batch sees those of a part alone.
-std::string shards_note(const RunSettings& settings);
+// What a part of a batch, this share of its images, adds to the batch's mean loss.
+Var of_share(const Var& loss, double share, const Pass& pass);
 
 // Makes room for a part's sums, and lets a pass write there: gradients, and in place of running statistics
 // what the batch norms of this pass see. All modules outlive it.
@@ -42,22 +38,21 @@ class Shards {
   // world: the processes that share the parts, see check_shards(); null: this one has them all.
   Shards(Device& device, const Learner& learner, int count, Communicator* world = nullptr);
 
-  int count() const { return count_; }
-  const OwnParts& own() const { return own_; }  // this process's
-
-  // A step of so many images: of each part in order begin(), a pass and note(), where there is one a second
-  // view's pass behind begin_second_view(), backward and end(); or skip(). Then finish(). Where the device
-  // sums over the processes, gradients are on their way while backward goes on.
-  void begin(int64_t images);
+  // A step of so many images: `take` is called for each part that is this process's and not empty, in order,
+  // and makes a pass, calls note(), then goes backward from of_share(loss). What the other processes give is
+  // added; where the device sums over them, gradients are on their way while backward goes on. Leaves the
+  // sums where the optimizer reads gradients, moves the running statistics, and adds what was noted to the
+  // totals. Where all of this process's are empty in its first step, it is called for another one's, so that
+  // the terms are known, and what that gives is dropped.
+  using Take = std::function<void(const Part& part, double share)>;
+  void run(int64_t images, const Take& take, MetricTotals& totals);
+  // Behind the first view's pass of a part, where there is a second.
   void begin_second_view();
-  // The part's loss and terms, and how many of its images were right. To be called before backward.
+  // The part's loss and terms, and, where rows have one right answer, how many were right. To be called
+  // before backward.
   void note(const Var& loss, const std::vector<LossTerm>& terms, const Var& logits, const Tensor& labels,
             const Pass& pass);
-  void end(double share);  // of the batch
-  void skip() { sum_.skip(); }
-  // Adds what the other processes give. Leaves the sums where the optimizer reads gradients, moves the
-  // running statistics, and adds what was noted to the totals. images: of the whole batch.
-  void finish(int64_t images, MetricTotals& totals);
+  void note(const Var& loss, const std::vector<LossTerm>& terms, const Pass& pass);
 
  private:
   // A batch norm, and where its statistics are in a part's tail: the mean, behind it the variance.
@@ -77,11 +72,15 @@ class Shards {
     Tensor gradients;
     Array tail;
   };
+  void note_losses(const Var& loss, const std::vector<LossTerm>& terms, const Pass& pass);
+  void begin();
+  void end(double share);  // of the batch
+  void finish(int64_t images, MetricTotals& totals);
   std::vector<Norm> norms_of(const std::vector<Module*>& modules);
   void observe(std::vector<Norm>& norms);
   void move_running(std::vector<Norm>& norms);
   std::vector<bool> givers(int64_t images) const;
-  void add_others(int64_t images, bool gives);
+  void add_others(bool gives);
   void begin_sum(int64_t first, int64_t count);  // of gradients
   Tensor tail(int place, int64_t first, const Shape& shape) const;
 
@@ -91,7 +90,7 @@ class Shards {
   const OwnParts own_;
   std::vector<Gradient> gradients_;
   std::shared_ptr<DeviceSum> device_sum_;  // null where the host's memory is summed
-  // Of gradients that are summed before backward ends: where a process has one part, and one gradient.
+  // Of gradients that are summed before backward of a process's last part ends: where there is one of each.
   std::optional<Buckets> buckets_;
   std::unordered_map<const Parameter*, size_t> numbers_;  // of the parameters in gradients_
   std::vector<bool> gives_;                               // which processes have something of the batch
@@ -100,7 +99,9 @@ class Shards {
   std::vector<Array> memory_;
   std::vector<Place> places_;  // the first one's gradients are where the optimizer reads them
   TreeSum sum_;
-  int64_t terms_ = 0;
+  bool last_ = false;      // that the part is computed which is this process's last
+  std::vector<int> ways_;  // while gradients of it are added range by range: from its place down to the first
+  int64_t terms_ = -1;     // not known yet
 };
 
 }  // namespace retort

@@ -7,15 +7,6 @@
 
 namespace retort {
 
-namespace {
-
-// What a part of a batch adds to the batch's mean loss.
-Var of_share(const Var& loss, double share, const Pass& pass) {
-  return share == 1 ? loss : weighted(pass, loss, share);
-}
-
-}  // namespace
-
 TrainingStep::TrainingStep(StepParts parts)
     : parts_(std::move(parts)),
       totals_(parts_.device),
@@ -34,31 +25,13 @@ void TrainingStep::run(const Batch& batch, const Tensor& teacher_logits) {
 
 void TrainingStep::enqueue(const Batch& batch, const Tensor& teacher_logits) {
   if (parts_.renderer) parts_.renderer->render(batch);
-  shards_ ? take_parts(batch, teacher_logits) : take(batch, teacher_logits, 1);
+  const auto take_part = [&](const Part& part, double share) {
+    take(part_of(batch, part), rows_of(teacher_logits, part), share);
+  };
+  shards_ ? shards_->run(batch.size(), take_part, totals_) : take(batch, teacher_logits, 1);
   parts_.optimizer.step();
   if (parts_.average) parts_.average->step();
   if (parts_.end) parts_.end();
-}
-
-// Those that are this process's.
-void TrainingStep::take_parts(const Batch& batch, const Tensor& teacher_logits) {
-  const auto take_part = [&](int i) {
-    const Part part = part_of(batch.size(), shards_->count(), i);
-    const double share = double(part.count) / double(batch.size());
-    shards_->begin(batch.size());
-    take(part_of(batch, part), rows_of(teacher_logits, part), share);
-    return share;
-  };
-  // Where all are empty in the first step, another's part shows what the loss has of terms, and is dropped.
-  if (term_names_.empty() && shards_->own().images_of(batch.size(), shards_->count()).count == 0)
-    take_part(shards_->count() - 1);
-  for (int i = shards_->own().first; i < shards_->own().end; ++i) {
-    if (part_of(batch.size(), shards_->count(), i).count == 0)
-      shards_->skip();
-    else
-      shards_->end(take_part(i));
-  }
-  shards_->finish(batch.size(), totals_);
 }
 
 // The gradients of a batch, or of a part that is this share of it.

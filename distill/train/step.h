@@ -46,7 +46,6 @@ class TrainingStep {
 
  private:
   void enqueue(const Batch& batch, const Tensor& teacher_logits);
-  void take_parts(const Batch& batch, const Tensor& teacher_logits);
   void take(const Batch& part, const Tensor& teacher_logits, double share);
   void take_two_gradients(const std::vector<LossTerm>& terms, Tape& tape, const Pass& pass, double share);
   bool fused_loss(const DistillInputs& inputs, const Pass& pass);

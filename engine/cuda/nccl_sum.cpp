@@ -69,31 +69,26 @@ void NcclSum::begin(const Tensor& values, const std::vector<bool>& gives) {
 // Each adds a slice of all that is given, in the order of the tree, and sends its sum to all; between them
 // the next level adds the sums.
 void NcclSum::in_order(size_t level, float* values, int64_t count, const std::vector<bool>& all) {
-  const std::vector<int>& group = world_.levels()[level].ranks;
+  const auto& [group, me] = world_.levels()[level];
   const std::vector<bool> gives = world_.gives_at(level, all);
-  const int ranks = int(group.size()), me = world_.levels()[level].own;
+  const Communicator::Slices plan = world_.slices_at(level, count, gives);
   float* const slices = static_cast<float*>(slices_->data());
-  const Part own = part_of(count, ranks, me);
   uint64_t mask = 0;
-  std::vector<Nccl::Block> sends, receives, sums, results;
-  for (int r = 0; r < ranks; ++r) {
-    if (gives[size_t(r)]) mask |= uint64_t{1} << r;
-    const Part theirs = part_of(count, ranks, r);
-    const int rank = group[size_t(r)];
-    if (r == me) continue;
-    if (gives[size_t(me)] && theirs.count > 0) sends.push_back({rank, values + theirs.first, theirs.count});
-    if (gives[size_t(r)] && own.count > 0) receives.push_back({rank, slices + r * own.count, own.count});
-    if (own.count > 0) sums.push_back({rank, values + own.first, own.count});
-    if (theirs.count > 0) results.push_back({rank, values + theirs.first, theirs.count});
-  }
+  for (size_t r = 0; r < gives.size(); ++r) mask |= uint64_t{gives[r]} << r;
+  const auto blocks = [](const std::vector<Communicator::Slices::Range>& ranges, float* base) {
+    std::vector<Nccl::Block> found;
+    for (const auto& [rank, first, numbers] : ranges) found.push_back({rank, base + first, numbers});
+    return found;
+  };
   const bool last = level + 1 == world_.levels().size();
   check(mask != 0 || !last, "sum over processes: no rank gives anything");
-  nccl_->exchange(sends, receives, stream_.get());
+  nccl_->exchange(blocks(plan.sends, values), blocks(plan.receives, slices), stream_.get());
   if (mask != 0)
-    check_cuda(tree_sum_kernel(stream_.get(), values + own.first, me, slices, own.count, ranks, mask),
-               "a sum over ", ranks, " processes of ", own.count, " numbers");
-  if (!last) in_order(level + 1, values + own.first, own.count, all);
-  nccl_->exchange(sums, results, stream_.get());
+    check_cuda(tree_sum_kernel(stream_.get(), values + plan.own.first, me, slices, plan.own.count,
+                               int(group.size()), mask),
+               "a sum over ", group.size(), " processes of ", plan.own.count, " numbers");
+  if (!last) in_order(level + 1, values + plan.own.first, plan.own.count, all);
+  nccl_->exchange(blocks(plan.sums, values), blocks(plan.got, values), stream_.get());
 }
 
 void NcclSum::join() {

@@ -64,26 +64,48 @@ std::vector<bool> Communicator::gives_at(size_t level, const std::vector<bool>& 
   return some;
 }
 
-template <class T>
-void Communicator::sum_bucket(size_t level, T* values, int64_t count, const std::vector<bool>& all) {
-  const std::vector<int>& group = levels_[level].ranks;
-  const int ranks = int(group.size()), me = levels_[level].own;
-  const std::vector<bool> gives = gives_at(level, all);
-  const auto slice = [&](int r) { return part_of(count, ranks, r); };
-  const Part own = slice(me);
-  scratch_.resize(size_t(own.count * ranks) * sizeof(T));
-  T* const slices = reinterpret_cast<T*>(scratch_.data());
-  std::vector<Message> sends, receives;
+Communicator::Slices Communicator::slices_at(size_t level, int64_t count,
+                                             const std::vector<bool>& gives) const {
+  const auto& [group, me] = levels_[level];
+  const int ranks = int(group.size());
+  Slices plan;
+  plan.own = part_of(count, ranks, me);
   for (int r = 0; r < ranks; ++r) {
     if (r == me) continue;
-    const Part theirs = slice(r);
-    if (gives[size_t(me)] && theirs.count > 0)
-      sends.push_back({group[size_t(r)], values + theirs.first, size_t(theirs.count) * sizeof(T)});
-    if (gives[size_t(r)] && own.count > 0)
-      receives.push_back({group[size_t(r)], slices + r * own.count, size_t(own.count) * sizeof(T)});
+    const int rank = group[size_t(r)];
+    const Part &own = plan.own, theirs = part_of(count, ranks, r);
+    if (theirs.count > 0) {
+      if (gives[size_t(me)]) plan.sends.push_back({rank, theirs.first, theirs.count});
+      plan.got.push_back({rank, theirs.first, theirs.count});
+    }
+    if (own.count > 0) {
+      if (gives[size_t(r)]) plan.receives.push_back({rank, r * own.count, own.count});
+      plan.sums.push_back({rank, own.first, own.count});
+    }
   }
-  transport_->exchange(sends, receives);
-  for (const Message& m : sends) bytes_ += double(m.bytes);
+  return plan;
+}
+
+template <class T>
+void Communicator::sum_bucket(size_t level, T* values, int64_t count, const std::vector<bool>& all) {
+  const int ranks = int(levels_[level].ranks.size()), me = levels_[level].own;
+  const std::vector<bool> gives = gives_at(level, all);
+  const Slices plan = slices_at(level, count, gives);
+  const Part& own = plan.own;
+  scratch_.resize(size_t(own.count * ranks) * sizeof(T));
+  T* const slices = reinterpret_cast<T*>(scratch_.data());
+  const auto exchange = [&](const std::vector<Slices::Range>& sent,
+                            const std::vector<Slices::Range>& received, T* to) {
+    const auto messages = [](const std::vector<Slices::Range>& ranges, T* base) {
+      std::vector<Message> all_of_them;
+      for (const auto& [rank, first, numbers] : ranges)
+        all_of_them.push_back({rank, base + first, size_t(numbers) * sizeof(T)});
+      return all_of_them;
+    };
+    transport_->exchange(messages(sent, values), messages(received, to));
+    for (const Slices::Range& range : sent) bytes_ += double(range.count) * sizeof(T);
+  };
+  exchange(plan.sends, plan.receives, slices);
 
   const auto given = [&](int r) { return r == me ? values + own.first : slices + r * own.count; };
   std::vector<T*> places(size_t(TreeSum::places_for(ranks)));
@@ -106,17 +128,7 @@ void Communicator::sum_bucket(size_t level, T* values, int64_t count, const std:
     std::memcpy(values + own.first, places[0], size_t(own.count) * sizeof(T));
   if (!last) sum_bucket(level + 1, values + own.first, own.count, all);
 
-  sends.clear();
-  receives.clear();
-  for (int r = 0; r < ranks; ++r) {
-    if (r == me) continue;
-    const Part theirs = slice(r);
-    const int rank = group[size_t(r)];
-    if (own.count > 0) sends.push_back({rank, values + own.first, size_t(own.count) * sizeof(T)});
-    if (theirs.count > 0) receives.push_back({rank, values + theirs.first, size_t(theirs.count) * sizeof(T)});
-  }
-  transport_->exchange(sends, receives);
-  for (const Message& m : sends) bytes_ += double(m.bytes);
+  exchange(plan.sums, plan.got, values);
 }
 
 void Communicator::sum(const Tensor& values, const std::vector<bool>& gives) {

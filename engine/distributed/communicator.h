@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/distributed/transport.h"
+#include "engine/distributed/tree.h"
 #include "engine/tensor.h"
 
 namespace retort {
@@ -64,6 +65,20 @@ class Communicator {
   // Of a level's ranks whether they give something, or, in the second, whether their machine does.
   std::vector<bool> gives_at(size_t level, const std::vector<bool>& gives) const;
 
+  // What goes between the ranks of a level in sum(), of so many values: slice r of them goes to rank r, which
+  // adds the slices, and its sum to all.
+  struct Slices {
+    struct Range {
+      int rank;
+      int64_t first, count;
+    };
+    Part own;                      // this rank's slice
+    std::vector<Range> sends;      // of the values
+    std::vector<Range> receives;   // of what is received: as long as the own slice, each in its rank's place
+    std::vector<Range> sums, got;  // of the values: what is sent and received in the end
+  };
+  Slices slices_at(size_t level, int64_t count, const std::vector<bool>& gives) const;
+
   // One text from each rank, in their order, on every rank. Where another rank is in agree() instead, with a
   // problem, it throws that.
   std::vector<std::string> gather(const std::string& text);
@@ -92,6 +107,23 @@ class Communicator {
   std::vector<std::byte> scratch_;
   double bytes_ = 0, seconds_ = 0;
 };
+
+// Makes what `work` makes on every process, or fails on all of them by the first one's error. world: may be
+// null.
+template <class Work>
+auto on_all(Communicator* world, const Work& work) {
+  if (!world) return work();
+  try {
+    auto made = work();
+    world->agree(nullptr);
+    return made;
+  } catch (const Agreed&) {
+    throw;
+  } catch (const Error& error) {
+    world->agree(&error);
+    throw;
+  }
+}
 
 // Asks all ranks, and gives the least of their numbers; empty for one process (null).
 std::function<int(int own)> least_of(Communicator* world);

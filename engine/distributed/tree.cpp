@@ -33,6 +33,13 @@ int TreeSum::place() const {
   return place;
 }
 
+std::vector<int> TreeSum::way_down() const {
+  std::vector<int> places;
+  for (auto node = stack_.rbegin(); node != stack_.rend(); ++node)
+    if (node->place != absent) places.push_back(node->place);
+  return places;
+}
+
 void TreeSum::push() {
   take({place(), 0});
 }

@@ -39,6 +39,9 @@ class TreeSum {
   int place() const;
   void push();
   void skip();
+  // Where the next part is added to if it is the last that is not empty: to the first of these places, which
+  // is added to the second, and so on; place 0 is the last.
+  std::vector<int> way_down() const;
   // Adds what is left. False if every part was empty, and there is no sum.
   bool finish();
 

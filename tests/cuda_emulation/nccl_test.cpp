@@ -61,10 +61,12 @@ TEST(NcclSteps, SummedFastAreTheSameOnAllRanks) {
   for (const std::vector<double>& one : found) EXPECT_TRUE(one == found[0]);
 }
 
-// In a captured step of as many processes as parts there is work that neither waits for the first exchange
-// nor is waited for by it.
-TEST(NcclSteps, ExchangeWhileBackwardGoesOn) {
-  states_of(4, on_cuda("ce"), {4, 4, 4});
+// In a captured step there is work that neither waits for the first exchange nor is waited for by it: of as
+// many processes as parts, and of half as many, in the last part of each.
+class NcclExchange : public ::testing::TestWithParam<int> {};
+
+TEST_P(NcclExchange, GoesOnBesideBackward) {
+  states_of(GetParam(), on_cuda("ce"), {4, 4, 4});
   const std::vector<emulation::Node>& nodes = emulation::last_captured();
   const auto is_exchange = [](const emulation::Node& node) { return node.name.starts_with("nccl"); };
   const auto first = size_t(std::find_if(nodes.begin(), nodes.end(), is_exchange) - nodes.begin());
@@ -85,6 +87,8 @@ TEST(NcclSteps, ExchangeWhileBackwardGoesOn) {
   EXPECT_GE(beside, 10) << "of " << nodes.size() << " kernels";
   EXPECT_GE(exchanges, 2 * 4) << "a bucket has two, and there are the statistics";
 }
+
+INSTANTIATE_TEST_SUITE_P(OfProcesses, NcclExchange, ::testing::Values(4, 2));
 
 // One of two leaves; the other one waits in NCCL, as a device would without end.
 TEST(NcclSteps, ALostRankIsNotWaitedFor) {

@@ -8,6 +8,9 @@
 #include "distill/detection/detection_evaluator.h"
 #include "distill/detection/detection_step.h"
 #include "distill/text/text_format.h"
+#include "distill/train/checkpoint.h"
+#include "distill/train/shard_rules.h"
+#include "distill/train/shards.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 
@@ -27,6 +30,7 @@ class DetectionTask : public Task {
       : parts_(parts),
         student_(detector_in(parts.student)),
         loader_(parts.data.boxes->train, training()),
+        shards_(shards()),
         step_({.device = parts.device,
                .student = student_,
                .distiller = parts.distiller,
@@ -34,8 +38,9 @@ class DetectionTask : public Task {
                .teacher = parts.teacher ? &detector_in(parts.teacher->model()) : nullptr,
                .seed = parts.settings.seed,
                .positives = parts.settings.method_boxes.positives,
-               .background = parts.settings.method_boxes.background}),
-        evaluator_(student_, parts.device, parts.data.boxes->test, testing()) {}
+               .background = parts.settings.method_boxes.background,
+               .shards = shards_.get()}),
+        evaluator_(student_, parts.device, parts.data.boxes->test, testing(), parts.world) {}
 
   int64_t images() const override { return loader_.samples(); }
   int64_t batches() const override { return loader_.batches(); }
@@ -74,6 +79,15 @@ class DetectionTask : public Task {
   }
 
  private:
+  std::unique_ptr<Shards> shards() const {
+    const int count = parts_.settings.shards;
+    check_shards(parts_.settings, images(), parts_.world ? parts_.world->size() : 1);
+    if (count <= 1) return nullptr;
+    const Shards::Learner learner{parts_.optimizer,
+                                  learned_parameters(parts_.student, parts_.distiller),
+                                  {&parts_.student, &parts_.distiller}};
+    return std::make_unique<Shards>(parts_.device, learner, count, parts_.world);
+  }
   DetectionLoaderOptions training() const {
     DetectionLoaderOptions options =
         pictures_for(student_.spec(), parts_.settings.data.size, parts_.student_sees, true);
@@ -83,6 +97,10 @@ class DetectionTask : public Task {
     options.flip = parts_.settings.data.augment != "none";
     options.workers = parts_.settings.data.workers;
     options.limit = parts_.settings.data.limit;
+    if (parts_.world) {
+      options.parts = parts_.settings.shards;
+      options.own = parts_of_process(options.parts, parts_.world->size(), parts_.world->rank());
+    }
     if (parts_.teacher && !(parts_.teacher->sees() == parts_.student_sees))
       options.other = parts_.teacher->sees();
     return options;
@@ -97,6 +115,7 @@ class DetectionTask : public Task {
   TaskParts parts_;
   Detector& student_;
   DetectionLoader loader_;
+  std::unique_ptr<Shards> shards_;  // null where a batch is computed whole
   DetectionStep step_;
   DetectionEvaluator evaluator_;
   int epoch_ = 1;
@@ -147,8 +166,6 @@ void check_boxes(const RunSettings& settings, const DataSet& data) {
         ": detectors learn from labels as they are; leave it at 0");
   check(settings.precision != "fp16" && settings.precision != "bf16", Fault::usage, "precision is ",
         settings.precision, ": detectors are trained in fp32 or tf32");
-  check(settings.shards <= 1, Fault::usage, "shards is ", settings.shards,
-        ": a detector's batch is computed whole; leave it at 1");
   check(settings.data.validation == 0, Fault::usage, "data.validation is ", settings.data.validation,
         ": detectors are chosen by the test pictures; leave it at 0");
 }

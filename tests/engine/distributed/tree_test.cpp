@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace retort {
 namespace {
@@ -90,6 +92,30 @@ TEST(TreeSum, PartsCoverABatch) {
         next += part.count;
       }
       EXPECT_EQ(next, images);
+    }
+  }
+}
+
+// Where the last part goes is known before it is there, whichever places are empty.
+TEST(Tree, KnowsWhereTheLastPartGoes) {
+  for (const int parts : {1, 2, 3, 4, 6, 8}) {
+    for (int empty = 0; empty < 1 << parts; ++empty) {
+      std::vector<std::pair<int, int>> added;
+      TreeSum sum([&](int to, int from) { added.emplace_back(to, from); });
+      int last = -1;
+      for (int i = 0; i < parts; ++i)
+        if (!(empty >> i & 1)) last = i;
+      std::vector<std::pair<int, int>> expected;
+      for (int i = 0; i < parts; ++i) {
+        if (i == last) {
+          int from = sum.place();
+          for (const int to : sum.way_down()) expected.emplace_back(to, std::exchange(from, to));
+          added.clear();
+        }
+        empty >> i & 1 ? sum.skip() : sum.push();
+      }
+      EXPECT_EQ(sum.finish(), last >= 0);
+      if (last >= 0) EXPECT_EQ(added, expected) << parts << " parts, empty: " << empty;
     }
   }
 }
