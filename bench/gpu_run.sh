@@ -213,6 +213,39 @@ sanitizer() {
     --print-limit 20 "$tests" --gtest_filter="Ops/OpTable.EveryBackendAgreesWithPortableInF64/*" --gtest_brief=1
 }
 
+# in_processes COUNT NAME ARGUMENTS...: a run in so many processes, each with a GPU, which meet over TCP.
+in_processes() {
+  local count=$1 folder=$results/several/$2 port=$((20000 + RANDOM % 20000)) rank status=0 process processes=()
+  shift 2
+  rm -rf "$folder"
+  for ((rank = 0; rank < count; ++rank)); do
+    RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$count MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
+      "$retort" "$@" --device "$device" --quiet --out "$folder" &
+    processes+=($!)
+  done
+  for process in "${processes[@]}"; do wait "$process" || status=1; done
+  return $status
+}
+
+# several MODEL BATCH EPOCHS DATA GPUS: the same weights by 1, 2, 4 and 8 GPUs; seconds of an epoch and of the exchange with
+# each, and with sums in NCCL's own order.
+several() {
+  local count order hash first="" last
+  for order in ordered fast; do
+    for ((count = 1; count <= $5; count *= 2)); do
+      in_processes $count "$1-$order-$count" train --model "$1" --batch "$2" --epochs "$3" --data "$4" \
+        --set shards=8 --set reduce=$order || return 1
+      last=$results/several/$1-$order-$count
+      hash=$(sed -n 's/.*"weights_hash": *"\([0-9a-f]*\)".*/\1/p' "$last/summary.json")
+      echo "$1, batch $2, $order, $count processes: weights $hash, $(grep -ho 'exchanged .* s' "$last/log.txt")"
+      awk -F, 'NR == 1 {for (i = 1; i <= NF; ++i) if ($i == "seconds") s = i} END {print "  last epoch, seconds:", $s}' \
+        "$last/metrics.csv"
+      [ $order = ordered ] || continue
+      [ "${first:=$hash}" = "$hash" ] || { echo "$count processes have other weights than one"; return 1; }
+    done
+  done
+}
+
 summary() {
   python3 - "$results" <<'PYTHON'
 import json, pathlib, sys
@@ -273,7 +306,7 @@ if $quick; then
 fi
 # Only a test on the device counts: one that is skipped has failed.
 export RETORT_TEST_DEVICE=$device
-export -f environment tests one steps tuned_steps student_steps pytorch sanitizer
+export -f in_processes several environment tests one steps tuned_steps student_steps pytorch sanitizer
 export build results device quick step tests retort seconds precisions
 
 stage environment 40 bash -o pipefail -c environment
@@ -285,6 +318,14 @@ stage steps-student 170 bash -o pipefail -c "student_steps $timed"
 for pair in $timed; do
   for method in kd pcd-released; do stage "pytorch-${pair/:/-}-$method" 240 bash -o pipefail -c "pytorch $pair $method"; done
 done
+# Data-parallel runs, where there are GPUs for them.
+gpus=$(nvidia-smi -L 2>/dev/null | wc -l)
+$quick && [ "$device" != cuda ] && gpus=2
+if [ "$gpus" -ge 2 ]; then
+  for model in $($quick && echo resnet8 || echo resnet8x4 resnet56); do
+    stage "several-gpus-$model" 200 bash -o pipefail -c "several $model $($quick && echo 24 2 || echo 512 5) $spec $((gpus < 8 ? gpus : 8))"
+  done
+fi
 # Tests of the host skip what is not there: they are not held to the device.
 for ((shard = 0; shard < shards; ++shard)); do
   stage "tests-$shard" 200 env -u RETORT_TEST_DEVICE bash -o pipefail -c "tests $shard $shards '$all'"
