@@ -219,7 +219,7 @@ in_processes() {
   shift 2
   rm -rf "$folder"
   for ((rank = 0; rank < count; ++rank)); do
-    RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$count MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
+    RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$count LOCAL_WORLD_SIZE=$count MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
       "$retort" "$@" --device "$device" --quiet --out "$folder" &
     processes+=($!)
   done
