@@ -69,6 +69,11 @@ std::string subtitle(const Results& data) {
   return line;
 }
 
+// By the program: nothing of it lies anywhere.
+bool is_drawn(const std::string& data) {
+  return data.starts_with("synthetic") || data.starts_with("scenes");
+}
+
 }  // namespace
 
 RunSettings without_places(RunSettings settings) {
@@ -76,16 +81,18 @@ RunSettings without_places(RunSettings settings) {
     return std::filesystem::path(place).filename().string();
   };
   const size_t colon = settings.data.spec.find(':');
-  if (!settings.data.spec.starts_with("synthetic") && colon != std::string::npos)
+  if (!is_drawn(settings.data.spec) && colon != std::string::npos)
     settings.data.spec = settings.data.spec.substr(0, colon) + ":DIR";
-  settings.teacher = name_of(settings.teacher);
-  settings.init = name_of(settings.init);
+  for (std::string* place : {&settings.teacher, &settings.init, &settings.data.val_labels,
+                             &settings.data.train_json, &settings.data.test_json, &settings.data.images})
+    *place = name_of(*place);
   settings.teacher_table.folder.clear();
+  settings.typed_in.clear();
   return settings;
 }
 
 std::string shown_spec(const std::string& data) {
-  return data.starts_with("synthetic") ? data : data.substr(0, data.find(':'));
+  return is_drawn(data) ? data : data.substr(0, data.find(':'));
 }
 
 std::vector<std::string> data_kinds(const Results& results) {

@@ -17,6 +17,7 @@ namespace retort {
 namespace {
 
 constexpr size_t most_drawn_classes = 40, most_drawn_pushes = 60;
+constexpr double letter_width = 7;  // of a bold one of 11 pixels, about
 
 std::string percent(double fraction) {
   return fraction < 0 || std::isnan(fraction) ? "–" : fixed(100 * fraction, 1);
@@ -142,10 +143,12 @@ std::string picture_panel(const TestPicture& picture, const std::string& place, 
   svg.end_group();
   for (const ShownBox& box : boxes) {
     if (box.label < 0 || !scores) continue;
-    const double y = scale * box.box.y;
+    const double x = std::max(2.0, scale * box.box.x + 2), y = scale * box.box.y;
     const std::string sure = box.weight < 1 ? " " + fixed(100 * box.weight, 0) : "";
-    svg.label(std::max(2.0, scale * box.box.x + 2), y > 14 ? y - 4 : y + 13, "start",
-              names[size_t(box.label)] + sure, "box-name");
+    const std::string words = names[size_t(box.label)] + sure;
+    // Within the picture, beside which there is another one.
+    const bool fits = x + letter_width * double(display_width(words)) < width;
+    svg.label(fits ? x : width - 2, y > 14 ? y - 4 : y + 13, fits ? "start" : "end", words, "box-name");
   }
   return svg.finish();
 }

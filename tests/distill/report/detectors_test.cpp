@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "distill/report/detector_evaluations.h"
 #include "tests/support/expect_error.h"
@@ -58,6 +59,16 @@ name = "pcd"
   EXPECT_EQ(count(html, "<b><span class=\"swatch c-truth\""), 3u);
   EXPECT_EQ(count(html, "data:image/bmp;base64,"), 3u);
   EXPECT_EQ(count(html, "what is there</b>"), 3u);
+  // A name ends where its picture does: beside it there is another one. Of 11 pixels, in bold.
+  const std::regex name("<text x=\"([0-9.]+)\" [^>]*text-anchor=\"start\" class=\"box-name\">([^<]*)<");
+  int names = 0;
+  for (auto found = std::sregex_iterator(html.begin(), html.end(), name); found != std::sregex_iterator();
+       ++found) {
+    EXPECT_LT(std::stod((*found)[1]) + 6.5 * double((*found)[2].length()), 330) << found->str();
+    ++names;
+  }
+  EXPECT_GT(names, 6);
+  expect_contains(html, "text-anchor=\"end\" class=\"box-name\"");
 
   const json result = json::parse(content_of(work / "s/report.json"));
   const json& boxes = result["pairs"][0]["boxes"];

@@ -5,6 +5,8 @@
 
 #include "distill/report/embedded.h"
 #include "distill/report/html_table.h"
+#include "distill/report/page.h"
+#include "distill/settings/setting_keys.h"
 #include "tests/support/expect_error.h"
 
 namespace retort {
@@ -48,6 +50,25 @@ TEST(ReportTable, CellsKnowTheirColumn) {
   narrow.row();
   narrow.cell("1");
   expect_fault(Fault::internal, "1 cells in 2", [&] { narrow.row(); });
+}
+
+// A page may be passed on. Every key that names a place is one that the page leaves without it; teacher_model
+// is a network's name, which goes with one.
+TEST(ReportPage, NamesNoPlaceOfTheMachine) {
+  RunSettings settings = default_settings("distill");
+  for (const SettingKey& key : setting_keys())
+    if (key.effect == KeyEffect::place && key.name != "teacher_model")
+      set_key(settings, key.name, "coco:/secret/place/file");
+  for (std::string* file : {&settings.data.train_json, &settings.data.test_json, &settings.data.images})
+    *file = "/secret/place/file";
+  const std::string shown = settings_toml(without_places(settings));
+  EXPECT_EQ(shown.find("secret"), std::string::npos) << shown;
+  expect_contains(shown, "spec = \"coco:DIR\"");
+  for (const char* drawn : {"synthetic:train=8,test=2", "scenes:train=8,test=2"}) {
+    settings.data.spec = drawn;
+    EXPECT_EQ(without_places(settings).data.spec, drawn);
+    EXPECT_EQ(shown_spec(drawn), drawn);
+  }
 }
 
 }  // namespace
