@@ -54,18 +54,16 @@ DetectionEvaluator::DetectionEvaluator(Detector& detector, Device& device, const
 }
 
 std::vector<CocoDetection> DetectionEvaluator::detect(const std::function<void(int64_t, int64_t)>& activity) {
-  OfImages found(size_t(part_.size()));
-  on_all(world_, [&] {
-    detect_own(found, activity);
-    return true;
-  });
+  OfImages found = on_all(world_, [&] { return detect_own(activity); });
   if (world_) gather(found);
   std::vector<CocoDetection> all;
   for (const auto& own : found) all.insert(all.end(), own.begin(), own.end());
   return all;
 }
 
-void DetectionEvaluator::detect_own(OfImages& found, const std::function<void(int64_t, int64_t)>& activity) {
+DetectionEvaluator::OfImages DetectionEvaluator::detect_own(
+    const std::function<void(int64_t, int64_t)>& activity) {
+  OfImages found(size_t(part_.size()));
   fold_batch_norms(detector_, device_);
   loader_.begin_epoch(1);
   int64_t done = 0;
@@ -75,6 +73,7 @@ void DetectionEvaluator::detect_own(OfImages& found, const std::function<void(in
     done += batch->size();
     if (activity) activity(done, all);
   }
+  return found;
 }
 
 // An image is in one process's batches.

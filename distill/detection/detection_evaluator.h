@@ -32,7 +32,7 @@ class DetectionEvaluator {
  private:
   using OfImages = std::vector<std::vector<CocoDetection>>;  // by the image's number
   void detect(const HostDetections& batch, OfImages& found);
-  void detect_own(OfImages& found, const std::function<void(int64_t done, int64_t total)>& activity);
+  OfImages detect_own(const std::function<void(int64_t done, int64_t total)>& activity);
   void gather(OfImages& found) const;
 
   Detector& detector_;

@@ -5,16 +5,15 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "distill/methods/registry.h"
 #include "distill/train/checkpoint.h"
 #include "distill/train/shards.h"
 #include "distill/train/step.h"
-#include "layers/state.h"
 #include "models/model.h"
 #include "tests/support/class_similarity.h"
+#include "tests/support/state_numbers.h"
 #include "tests/support/thread_transport.h"
 
 namespace retort::testing {
@@ -92,14 +91,7 @@ struct ShardedStep {
   }
 
   std::vector<double> state() {  // weights, statistics, and what the method learns
-    std::vector<double> all;
-    for (Module* module : {static_cast<Module*>(student.get()), static_cast<Module*>(distiller.get())}) {
-      for (const HostTensor& tensor : state_of(*module, *device)) {
-        const auto* values = reinterpret_cast<const float*>(tensor.data.data());
-        all.insert(all.end(), values, values + tensor.data.size() / sizeof(float));
-      }
-    }
-    return all;
+    return state_numbers({student.get(), distiller.get()}, *device);
   }
 
  private:
@@ -119,27 +111,21 @@ struct ShardedStep {
 inline std::vector<std::vector<double>> states_of(int ranks, const ShardedOptions& options,
                                                   const std::vector<int64_t>& batches) {
   const int64_t largest = *std::max_element(batches.begin(), batches.end());
-  const auto post = std::make_shared<ThreadTransport::Post>(ranks);
   std::vector<std::vector<double>> found(size_t(ranks), std::vector<double>{});
-  std::vector<std::jthread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    threads.emplace_back([&, rank] {
-      Communicator world(std::make_unique<ThreadTransport>(post, rank));
-      world.set_reduce(options.reduce);
-      world.set_bucket_bytes(options.bucket_bytes);
-      world.set_machine(std::min(options.machine, ranks));
-      ShardedOptions own = options;
-      if (ranks > 1) own.world = &world;
-      ShardedStep step(own, largest);
-      for (const int64_t images : batches) step.run({0, images});
-      std::vector<double>& all = found[size_t(rank)];
-      all = step.state();
-      const MetricTotals::Values totals = step.step->totals().read();
-      all.insert(all.end(), {totals.loss, totals.top1, totals.top5});
-      all.insert(all.end(), totals.terms.begin(), totals.terms.end());
-    });
-  }
-  threads.clear();
+  on_ranks(ranks, [&](Communicator& world) {
+    world.set_reduce(options.reduce);
+    world.set_bucket_bytes(options.bucket_bytes);
+    world.set_machine(std::min(options.machine, ranks));
+    ShardedOptions own = options;
+    if (ranks > 1) own.world = &world;
+    ShardedStep step(own, largest);
+    for (const int64_t images : batches) step.run({0, images});
+    std::vector<double>& all = found[size_t(world.rank())];
+    all = step.state();
+    const MetricTotals::Values totals = step.step->totals().read();
+    all.insert(all.end(), {totals.loss, totals.top1, totals.top5});
+    all.insert(all.end(), totals.terms.begin(), totals.terms.end());
+  });
   return found;
 }
 

@@ -4,14 +4,17 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "engine/base/text.h"
+#include "engine/distributed/communicator.h"
 #include "engine/distributed/transport.h"
 #include "engine/types.h"
 
@@ -81,5 +84,16 @@ class ThreadTransport : public Transport {
   std::shared_ptr<Post> post_;
   const int rank_;
 };
+
+// Runs work(communicator) once for each rank, in threads, and waits for all of them.
+inline void on_ranks(int ranks, const std::function<void(Communicator&)>& work) {
+  const auto post = std::make_shared<ThreadTransport::Post>(ranks);
+  std::vector<std::jthread> threads;
+  for (int rank = 0; rank < ranks; ++rank)
+    threads.emplace_back([&, rank] {
+      Communicator world(std::make_unique<ThreadTransport>(post, rank));
+      work(world);
+    });
+}
 
 }  // namespace retort::testing

@@ -2,12 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <thread>
 
 #include "distill/detection/detection_evaluator.h"
 #include "distill/train/checkpoint.h"
-#include "layers/state.h"
 #include "tests/support/detector_training.h"
+#include "tests/support/state_numbers.h"
 #include "tests/support/thread_transport.h"
 
 namespace retort {
@@ -16,15 +15,7 @@ namespace {
 using Training = testing::DetectorTraining;
 
 std::vector<double> state_of_all(Training& run) {
-  std::vector<double> all;
-  for (Module* module :
-       {static_cast<Module*>(run.student.get()), static_cast<Module*>(run.distiller.get())}) {
-    for (const HostTensor& tensor : state_of(*module, *run.device)) {
-      const auto* values = reinterpret_cast<const float*>(tensor.data.data());
-      all.insert(all.end(), values, values + tensor.data.size() / sizeof(float));
-    }
-  }
-  return all;
+  return testing::state_numbers({run.student.get(), run.distiller.get()}, *run.device);
 }
 
 std::unique_ptr<Shards> shards_of(Training& run, int count, Communicator* world = nullptr) {
@@ -93,30 +84,24 @@ TEST(DetectionShards, OfAnyNumberOfProcesses) {
   for (const char* method : {"ce", "pcd"}) {
     std::vector<double> alone;
     for (const int ranks : {1, 2, 4}) {
-      const auto post = std::make_shared<testing::ThreadTransport::Post>(ranks);
       std::vector<std::vector<double>> found(size_t(ranks), std::vector<double>{});
-      std::vector<std::jthread> threads;
-      for (int rank = 0; rank < ranks; ++rank) {
-        threads.emplace_back([&, rank] {
-          Communicator world(std::make_unique<testing::ThreadTransport>(post, rank));
-          Training run(method, 1, 11);
-          DetectionLoaderOptions options = run.loading();
-          options.parts = 4;
-          options.own = parts_of_process(4, ranks, rank);
-          DetectionLoader loader(run.data.train, options);
-          const std::unique_ptr<Shards> parts = shards_of(run, 4, ranks > 1 ? &world : nullptr);
-          DetectionStep step = run.step(parts.get());
-          run.distiller->begin_epoch(1);
-          loader.begin_epoch(1);
-          while (const HostDetections* batch = loader.next()) step.run(*batch, 1);
-          std::vector<double>& all = found[size_t(rank)];
-          all = state_of_all(run);
-          const MetricTotals::Values totals = step.totals().read();
-          all.push_back(totals.loss);
-          all.insert(all.end(), totals.terms.begin(), totals.terms.end());
-        });
-      }
-      threads.clear();
+      testing::on_ranks(ranks, [&](Communicator& world) {
+        Training run(method, 1, 11);
+        DetectionLoaderOptions options = run.loading();
+        options.parts = 4;
+        options.own = parts_of_process(4, ranks, world.rank());
+        DetectionLoader loader(run.data.train, options);
+        const std::unique_ptr<Shards> parts = shards_of(run, 4, ranks > 1 ? &world : nullptr);
+        DetectionStep step = run.step(parts.get());
+        run.distiller->begin_epoch(1);
+        loader.begin_epoch(1);
+        while (const HostDetections* batch = loader.next()) step.run(*batch, 1);
+        std::vector<double>& all = found[size_t(world.rank())];
+        all = state_of_all(run);
+        const MetricTotals::Values totals = step.totals().read();
+        all.push_back(totals.loss);
+        all.insert(all.end(), totals.terms.begin(), totals.terms.end());
+      });
       if (alone.empty()) alone = found[0];
       for (const std::vector<double>& one : found) EXPECT_TRUE(one == alone) << method << ", " << ranks;
     }
@@ -127,28 +112,22 @@ TEST(DetectionShards, ProcessesShareThePicturesToTest) {
   using Numbers = std::vector<double>;
   Numbers alone;
   for (const int ranks : {1, 3}) {
-    const auto post = std::make_shared<testing::ThreadTransport::Post>(ranks);
     std::vector<Numbers> found(size_t(ranks), Numbers{});
-    std::vector<std::jthread> threads;
-    for (int rank = 0; rank < ranks; ++rank) {
-      threads.emplace_back([&, rank] {
-        Communicator world(std::make_unique<testing::ThreadTransport>(post, rank));
-        Training run("ce", 1, 9);
-        DetectionEvaluator evaluator(
-            *run.student, *run.device, run.data.train,
-            {.batch = 2, .training = false, .workers = 0, .normalize = run.normalize()},
-            ranks > 1 ? &world : nullptr);
-        int64_t all = 0;
-        const std::vector<CocoDetection> detections =
-            evaluator.detect([&](int64_t, int64_t total) { all = total; });
-        EXPECT_LE(all, ranks > 1 ? 5 : 9);
-        for (const CocoDetection& d : detections)
-          found[size_t(rank)].insert(
-              found[size_t(rank)].end(),
-              {double(d.image), double(d.category), d.box.x, d.box.y, d.box.width, d.box.height, d.score});
-      });
-    }
-    threads.clear();
+    testing::on_ranks(ranks, [&](Communicator& world) {
+      Training run("ce", 1, 9);
+      DetectionEvaluator evaluator(
+          *run.student, *run.device, run.data.train,
+          {.batch = 2, .training = false, .workers = 0, .normalize = run.normalize()},
+          ranks > 1 ? &world : nullptr);
+      int64_t all = 0;
+      const std::vector<CocoDetection> detections =
+          evaluator.detect([&](int64_t, int64_t total) { all = total; });
+      EXPECT_LE(all, ranks > 1 ? 5 : 9);
+      Numbers& own = found[size_t(world.rank())];
+      for (const CocoDetection& d : detections)
+        own.insert(own.end(), {double(d.image), double(d.category), d.box.x, d.box.y, d.box.width,
+                               d.box.height, d.score});
+    });
     if (alone.empty()) alone = found[0];
     EXPECT_FALSE(alone.empty());
     for (const Numbers& one : found) EXPECT_TRUE(one == alone) << ranks;

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <thread>
 
 #include "datasets/open.h"
 #include "layers/state.h"
@@ -34,21 +33,15 @@ std::vector<Evaluation> evaluations(int ranks, const EvaluateOptions& options, d
     return Evaluator(*model, *device, images().test, own).run();
   };
   if (ranks == 0) return {evaluate(nullptr)};
-  const auto post = std::make_shared<testing::ThreadTransport::Post>(ranks);
   std::vector<Evaluation> found(size_t(ranks), Evaluation{});
   std::vector<int> failed(size_t(ranks), 0);
-  std::vector<std::jthread> threads;
-  for (int rank = 0; rank < ranks; ++rank) {
-    threads.emplace_back([&, rank] {
-      Communicator world(std::make_unique<testing::ThreadTransport>(post, rank));
-      try {
-        found[size_t(rank)] = evaluate(&world);
-      } catch (const Error& error) {
-        failed[size_t(rank)] = int(error.fault());
-      }
-    });
-  }
-  threads.clear();
+  testing::on_ranks(ranks, [&](Communicator& world) {
+    try {
+      found[size_t(world.rank())] = evaluate(&world);
+    } catch (const Error& error) {
+      failed[size_t(world.rank())] = int(error.fault());
+    }
+  });
   for (size_t i = 1; i < failed.size(); ++i) EXPECT_EQ(failed[i], failed[0]);
   if (failed[0] != 0) throw Error(Fault(failed[0]), "on all ranks");
   return found;
@@ -93,23 +86,18 @@ TEST(Evaluate, NumbersThatOverflowFailOnAllRanks) {
 
 TEST(Evaluate, EachRankReadsItsBatchesAlone) {
   int64_t done = 0;
-  const auto post = std::make_shared<testing::ThreadTransport::Post>(2);
-  std::vector<std::jthread> threads;
-  for (int rank = 0; rank < 2; ++rank) {
-    threads.emplace_back([&, rank] {
-      Communicator world(std::make_unique<testing::ThreadTransport>(post, rank));
-      const auto device = Device::open({.name = "portable", .threads = 1});
-      const auto model = make_model("resnet8", *device, {.classes = images().test.classes});
-      initialize(*model, *device, 1);
-      Evaluator evaluator(*model, *device, images().test, {.batch = 16, .world = &world});
-      EXPECT_EQ(evaluator.loader().samples(), rank == 0 ? 16 * 3 + 10 : 16 * 3);
-      evaluator.run([&](int64_t batches, int64_t all) {
-        EXPECT_EQ(all, rank == 0 ? 4 : 3);
-        if (rank == 0) done = batches;
-      });
+  testing::on_ranks(2, [&](Communicator& world) {
+    const bool first = world.rank() == 0;
+    const auto device = Device::open({.name = "portable", .threads = 1});
+    const auto model = make_model("resnet8", *device, {.classes = images().test.classes});
+    initialize(*model, *device, 1);
+    Evaluator evaluator(*model, *device, images().test, {.batch = 16, .world = &world});
+    EXPECT_EQ(evaluator.loader().samples(), first ? 16 * 3 + 10 : 16 * 3);
+    evaluator.run([&](int64_t batches, int64_t all) {
+      EXPECT_EQ(all, first ? 4 : 3);
+      if (first) done = batches;
     });
-  }
-  threads.clear();
+  });
   EXPECT_EQ(done, 4);
 }
 

@@ -15,18 +15,7 @@
 namespace retort {
 namespace {
 
-using testing::ThreadTransport;
-
-// Runs work(communicator) once for each rank, in threads.
-void on_ranks(int ranks, const std::function<void(Communicator&)>& work) {
-  const auto post = std::make_shared<ThreadTransport::Post>(ranks);
-  std::vector<std::jthread> threads;
-  for (int rank = 0; rank < ranks; ++rank)
-    threads.emplace_back([&, rank] {
-      Communicator world(std::make_unique<ThreadTransport>(post, rank));
-      work(world);
-    });
-}
+using testing::on_ranks;
 
 float value(int rank, int64_t i) {
   return std::sin(float(rank * 7919 + i)) * std::exp(float(i % 23) - 11);

@@ -97,7 +97,7 @@ TEST(TreeSum, PartsCoverABatch) {
 }
 
 // Where the last part goes is known before it is there, whichever places are empty.
-TEST(Tree, KnowsWhereTheLastPartGoes) {
+TEST(TreeSum, KnowsWhereTheLastPartGoes) {
   for (const int parts : {1, 2, 3, 4, 6, 8}) {
     for (int empty = 0; empty < 1 << parts; ++empty) {
       std::vector<std::pair<int, int>> added;
