@@ -115,7 +115,9 @@ TEST(TreeSum, KnowsWhereTheLastPartGoes) {
         empty >> i & 1 ? sum.skip() : sum.push();
       }
       EXPECT_EQ(sum.finish(), last >= 0);
-      if (last >= 0) EXPECT_EQ(added, expected) << parts << " parts, empty: " << empty;
+      if (last >= 0) {
+        EXPECT_EQ(added, expected) << parts << " parts, empty: " << empty;
+      }
     }
   }
 }
