@@ -70,7 +70,9 @@ std::vector<int64_t> read_labels(const std::string& file) {
   return {array.values<int32_t>().begin(), array.values<int32_t>().end()};
 }
 
+// In the shape and the type of the logits that it is of.
 void write_gradient(const std::string& file, const std::vector<double>& gradient, const NpyArray& student) {
+  if (file.empty()) return;
   const DType type = student.type == DType::f64 ? DType::f64 : DType::f32;  // of f16 as well
   with_real_type(type, "loss", [&]<class T>() {
     const std::vector<T> values(gradient.begin(), gradient.end());
@@ -116,7 +118,7 @@ int run_loss(const Arguments& arguments) {
                    "retort loss --method dkd --set beta=2 --student zs.npy --teacher zt.npy \\",
                    "            --labels y.npy --grad g.npy"});
   std::string method = "pcd", student_file, teacher_file, labels_file, gradient_file;
-  std::string strong_student_file, strong_teacher_file, similarity_file;
+  std::string strong_student_file, strong_teacher_file, strong_gradient_file, similarity_file;
   std::vector<std::string> sets;
   bool json = false;
   options.text("--method", "NAME", logit_methods(), method);
@@ -128,7 +130,10 @@ int run_loss(const Arguments& arguments) {
   options.text("--strong-teacher", "FILE", "the teacher's of that view", strong_teacher_file);
   options.text("--similarity", "FILE", "[classes, classes]: how alike a teacher sees them, for wkd-l",
                similarity_file);
-  options.output("--grad", "FILE", "write the gradient with respect to student's logits", gradient_file);
+  options.output("--grad", "FILE", "write the gradient by the student's logits, of two views the first's",
+                 gradient_file);
+  options.output("--strong-grad", "FILE", "write the gradient by those of the second view",
+                 strong_gradient_file);
   options.value("--set", "KEY=VALUE", "a key of the method, as temperature=2; repeatable",
                 [&](const std::string& given) { sets.push_back(given); });
   options.flag("--json", "result as JSON: {loss, terms}", json);
@@ -147,22 +152,27 @@ int run_loss(const Arguments& arguments) {
         settings.method().name, " reads labels; give an i64 .npy with --labels");
 
   const NpyArray student = read_logits(student_file);
+  NpyArray strong_student;
   ProbeInput input;
   input.samples = student.shape[0];
   input.classes = student.shape[1];
   input.student = finite_values(student, student_file);
   const auto of_same_shape = [&](const std::string& file) {
-    const NpyArray logits = read_logits(file);
+    NpyArray logits = read_logits(file);
     check(logits.shape == student.shape, Fault::input, file, ": holds ", shape_text(logits), ", ",
           student_file, " holds ", shape_text(student), "; expected the same shape");
-    return finite_values(logits, file);
+    return logits;
   };
-  if (settings.method().reads.teacher) input.teacher = of_same_shape(teacher_file);
+  if (settings.method().reads.teacher)
+    input.teacher = finite_values(of_same_shape(teacher_file), teacher_file);
   check(strong_student_file.empty() == strong_teacher_file.empty(), Fault::usage,
         "loss: a second view needs both networks' logits; give --strong-student and --strong-teacher");
+  check(strong_gradient_file.empty() || !strong_student_file.empty(), Fault::usage,
+        "loss: --strong-grad is of a second view, one is given; give --strong-student and --strong-teacher");
   if (!strong_student_file.empty()) {
-    input.strong_student = of_same_shape(strong_student_file);
-    input.strong_teacher = of_same_shape(strong_teacher_file);
+    strong_student = of_same_shape(strong_student_file);
+    input.strong_student = finite_values(strong_student, strong_student_file);
+    input.strong_teacher = finite_values(of_same_shape(strong_teacher_file), strong_teacher_file);
   }
   if (!similarity_file.empty()) {
     const NpyArray similarity = read_logits(similarity_file);
@@ -173,14 +183,19 @@ int run_loss(const Arguments& arguments) {
   }
   if (!labels_file.empty()) input.labels = read_labels(labels_file);
   for (const std::string& read :
-       {student_file, teacher_file, labels_file, strong_student_file, strong_teacher_file, similarity_file})
+       {student_file, teacher_file, labels_file, strong_student_file, strong_teacher_file, similarity_file}) {
     check_not_read("--grad", gradient_file, read);
+    check_not_read("--strong-grad", strong_gradient_file, read);
+  }
+  check(gradient_file.empty() || gradient_file != strong_gradient_file, Fault::usage, "loss: --grad and ",
+        "--strong-grad are both ", gradient_file, "; expected two files");
 
   const auto device = Device::open({.name = "portable"});
   const ProbeResult result = probe_loss(settings, *device, input);
   check(std::isfinite(result.loss), Fault::diverged, "loss: the result is ", result.loss,
         ", which is no loss");
-  if (!gradient_file.empty()) write_gradient(gradient_file, result.gradient, student);
+  write_gradient(gradient_file, result.gradient, student);
+  write_gradient(strong_gradient_file, result.strong_gradient, strong_student);
   if (json) {
     nlohmann::ordered_json terms = nlohmann::ordered_json::object();
     for (const auto& [name, value] : result.terms) terms[name] = value;

@@ -27,8 +27,7 @@ const std::vector<MdistillerKey>& run_keys() {
       {"optimizer.lr", {"SOLVER.LR"}, "0.05"},
       {"optimizer.momentum", {"SOLVER.MOMENTUM"}, "0.9"},
       {"optimizer.weight_decay", {"SOLVER.WEIGHT_DECAY"}, "0.0001"},
-      {"schedule.milestones", {"SOLVER.LR_DECAY_STAGES"}, "[150, 180, 210]"},
-      {"schedule.factor", {"SOLVER.LR_DECAY_RATE"}, "0.1"},
+      {"optimizer.nesterov", {"SOLVER.SGD_NESTEROV"}},
   };
   return keys;
 }
@@ -41,7 +40,8 @@ struct Leaf {
   std::string path;  // "KD.LOSS.CE_WEIGHT"
   const YamlValue* value;
   bool translated = false;
-  std::string reason = "";  // why it is not
+  std::string reason = "";  // why it is not, or not in full
+  bool in_part = false;
 };
 
 std::string upper(std::string text) {
@@ -85,16 +85,18 @@ class Translation {
   }
 
   TranslatedConfig translate() {
+    for (const MdistillerRefusal& refusal : method_->refused) refuse(refusal);
+    data_set();
     for (const MdistillerKey& key : run_keys()) set(key);
+    schedule();
     for (const MdistillerKey& key : method_->keys) set(key);
     if (settings_.method.has("standardize") && !origin_.count("method.standardize"))
       set({"method.standardize", {"EXPERIMENT.LOGIT_STAND"}, "false"});
-    if (method_->views) set_key(settings_, "method.views", std::to_string(method_->views));
+    if (method_->views) set_key(settings_, "method.views", std::to_string(views()));
     for (const MdistillerFixed& fixed : method_->fixed) judge(fixed);
     two_gradients();
     judge(trainer);
     refuse_other("SOLVER.TYPE", {"SGD"}, "SGD is the only optimiser here");
-    data_set();
     settings_.model = network("DISTILLER.STUDENT", "resnet32");
     if (settings_.method.method().reads.teacher)
       settings_.teacher_model = network("DISTILLER.TEACHER", "ResNet50");
@@ -103,6 +105,52 @@ class Translation {
   }
 
  private:
+  // GDKD's fork has a switch. Where the rate falls as a cosine its code reads no milestones either.
+  void schedule() {
+    const bool cosine =
+        refuse_other("SOLVER.LR_SCHEDULER", {"step", "cosine"}, "other schedules are not here") == "cosine";
+    if (!cosine) {
+      set({"schedule.milestones", {"SOLVER.LR_DECAY_STAGES"}, "[150, 180, 210]"});
+      set({"schedule.factor", {"SOLVER.LR_DECAY_RATE"}, "0.1"});
+      take("SOLVER.LR_MIN");
+      return;
+    }
+    take("SOLVER.LR_DECAY_STAGES");
+    take("SOLVER.LR_DECAY_RATE");
+    judge({"SOLVER.LR_MIN", {"0"}, "here the rate falls to 0"});
+    set_key(settings_, "schedule.kind", "cosine");
+    origin_["schedule.kind"] = "";
+    remarks_.push_back(
+        "schedule.kind: theirs falls once an epoch, to SOLVER.LR_MIN (0.0001), ours with every step, to 0.");
+  }
+
+  // Of each image. Photos have one: that of a method that needs two is refused, another's is noted.
+  int views() {
+    if (method_->views == 1 || !images_->photos) return method_->views;
+    Leaf* type = take("DISTILLER.TYPE");
+    const std::string why =
+        text("the second, strongly augmented view is made of images of at most 64 pixels a side, ",
+             images_->type, "'s are larger");
+    for (const MethodSettings::Value& value : settings_.method.list()) {
+      check(value.key.name != "views" || value.key.minimum < 2, Fault::usage, place(*type),
+            "DISTILLER.TYPE is '", type_, "', which reads two views of each image; ", why);
+    }
+    type->translated = false;
+    type->in_part = true;
+    type->reason = "it reads two views of each image, the recipe one: " + why;
+    remarks_.push_back("views: 1 of two; " + why + ".");
+    return 1;
+  }
+
+  void refuse(const MdistillerRefusal& refusal) {
+    const Leaf* leaf = take(refusal.theirs);
+    if (!leaf) return;
+    double number = 0;
+    const bool zero = parse_number(python_value(*leaf->value), number) && number == 0;
+    check(zero != (refusal.when == MdistillerRefusal::zero), Fault::usage, place(*leaf), refusal.theirs,
+          " is '", scalar(*leaf), "', which is not translated: ", refusal.why);
+  }
+
   // That toolkit's trainers "dot" and "crd_dot" are an optimiser here.
   void two_gradients() {
     const Leaf* leaf = take("SOLVER.TRAINER");
@@ -172,15 +220,25 @@ class Translation {
     type_ = scalar(*type);
   }
 
-  void set(const MdistillerKey& key) {
+  // The one of several keys that the file has; nullptr if it has none.
+  Leaf* take_one(const std::vector<std::string>& names) {
     Leaf* source = nullptr;
-    for (const std::string& theirs : key.theirs) {
+    for (const std::string& theirs : names) {
       Leaf* leaf = take(theirs);
       if (!leaf) continue;
       check(!source, Fault::usage, place(*leaf), theirs, " says again what ", source ? source->path : "",
             " says; remove one");
       source = leaf;
     }
+    return source;
+  }
+
+  void set(const MdistillerKey& key) {
+    const Leaf* source = take_one(key.theirs);
+    for (const std::string& other : key.otherwise) {
+      if (source && by_path_.count(other)) leaves_[by_path_[other]].reason = source->path + " says it";
+    }
+    if (!source) source = take_one(key.otherwise);
     const Leaf* factor = key.times.empty() ? nullptr : take(key.times);
     if (!source && !factor && key.fallback.empty()) return;
     const Leaf* named = source ? source : factor;
@@ -251,7 +309,9 @@ class Translation {
   std::string network(const std::string& path, const std::string& fallback) {
     const Leaf* leaf = take(path);
     origin_[path] = leaf ? "" : "  # mdistiller's default";
-    const std::string& name = leaf ? scalar(*leaf) : fallback;
+    const std::string asked = leaf ? scalar(*leaf) : fallback;
+    // SDD's code names the same networks apart where they give the logits of regions too.
+    const std::string name = asked.ends_with("_sdd") ? asked.substr(0, asked.size() - 4) : asked;
     std::vector<std::string> known;
     for (const auto& [theirs, ours] : images_->networks) {
       if (theirs == name) return ours;
@@ -260,7 +320,7 @@ class Translation {
     if (known.empty()) known = model_names();
     const std::string near = nearest(name, known);
     check(std::count(known.begin(), known.end(), name), Fault::usage, leaf ? place(*leaf) : file_ + ": ",
-          path, leaf ? " is '" : " is not given and means '", name, "', which is no network here for ",
+          path, leaf ? " is '" : " is not given and means '", asked, "', which is no network here for ",
           images_->type, "; ", near.empty() ? near : "did you mean '" + near + "'? ", "known: ", join(known));
     return name;
   }
@@ -275,7 +335,9 @@ class Translation {
     all += text("# retort ", teacher ? "distill" : "train", " --config THIS",
                 teacher ? " --teacher RUN|FILE" : "", " --data ",
                 images_->spec.substr(0, images_->spec.find(':')), ":DIR\n");
-    for (const std::string& remark : {method_->remark, images_->remark})
+    std::vector<std::string> remarks = {method_->remark, images_->remark};
+    remarks.insert(remarks.end(), remarks_.begin(), remarks_.end());
+    for (const std::string& remark : remarks)
       if (!remark.empty()) all += "# " + remark + "\n";
     if (settings_.model.starts_with("wrn_") || settings_.teacher_model.starts_with("wrn_"))
       all += "# double_batch_norm = true would move batch norms' statistics as mdistiller's WRNs do.\n";
@@ -316,21 +378,29 @@ class Translation {
       std::string reason = leaf.reason;
       if (reason.empty())
         reason = is_other_methods(leaf) ? "DISTILLER.TYPE is " + type_ : "it has no counterpart here";
-      all.push_back(place(leaf) + leaf.path + " is not translated: " + reason);
+      all.push_back(place(leaf) + leaf.path +
+                    (leaf.in_part ? " is translated in part: " : " is not translated: ") + reason);
     }
     return all;
   }
 
   bool is_other_methods(const Leaf& leaf) const {
-    const std::string section = leaf.path.substr(0, leaf.path.find('.'));
-    if (section == upper(type_)) return false;
-    for (const MdistillerMethod& method : mdistiller_methods()) {
-      if (std::count(method.types.begin(), method.types.end(), section)) return true;
+    const auto section_of = [](const std::string& path) { return path.substr(0, path.find('.')); };
+    const std::string section = section_of(leaf.path);
+    // What the method reads may stand in another's section: SWAP's temperature is KD's.
+    std::vector<std::string> own = method_->types;
+    for (const MdistillerKey& key : method_->keys) {
+      for (const auto* names : {&key.theirs, &key.otherwise})
+        for (const std::string& theirs : *names) own.push_back(section_of(theirs));
     }
-    return false;
+    if (std::count(own.begin(), own.end(), section)) return false;
+    return std::any_of(mdistiller_methods().begin(), mdistiller_methods().end(), [&](const auto& method) {
+      return std::count(method.types.begin(), method.types.end(), section) > 0;
+    });
   }
 
   std::string file_, type_;
+  std::vector<std::string> remarks_;  // for the reader of the recipe, of what this config says
   std::vector<Leaf> leaves_;
   std::map<std::string, size_t> by_path_;
   const MdistillerMethod* method_ = nullptr;

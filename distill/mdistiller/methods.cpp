@@ -5,6 +5,11 @@ namespace retort {
 namespace {
 
 const char* const regions = "scales: the authors' command gives them, with --M.";
+const char* const regions_and_warmup =
+    "scales and warmup: the authors' command gives them, with --M and --warm_up.";
+const char* const regions_and_mask =
+    "scales: the authors' command gives them, with --M. all_classes: a slip of the mask in their code keeps "
+    "the labelled class among the others.";
 const char* const of_networks = "here it follows from the networks";
 
 // One key in several sections: KD itself, which such methods read, or a fork's own.
@@ -28,12 +33,39 @@ MdistillerMethod multi_level(const std::vector<std::string>& types, int views,
   return method;
 }
 
-// What logit standardisation's code (arXiv:2403.01427) was called before it had a switch.
+// What logit standardisation's code (arXiv:2403.01427) was called before it had a switch; and, before that,
+// mlkd in its authors' own.
 MdistillerMethod standardized_multi_level() {
-  MdistillerMethod method = multi_level({"KD_OURS"}, 2,
-                                        "KD_ours standardised the logits of all its terms; here, as in its "
-                                        "authors' later code, of the KL only.");
-  method.keys.push_back({"method.standardize", {}, "true"});
+  MdistillerMethod method = multi_level(
+      {"KD_OURS"}, 2,
+      "KD_ours: logit standardisation's first code (arXiv:2403.01427), which standardised the logits of all "
+      "its terms; here, as in its authors' later code, of the KL only. A file of mlkd's own authors says "
+      "KD_ours too and means --set method.standardize=false.");
+  method.keys.push_back({"method.standardize", {"EXPERIMENT.LOGIT_STAND"}, "true"});
+  return method;
+}
+
+// One section for two methods: the weights of WKD-L, of logits, and of WKD-F, of features.
+MdistillerMethod transport() {
+  MdistillerMethod method = {
+      {"WKD", "WKD-L", "WKD_L"},
+      "wkd-l",
+      {{"method.temperature", {"WKD.TEMPERATURE"}, "4"},
+       {"method.ce_weight", {"WKD.LOSS.CE_WEIGHT"}, "1"},
+       {"method.alpha", {"WKD.LOSS.KD_WEIGHT", "WKD.LOSS.WKD_LOGIT_WEIGHT"}, "1"},
+       {"method.scale", {"WKD.COST_MATRIX_SHARPEN"}, "1"},
+       {"method.decay_from", {"WKD.LOSS.COSINE_DECAY_EPOCH"}, "0"}},
+      {{"WKD.COST_MATRIX", {"cka"}, "here the costs come of the teacher's features, cka"},
+       {"WKD.COST_MATRIX_PATH", {}, "here the costs are computed before the first step"},
+       {"WKD.SINKHORN.LAMBDA", {"0.05"}, "here it is 0.05"},
+       {"WKD.SINKHORN.ITER", {"10"}, "here it is 10"},
+       {"WKD.INPUT_SIZE", {}, of_networks}}};
+  method.refused = {
+      {"WKD.LOSS.WKD_FEAT_WEIGHT", MdistillerRefusal::not_zero,
+       "that is WKD-F, of features, which is not here"},
+      {"WKD.LOSS.WKD_LOGIT_WEIGHT", MdistillerRefusal::zero, "nothing is left of WKD-L, the one form here"},
+      {"WKD.COST_MATRIX_SHARPEN", MdistillerRefusal::zero,
+       "their costs are then 1 - alikeness, here they are 1 - exp(-scale (1 - alikeness))"}};
   return method;
 }
 
@@ -68,8 +100,9 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
       {{"NKD"},
        "nkd",
        {{"method.temperature", {"NKD.T", "NKD.TEMPERATURE"}},
-        {"method.ce_weight", {"NKD.CE_WEIGHT", "NKD.LOSS.CE_WEIGHT"}},
-        {"method.gamma", {"NKD.GAMMA"}}},
+        {"method.ce_weight", {"NKD.CE_WEIGHT", "NKD.LOSS.CE_WEIGHT"}, "", "", {"DKD.CE_WEIGHT"}},
+        {"method.gamma", {"NKD.GAMMA"}},
+        {"method.warmup", {"NKD.WARMUP"}, "", "", {"DKD.WARMUP"}}},
        {{"NKD.KD_WEIGHT", {"1"}, "here it is 1"},
         {"NKD.NKD_WEIGHT", {"1"}, "here it is 1"},
         {"NKD.LOSS.KD_WEIGHT", {"1"}, "here it is 1"}}},
@@ -113,7 +146,7 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
         {"method.ce_weight", {"RC.CE_WEIGHT"}, "1"},
         {"method.alpha", {"RC.KD_WEIGHT"}, "1"},
         {"method.beta", {"RC.RC_WEIGHT"}, "0.1"}}},
-      {{"SWAP", "LA"}, "swap"},
+      {{"SWAP", "LA"}, "swap", {{"method.temperature", {"KD.TEMPERATURE"}, "4"}}},
       {{"REVISION", "LR"}, "revision"},
       {{"TTM"}, "ttm"},
       {{"WTTM"}, "wttm"},
@@ -123,18 +156,19 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
         {"method.ce_weight", {"GDKD.CE_WEIGHT"}, "1"},
         {"method.k", {"GDKD.TOPK"}, "5"},
         {"method.w0", {"GDKD.W0"}, "1"},
-        {"method.w1", {"GDKD.W1"}},
-        {"method.w2", {"GDKD.W2"}},
+        {"method.w1", {"GDKD.W1"}, "8"},
+        {"method.w2", {"GDKD.W2"}, "8"},
         {"method.warmup", {"GDKD.WARMUP"}, "20"}},
        {{"GDKD.STRATEGY", {"best"}, "here the largest classes are set apart"},
         {"GDKD.KL_TYPE", {"forward"}, "here it is forward"}}},
-      {{"LDRLD"}, "ldrld"},
-      {{"WKD", "WKD-L", "WKD_L"},
-       "wkd-l",
-       {{"method.temperature", {"WKD.TEMPERATURE"}},
-        {"method.ce_weight", {"WKD.LOSS.CE_WEIGHT"}},
-        {"method.alpha", {"WKD.LOSS.KD_WEIGHT", "WKD.LOSS.WKD_LOGIT_WEIGHT"}}},
-       {{"WKD.COST_MATRIX", {}, "here the costs come of the teacher's features"}}},
+      {{"LDRLD"},
+       "ldrld",
+       {},
+       {},
+       0,
+       "lr: the authors' release lets it rise over 20 epochs and then, by a slip, keeps 0.95 of it up to the "
+       "first milestone; here it is the usual one."},
+      transport(),
       {{"CRLD"},
        "crld",
        {{"method.temperature", {"CRLD.TEMPERATURE"}},
@@ -214,8 +248,13 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
        {{"method.ce_weight", {"KDSVD.LOSS.CE_WEIGHT"}, "1"},
         {"method.alpha", {"KDSVD.LOSS.FEAT_WEIGHT"}, "1"}},
        {{"KDSVD.K", {"1"}, "here it is 1"}}},
-      {{"SIMKD"}, "simkd"},
-      {{"SDD_KD", "SDD-KD"},
+      {{"SIMKD"},
+       "simkd",
+       {{"method.ce_weight", {"SIMKD.CE_WEIGHT", "SIMKD.LOSS.CE_WEIGHT"}},
+        {"method.alpha", {"SIMKD.FEAT_WEIGHT", "SIMKD.LOSS.FEAT_WEIGHT"}}},
+       {{"SIMKD.FACTOR", {"2"}, "here it is 2"}, {"SIMKD.INPUT_SIZE", {}, of_networks}}},
+      // GLD and GL: what SDD was called before, in some of its authors' files.
+      {{"SDD_KD", "SDD-KD", "GLD_KD", "GL_KD"},
        "sdd-kd",
        {{"method.temperature", {"KD.TEMPERATURE"}, "4"},
         {"method.ce_weight", {"KD.LOSS.CE_WEIGHT"}, "0.1"},
@@ -223,7 +262,7 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
        {},
        0,
        regions},
-      {{"SDD_DKD", "SDD-DKD"},
+      {{"SDD_DKD", "SDD-DKD", "GLD_DKD", "GL_DKD"},
        "sdd-dkd",
        {{"method.temperature", {"DKD.T"}, "4"},
         {"method.ce_weight", {"DKD.CE_WEIGHT"}, "1"},
@@ -232,15 +271,17 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
         {"method.warmup", {"DKD.WARMUP"}, "20"}},
        {},
        0,
-       regions},
-      {{"SDD_NKD", "SDD-NKD"},
+       regions_and_warmup},
+      {{"SDD_NKD", "SDD-NKD", "GLD_NKD", "GL_NKD"},
        "sdd-nkd",
-       {{"method.temperature", {"NKD.T", "NKD.TEMPERATURE"}},
-        {"method.ce_weight", {"NKD.CE_WEIGHT", "NKD.LOSS.CE_WEIGHT"}},
-        {"method.gamma", {"NKD.GAMMA"}}},
+       {{"method.temperature", {"NKD.T", "NKD.TEMPERATURE"}, "4", "", {"DKD.T"}},
+        {"method.ce_weight", {"NKD.CE_WEIGHT", "NKD.LOSS.CE_WEIGHT"}, "1", "", {"DKD.CE_WEIGHT"}},
+        {"method.gamma", {"NKD.GAMMA"}, "8", "", {"DKD.BETA"}},
+        {"method.warmup", {"NKD.WARMUP"}, "20", "", {"DKD.WARMUP"}},
+        {"method.all_classes", {}, "true"}},
        {},
        0,
-       regions},
+       regions_and_mask},
       {{"REVIEWKD"},
        "reviewkd",
        {{"method.ce_weight", {"REVIEWKD.CE_WEIGHT"}, "1"},
@@ -268,7 +309,8 @@ const std::vector<MdistillerImages>& mdistiller_images() {
         {"ResNet50", "resnet50_imagenet"},
         {"ResNet101", "resnet101_imagenet"},
         {"MobileNetV1", "MobileNetV1"}},
-       "Batch norms there see the batch divided by the number of GPUs: --set shards=8 does as eight."},
+       "Batch norms there see the batch divided by the number of GPUs: --set shards=8 does as eight.",
+       true},
       {"tiny_imagenet",
        "folder:data/tiny-imagenet-200",
        "crop-flip",

@@ -13,6 +13,8 @@ struct MdistillerKey {
       theirs;  // "SOLVER.LR"; names that forks differ in: a file sets one of them; none: the fallback
   std::string fallback = "";        // mdistiller's default; empty: it has none, ours stands
   std::string times = "";           // another key of theirs that multiplies the value; its default is 1
+  std::vector<std::string> otherwise = {};  // another method's keys, which a fork's code reads for this one:
+                                            // where a file sets none of theirs
 };
 
 // A key of theirs for which our method has one value only, or none at all.
@@ -22,6 +24,13 @@ struct MdistillerFixed {
   std::string reason;             // what is said of any other
 };
 
+// A number of theirs with which it would be another training altogether: no recipe is made.
+struct MdistillerRefusal {
+  std::string theirs;
+  enum When { zero, not_zero } when;
+  std::string why;
+};
+
 struct MdistillerMethod {
   std::vector<std::string> types;  // DISTILLER.TYPE, in capitals
   std::string ours;
@@ -29,6 +38,7 @@ struct MdistillerMethod {
   std::vector<MdistillerFixed> fixed = {};
   int views = 0;            // value of method.views, 0: the method has no such key
   std::string remark = "";  // for the reader of the recipe
+  std::vector<MdistillerRefusal> refused = {};
 };
 
 const std::vector<MdistillerMethod>& mdistiller_methods();
@@ -40,6 +50,7 @@ struct MdistillerImages {
   std::string augment;  // data.augment
   std::vector<std::pair<std::string, std::string>> networks = {};  // theirs, ours; none: all names are ours
   std::string remark = "";                                         // for the reader of the recipe
+  bool photos = false;  // larger than the 64 pixels a side up to which images have a second, strong view
 };
 
 // The first is the default.

@@ -50,6 +50,12 @@ class Ldrld : public Distiller {
 // The weights are those of resnet32x4-resnet8x4; no others are known.
 MethodInfo ldrld_method() {
   std::vector<MethodKey> keys = common_keys("1", "0");
+  for (MethodKey& key : keys) {
+    if (key.name == "warmup")
+      key.help +=
+          "; the authors' release has lr rise instead, over 20 epochs, and then by a slip stay at "
+          "0.95 of itself up to the first milestone";
+  }
   keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "10.5",
                   "weight of the relations between the student's k largest classes"});

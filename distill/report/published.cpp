@@ -39,13 +39,19 @@ std::vector<Published> parsed(const std::string& csv) {
 
 // Keys that the recipes of the published numbers set per pair or tune; any other that is not at its default
 // makes a variant of the method.
-bool is_tuned(const std::string& method, bool standardized, const std::string& key) {
+bool is_tuned(const MethodSettings& settings, bool standardized, const std::string& key) {
+  const std::string& method = settings.method().name;
   const auto one_of = [&](std::initializer_list<const char*> keys) {
     return std::any_of(keys.begin(), keys.end(), [&](const char* name) { return key == name; });
   };
   if (key == "warmup") return true;  // judged with the epochs
   if (method == "kd") return standardized && one_of({"standardize", "temperature", "alpha", "ce_weight"});
-  if (method == "dkd" || method == "rld") return one_of({"alpha", "beta"});
+  if (method == "dkd") return one_of({"alpha", "beta"});
+  if (method == "rld") {
+    // 1 in the authors' file, the other temperature by their command's --same-t; the table says neither.
+    const bool same = settings.number("temperature_a") == settings.number("temperature");
+    return one_of({"alpha", "beta"}) || (key == "temperature_a" && same);
+  }
   if (method == "dist") return one_of({"beta", "gamma"});
   if (method == "mlkd") return one_of({"views", "ce_weight", "beta"});
   return method.starts_with("pcd") && key == "stages";
@@ -66,7 +72,7 @@ std::string published_name(const MethodSettings& method) {
   const std::string& name = method.method().name;
   const bool standardized = name == "kd" && method.flag("standardize");
   for (const MethodSettings::Value& value : method.list()) {
-    if (value.text != value.key.fallback && !is_tuned(name, standardized, value.key.name)) return "";
+    if (value.text != value.key.fallback && !is_tuned(method, standardized, value.key.name)) return "";
   }
   if (standardized) return "kd+ls";
   return name == "pcd-released" ? "pcd" : name;

@@ -14,7 +14,8 @@ namespace {
 
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
-// Of each class the features of its first images: rows x channels, a row a place of a map.
+// Of each class the features of its first images: rows x channels, a row a place of a map, or a photo's
+// logits.
 struct ClassFeatures {
   std::vector<std::vector<float>> of_class;
   int64_t channels = 0;
@@ -41,7 +42,7 @@ ClassFeatures features_of(Model& teacher, Device& device, const ImageSet& images
   DeviceBatch device_batch(device, images, batch_size, {.normalize = sees});
   ClassFeatures features;
   features.of_class.resize(size_t(images.classes));
-  std::vector<float> maps;
+  std::vector<float> values;
   std::vector<int64_t> taken(size_t(images.classes), 0);
   int64_t done = 0;
   loader.begin_epoch(0);
@@ -49,15 +50,16 @@ ClassFeatures features_of(Model& teacher, Device& device, const ImageSet& images
     device.step_arena().rewind();
     const Batch batch = device_batch.upload(*host);
     device_batch.render(batch);
-    const Var map = teacher.run(Var(batch.images), Pass{device}, true).stages.back();
-    features.channels = map.shape().last();
-    maps.resize(size_t(map.tensor().size()));
-    device.backend().download(maps.data(), map);
-    const int64_t of_image = map.tensor().size() / host->size;
+    const Outputs outputs = teacher.run(Var(batch.images), Pass{device}, true);
+    const Var& seen = images.in_memory() ? outputs.stages.back() : outputs.logits;
+    features.channels = seen.shape().last();
+    values.resize(size_t(seen.tensor().size()));
+    device.backend().download(values.data(), seen);
+    const int64_t of_image = seen.tensor().size() / host->size;
     for (int64_t i = 0; i < host->size; ++i) {
       const auto label = size_t(host->labels[i]);
       if (taken[label]++ >= each) continue;
-      const auto first = maps.begin() + i * of_image;
+      const auto first = values.begin() + i * of_image;
       features.of_class[label].insert(features.of_class[label].end(), first, first + of_image);
     }
     if (progress) progress(++done, loader.batches());

@@ -51,7 +51,7 @@ bool is_mobile(const std::string& model) {
 }
 
 TEST(Recipes, EveryPairWithEveryMethod) {
-  EXPECT_EQ(pairs().size(), 14u);
+  EXPECT_EQ(pairs().size(), 16u);
   ASSERT_GE(method_recipes().size(), 20u);
   for (const std::string& pair : pairs()) {
     for (const std::string& method : method_recipes()) {
@@ -115,9 +115,13 @@ TEST(Recipes, OfImageNetAndTinyImageNetAreTheirPapers) {
       for (const std::string& method : ways) {
         SCOPED_TRACE(family + " " + pair + " " + method);
         RunSettings settings = recipe_of(family, pair, method);
-        EXPECT_EQ(settings.method.method().name, method);
-        const bool smaller = family == "imagenet" && (method == "crd" || method == "reviewkd");
-        EXPECT_EQ(settings.batch, smaller ? 256 : expected.second);
+        const bool dot = method.ends_with("-dot");
+        EXPECT_EQ(settings.method.method().name, dot ? method.substr(0, method.size() - 4) : method);
+        EXPECT_EQ(settings.optimizer.kind, dot ? "dot" : "sgd");
+        const std::map<std::string, int64_t> smaller = {
+            {"crd", 256}, {"reviewkd", 256}, {"wkd-l", 256}, {"ofd", 128}};
+        const bool as_photos = family == "imagenet" && smaller.contains(method);
+        EXPECT_EQ(settings.batch, as_photos ? smaller.at(method) : expected.second);
         EXPECT_EQ(settings.shards, family != "imagenet" ? 0 : method == "crd" ? 1 : 8);
         EXPECT_EQ(settings.epochs, family == "imagenet" ? 100 : 200);
         EXPECT_EQ(settings.optimizer.weight_decay, family == "imagenet" ? 1e-4 : 5e-4);
@@ -147,6 +151,27 @@ TEST(Recipes, OfImageNetAndTinyImageNetAreTheirPapers) {
   EXPECT_EQ(recipe_of("imagenet", r18, "reviewkd").method.number("alpha"), 1);
   EXPECT_EQ(recipe_of("imagenet", mv1, "reviewkd").method.number("alpha"), 8);
   EXPECT_EQ(recipe_of("imagenet", mv1, "reviewkd").method.integer("width"), 256);
+  for (const std::string method : {"rc", "swap"})
+    EXPECT_EQ(recipe_of("imagenet", mv1, method).method.number("temperature"), 1) << method;
+  EXPECT_EQ(recipe_of("imagenet", r18, "swap").method.number("ce_weight"), 0);
+  for (const auto& [pair, weight] : {std::pair{r18, 1.0}, std::pair{mv1, 2.0}}) {
+    const MethodSettings gdkd = recipe_of("imagenet", pair, "gdkd").method;
+    EXPECT_EQ(gdkd.number("w0"), 0.5);
+    EXPECT_EQ(gdkd.number("w1"), weight);
+    EXPECT_EQ(gdkd.number("w2"), weight);
+    EXPECT_EQ(gdkd.number("warmup"), 1);
+    const MethodSettings wkd = recipe_of("imagenet", pair, "wkd-l").method;
+    EXPECT_EQ(wkd.number("alpha"), pair == r18 ? 30 : 25);
+    EXPECT_EQ(wkd.number("scale"), weight);
+    EXPECT_EQ(wkd.number("temperature"), 2);
+    EXPECT_EQ(wkd.number("decay_from"), 0);
+  }
+  EXPECT_EQ(recipe_of("imagenet", r18, "wkd-l").optimizer.lr, 0.1);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "ofd").method.number("alpha"), 0.0001);
+  EXPECT_EQ(recipe_of("imagenet", mv1, "ofd").optimizer.lr, 0.05);
+  EXPECT_EQ(recipe_of("imagenet", r18, "kd-dot").optimizer.delta, 0.09);
+  EXPECT_EQ(recipe_of("imagenet", r18, "kd-dot").method.number("alpha"), 0.5);
+  EXPECT_EQ(recipe_of("tiny-imagenet", "ResNet18-ShuffleV2", "kd-dot").optimizer.delta, 0.075);
   EXPECT_EQ(recipe_of("imagenet", r18, "crd").optimizer.lr, 0.1);
   EXPECT_EQ(recipe_of("imagenet", r18, "mlkd").optimizer.lr, 0.1);
   EXPECT_EQ(recipe_of("tiny-imagenet", "ResNet18-MobileNetV2", "kd").optimizer.lr, 0.2);
@@ -182,8 +207,9 @@ TEST(Recipes, PerPairValues) {
     EXPECT_EQ(number(pair, "dkd", "beta"), 6) << pair;
     EXPECT_EQ(number(pair, "dkd-ls", "beta"), 54) << pair;
   }
-  for (const std::string pair : {"resnet32x4-resnet8x4", "resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2",
-                                 "resnet32x4-wrn_40_2", "ResNet50-MobileNetV2"}) {
+  for (const std::string pair :
+       {"resnet32x4-resnet8x4", "resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2", "resnet32x4-wrn_40_2",
+        "ResNet50-MobileNetV2", "resnet32x4-ShuffleV1", "wrn_40_2-ShuffleV1"}) {
     EXPECT_EQ(number(pair, "dkd", "beta"), 8) << pair;
     EXPECT_EQ(number(pair, "dkd-ls", "beta"), 72) << pair;
   }
@@ -198,15 +224,29 @@ TEST(Recipes, PerPairValues) {
   gdkd(r8x4, 2, 8);
   gdkd(v8, 1, 6);
   gdkd("vgg13-MobileNetV2", 1, 6);
-  for (const std::string pair :
-       {"wrn_40_2-wrn_16_2", "wrn_40_2-wrn_40_1", "wrn_40_2-MobileNetV2", "wrn_40_2-resnet8x4"})
+  for (const std::string pair : {"wrn_40_2-wrn_16_2", "wrn_40_2-wrn_40_1", "wrn_40_2-MobileNetV2",
+                                 "wrn_40_2-resnet8x4", "wrn_40_2-ShuffleV1"})
     gdkd(pair, 2, 6);
-  for (const std::string pair : {"resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2", "ResNet50-MobileNetV2"})
+  for (const std::string pair :
+       {"resnet32x4-ShuffleV1", "resnet32x4-ShuffleV2", "resnet32x4-wrn_16_2", "ResNet50-MobileNetV2"})
     gdkd(pair, 1, 8);
   EXPECT_EQ(number("vgg13-MobileNetV2", "tfkd-reg", "temperature"), 40);
   EXPECT_EQ(number("resnet32x4-ShuffleV2", "tfkd-reg", "temperature"), 10);
   EXPECT_EQ(number(r20, "tfkd-reg", "multiplier"), 100);
   EXPECT_EQ(number(r20, "rc-ls", "beta"), 0.9);
+  EXPECT_EQ(number(r20, "rld-ls", "alpha"), 9);
+  EXPECT_EQ(number(r20, "rld-ls", "beta"), 72);
+  EXPECT_EQ(number(r20, "rld-ls", "temperature"), 2);
+  EXPECT_EQ(number(r20, "rld-ls", "temperature_a"), 2);
+  EXPECT_EQ(number(r20, "ctkd-ls", "alpha"), 9);
+  EXPECT_EQ(number(r20, "ctkd-ls", "ce_weight"), 0.1);
+  EXPECT_EQ(number(r20, "pcd-released-ls", "alpha"), 9);
+  EXPECT_EQ(number(r20, "pcd-released-ls", "temperature"), 2);
+  EXPECT_EQ(number(r8x4, "wkd-l", "alpha"), 600);
+  EXPECT_EQ(number("wrn_40_2-ShuffleV1", "wkd-l", "alpha"), 200);
+  EXPECT_EQ(number("wrn_40_2-ShuffleV1", "wkd-l", "temperature"), 6);
+  EXPECT_EQ(number("wrn_40_2-ShuffleV1", "reviewkd", "alpha"), 5);
+  EXPECT_EQ(number("resnet32x4-ShuffleV1", "reviewkd", "alpha"), 5);
   for (const std::string& pair : pairs()) {
     EXPECT_EQ(number(pair, "sdd-dkd", "beta"), number(pair, "dkd", "beta")) << pair;
     EXPECT_EQ(number(pair, "dkd-dot", "beta"), number(pair, "dkd", "beta")) << pair;
@@ -231,7 +271,7 @@ TEST(Recipes, PerPairValues) {
   EXPECT_EQ(number("resnet110-resnet20", "kd-ls", "alpha"), 12);
   EXPECT_EQ(number("ResNet50-MobileNetV2", "kd-ls", "alpha"), 1);
   EXPECT_EQ(number(v8, "kd", "temperature"), 4);
-  for (const std::string method : {"pcd", "pcd-ls", "pcd-released", "pcd-progressive"}) {
+  for (const std::string method : {"pcd", "pcd-ls", "pcd-released", "pcd-released-ls", "pcd-progressive"}) {
     for (const std::string& pair : {r20, r8x4, v8, std::string("wrn_40_2-wrn_40_1")}) {
       EXPECT_EQ(recipe(pair, method).method.integer("stages"), 3) << pair;
     }
@@ -249,7 +289,7 @@ TEST(Recipes, TwoViewsHaveAScheduleOfTheirOwn) {
       SCOPED_TRACE(pair + " " + method);
       const RunSettings settings = recipe(pair, method);
       EXPECT_EQ(views_read(settings.method), 2);
-      EXPECT_EQ(settings.epochs, settings.model == "ShuffleV2" ? 960 : 480);
+      EXPECT_EQ(settings.epochs, settings.model.starts_with("Shuffle") ? 960 : 480);
       EXPECT_EQ(settings.schedule.milestones, (std::vector<int>{150, 180, 210}));
       double lr = is_mobile(settings.model) ? 0.01 : 0.025;
       if (method == "mlkd-two-views-ls" && pair == "vgg13-vgg8") lr = 0.01;
@@ -353,7 +393,7 @@ TEST(Recipes, EveryMethodOfImageNetTakesAStep) {
     SCOPED_TRACE(method);
     one_step(recipe_of("imagenet", "resnet34-resnet18", method), 64);
   }
-  for (const std::string method : {"pcd", "reviewkd", "fitnet", "at"})
+  for (const std::string method : {"pcd", "reviewkd", "fitnet", "at", "ofd"})
     one_step(recipe_of("imagenet", "resnet50-mobilenetv1", method), 64);
 }
 
