@@ -29,11 +29,31 @@ check_skips() {
   ' .ci/skips "$log"
 }
 
-# check_names FOLDER: all lists of tests that were made of the same commit name the same tests. The host's, where CUDA is
-# built, may name more: those that need nvcc.
+# names_of_tests COMMIT: what `ctest -N` prints, as the lists are kept: the commit, and the names in order.
+names_of_tests() {
+  echo "$1"
+  sed -n 's/^ *Test *#[0-9]*: //p' | sort
+}
+
+# list_host_tests FOLDER COMMIT: FOLDER/host.tests of a build of this commit on this machine, if there is one.
+list_host_tests() {
+  local folder=$1 commit=$2 build list
+  for build in build/cuda build/release; do
+    [[ $("$build/retort" --version 2>/dev/null) == *"($commit)" ]] || continue
+    list=$(ctest --test-dir "$build" -N | names_of_tests "$commit")
+    # An unfinished build names nothing, or what is not built.
+    [[ $list == *$'\n'* && $list != *_NOT_BUILT* ]] || continue
+    echo "$list" >"$folder/host.tests"
+    return
+  done
+  echo "retort: there is no build of this commit on this machine: no names of tests of its to compare with"
+}
+
+# check_names FOLDER COMMIT: all lists of this commit's tests in FOLDER name the same tests: one a Debian suite, and
+# host.tests. Left out are those that need nvcc, which only the host may have, Python's and the benchmarks'. A line for
+# each list that is as the first; the last line says what is not.
 check_names() {
-  local folder=$1 list first="" commit different
-  commit=$(git -c safe.directory="$PWD" rev-parse HEAD)
+  local folder=$1 commit=$2 list first="" different
   for list in "$folder"/*.tests; do
     [ "$(head -n 1 "$list")" = "$commit" ] || continue
     if [ -z "$first" ]; then
@@ -54,4 +74,15 @@ needs_nvcc='^(Cudnn|cuda_emulated|([A-Za-z]+/)?ConvolutionsInEveryType)'
 # builds no benchmarks.
 tests_of() {
   tail -n +2 "$1" | sed 's/ *# GetParam() = .*//' | grep -vE "$needs_nvcc|^(python|bench)_" | sort
+}
+
+# The packages of .ci/setup. names_package PACKAGE FILE; without_package PACKAGE FILE prints FILE without it. Names are
+# fixed strings (g++), and may stand at a line's end.
+package_list='/^packages=(/,/)/'
+names_package() {
+  [ -n "$1" ] && sed -n "$package_list p" "$2" | sed 's/^packages=//' | tr '() ' '\n\n\n' | grep -xF -- "$1" >/dev/null
+}
+without_package() {
+  local name=${1//./\\.}  # of what a package's name may hold, only this means something to sed
+  sed "$package_list s/\([( ]\)$name\([ )]\|\$\)/\1\2/" "$2"
 }
