@@ -37,7 +37,7 @@ int run_import(const Arguments& arguments) {
   bool json = false;
   options.positional("FILE", "told apart by content; nothing in it is executed", files);
   options.text("--model", "NAME", "the network it holds (see `retort info`)", importing.model);
-  options.output("--out", "FILE", "the .safetensors to write", out);
+  options.output("-o,--out", "FILE", "the .safetensors to write", out);
   options.value("--rename", "OLD=NEW", "rename a tensor, or all under OLD. ; may be repeated",
                 [&](const std::string& given) {
                   const size_t equals = given.find('=');
