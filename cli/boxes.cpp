@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "cli/output.h"
 #include "datasets/formats/png_writer.h"
@@ -13,6 +14,7 @@
 #include "distill/detection/drawing.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/progress.h"
+#include "distill/settings/data_options.h"
 #include "distill/text/text_format.h"
 #include "distill/text/text_table.h"
 #include "engine/base/atomic_file.h"
@@ -44,35 +46,59 @@ Loaded load(const Weights& weights, const std::string& architecture, const BoxOp
 std::vector<CocoDetection> found_on(const Loaded& loaded, const DetectionPart& part, const Normalize& sees,
                                     const BoxOptions& options) {
   Progress progress(2, options.quiet);
-  DetectionEvaluator evaluator(loaded.detector(), *loaded.device, part,
-                               pictures_for(loaded.detector().spec(), int(options.size), sees, false));
+  DetectionLoaderOptions looking = pictures_for(loaded.detector().spec(), int(options.size), sees, false);
+  looking.batch = options.batch;
+  DetectionEvaluator evaluator(loaded.detector(), *loaded.device, part, looking);
   std::vector<CocoDetection> found =
       evaluator.detect([&](int64_t done, int64_t total) { progress.activity("looking", done, total); });
   progress.clear();
   return found;
 }
 
-// Loose pictures as a part: ids 1 to N, categories by number where nobody knows names.
-DetectionPart part_of(const std::vector<std::string>& pictures, const std::vector<CocoCategory>& categories) {
-  DetectionPart part;
-  part.annotations.categories = categories;
-  auto images = std::make_shared<std::vector<Image>>();
-  for (const std::string& file : pictures) {
-    images->push_back(upright(read_image(file)));
-    part.annotations.images.push_back(
-        {int64_t(images->size()), file, images->back().width, images->back().height});
+// As the weights know them: by number where they say no names.
+std::vector<CocoCategory> categories_of(const Weights& weights, const Model& model) {
+  const NetworkInput known = input_of(weights, model.name);
+  std::vector<CocoCategory> categories;
+  for (size_t c = 0; c < size_t(model.classes); ++c) {
+    const int64_t id = known.category_ids.empty() ? int64_t(c) + 1 : known.category_ids[c];
+    categories.push_back({id, known.class_names.empty() ? text("class ", id) : known.class_names[c]});
   }
-  part.picture = [images](int64_t i) { return (*images)[size_t(i)]; };
+  return categories;
+}
+
+// Loose pictures as a part: ids 1 to N; read one by one, when they are looked at.
+DetectionPart part_of(const std::vector<std::string>& pictures, Decoder decoder) {
+  DetectionPart part;
+  part.folder = ".";
+  for (const std::string& file : pictures) {
+    const PictureSize size = upright_size(file);
+    part.annotations.images.push_back(
+        {int64_t(part.annotations.images.size()) + 1, file, size.width, size.height});
+  }
+  part.picture = [pictures, decoder](int64_t i) { return upright(read_image(pictures[size_t(i)], decoder)); };
   return part;
 }
 
-std::vector<CocoCategory> categories_of(const Weights& weights, int64_t classes) {
-  const std::string* data = weights.metadata("data");
-  if (data && *data == "scenes" && classes == 24)
-    return open_dataset("scenes:train=1,test=1", Parts::test).boxes->categories;
-  std::vector<CocoCategory> categories;
-  for (int64_t c = 1; c <= classes; ++c) categories.push_back({c, text("class ", c)});
-  return categories;
+// What is written is none of the pictures that are read.
+void check_not_replaced(const BoxOutputs& outputs, const std::vector<std::string>& drawn,
+                        const DetectionPart& part) {
+  std::error_code unknown;
+  std::set<fs::path> read;
+  for (const CocoImage& image : part.annotations.images)
+    if (!part.folder.empty()) read.insert(fs::weakly_canonical(part.folder / image.file_name, unknown));
+  const auto hold = [&](const char* option, const fs::path& written) {
+    check(!read.contains(fs::weakly_canonical(written, unknown)), Fault::usage, "predict: ", option, ": ",
+          written.string(), " is a picture that is read here and would be replaced; name another place");
+  };
+  if (!outputs.results.empty()) hold("--results", outputs.results);
+  if (outputs.draw.empty()) return;
+  for (const std::string& name : drawn) hold("--draw", fs::path(outputs.draw) / name);
+}
+
+void note_other_classes(const Weights& weights, const Model& model, const DataSet& data) {
+  const std::string note =
+      other_classes_note(model.name, input_of(weights, model.name).class_names, data.test.class_names);
+  if (!note.empty()) print_error(note);
 }
 
 // "45.31", "-" where it is not defined.
@@ -106,7 +132,7 @@ Json json_of(const CocoScores& scores) {
   return json;
 }
 
-std::string text_of(const CocoScores& scores) {
+std::string text_of(const CocoScores& scores, bool per_class) {
   static const std::map<std::string, std::string> meanings = {
       {"AP", "average precision, mean over IoU .50 to .95"},
       {"AP50", "at IoU .50"},
@@ -125,7 +151,7 @@ std::string text_of(const CocoScores& scores) {
     all.add_row({score.name, percent(scores.*score.value), meanings.at(score.name)});
   for (const CocoScores::Class& one : scores.classes)
     classes.add_row({one.name, percent(one.ap), percent(one.ap50), percent(one.ap75)});
-  return all.plain() + (scores.classes.empty() ? "" : "\n" + classes.plain());
+  return all.plain() + (per_class && !scores.classes.empty() ? "\n" + classes.plain() : "");
 }
 
 void check_no_detector(const std::string& network, const char* command) {
@@ -137,15 +163,17 @@ void check_no_detector(const Weights& weights, const std::string& architecture, 
   check_no_detector(architecture.empty() ? weights.architecture : architecture, command);
 }
 
-int eval_boxes(Weights& weights, const std::string& architecture, const std::string& data,
-               const BoxOptions& options) {
+int eval_boxes(Weights& weights, const std::string& architecture, bool per_class, const BoxOptions& options) {
+  const DataOptions reading = box_options(options.data, Parts::test);
+  const std::string& data = options.data.spec;
   const Loaded loaded = load(weights, architecture, options);
-  const DataSet set = open_dataset(data, Parts::test);
+  const DataSet set = open_dataset(data, reading);
   check(bool(set.boxes), Fault::usage, "eval: ", loaded.model->name, " finds boxes, and ", data,
         " has none; scenes and coco:DIR have");
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != set.name)
     print_error(text("note: ", weights.source, " was trained on ", *trained_on, ", this is ", set.name));
+  note_other_classes(weights, *loaded.model, set);
   const Normalize sees = seen_by(weights, set.test);
   print_error(text(loaded.model->name, " (", weights.source, ") on ", data, ": ", set.boxes->test.size(),
                    " test pictures, ", set.test.classes, " classes, by ", text_of(sees)));
@@ -156,35 +184,41 @@ int eval_boxes(Weights& weights, const std::string& architecture, const std::str
     json["n"] = set.boxes->test.size();
     print_json(json);
   } else {
-    print(text_of(scores));
+    print(text_of(scores, per_class));
   }
   return 0;
 }
 
 int predict_boxes(Weights& weights, const std::string& architecture, const BoxOutputs& outputs,
                   const BoxOptions& options) {
-  check(outputs.data.empty() != outputs.pictures.empty(), Fault::usage,
-        "predict: a detector looks at pictures, or at the test pictures of --data; give one of them");
+  const std::string& data = options.data.spec;
+  check(data.empty() != outputs.pictures.empty(), Fault::usage,
+        "predict: a detector looks at pictures, or at those of --data; give one of them");
+  const DataOptions reading = box_options(options.data, outputs.training ? Parts::both : Parts::test);
   const Loaded loaded = load(weights, architecture, options);
   DataSet set;
   DetectionPart loose;
-  if (!outputs.data.empty()) {
-    set = open_dataset(outputs.data, Parts::test);
-    check(bool(set.boxes), Fault::usage, "predict: ", outputs.data,
-          " has no boxes; scenes and coco:DIR have");
+  if (!data.empty()) {
+    set = open_dataset(data, reading);
+    check(bool(set.boxes), Fault::usage, "predict: ", data, " has no boxes; scenes and coco:DIR have");
+    note_other_classes(weights, *loaded.model, set);
   } else {
-    loose = part_of(outputs.pictures, categories_of(weights, loaded.model->classes));
+    loose = part_of(outputs.pictures, reading.decoder);
+    loose.annotations.categories = categories_of(weights, *loaded.model);
     set.test.mean = imagenet_mean;  // where the weights do not say
     set.test.stddev = imagenet_deviation;
   }
-  const DetectionPart& part = set.boxes ? set.boxes->test : loose;
+  const DetectionPart& part = !set.boxes ? loose : outputs.training ? set.boxes->train : set.boxes->test;
+  const std::vector<std::string> drawn_to = drawn_names(part.annotations.images);
+  check_not_replaced(outputs, drawn_to, part);
   const std::vector<CocoDetection> found = found_on(loaded, part, seen_by(weights, set.test), options);
 
   std::map<int64_t, std::string> files, names;
   for (const CocoImage& image : part.annotations.images) files[image.id] = image.file_name;
   for (const CocoCategory& c : part.annotations.categories) names[c.id] = c.name;
   const Json results = results_json(found, set.boxes ? std::map<int64_t, std::string>{} : files);
-  if (!outputs.results.empty()) write_file(outputs.results, results.dump() + "\n");
+  if (!outputs.results.empty())
+    write_file(outputs.results, results.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 
   std::map<int64_t, std::vector<const CocoDetection*>> of_image;
   for (const CocoDetection& d : found)
@@ -207,8 +241,7 @@ int predict_boxes(Weights& weights, const std::string& architecture, const BoxOu
     lines += image.file_name + ": " + (line.empty() ? "nothing" : line) + "\n";
     if (outputs.draw.empty()) continue;
     std::reverse(drawn.begin(), drawn.end());  // the surest on top
-    write_png(fs::path(outputs.draw) / fs::path(image.file_name).filename().replace_extension(".png"),
-              with_boxes(part.picture(i), drawn));
+    write_png(fs::path(outputs.draw) / drawn_to[size_t(i)], with_boxes(part.picture(i), drawn));
   }
   if (options.json)
     print_json({{"model", loaded.model->name}, {"results", results}});

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "distill/study/check_cache.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
 
@@ -39,7 +40,8 @@ std::string text_of(const CheckResult& result) {
   }
   return all + text(result.kind, ": ", result.files.size(), result.files.size() == 1 ? " file, " : " files, ",
                     result.files.size() - unbound - wrong, " hold, ", wrong, " do not",
-                    unbound > 0 ? text(", ", unbound, " carry no hash") : std::string(), "\n");
+                    unbound > 0 ? text(", ", unbound, " unbound: no hash would show damage") : std::string(),
+                    "\n");
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ int run_check(const Arguments& arguments) {
       {"retort check runs/pcd", "retort check student.safetensors --json", "retort check --cache"});
   std::vector<std::string> names;
   bool cache = false, json = false;
-  options.positional("DIR|FILE", "a run, a folder of runs or a study, weights, a .retort", names);
+  options.positional("DIR|FILE", "a run, a folder of runs or a study, a report, weights, a .retort", names);
   options.flag("--cache", "the cache folder (DIR, or RETORT_CACHE, or ~/.cache/retort)", cache);
   options.flag("--json", "result as JSON: {kind, files: [{path, status, reason, remedy}], ok}", json);
   if (!options.parse(arguments)) return 0;

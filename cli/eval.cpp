@@ -80,7 +80,7 @@ int run_eval(const Arguments& arguments) {
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
   options.text("--data", "SPEC", "synthetic, cifar100:DIR, folder:DIR, coco:DIR (the run's)", data_spec);
   options.flag("--per-class", "also every class's", per_class);
-  options.integer("--batch", "images per step", batch, 1);
+  options.integer("--batch", "images per step; of detectors 8", batch, 1);
   int64_t size = 0;
   options.integer("--size", "detectors: pictures' shorter side (0: as it was trained)", size, 0);
   const ChannelOptions channels(options);
@@ -96,20 +96,27 @@ int run_eval(const Arguments& arguments) {
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
   DataSettings images = data_of(weights, data_spec);
+  photos.apply(images);
   const std::string& spec = images.spec;
   const std::string network = exported ? exported->name() : architecture_of(weights, architecture);
   if (!exported && is_detector(network)) {
     if (size == 0) size = photos.size();
-    return eval_boxes(weights, architecture, spec,
-                      {device_options, quiet, json, pictures_size(weights, size)});
+    return eval_boxes(weights, architecture, per_class,
+                      {.device = device_options,
+                       .quiet = quiet,
+                       .json = json,
+                       .data = images,
+                       .size = pictures_size(weights, size),
+                       .batch = options.given("--batch") ? batch : BoxOptions{}.batch});
   }
-  photos.apply(images);
+  options.refuse({"--size"}, "is for detectors, and " + weights_spec + " is none");
   set_input(weights.file.metadata, images.size, images.test_resize);
   const DataSet data = open_dataset(spec, test_options(images, weights, network));
   check(!data.boxes, Fault::usage, "eval: ", spec, " is a set of boxes for detectors; ", weights_spec, " is none");
   const std::string* trained_on = weights.metadata("data");
   if (trained_on && *trained_on != data.name)
     print_error(text("note: ", weights_spec, " was trained on ", *trained_on, ", this is ", data.name));
+  if (data_spec.empty() && !options.given("--set")) note_changed_images(weights, data.test);
   const auto shown = [&](const Evaluation& result) {
     json ? print_json(json_of(result, data.test)) : print(text_of(result, data.test));
     return 0;

@@ -19,6 +19,7 @@
 #include "distill/methods/registry.h"
 #include "distill/run/named_weights.h"
 #include "distill/settings/data_options.h"
+#include "distill/study/places.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
@@ -122,7 +123,11 @@ int run_explain(const Arguments& arguments) {
   int64_t index = 0;
   const bool numbered = parse(image, index);
   DataSettings reading;
-  if (data.empty() && run) reading = run->data, data = reading.spec;
+  const bool own = data.empty() && run;
+  if (own)
+    reading = run->data, data = reading.spec;
+  else if (run)
+    reading.val_labels = labels_elsewhere(data, run->data);
   photos.apply(reading);
   check(!numbered || !data.empty(), Fault::usage, "explain: whose test image ", image,
         " is not known; name the data with --data");
@@ -132,6 +137,7 @@ int run_explain(const Arguments& arguments) {
   std::optional<DataSet> set;
   if (numbered) {
     set = open_dataset(data, reads);
+    if (own && !options.given("--set")) note_changed_images(student.weights(), set->test);
   } else if (!data.empty()) {
     try {
       set = open_dataset(data, reads);

@@ -163,7 +163,8 @@ int run_info(const Arguments& arguments) {
 
   const auto device = Device::open({.name = "portable"});
   const bool looks_like_path = names[0].find('/') != std::string::npos ||
-                               names[0].find('.') != std::string::npos || std::filesystem::exists(names[0]);
+                               names[0].find('.') != std::string::npos ||
+                               std::filesystem::exists(weights_spec(names[0]).path);
   std::unique_ptr<Model> model;
   std::map<std::string, std::string> metadata;
   if (!is_model(names[0]) && looks_like_path) {

@@ -140,7 +140,7 @@ OptionSheet Options::sheet() const {
   return sheet;
 }
 
-bool Options::parse(const std::vector<std::string>& arguments) const {
+bool Options::parse(const std::vector<std::string>& arguments) {
   if (wanted_sheet) {
     *wanted_sheet = sheet();
     return false;
@@ -155,15 +155,22 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
   CLI::App app;
   app.set_help_flag();
   app.allow_extras();
+  const auto note = [this](const Option& option) {
+    for (const std::string& name : split_names(option.names)) given_.insert(name);
+  };
   std::vector<std::string> known = {"--help"};
   for (const Option& option : options_) {
     for (const std::string& name : split_names(option.names)) known.push_back(name);
     if (option.value.empty()) {
-      app.add_flag_callback(option.names, [&option] { option.take(""); });
+      app.add_flag_callback(option.names, [note, &option] {
+        note(option);
+        option.take("");
+      });
       continue;
     }
     app.add_option_function<std::vector<std::string>>(option.names,
-                                                      [&option](const std::vector<std::string>& given) {
+                                                      [note, &option](const std::vector<std::string>& given) {
+                                                        note(option);
                                                         for (const std::string& value : given) {
                                                           check(!value.empty(), Fault::usage, option.names,
                                                                 " is empty; it needs a value");
@@ -196,6 +203,10 @@ bool Options::parse(const std::vector<std::string>& arguments) const {
                                     : suggestion(name, known, "`" + full_name() + " --help` lists all"));
   }
   return true;
+}
+
+void Options::refuse(const std::vector<std::string>& names, const std::string& reason) const {
+  for (const std::string& name : names) check(!given(name), Fault::usage, prefix(), name, " ", reason);
 }
 
 namespace {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,12 @@ class Options {
 
   // False if --help was asked for and printed. Error(Fault::usage), naming the nearest option, for what is
   // not allowed.
-  bool parse(const std::vector<std::string>& arguments) const;
+  bool parse(const std::vector<std::string>& arguments);
+
+  // Whether parse() met the option.
+  bool given(const std::string& name) const { return given_.contains(name); }
+  // Error(Fault::usage), "COMMAND: NAME REASON", where one of these was given.
+  void refuse(const std::vector<std::string>& names, const std::string& reason) const;
 
   // Until it is destroyed, parse() fills the sheet and returns false: a command that is called does nothing
   // but say what it takes.
@@ -85,6 +91,7 @@ class Options {
   std::string command_, summary_, program_;
   std::vector<std::string> examples_;
   std::vector<Option> options_;
+  std::set<std::string> given_;  // by all of their names
   std::map<std::string, std::string> elsewhere_;
   std::function<std::string(const std::string&)> stray_;
   std::string positional_, positional_help_;

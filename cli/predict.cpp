@@ -60,11 +60,11 @@ int run_predict(const Arguments& arguments) {
   std::vector<int64_t> numbers;
   bool json = false;
   options.positional("IMAGE...|x.npy", "JPEGs and PNGs, or one f32 [N, H, W, 3], normalised", inputs);
-  options.text("--weights", "RUN|FILE", "run's folder (RUN:best: its best epoch), weights file or export",
+  options.text("--weights", "RUN|FILE", "run (RUN:best: its best epoch), weights file or export",
                weights_spec);
   options.text("--model", "NAME", "its network, if the file does not say", architecture);
-  options.text("--data", "SPEC", "data set whose class names are shown", data);
-  options.value("--image", "N", "a test image of the data by its number, from 0 on; repeatable",
+  options.text("--data", "SPEC", "data set of the class names; detectors: of the pictures", data);
+  options.value("--image", "N", "a test image of the data by number, from 0; repeatable",
                 [&](const std::string& given) { numbers.push_back(integer_of("--image", given, 0)); });
   options.value(
       "--temperature", "T", "logits are divided by it before the softmax",
@@ -81,7 +81,16 @@ int run_predict(const Arguments& arguments) {
   BoxOutputs boxes;
   int64_t size = 0, percent = 50;
   options.output("-o,--results", "FILE", "COCO's results", boxes.results);
-  options.output("--draw", "DIR", "boxes on pictures", boxes.draw);
+  options.output("--draw", "DIR", "boxes on NAME.png; of equal names on NAME-ID.png", boxes.draw);
+  options.value(
+      "--part", "P", "of --data: train",
+      [&](const std::string& given) {
+        check(given == "train" || given == "test", Fault::usage, "--part is '", given,
+              "', expected train or test");
+        boxes.training = given == "train";
+      },
+      "test");
+  options.choices("--part", {"test", "train"});
   options.integer("--score", "boxes: least %", percent, 0);
   options.integer("--size", "shorter side, 0: its", size, 0);
   options.flag("--json", "result as JSON", json);
@@ -100,23 +109,31 @@ int run_predict(const Arguments& arguments) {
   check(!any_array || inputs.size() == 1, Fault::usage, "predict: give pictures, or one .npy");
 
   for (const std::string& input : inputs) check_not_read("--logits", logits_file, input);
+  for (const auto& [name, file] : {std::pair("--logits", logits_file), {"--results", boxes.results}})
+    check_not_read(name, file, weights_path(weights_spec));
 
   const DeviceOptions device_options = device_choice.options();
   const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
   channels.apply(weights);
   if (!exported && is_detector(architecture_of(weights, architecture))) {
-    check(!any_array && numbers.empty() && logits_file.empty(), Fault::usage, "predict: ", weights_spec,
-          " is a detector: arrays, --image and --logits are for classifiers");
-    boxes.data = data;
+    check(!any_array, Fault::usage, "predict: ", weights_spec, " is a detector: arrays are for classifiers");
+    options.refuse({"--image", "--logits", "--top", "--temperature"},
+                   "is for classifiers, and " + weights_spec + " is a detector");
+    check(!options.given("--part") || !data.empty(), Fault::usage, "predict: --part is of --data; name it");
     boxes.pictures = inputs;
     boxes.least_score = double(percent) / 100;
-    if (size == 0) size = photos.size();
-    return predict_boxes(weights, architecture, boxes,
-                         {device_options, false, json, pictures_size(weights, size)});
+    DataSettings looked_at;
+    looked_at.spec = data;
+    if (!data.empty()) looked_at = data_of(weights, data);
+    photos.apply(looked_at);
+    if (size == 0) size = looked_at.size;
+    return predict_boxes(
+        weights, architecture, boxes,
+        {.device = device_options, .json = json, .data = looked_at, .size = pictures_size(weights, size)});
   }
-  check(boxes.results.empty() && boxes.draw.empty(), Fault::usage,
-        "predict: --results and --draw are for detectors, and ", weights_spec, " is none");
+  options.refuse({"--results", "--draw", "--score", "--size", "--part"},
+                 "is for detectors, and " + weights_spec + " is none");
   check_named(named);
   DataSettings reading;
   if (!numbers.empty()) reading = data_of(weights, data);

@@ -36,7 +36,21 @@ DataSettings data_of(const Weights& weights, const std::string& given) {
   if (given.empty()) return data_of(weights);
   DataSettings data;
   data.spec = given;
+  const std::string folder = weights_spec(weights.source).path;
+  if (!RunFolder::is_run(folder)) return data;
+  const DataSettings own = placed(read_recorded_run(folder).settings, folder).data;
+  data.spec = data_elsewhere(given, own.spec);
+  data.val_labels = labels_elsewhere(given, own);
   return data;
+}
+
+void note_changed_images(const Weights& weights, const ImageSet& test) {
+  const std::string* const known = weights.metadata(test_hash_key);
+  const std::string now = text(std::hex, test.hash());
+  if (known && *known != now)
+    print_error(text("note: ", weights.source,
+                     ": the test images of its data are not those of its training (their hash was ", *known,
+                     ", now it is ", now, "): results are of others"));
 }
 
 int64_t pictures_size(const Weights& weights, int64_t given) {

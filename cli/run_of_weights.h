@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "datasets/image_set.h"
 #include "distill/settings/settings.h"
 #include "models/weights.h"
 
@@ -15,8 +16,13 @@ std::optional<RunSettings> settings_of_run(const std::string& spec);
 // The data that the weights were trained on, and how it is read: a run says where it lies, drawn images need
 // no place. Fault::usage if nobody knows.
 DataSettings data_of(const Weights& weights);
-// Or the data of --data, if that is given: it is read as the weights know.
+// Or the data of --data, if that is given: it is read as the weights know. What a run names in its data's
+// folder is looked for in this one, see data_elsewhere().
 DataSettings data_of(const Weights& weights, const std::string& given);
+
+// Says so on stderr if the run's test images, `test`, have changed since: its results are of others. Where
+// nobody named other data or reads it otherwise.
+void note_changed_images(const Weights& weights, const ImageSet& test);
 
 // The shorter side at which a detector looks at pictures: `given`, or else that of its training, as its file
 // or its run says; 0: the network's own. Fault::input for a file that says what is none.

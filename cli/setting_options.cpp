@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "cli/key_sheet.h"
 #include "cli/output.h"
 #include "distill/methods/registry.h"
-#include "cli/key_sheet.h"
 #include "distill/settings/recipe_names.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/places.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -70,6 +71,10 @@ void SettingOptions::lay(RunSettings& settings) const {
   if (!config_.empty()) {
     read_settings(config_, settings);
     check_command(config_);
+    // Of a run's config.toml: what it names lies where the run finds it.
+    if (!settings.typed_in.empty())
+      settings = placed(settings, std::filesystem::absolute(config_).parent_path());
+    settings.typed_in.clear();
   }
   // A method decides which keys there are, so it comes first wherever it stands.
   const std::string method = "method.name";

@@ -17,6 +17,7 @@
 #include "distill/study/study_run.h"
 #include "distill/text/statistics.h"
 #include "distill/text/text_format.h"
+#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
 #include "engine/distributed/world.h"
@@ -107,30 +108,38 @@ void print_seeds(const std::vector<Summary>& summaries, const std::string& folde
 
 // The next one that is free: the values of a sweep do not get in each other's way.
 std::string default_folder(const RunSettings& settings, bool seeds, bool force) {
-  namespace fs = std::filesystem;
   const std::string name = "runs/" + settings.model + "-" + settings.method.method().name +
                            (seeds ? "" : "-seed" + std::to_string(settings.seed));
-  std::error_code ignored;
-  const auto taken = [&](const std::string& folder) {
-    return fs::exists(folder, ignored) && !fs::is_empty(folder, ignored);
-  };
-  if (force || !taken(name)) return name;
+  if (force || holds_nothing(name)) return name;
   for (int number = 2;; ++number) {
     const std::string next = text(name, "-", number);
-    if (taken(next)) continue;
+    if (!holds_nothing(next)) continue;
     print_error(text("note: ", name, " is taken; the run goes to ", next));
     return next;
   }
 }
 
-// A student is shown what its teacher was trained on, where nobody says otherwise.
+// A student is shown what its teacher was trained on, where nobody says otherwise; where that lies elsewhere
+// now, as --data says, by the teacher's own names. Photos become images as the teacher knows them.
 void take_data_of_teacher(RunSettings& settings, const SettingOptions& options, bool says) {
   const std::string folder = weights_spec(settings.teacher).path;
   const std::string usual = is_detector(settings.model) ? "scenes" : DataSettings{}.spec;
-  if (options.has("data.spec") || settings.data.spec != usual || !RunFolder::is_run(folder)) return;
-  settings.data.spec = placed(read_run_settings(folder), folder).data.spec;
-  if (says && settings.data.spec != usual)
-    print_error(text("note: the images are those of the teacher's run, ", settings.data.spec, " (--data)"));
+  if (!RunFolder::is_run(folder)) return;
+  DataSettings& data = settings.data;
+  const std::string given = data.spec;
+  const DataSettings own = placed(read_run_settings(folder), folder).data;
+  const bool says_where = options.has("data.spec") || given != usual;
+  data.spec = says_where ? data_elsewhere(given, own.spec) : own.spec;
+  if (data.val_labels.empty()) data.val_labels = says_where ? labels_elsewhere(given, own) : own.val_labels;
+  if (says && data.spec != given)
+    print_error(text("note: the images are those of the teacher's run, ", data.spec, " (--data)"));
+  if (is_detector(settings.model) || data.size > 0 || own.size == 0) return;
+  data.size = own.size;
+  if (data.test_resize == 0) data.test_resize = own.test_resize;
+  if (says)
+    print_error(text("note: of the teacher's run too are the images' size, ", data.size,
+                     " (data.size), and the shorter side in tests, ", data.test_resize,
+                     " (data.test_resize)"));
 }
 
 // What a name that stands alone was meant for.
@@ -181,7 +190,7 @@ int run_training(Options options, const Arguments& arguments) {
   options.output("--out", "DIR", "run's folder (runs/...)", out);
   options.flag("--profile", "measure 20 steps", profile);
   options.flag("--force", "replace a run in --out", force);
-  options.text("--world", "off", "ignore mpirun and srun", launched);
+  options.text("--world", "off", "no mpirun, srun", launched);
   options.text("--resume", "DIR", "go on with a run", resume);
   options.stray([&](const std::string& argument) { return advice_on(argument, options.command()); });
   if (!options.parse(arguments) || setting_options.show()) return 0;

@@ -27,6 +27,8 @@ class ImageSource {
   // Pixels of picture i: `window` is told its size and says which. Valid until the reader's next picture.
   // Fault::input, naming the file, if it is bad.
   virtual PixelView read(int64_t i, const PictureDecoder::Choose& window, PictureReader& reader) const = 0;
+  // How large picture i is, by its header: no pixel is decoded. Fault::input as above.
+  virtual PictureSize measure(int64_t i, PictureReader& reader) const = 0;
   // Picture i as messages and lists name it: a path below the data set's folder.
   virtual std::string name_of(int64_t i) const = 0;
   // Of names, sizes and order: sources of equal hash hold the same pictures, as far as that can tell.

@@ -75,10 +75,7 @@ Loader::Loader(const ImageSet& set, std::vector<int32_t> samples, const LoaderOp
   const auto places = size_t(std::min(options.batch, int64_t(samples_.size())));
   for (Slot& slot : slots_) {
     const size_t pixels = places * size_t(set.image_bytes());
-    if (!set.in_memory()) {
-      slot.reader = std::make_unique<PictureReader>(set.decoder);
-      slot.bytes.resize(pixels);
-    }
+    if (!set.in_memory()) slot.bytes.resize(pixels);
     if (options.pixels) slot.images.resize(pixels);
     if (options.pixels && other_) slot.other_images.resize(pixels);
     slot.labels.resize(places);
@@ -144,12 +141,12 @@ void Loader::fill(int64_t batch, Slot& slot) const {
 
 void Loader::fill_photos(Slot& slot, int64_t first, int64_t size) const {
   const int64_t bytes = set_.image_bytes();
+  PictureReader reader(set_.decoder);  // gone with the batch: slots that wait hold no photo
   const auto draw = [&](int32_t sample, uint8_t* to) {
     PhotoView shown;
     const PixelView crop = set_.pictures->read(
-        sample, [&](const PictureSize& photo) { return (shown = photo_view(sample, photo)).crop; },
-        *slot.reader);
-    slot.reader->drawer.draw(crop, shown, to);
+        sample, [&](const PictureSize& photo) { return (shown = photo_view(sample, photo)).crop; }, reader);
+    reader.drawer.draw(crop, shown, to);
   };
   const Part wanted = options_.own.images_of(size, options_.parts);
   for (int64_t i = 0; i < size; ++i) {
@@ -197,7 +194,8 @@ void Loader::note_bad(int32_t sample, const Error& error) const {
 }
 
 int64_t Loader::bytes() const {
-  size_t all = 0;
+  const bool decodes = !set_.in_memory() && set_.pictures->largest_file() > 0;
+  size_t all = decodes ? size_t(kept_by_decoding) * size_t(std::max(1, options_.workers)) : 0;
   for (const Slot& slot : slots_) {
     all += slot.bytes.size();
     for (const auto* floats : {&slot.images, &slot.strong, &slot.other_images, &slot.other_strong})

@@ -96,15 +96,15 @@ class Loader {
   // or begin_epoch() is called. What a worker threw is thrown here.
   const HostBatch* next();
 
-  // Of the batches that are made ahead.
+  // Of the batches that are made ahead, and what decoding keeps for the next one. While batches are made,
+  // decoding_bytes() a worker come to these.
   int64_t bytes() const;
   // Met so far (ImageSet::skips_bad).
   BadPictures bad_pictures() const;
 
  private:
   struct Slot {
-    std::unique_ptr<PictureReader> reader;  // of photos
-    std::vector<uint8_t> bytes;
+    std::vector<uint8_t> bytes;  // of photos
     std::vector<float> images, strong, other_images, other_strong;
     std::vector<int32_t> labels, indices, views;
     HostBatch batch;

@@ -11,7 +11,9 @@
 #include "datasets/readers/npy_set.h"
 #include "datasets/readers/pack.h"
 #include "datasets/readers/synthetic.h"
+#include "engine/base/byte_reader.h"
 #include "engine/base/check.h"
+#include "engine/base/utf8.h"
 
 namespace retort {
 namespace {
@@ -47,11 +49,23 @@ constexpr Entry entries[] = {
      [](const std::string& argument, const DataOptions& options) {
        return carried_boxes(argument.empty() ? "scenes" : "scenes:" + argument, options.parts);
      }},
-    {"coco", "coco:DIR", false,
+    {"coco", "coco:DIR", true,
      [](const std::string& argument, const DataOptions& options) {
-       return carried_boxes("coco:" + argument, options.parts);
+       return carried_boxes("coco:" + argument, options.parts, options.decoder);
      }},
 };
+
+// These go into weights, exports and reports, which are UTF-8.
+DataSet with_sound_names(DataSet data) {
+  const auto check_name = [&](const std::string& name, const char* what) {
+    check(valid_utf8(name) == name.size(), Fault::input, "data set ", data.name, ": ", what, in_quotes(name),
+          " is no UTF-8; give it another name");
+  };
+  check_name(data.name, "its name ");
+  for (const std::string& name : data.train.class_names) check_name(name, "the class's name ");
+  for (const std::string& name : data.test.class_names) check_name(name, "the class's name ");
+  return data;
+}
 
 }  // namespace
 
@@ -69,12 +83,12 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options) {
     if (name == entry.name) {
       const bool wants_place = !std::string(entry.usage).ends_with("]");
       check(!wants_place || !argument.empty(), Fault::usage, "data set '", spec, "': expected ", entry.usage);
-      return entry.open(argument, options);
+      return with_sound_names(entry.open(argument, options));
     }
     known += text(known.empty() ? "" : ", ", entry.usage);
   }
   for (const AddedDataset& added : added_datasets()) {
-    if (name == added.name) return added.open(argument, options.parts);
+    if (name == added.name) return with_sound_names(added.open(argument, options.parts));
     known += ", " + added.usage;
   }
   std::error_code error;

@@ -10,6 +10,7 @@
 // Nothing has a body here: what leaves a function out does not compile. A default would pass by what wraps a
 // backend, see profile/forwarding_backend.h.
 #pragma once
+#include <functional>
 #include <string>
 
 #include "engine/kernels/elementwise.h"
@@ -61,6 +62,9 @@ class Backend : public Memory {
   virtual void upload(const Tensor& to, const void* host) = 0;  // host may be reused on return
   virtual void download(void* host, const Tensor& from) = 0;    // waits for the device
   virtual void synchronise() = 0;
+  // What the host does between kernels, at once: calls task(i) for every i in [0, tasks) on CPU threads, and
+  // waits. task neither throws nor uses the device; what it computes may not depend on the thread.
+  virtual void run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) = 0;
   // Sets a registered scalar (f64, one element) for the work enqueued from now on; what is in flight keeps
   // its value.
   virtual void set_scalar(const Tensor& scalar, double value) = 0;

@@ -45,7 +45,12 @@ Sgd::Sgd(Device& device, const std::vector<NamedParameter>& parameters, const Sg
   }
   check(!narrow || !(has_two_gradients() || options.nesterov),
         "Sgd: parameters in 16 bits, expected none with two gradients or Nesterov's momentum");
+  check(!narrow || options.norm_decay,
+        "Sgd: parameters in 16 bits, expected none with norms that do not decay");
   narrow_first(parameters_);
+  if (!options.norm_decay)
+    std::stable_partition(parameters_.begin(), parameters_.end(),
+                          [](const NamedParameter& p) { return p.norm; });
   lay_out();
   rate_ = device.scalar(options.learning_rate);
   if (options.loss_scaling) {
@@ -123,7 +128,9 @@ void Sgd::update(int64_t first, int64_t count, bool of_teacher, double momentum,
   const auto part = [&](const Array& flat, int64_t at) { return flat.tensor.part(at, {count}); };
   const int64_t second = first + (of_teacher ? offsets_.back() : 0);
   const Tensor w = part(values_, first), g = part(gradients_, second), v = part(momentum_, second);
-  if (loss_scale())
+  if (options_.nesterov)
+    nesterov(w, g, v, weight_decay);
+  else if (loss_scale())
     device_.backend().scaled_sgd(w, g, v, rate_.value, momentum, weight_decay, loss_scale_state_);
   else
     device_.backend().sgd(w, g, v, rate_.value, momentum, weight_decay);
@@ -147,9 +154,10 @@ void Sgd::step_of_two() {
   }
   use_gradients(false);
   if (loss_scale()) device_.backend().update_loss_scale(gradients_, {}, loss_scale_state_);
-  const double m = options_.momentum, delta = *options_.dot_delta, decay = options_.weight_decay;
+  const double m = options_.momentum, delta = *options_.dot_delta;
   for (size_t i = 0, end = 0; i < parameters_.size(); i = end) {
-    for (end = i + 1; end < parameters_.size() && reached[end] == reached[i];)
+    const double decay = decay_of(i);
+    for (end = i + 1; end < parameters_.size() && reached[end] == reached[i] && decay_of(end) == decay;)
       ++end;  // a run of the same kind
     const int64_t first = offsets_[i], count = offsets_[end] - first;
     if (reached[i].labels && reached[i].teacher) {
@@ -179,23 +187,21 @@ void Sgd::step() {
     device_.backend().update_loss_scale(mixed ? mixed_.g : gradients_.tensor, rounded_gradients_,
                                         loss_scale_state_);
   if (mixed)
-    device_.backend().mixed_sgd(mixed_, rate_.value, options_.momentum, options_.weight_decay,
-                                loss_scale() ? loss_scale_state_.tensor : Tensor{});
-  else if (options_.nesterov)
-    nesterov_step();
-  else
-    update(0, offsets_.back(), false, options_.momentum, options_.weight_decay);
+    return device_.backend().mixed_sgd(mixed_, rate_.value, options_.momentum, options_.weight_decay,
+                                       loss_scale() ? loss_scale_state_.tensor : Tensor{});
+  for (size_t i = 0, end = 0; i < parameters_.size(); i = end) {
+    while (end < parameters_.size() && decay_of(end) == decay_of(i)) ++end;
+    update(offsets_[i], offsets_[end] - offsets_[i], false, options_.momentum, decay_of(i));
+  }
 }
 
-void Sgd::nesterov_step() {
-  with_real_type(values_.tensor.type, "nesterov", [&]<class T>() {
-    const int64_t numbers = values_.tensor.size();
+void Sgd::nesterov(const Tensor& w, const Tensor& g, const Tensor& v, double weight_decay) {
+  with_real_type(w.type, "nesterov", [&]<class T>() {
     launch_rows(device_.backend(),
-                NesterovRow<T>{values_.tensor.as<T>(), gradients_.tensor.as<T>(), momentum_.tensor.as<T>(),
-                               rate_.value.as<double>(),
-                               loss_scale() ? loss_scale_state_.tensor.as<double>() : nullptr, numbers,
-                               T(options_.momentum), T(options_.weight_decay)},
-                (numbers + nesterov_row_length - 1) / nesterov_row_length);
+                NesterovRow<T>{w.as<T>(), g.as<T>(), v.as<T>(), rate_.value.as<double>(),
+                               loss_scale() ? loss_scale_state_.tensor.as<double>() : nullptr, w.size(),
+                               T(options_.momentum), T(weight_decay)},
+                (w.size() + nesterov_row_length - 1) / nesterov_row_length);
   });
 }
 

@@ -15,6 +15,7 @@ struct SgdOptions {
   double learning_rate = 0.05;
   double momentum = 0.9;
   double weight_decay = 5e-4;
+  bool norm_decay = true;     // also of norms' scales and shifts
   bool loss_scaling = false;  // dynamic, see kernels/loss_scale.h: for gradients in f16
   bool nesterov = false;
   // Two gradients, of the labels' loss and of the teacher's, each with a momentum of its own: Zhao, Cui,
@@ -24,9 +25,9 @@ struct SgdOptions {
   std::optional<double> dot_delta = {};
 };
 
-// torch.optim.SGD without dampening; weight decay on every parameter. The parameters' values and gradients
-// are moved into flat tensors, so that a step is one kernel: in the order given, but narrow ones first, and
-// before them the one that is padded.
+// torch.optim.SGD without dampening. The parameters' values and gradients are moved into flat tensors, so
+// that a step is one kernel: in the order given, but narrow ones first, and before them the one that is
+// padded. Those of norms come first where they have no weight decay, and are a kernel of their own.
 class Sgd {
  public:
   Sgd(Device& device, const std::vector<NamedParameter>& parameters, const SgdOptions& options);
@@ -49,12 +50,17 @@ class Sgd {
   // scaling its state as "loss_scale". With two gradients also NAME.teacher and "dot_begun".
   std::vector<std::pair<std::string, Tensor>> momenta() const;
   const Tensor& values() const { return values_; }
+  // As they lie there.
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }
   // Each parameter's part of a tensor that is laid out as values() is.
   std::vector<std::pair<std::string, Tensor>> parts_of(const Tensor& flat) const;
 
  private:
   void lay_out();
-  void nesterov_step();
+  void nesterov(const Tensor& w, const Tensor& g, const Tensor& v, double weight_decay);
+  double decay_of(size_t i) const {
+    return parameters_[i].norm && !options_.norm_decay ? 0 : options_.weight_decay;
+  }
   // Which of two gradients reached a parameter.
   struct Reached {
     bool labels = false, teacher = false;

@@ -111,6 +111,14 @@ class Collector : public Visitor {
   void on_parameter(const std::string& name, Parameter& p, Init) override {
     parameters.push_back({name, &p});
   }
+  // Behind its layer's parameters.
+  void on_buffer(const std::string& name, Array&, Init) override {
+    constexpr std::string_view statistics = "running_mean";
+    if (!name.ends_with(statistics)) return;
+    const std::string layer = name.substr(0, name.size() - statistics.size());
+    for (auto p = parameters.rbegin(); p != parameters.rend() && p->name.starts_with(layer); ++p)
+      p->norm = true;
+  }
 };
 
 }  // namespace

@@ -171,6 +171,7 @@ void take_rows(HostTensor& tensor, const std::vector<int64_t>& rows) {
 void order_classes(SafeTensors& file) {
   constexpr std::array unused = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83};
   constexpr int64_t ids = 91;
+  std::vector<int> known;
   for (const std::string kind : {"weight", "bias"}) {
     HostTensor *const scores = find(file, predictor + "cls_score." + kind), *const boxes =
                                                                                 find(file, predictor +
@@ -185,10 +186,12 @@ void order_classes(SafeTensors& file) {
       rows.push_back(id);
       for (int64_t k = 0; k < 4; ++k) of_boxes.push_back(4 * id + k);
     }
+    if (all == ids) known.assign(rows.begin(), rows.end());
     rows.push_back(0);
     take_rows(*scores, rows);
     take_rows(*boxes, of_boxes);
   }
+  if (!known.empty()) file.metadata["category_ids"] = "[" + join(known) + "]";
 }
 
 // O,3,kH,kW with the first and the last of the three exchanged.

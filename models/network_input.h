@@ -14,6 +14,8 @@ struct NetworkInput {
   // out.
   int64_t test_resize = 0;
   std::vector<std::string> class_names;  // in the order of the logits; empty: nobody knows
+  // Of a detector: the numbers that its data has for the classes, ascending; empty: 1 to the last.
+  std::vector<int64_t> category_ids = {};
 };
 
 // The side of the images that an architecture was made for: 224 for those of ImageNet, else 32.
@@ -24,16 +26,16 @@ inline constexpr int64_t least_side = 8, most_side = 4096;
 
 using Metadata = std::map<std::string, std::string>;
 
-// Of a file's metadata "size", "test_resize" and "class_names" (a JSON array). What it does not say: the size
-// that the architecture was made for, and usual_test_resize(). Fault::input, naming the file, for what is no
-// such number or list, or has another number of names than classes (0: not known).
+// Of a file's metadata "size", "test_resize", "class_names" and "category_ids" (JSON arrays). What it does
+// not say: the size that the architecture was made for, and usual_test_resize(). Fault::input, naming the
+// file, for what is no such number or list, or has another number of entries than classes (0: not known).
 NetworkInput input_from(const Metadata& metadata, const std::string& architecture, int64_t classes,
                         const std::string& file);
 
 // 256 for 224, as ImageNet's networks are tested; else the size itself.
 int64_t usual_test_resize(int64_t size);
 
-// As metadata; without names where there are none.
+// As metadata; without names and ids where there are none.
 void put_input(const NetworkInput& input, Metadata& metadata);
 
 // Takes the place of what the metadata say. 0: nothing.

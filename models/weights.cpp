@@ -123,11 +123,14 @@ std::string weights_hash(const std::vector<HostTensor>& state) {
 
 std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model) {
   std::map<std::string, std::string> metadata = weights_metadata(model);
-  for (const char* kept : {"data", "mean", "std", "epoch", "top1"}) {
+  for (const char* kept : {"data", "mean", "std", "pictures_size", "epoch", "top1", "AP"}) {
     if (const std::string* entry = weights.metadata(kept)) metadata[kept] = *entry;
   }
   NetworkInput input = input_of(weights, model.name);
-  if (input.size != model.side) input = {model.side, usual_test_resize(model.side), input.class_names};
+  if (input.size != model.side) {
+    input.size = model.side;
+    input.test_resize = usual_test_resize(model.side);
+  }
   put_input(input, metadata);
   return metadata;
 }

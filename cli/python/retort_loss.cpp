@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "cli/key_sheet.h"
+#include "cli/python/answer.h"
 #include "distill/methods/loss_probe.h"
 #include "engine/base/check.h"
 #include "engine/device.h"
@@ -113,36 +113,14 @@ void compute(const retort_loss_input& input, retort_loss_output& output) {
   if (output.gradient) std::copy(result.gradient.begin(), result.gradient.end(), output.gradient);
 }
 
-// One line, as much of it as there is room for.
-void tell(const retort_loss_output& output, const char* message) {
-  if (!output.message || output.message_bytes == 0) return;
-  const size_t length = std::min(std::strlen(message), output.message_bytes - 1);
-  std::memcpy(output.message, message, length);
-  output.message[length] = 0;
-}
-
 }  // namespace
 
 }  // namespace retort
 
 extern "C" retort_code retort_loss(const retort_loss_input* input, retort_loss_output* output) {
-  using retort::Fault;
-  if (!input || !output) return int(Fault::input);
+  if (!input || !output) return int(retort::Fault::input);
   output->term_count = 0;
-  try {
-    retort::tell(*output, "");
-    retort::compute(*input, *output);
-    return 0;
-  } catch (const retort::Error& error) {
-    retort::tell(*output, error.what());
-    return int(error.fault());
-  } catch (const std::bad_alloc&) {
-    retort::tell(*output, "out of memory");
-    return int(Fault::memory);
-  } catch (const std::exception& error) {
-    retort::tell(*output, error.what());
-    return int(Fault::internal);
-  }
+  return retort::answer(output->message, output->message_bytes, [&] { retort::compute(*input, *output); });
 }
 
 extern "C" size_t retort_methods_json(char* json, size_t bytes) {

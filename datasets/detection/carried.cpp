@@ -9,7 +9,7 @@
 
 namespace retort {
 
-DataSet carried_boxes(const std::string& spec, Parts parts) {
+DataSet carried_boxes(const std::string& spec, Parts parts, Decoder decoder) {
   const size_t comma = spec.starts_with("coco:") ? spec.find(',') : spec.npos;
   DetectionFiles files;
   for (size_t begin = comma; begin != spec.npos;) {
@@ -27,7 +27,7 @@ DataSet carried_boxes(const std::string& spec, Parts parts) {
     *to = value;
     begin = end;
   }
-  auto data = std::make_shared<DetectionData>(open_detection(spec.substr(0, comma), files, parts));
+  auto data = std::make_shared<DetectionData>(open_detection(spec.substr(0, comma), files, parts, decoder));
   DataSet set;
   set.name = data->name;
   for (ImageSet* part : {&set.train, &set.test}) {

@@ -8,6 +8,6 @@ namespace retort {
 
 // As open_detection; of COCO's files options may follow the folder:
 // "coco:DIR,train=FILE,test=FILE,images=FOLDER", which lie in it. The set is DataSet::boxes.
-DataSet carried_boxes(const std::string& spec, Parts parts);
+DataSet carried_boxes(const std::string& spec, Parts parts, Decoder decoder = Decoder::stb);
 
 }  // namespace retort

@@ -64,12 +64,14 @@ DetectionLoader::DetectionLoader(const DetectionPart& part, const DetectionLoade
 
 DetectionLoader::Size DetectionLoader::size_of(int32_t image) const {
   const CocoImage& own = part_.annotations.images[size_t(image)];
-  if (options_.sides.empty()) return {int(own.height), int(own.width)};
-  const auto sides = uint32_t(options_.sides.size());
-  const uint32_t word = view_of(options_, epoch_, image).v[1];
-  const double side = options_.sides[options_.training ? random_below(word, sides) : 0];
   const double height = double(own.height), width = double(own.width);
-  double scale = side / std::min(height, width);
+  double scale = 1;
+  if (!options_.sides.empty()) {
+    const auto sides = uint32_t(options_.sides.size());
+    const uint32_t word = view_of(options_, epoch_, image).v[1];
+    const double side = options_.sides[options_.training ? random_below(word, sides) : 0];
+    scale = side / std::min(height, width);
+  }
   if (std::max(height, width) * scale > options_.longest) scale = options_.longest / std::max(height, width);
   return {std::max(1, int(height * scale + 0.5)), std::max(1, int(width * scale + 0.5))};
 }

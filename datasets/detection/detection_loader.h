@@ -32,7 +32,8 @@ struct DetectionLoaderOptions {
       true;  // shuffled, mirrored with p = .5, without images that have no objects; else all, as they are
   bool shuffle = true, flip = true;  // in training
   // A picture's shorter side becomes one of these, drawn anew each time, but its longer side at most
-  // `longest`. None: pictures stay as they are.
+  // `longest`. None: pictures stay as they are, but for those that are longer: one of 16000 x 300 is seen as
+  // 1333 x 25, so that no picture takes much more memory than others.
   std::vector<int> sides = {};
   int longest = 1333;
   int pad_multiple = 32;

@@ -12,7 +12,12 @@ namespace retort {
 
 namespace {
 
-constexpr double least_side = 1e-5;  // of what is left of a box inside its picture
+// Of what is left of a box inside its picture. Steps compute in f32: there a side may be 0 that is none here.
+constexpr double least_side = 1e-5;
+
+bool is_a_side(double from, double to) {
+  return to - from > least_side && float(to) > float(from);
+}
 
 uint64_t hash_of_part(const DetectionPart& part) {
   XXH3_state_t* state = XXH3_createState();
@@ -46,6 +51,14 @@ uint64_t DetectionData::hash() const {
   return XXH3_64bits(parts, sizeof parts);
 }
 
+std::optional<CocoRect> learned_from(const CocoRect& box, const CocoImage& image) {
+  const auto within = [](double place, int64_t side) { return std::clamp(place, 0.0, double(side)); };
+  const double left = within(box.x, image.width), right = within(box.x + box.width, image.width),
+               top = within(box.y, image.height), bottom = within(box.y + box.height, image.height);
+  if (!is_a_side(left, right) || !is_a_side(top, bottom)) return std::nullopt;
+  return CocoRect{left, top, right - left, bottom - top};
+}
+
 std::vector<std::vector<DetectionObject>> objects_of(const DetectionPart& part) {
   std::map<int64_t, size_t> place;
   for (size_t i = 0; i < part.annotations.images.size(); ++i) place[part.annotations.images[i].id] = i;
@@ -55,13 +68,8 @@ std::vector<std::vector<DetectionObject>> objects_of(const DetectionPart& part) 
   for (const CocoAnnotation& a : part.annotations.annotations) {
     if (a.crowd) continue;
     const size_t i = place.at(a.image);
-    const CocoImage& image = part.annotations.images[i];
-    const double left = std::clamp(a.box.x, 0.0, double(image.width)),
-                 top = std::clamp(a.box.y, 0.0, double(image.height)),
-                 right = std::clamp(a.box.x + a.box.width, 0.0, double(image.width)),
-                 bottom = std::clamp(a.box.y + a.box.height, 0.0, double(image.height));
-    if (right - left > least_side && bottom - top > least_side)
-      objects[i].push_back({{left, top, right - left, bottom - top}, label.at(a.category)});
+    if (const auto box = learned_from(a.box, part.annotations.images[i]))
+      objects[i].push_back({*box, label.at(a.category)});
   }
   return objects;
 }

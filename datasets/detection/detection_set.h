@@ -1,7 +1,9 @@
 // Pictures with objects in boxes: what detectors are trained and scored on.
 #pragma once
 #include <array>
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@ struct DetectionPart {
   // Decodes or draws image number i, upright; may be called by several threads at once. Fault::input, naming
   // file and id, if it is not as high and wide as the annotations say.
   std::function<Image(int64_t image)> picture;
+  std::filesystem::path folder = {};  // of the images' files; empty where they are drawn
 
   int64_t size() const { return int64_t(annotations.images.size()); }
 };
@@ -38,8 +41,11 @@ struct DetectionData {
   uint64_t hash() const;  // of categories, boxes, names and sizes of both parts
 };
 
-// Of every image of a part, what training learns from: no crowds, boxes clipped to the picture, none of which
-// nothing is left.
+// What training sees of a box, which is within its picture; nothing where no more than 1e-5 pixels are left
+// of a side, or none in f32.
+std::optional<CocoRect> learned_from(const CocoRect& box, const CocoImage& image);
+
+// Of every image of a part, what training learns from: no crowds, boxes as learned_from() has them.
 std::vector<std::vector<DetectionObject>> objects_of(const DetectionPart& part);
 
 }  // namespace retort

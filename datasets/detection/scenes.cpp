@@ -16,8 +16,8 @@ namespace {
 
 constexpr int side = 128;
 constexpr int most_figures = 6, most_clutter = 8, most_tries = 24;
-constexpr float side_low = 14, side_high = 80;  // of a figure, about
-constexpr float most_overlap = 0.3f;            // IoU of two boxes
+constexpr int side_low = 14, side_high = 80;  // of a figure's box, the longer one
+constexpr float most_overlap = 0.3f;          // IoU of two boxes
 constexpr float crowd_chance = 0.03f;
 constexpr int crowd_least = 8, crowd_most = 14;
 
@@ -42,7 +42,7 @@ float overlap(const Extent& a, const Extent& b) {
   const int width = std::min(a.right, b.right) - std::max(a.left, b.left),
             height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
   if (width <= 0 || height <= 0) return 0;
-  const auto area = [](const Extent& e) { return float(e.right - e.left) * float(e.bottom - e.top); };
+  const auto area = [](const Extent& e) { return float(e.width()) * float(e.height()); };
   const float shared = float(width) * float(height);
   return shared / (area(a) + area(b) - shared);
 }
@@ -61,21 +61,41 @@ void draw_clutter(Draws& draws, Canvas& canvas) {
   }
 }
 
+int longer_side(const Extent& extent) {
+  return std::max(extent.width(), extent.height());
+}
+
+// Makes the longer side of the figure's box as long as wanted, or a pixel off where pixels allow no closer.
+// How much larger than its radius a figure is depends on its shape, on how it is squeezed and turned.
+Extent fit(Figure& figure, int wanted) {
+  Extent extent = extent_of(figure);
+  for (int tries = 0; tries < 3 && !extent.empty() && longer_side(extent) != wanted; ++tries) {
+    figure.frame.grow(float(wanted) / float(longer_side(extent)));
+    extent = extent_of(figure);
+  }
+  return extent;
+}
+
+bool fits(const Extent& extent) {
+  const int longer = longer_side(extent);
+  return longer >= side_low && longer <= side_high && extent.left >= 0 && extent.top >= 0 &&
+         extent.right <= side && extent.bottom <= side;
+}
+
 // The figure wholly inside the picture, where its box leaves the others alone; nothing if no place was found.
 void draw_figure(Draws& draws, Canvas& canvas, std::vector<Drawn>& drawn) {
   const int figure_class = draws.below(figure_classes);
-  const float radius = spread_evenly(draws.word(), side_low, side_high) / 1.8f;
+  const float wanted = spread_evenly(draws.word(), side_low, side_high);
   for (int tries = 0; tries < most_tries; ++tries) {
-    const float margin = std::min(1.1f * radius, 0.5f * side - 1);
+    const float margin = 0.5f * wanted;
     const float x = draws.uniform(margin, side - margin), y = draws.uniform(margin, side - margin);
     Figure figure = random_figure(draws, figure_class / figure_fills, figure_class % figure_fills, {x, y},
-                                  radius, canvas.at(int(x), int(y)));
-    figure.period *= std::max(1.0f, radius / 12);
+                                  wanted / 1.8f, canvas.at(int(x), int(y)));
     blend_some(draws, figure);
-    Canvas trial = canvas;
-    const Extent extent = trial.paint(figure);
-    if (extent.empty() || !apart(extent, drawn)) continue;
-    canvas = trial;
+    const Extent extent = fit(figure, int(wanted + 0.5f));
+    if (!fits(extent) || !apart(extent, drawn)) continue;
+    figure.period *= std::max(1.0f, figure.frame.radius / 12);
+    canvas.paint(figure);
     drawn.push_back({extent, figure_class, false});
     return;
   }
@@ -138,7 +158,7 @@ DetectionPart draw_part(uint64_t seed, Purpose purpose, int count,
     part.annotations.images.push_back({i + 1, file_name(i + 1), side, side});
     for (const Drawn& d : drawn[size_t(i)]) {
       const Extent& e = d.extent;
-      const CocoRect box{double(e.left), double(e.top), double(e.right - e.left), double(e.bottom - e.top)};
+      const CocoRect box{double(e.left), double(e.top), double(e.width()), double(e.height())};
       part.annotations.annotations.push_back({int64_t(part.annotations.annotations.size()) + 1, i + 1,
                                               d.figure_class + 1, box, double(e.pixels), d.crowd});
     }
@@ -160,8 +180,8 @@ DetectionData draw_scenes(const SyntheticOptions& options, Parts parts) {
   DetectionData data;
   data.name = "scenes";
   for (int c = 0; c < figure_classes; ++c) data.categories.push_back({c + 1, figure_class_name(c)});
-  data.mean = {.3591f, .3609f, .3593f};
-  data.stddev = {.2073f, .2067f, .2079f};
+  data.mean = {.3555f, .3573f, .3558f};
+  data.stddev = {.2042f, .2042f, .2054f};
   data.train = draw_part(options.seed, box_purpose::scenes_train, parts == Parts::both ? options.train : 0,
                          data.categories);
   data.test = draw_part(options.seed, box_purpose::scenes_test, options.test, data.categories);

@@ -10,11 +10,11 @@ namespace retort {
 // 1920 training and 480 test pictures.
 SyntheticOptions scenes_defaults();
 
-// One to six figures of the 24 classes of the synthetic images, their longer sides about 14 to 80 pixels,
-// spread evenly in the logarithm, no two boxes with an IoU above .3; clutter that counts as background. A box
-// bounds the whole figure, covered parts too; its area is the figure's pixels. On 3 % of the pictures there
-// is a crowd as well: many tiny figures of one class in one box. Picture i is a pure function of (seed, part,
-// i), the same bytes on every platform.
+// One to six figures of the 24 classes of the synthetic images, the longer sides of their boxes 14 to 80
+// pixels, spread evenly in the logarithm, no two boxes with an IoU above .3; clutter that counts as
+// background. A box bounds the whole figure, covered parts too; its area is the figure's pixels. On 3 % of
+// the pictures there is a crowd as well: many tiny figures of one class in one box. Picture i is a pure
+// function of (seed, part, i), the same bytes on every platform.
 DetectionData draw_scenes(const SyntheticOptions& options, Parts parts = Parts::both);
 
 // Writes a data set as COCO has it: annotations/instances_{train,val}2017.json and PNGs in train2017 and

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -51,6 +52,14 @@ Image upright(const Image& image) {
   return out;
 }
 
+PictureSize upright_size(const std::filesystem::path& path) {
+  InputFile file(path);
+  PictureDecoder pictures;
+  const PictureSize size = pictures.measure(file.read_all(max_picture_file), file.name());
+  const bool turned = pictures.orientation() >= 5;  // as in upright()
+  return turned ? PictureSize{size.width, size.height} : size;
+}
+
 PixelView view_of(const Image& image) {
   return {image.pixels.data(), image.height, image.width, 3 * int64_t(image.width)};
 }
@@ -65,9 +74,9 @@ Image resize_image(const Image& image, int height, int width) {
 CentreView centre_view(const PictureSize& size, int resized, int side) {
   check(side >= 1 && resized >= side, "image: the centre ", side, " of a shorter side of ", resized);
   const int shorter = std::min(size.height, size.width), longer = std::max(size.height, size.width);
+  // However long: only the centre is computed.
   const int64_t long_side = int64_t(resized) * longer / shorter;
-  check(int64_t(resized) * long_side <= max_picture_pixels, Fault::input, "image of ", size.width, " x ",
-        size.height, " pixels: too narrow to be resized to a shorter side of ", resized);
+  check(long_side <= std::numeric_limits<int>::max(), "image: a longer side of ", long_side, " pixels");
   CentreView view;
   view.height = size.height > size.width ? int(long_side) : resized;
   view.width = size.height > size.width ? resized : int(long_side);

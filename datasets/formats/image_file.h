@@ -24,10 +24,12 @@ PixelView view_of(const Image& image);
 
 // The picture as its orientation says that it is to be seen; its own orientation is 1 then.
 Image upright(const Image& image);
+// How large the upright picture of a file is; it is not decoded.
+PictureSize upright_size(const std::filesystem::path& path);
 
-// How a picture is looked at where nothing is random: resized to height x width, its shorter side being `resized`
-// pixels (the longer one rounded down), and the centre side x side cut out of it, half a pixel to the even side, as
-// torchvision's Resize and CenterCrop. Fault::input if it is too narrow for that.
+// How a picture is looked at where nothing is random: resized to height x width, its shorter side being
+// `resized` pixels (the longer one rounded down), and the centre side x side cut out of it, half a pixel to
+// the even side, as torchvision's Resize and CenterCrop.
 struct CentreView {
   int height = 0, width = 0;
   Box cut;

@@ -73,6 +73,7 @@ class Walk {
   Walk(std::span<const uint8_t> file, const std::string& name) : file_(file), name_(name) {}
 
   JpegParts parts() {
+    parts_.stream.reserve(file_.size() + 32);  // grown piece by piece it would be there twice
     // The Adobe mark: the name, a version, two words of flags, and the transform, which is set in the end.
     parts_.stream = {0xff, image_begin, 0xff, application_14, 0, 14, 'A', 'd', 'o', 'b', 'e', 0, 100, 0, 0,
                      0,    0,           0};

@@ -54,6 +54,7 @@ class Decompression {
   int first_column() const { return first_column_; }
   int columns() const { return int(info_.output_width); }
 
+  // Rows, and behind them room for one more.
   bool read(int rows, uint8_t* to) {
     if (setjmp(back_)) return false;
     const int64_t stride = 3 * int64_t(info_.output_width);
@@ -61,7 +62,19 @@ class Decompression {
       JSAMPROW line = to + row_ * stride;
       if (jpeg_read_scanlines(&info_, &line, 1) != 1) return false;
     }
+    spare_ = to + rows * stride;
     return true;
+  }
+
+  // What follows the rows that were read, up to the end mark: whether a file is damaged is the file's,
+  // whatever part of it is wanted. Of skipped rows the library decodes the coefficients alone; asked to skip
+  // the last one it looks at none.
+  bool finish() {
+    if (setjmp(back_)) return false;
+    const JDIMENSION below = info_.output_height - info_.output_scanline;
+    if (below > 1 && jpeg_skip_scanlines(&info_, below - 1) != below - 1) return false;
+    if (below > 0 && jpeg_read_scanlines(&info_, &spare_, 1) != 1) return false;
+    return jpeg_finish_decompress(&info_);
   }
 
   const char* reason() const { return reason_; }
@@ -78,6 +91,7 @@ class Decompression {
   std::jmp_buf back_;
   char reason_[JMSG_LENGTH_MAX] = "it has other sizes than its header says";
   int first_column_ = 0, row_ = 0;
+  JSAMPROW spare_ = nullptr;
 };
 
 }  // namespace
@@ -95,8 +109,10 @@ PixelView decode_with_turbo(std::span<const uint8_t> stream, int height, int wid
   Decompression decompression;
   bool good = decompression.begin(stream, height, width, top, left, right);
   if (good) {
-    pixels.resize(size_t(bottom - top) * size_t(decompression.columns()) * 3);
-    good = decompression.read(bottom - top, pixels.data());
+    const size_t bytes = size_t(bottom - top + 1) * size_t(decompression.columns()) * 3;
+    if (pixels.capacity() < bytes) pixels = {};  // never two in memory
+    pixels.resize(bytes);
+    good = decompression.read(bottom - top, pixels.data()) && decompression.finish();
   }
   check(good, Fault::input, name, ": damaged JPEG file: ", decompression.reason());
   const PixelView decoded{pixels.data(), bottom - top, decompression.columns(),

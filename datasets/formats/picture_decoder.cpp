@@ -27,6 +27,18 @@ PictureSize checked_size(int64_t height, int64_t width, const std::string& name)
   return {int(height), int(width)};
 }
 
+// Else it is a JPEG.
+bool is_png(std::span<const uint8_t> file, const std::string& name) {
+  constexpr uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, jpeg[] = {0xff, 0xd8, 0xff};
+  const auto begins = [&](std::span<const uint8_t> mark) {
+    return file.size() >= mark.size() && std::equal(mark.begin(), mark.end(), file.begin());
+  };
+  check(begins(png) || begins(jpeg), Fault::input, name, ": ", other_kind(file));
+  check(int64_t(file.size()) <= max_picture_file, Fault::input, name, ": ", with_commas(int64_t(file.size())),
+        " bytes, expected at most ", with_commas(max_picture_file));
+  return begins(png);
+}
+
 }  // namespace
 
 Decoder decoder_named(const std::string& name) {
@@ -43,20 +55,26 @@ const char* name_of(Decoder decoder) {
 
 PixelView PictureDecoder::decode(std::span<const uint8_t> file, const std::string& name,
                                  const Choose& window) {
-  constexpr uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, jpeg[] = {0xff, 0xd8, 0xff};
-  const auto begins = [&](std::span<const uint8_t> mark) {
-    return file.size() >= mark.size() && std::equal(mark.begin(), mark.end(), file.begin());
+  return is_png(file, name) ? decode_png(file, name, window) : decode_jpeg(file, name, window);
+}
+
+PictureSize PictureDecoder::measure(std::span<const uint8_t> file, const std::string& name) {
+  const auto size_of = [&](const auto& parts) {
+    orientation_ = parts.orientation;
+    return checked_size(parts.height, parts.width, name);
   };
-  check(begins(png) || begins(jpeg), Fault::input, name, ": ", other_kind(file));
-  check(int64_t(file.size()) <= max_picture_file, Fault::input, name, ": ", with_commas(int64_t(file.size())),
-        " bytes, expected at most ", with_commas(max_picture_file));
-  return begins(png) ? decode_png(file, name, window) : decode_jpeg(file, name, window);
+  return is_png(file, name) ? size_of(png_parts(file, name)) : size_of(jpeg_parts(file, name));
+}
+
+void PictureDecoder::let_go() {
+  block_ = {nullptr, nullptr};
+  pixels_ = {};
 }
 
 PixelView PictureDecoder::decode_with_stb(std::span<const uint8_t> picture, const PictureSize& size,
                                           const std::string& name, const char* kind) {
   int width = 0, height = 0, channels = 0;
-  block_ = {nullptr, nullptr};  // never two in memory
+  let_go();  // never two in memory
   block_ = {stbi_load_from_memory(picture.data(), int(picture.size()), &width, &height, &channels, 3),
             stbi_image_free};
   if (!block_) fail_damaged(name, kind);
@@ -72,25 +90,34 @@ PixelView PictureDecoder::decode_jpeg(std::span<const uint8_t> file, const std::
   orientation_ = parts.orientation;
   const Box wanted = window(size);
   // libjpeg makes no RGB of CMYK.
-  if (decoder_ == Decoder::turbo && parts.components != 4)
+  if (decoder_ == Decoder::turbo && parts.components != 4) {
+    block_ = {nullptr, nullptr};
     return decode_with_turbo(parts.stream, size.height, size.width, wanted, name, pixels_);
+  }
   return decode_with_stb(parts.stream, size, name, "JPEG").part(wanted);
 }
 
 PixelView PictureDecoder::decode_png(std::span<const uint8_t> file, const std::string& name,
                                      const Choose& window) {
-  const PngParts parts = png_parts(file, name);
+  let_go();
+  PngParts parts = png_parts(file, name);
   const PictureSize size = checked_size(parts.height, parts.width, name);
   orientation_ = parts.orientation;
+  const int64_t rows = bytes_of_rows(parts);
+  // stb_image makes room for the rows as if there were one pass, and then twice that.
+  check(!parts.interlaced || rows <= max_block / 2, Fault::input, name,
+        ": an interlaced PNG that unpacks to ", with_commas(rows), " bytes, expected at most ",
+        with_commas(max_block / 2), "; save it without interlacing");
   int unpacked_bytes = 0;
   std::unique_ptr<stbi_uc, void (*)(void*)> unpacked(
-      reinterpret_cast<stbi_uc*>(
-          stbi_zlib_decode_malloc(reinterpret_cast<const char*>(parts.compressed.data()),
-                                  int(parts.compressed.size()), &unpacked_bytes)),
+      reinterpret_cast<stbi_uc*>(stbi_zlib_decode_malloc_guesssize(
+          reinterpret_cast<const char*>(parts.compressed.data()), int(parts.compressed.size()),
+          int(std::clamp<int64_t>(rows, 1, max_block)), &unpacked_bytes)),
       stbi_image_free);
   if (!unpacked) fail_damaged(name, "PNG");
   check_zlib_sum(parts.compressed, {unpacked.get(), size_t(unpacked_bytes)}, name);
   unpacked.reset();
+  parts.compressed = {};
   return decode_with_stb(parts.picture, size, name, "PNG").part(window(size));
 }
 

@@ -28,6 +28,19 @@ struct PictureSize {
   int height = 0, width = 0;
 };
 
+// A small file can claim to unpack to gigabytes: no single block of a decoder's is larger than this, the rows
+// of a PNG of 16-bit RGBA with their filters.
+constexpr int64_t max_block = 8 * max_picture_pixels + 4 * max_picture_side;
+// Bytes that decoding a file of so many takes at most, the file and copies of its parts with it. A pixel
+// takes 6 bytes in a usual JPEG (planes, pixels), with coefficients 12 in a progressive one and 15 in one of
+// CMYK, by libjpeg-turbo 3 and 9; in a PNG of 16-bit RGBA 16 (rows, pixels). Interlaced ones take more, but
+// no more in all, see max_block.
+constexpr int64_t decoding_bytes(int64_t file_bytes) {
+  return 16 * max_picture_pixels + 4 * file_bytes;
+}
+// That stb_image keeps in every thread that has decoded, for the next picture.
+constexpr int64_t kept_by_decoding = int64_t(1) << 24;
+
 // Keeps its buffers: one for each thread.
 class PictureDecoder {
  public:
@@ -42,6 +55,9 @@ class PictureDecoder {
   // checksum, or is larger than the limits above, is a Fault::input with the reason.
   PixelView decode(std::span<const uint8_t> file, const std::string& name, const Choose& window);
 
+  // As the header says, the orientation too; no pixel is decoded. Fault::input as above.
+  PictureSize measure(std::span<const uint8_t> file, const std::string& name);
+
   // Of the last picture, as a camera noted it (EXIF), 1..8; 1: upright.
   int orientation() const { return orientation_; }
 
@@ -51,6 +67,7 @@ class PictureDecoder {
   // `picture`: what the format's own reader has found sound.
   PixelView decode_with_stb(std::span<const uint8_t> picture, const PictureSize& size, const std::string& name,
                             const char* kind);
+  void let_go();  // of the last picture
 
   Decoder decoder_;
   int orientation_ = 1;

@@ -30,10 +30,16 @@ struct PngParts {
   std::vector<uint8_t> compressed;   // the data of all IDAT chunks: one zlib stream
   int orientation = 1;
   int64_t height = 0, width = 0;
+  int depth = 0, colour_type = 0;
+  bool interlaced = false;
 };
 
 // PNG, third edition. Fault::input where a chunk is cut, its CRC is wrong, or it is critical and not known.
 PngParts png_parts(std::span<const uint8_t> file, const std::string& name);
+
+// What its data unpack to: its rows, each behind its filter (section 7.2), interlaced those of seven smaller
+// pictures (8.2). 0 for a colour type that there is not.
+int64_t bytes_of_rows(const PngParts& parts);
 
 // RFC 1950: fails with Fault::input unless the sum behind the stream is that of `unpacked`.
 void check_zlib_sum(std::span<const uint8_t> compressed, std::span<const uint8_t> unpacked,

@@ -41,6 +41,7 @@ PngParts png_parts(std::span<const uint8_t> file, const std::string& name) {
     fail(Fault::input, name, ": damaged PNG file: ", words...);
   };
   PngParts parts;
+  parts.compressed.reserve(file.size());  // grown piece by piece it would be there twice
   for (size_t at = signature;;) {
     if (file.size() - at < head + sum) damaged("it ends before its IEND chunk; was it cut?");
     const size_t length = big_endian(file.subspan(at));
@@ -62,6 +63,11 @@ PngParts png_parts(std::span<const uint8_t> file, const std::string& name) {
     if (kind == "IHDR" && data.size() >= 8) {
       parts.width = int64_t(big_endian(data));
       parts.height = int64_t(big_endian(data.subspan(4)));
+      if (data.size() > 12) {
+        parts.depth = data[8];
+        parts.colour_type = data[9];
+        parts.interlaced = data[12] != 0;
+      }
     }
     if (kind == "eXIf") parts.orientation = exif_orientation(data);
     check(kind != "CgBI", Fault::input, name,
@@ -76,6 +82,24 @@ PngParts png_parts(std::span<const uint8_t> file, const std::string& name) {
       return parts;
     }
   }
+}
+
+int64_t bytes_of_rows(const PngParts& parts) {
+  constexpr int channels[] = {1, 0, 3, 1, 2, 0, 4};
+  struct Pass {
+    int top, left, down, right;  // its first row and column, and the steps from there
+  };
+  constexpr Pass whole[] = {{0, 0, 1, 1}}, adam7[] = {{0, 0, 8, 8}, {0, 4, 8, 8}, {4, 0, 8, 4}, {0, 2, 4, 4},
+                                                      {2, 0, 4, 2}, {0, 1, 2, 2}, {1, 0, 2, 1}};
+  if (parts.colour_type > 6) return 0;
+  const int bits = channels[parts.colour_type] * parts.depth;
+  int64_t bytes = 0;
+  for (const Pass& pass : parts.interlaced ? std::span<const Pass>(adam7) : std::span<const Pass>(whole)) {
+    const int64_t height = (parts.height - pass.top + pass.down - 1) / pass.down;
+    const int64_t width = (parts.width - pass.left + pass.right - 1) / pass.right;
+    if (width > 0) bytes += height * (1 + (width * bits + 7) / 8);
+  }
+  return bytes;
 }
 
 void check_zlib_sum(std::span<const uint8_t> compressed, std::span<const uint8_t> unpacked,

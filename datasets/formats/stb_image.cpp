@@ -5,10 +5,9 @@
 #include <cstring>
 #include <utility>
 
-namespace {
+#include "datasets/formats/picture_decoder.h"
 
-// A small file can claim to unpack to gigabytes: no single block of a picture we accept is larger than this.
-constexpr size_t max_block = size_t(1) << 29;
+namespace {
 
 // In front of each block: how many bytes it can hold.
 struct alignas(std::max_align_t) Header {
@@ -43,6 +42,7 @@ class KeptBlocks {
 
  private:
   static constexpr size_t places = 8, least = size_t(1) << 15, most = size_t(1) << 21;
+  static_assert(places * most == retort::kept_by_decoding);
   static thread_local bool gone_;  // can still be asked when the thread's blocks are no more
 
   Header* blocks_[places] = {};
@@ -52,7 +52,7 @@ thread_local bool KeptBlocks::gone_ = false;
 
 // Zeroed: what a damaged picture leaves out is the same in every run.
 void* limited_malloc(size_t bytes) {
-  if (bytes > max_block) return nullptr;
+  if (bytes > size_t(retort::max_block)) return nullptr;
   if (Header* kept = KeptBlocks::keeps(bytes) ? KeptBlocks::own().take(bytes) : nullptr)
     return std::memset(kept + 1, 0, bytes);
   auto* block = static_cast<Header*>(std::calloc(sizeof(Header) + bytes, 1));

@@ -44,7 +44,8 @@ struct CocoDetection {
 };
 
 // Fault::input, naming the file and the id, for what is no JSON or lacks one of the three lists, a number
-// that is missing, not finite or not whole, a negative side, an id that stands twice or is not there.
+// that is missing, not finite (NaN, Infinity, 1e400) or not whole, a negative side, an id that stands twice
+// or is not there.
 CocoAnnotations read_coco_annotations(const std::filesystem::path& path);
 
 struct CocoResults {
@@ -52,8 +53,8 @@ struct CocoResults {
   int64_t of_unknown_categories = 0;      // left out: detectors know more classes than a data set has
 };
 
-// A list of {image_id, category_id, bbox, score}. Fault::input as above, and for an image that is not among
-// the annotated ones.
+// A list of {image_id, category_id, bbox, score}. Fault::input as above, naming a result by its number from 1
+// on, and for an image that is not among the annotated ones.
 CocoResults read_coco_results(const std::filesystem::path& path, const CocoAnnotations& annotations);
 
 }  // namespace retort

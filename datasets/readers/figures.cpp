@@ -119,6 +119,11 @@ Frame Frame::random(Draws& draws, Point centre, float radius, float squeezed, fl
   return {centre, radius, cosine * u, sine * u, -sine * v, cosine * v};
 }
 
+void Frame::grow(float factor) {
+  radius *= factor;
+  for (float* const number : {&xx, &xy, &yx, &yy}) *number /= factor;
+}
+
 Figure random_figure(Draws& draws, int shape, int fill, Point centre, float radius, Colour background) {
   Figure f{};
   f.frame = Frame::random(draws, centre, radius, squeeze, turn);
@@ -172,27 +177,47 @@ Canvas::Canvas(Draws& draws, int side) : side_(side), pixels_(size_t(side) * siz
     }
 }
 
+namespace {
+
+// Calls f(x, y, cover) for the pixels that a figure covers a part of.
+template <class F>
+void for_covered(const Figure& figure, const F& f) {
+  const Frame& frame = figure.frame;
+  const float reach = 1.35f * frame.radius + 1;  // no shape extends farther, squeezed or not
+  const auto first = [&](float centre) { return int(std::floor(centre - reach)); };
+  const auto last = [&](float centre) { return int(std::floor(centre + reach)); };
+  for (int y = first(frame.centre.y); y <= last(frame.centre.y); ++y)
+    for (int x = first(frame.centre.x); x <= last(frame.centre.x); ++x) {
+      const Point p = frame.to_figure(float(x) + 0.5f, float(y) + 0.5f);
+      float d = distance(figure.shape, p);
+      if (figure.shape_blend > 0) d += figure.shape_blend * (distance(figure.other_shape, p) - d);
+      const float cover = clamp01(0.5f - d * frame.radius);
+      if (cover > 0) f(x, y, cover);
+    }
+}
+
+void note(int x, int y, float cover, Extent& extent) {
+  if (cover > 0.5f) extent.add({x, y, x + 1, y + 1, 1});
+}
+
+}  // namespace
+
+Extent extent_of(const Figure& figure) {
+  Extent extent;
+  for_covered(figure, [&](int x, int y, float cover) { note(x, y, cover, extent); });
+  return extent;
+}
+
 Extent Canvas::paint(const Figure& f) {
   Extent extent;
-  const float reach = 1.35f * f.frame.radius + 1;  // no shape extends farther, squeezed or not
-  const int x0 = std::max(0, int(f.frame.centre.x - reach)),
-            x1 = std::min(side_, int(f.frame.centre.x + reach) + 1);
-  const int y0 = std::max(0, int(f.frame.centre.y - reach)),
-            y1 = std::min(side_, int(f.frame.centre.y + reach) + 1);
-  for (int y = y0; y < y1; ++y)
-    for (int x = x0; x < x1; ++x) {
-      const float px = float(x) + 0.5f, py = float(y) + 0.5f;
-      const Point p = f.frame.to_figure(px, py);
-      float d = distance(f.shape, p);
-      if (f.shape_blend > 0) d += f.shape_blend * (distance(f.other_shape, p) - d);
-      const float cover = clamp01(0.5f - d * f.frame.radius);
-      if (cover == 0) continue;
-      if (cover > 0.5f) extent.add({x, y, x + 1, y + 1, 1});
-      const Point q = f.texture.to_figure(px, py);
-      float second = fill_at(f.fill, q, f.period);
-      if (f.fill_blend > 0) second += f.fill_blend * (fill_at(f.other_fill, q, f.period) - second);
-      at(x, y) = mix(at(x, y), mix(f.first, f.second, second), cover);
-    }
+  for_covered(f, [&](int x, int y, float cover) {
+    if (x < 0 || y < 0 || x >= side_ || y >= side_) return;
+    note(x, y, cover, extent);
+    const Point q = f.texture.to_figure(float(x) + 0.5f, float(y) + 0.5f);
+    float second = fill_at(f.fill, q, f.period);
+    if (f.fill_blend > 0) second += f.fill_blend * (fill_at(f.other_fill, q, f.period) - second);
+    at(x, y) = mix(at(x, y), mix(f.first, f.second, second), cover);
+  });
   return extent;
 }
 

@@ -52,6 +52,9 @@ struct Frame {
   // Turned by up to 2 atan(turned) either way, without a cosine: the rational parametrisation of the circle.
   static Frame random(Draws& draws, Point centre, float radius, float squeezed, float turned);
 
+  // Larger by this factor.
+  void grow(float factor);
+
   Point to_figure(float x, float y) const {
     const float dx = x - centre.x, dy = y - centre.y;
     return {xx * dx + xy * dy, yx * dx + yy * dy};
@@ -80,8 +83,13 @@ struct Extent {
   int64_t pixels = 0;
 
   bool empty() const { return pixels == 0; }
+  int width() const { return right - left; }
+  int height() const { return bottom - top; }
   void add(const Extent& other);
 };
+
+// Of a whole figure, also where it leaves a canvas.
+Extent extent_of(const Figure& figure);
 
 class Canvas {
  public:

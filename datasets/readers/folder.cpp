@@ -37,16 +37,24 @@ int64_t largest_of(const std::vector<File>& files) {
   return largest;
 }
 
-PictureSize size_of(const ImageSource& pictures, int64_t i, PictureReader& reader) {
-  PictureSize size;
-  pictures.read(
-      i,
-      [&](const PictureSize& found) {
-        size = found;
-        return Box{0, 0, 1, 1};
-      },
-      reader);
-  return size;
+// Whether all pictures of a part, as far as they can be read, are squares of one side of at most 64 pixels;
+// side 0: of the first one's.
+bool are_small_squares(const ImageSet& set, const DataOptions& options, int& side) {
+  std::atomic<int> common{side};
+  std::atomic<bool> same{true};
+  for_each_picture(set.size(), options.threads, options.decoder, [&](int64_t i, PictureReader& reader) {
+    try {
+      const PictureSize size = set.pictures->measure(i, reader);
+      int first = 0;
+      common.compare_exchange_strong(first, size.height);
+      if (size.height != size.width || size.height != common || size.height > largest_in_memory) same = false;
+    } catch (const Error& error) {
+      if (error.fault() != Fault::input || !set.skips_bad) throw;
+    }
+    return bool(same);
+  });
+  side = common;
+  return same && side > 0;
 }
 
 // All pictures of a part, if they are side x side, as one array; side 0: as the first one, if that is square
@@ -92,7 +100,7 @@ class Decoding {
   bool first_side(const ImageSource& pictures, PictureReader& reader, int& side) const {
     for (int64_t i = 0; i < pictures.size(); ++i) {
       try {
-        const PictureSize size = size_of(pictures, i, reader);
+        const PictureSize size = pictures.measure(i, reader);
         if (side == 0) side = size.height;
         return size.height == size.width && size.height == side && side <= largest_in_memory &&
                (options_.resize == 0 || options_.resize == side) &&
@@ -154,11 +162,17 @@ ChannelStatistics measured(const ImageSource& pictures, const DataOptions& optio
 }  // namespace
 
 PictureFiles::Bytes bytes_in_folder(const fs::path& folder, const std::vector<File>& part) {
-  std::vector<std::string> names = names_of(part);
-  return [folder, names = std::move(names)](int64_t i, std::vector<uint8_t>& scratch) {
-    InputFile file(folder / names[size_t(i)]);
+  return [folder, part](int64_t i, std::vector<uint8_t>& scratch) {
+    const File& listed = part[size_t(i)];
+    InputFile file(folder / listed.path);
+    // The data's hash is that of the listing, and so are the numbers that were measured.
+    check(file.size() == listed.bytes, Fault::input, file.name(), ": ", with_commas(file.size()),
+          " bytes, and ", with_commas(listed.bytes),
+          " when its folder was listed: it was replaced since; `retort data verify folder:", folder.string(),
+          "` lists the folder anew");
     check(file.size() <= max_picture_file, Fault::input, file.name(), ": ", with_commas(file.size()),
           " bytes, expected at most ", with_commas(max_picture_file));
+    if (scratch.capacity() < size_t(file.size())) scratch = {};  // never two in memory
     scratch.resize(size_t(file.size()));
     file.read(scratch.data(), file.size());
     return std::span<const uint8_t>(scratch);
@@ -212,12 +226,18 @@ DataSet photo_set(const ListedPictures& listed, const DataOptions& options) {
     small = test.decode(side) && (!both || train.decode(side));
     if (!small) data.test = std::move(photos);
   }
+  DataOptions sized = options;
+  if (!small && sized.size == 0) {
+    int own = 0;
+    if (are_small_squares(data.test, options, own) && (!both || are_small_squares(data.train, options, own)))
+      sized.size = own;
+  }
   for (ImageSet* set : {&data.train, &data.test}) {
     set->mean = numbers.mean;
     set->stddev = numbers.deviation;
     set->numbers_from = from;
     if (!small) {
-      set->photo = photo_options(options);
+      set->photo = photo_options(sized);
       side = set->photo.size;
     }
     set->height = set->width = side;
@@ -237,7 +257,7 @@ DataSet read_folder(const fs::path& folder, const DataOptions& options) {
 
 VerifiedFolder verify_folder(const fs::path& folder, const std::string& test_labels, Decoder decoder,
                              int threads) {
-  const FolderListing listing = list_folder(folder, test_labels);
+  const FolderListing listing = renewed_listing(folder, test_labels);
   VerifiedFolder result;
   for (const auto* part : {&listing.train, &listing.test}) {
     const PictureFiles pictures({names_of(*part), (folder / "").string()}, bytes_in_folder(folder, *part),

@@ -11,10 +11,11 @@
 
 namespace retort {
 
-// The listing is taken from the cache where it still holds. Images that are all square, of one size of at
-// most 64 pixels, are decoded at once, into memory, unless random crops of photos are wanted. Others are read
-// when they are needed. Numbers: Tiny-ImageNet's for its layout, ImageNet's where options say so, else
-// measured, once for a listing. Fault::input, naming the file, for what is bad.
+// The listing is taken from the cache where it still holds; a file that has another size than it says is bad.
+// Images that are all square, of one size of at most 64 pixels, are decoded at once, into memory, unless
+// random crops of photos are wanted. Others are read when they are needed. Numbers: Tiny-ImageNet's for its
+// layout, ImageNet's where options say so, else measured, once for a listing. Fault::input, naming the file,
+// for what is bad.
 DataSet read_folder(const std::filesystem::path& folder, const DataOptions& options = {});
 
 // The same of any listing whose files' bytes somebody has.
@@ -30,8 +31,8 @@ DataSet photo_set(const ListedPictures& pictures, const DataOptions& options);
 PictureFiles::Bytes bytes_in_folder(const std::filesystem::path& folder,
                                     const std::vector<FolderListing::File>& part);
 
-// Lists, stats and decodes everything anew. What is bad, as "path: reason", in the order of the listing; the
-// number of files that are good.
+// Lists, stats and decodes everything anew; the listing in the cache is that from now on. What is bad, as
+// "path: reason", in the order of the listing; the number of files that are good.
 struct VerifiedFolder {
   int64_t good = 0;
   std::vector<std::string> bad;

@@ -12,6 +12,7 @@
 #include "engine/base/byte_reader.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
+#include "engine/base/utf8.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -144,16 +145,17 @@ class Lister {
     check(fs::is_directory(walk_.root(), error), Fault::input, "folder: ", folder, " is not a folder");
     walk_.folders_in("");  // stamped: what is added to it is noticed
     const std::optional<std::string> train = find_train();
-    if (train) {
+    // A folder train without folders in it is where lists have their images.
+    if (train && (!walk_.folders_in(*train).empty() || list_of_training().empty())) {
       list_classes(*train);
       list_test();
+      walk_.check_kinds();
     } else if (walk_.is_file("images.txt") && walk_.is_file("image_class_labels.txt") &&
                walk_.is_file("train_test_split.txt")) {
       list_cub();
     } else {
       list_lists();
     }
-    walk_.check_kinds();
     check(!listing_.train.empty() && !listing_.test.empty(), Fault::input, "folder: ", folder, " holds ",
           listing_.train.size(), " training and ", listing_.test.size(), " test pictures");
     check_classes();
@@ -217,7 +219,7 @@ class Lister {
     const std::string labels = find_labels(part);
     const std::set<std::string> classes(listing_.class_names.begin(), listing_.class_names.end());
     const bool one_folder = folders.size() == 1 && !classes.contains(folders[0]);
-    if (folders.empty() || one_folder || !walk_.pictures_in(part, false).empty()) {
+    if (folders.empty() || one_folder || walk_.has_pictures(part)) {
       if (!labels.empty()) return list_labelled(part, labels, false);
       check(
           !folders.empty() && !one_folder, Fault::input, walk_.shown(part),
@@ -263,6 +265,7 @@ class Lister {
     std::string name;
     std::vector<LabelledFile> lines = read_labels(path, elsewhere, name);
     const Pictures pictures(walk_.pictures_in(part), {part, below(part, "images"), root_, ""});
+    walk_.check_kinds();
     std::vector<const FoundPicture*> found;
     std::map<const FoundPicture*, int> seen;
     for (LabelledFile& line : lines) {
@@ -310,10 +313,15 @@ class Lister {
     }
   }
 
-  void list_lists() {
-    std::string place;
+  // Empty where there is none.
+  std::string list_of_training() const {
     for (const char* folder : {"", "meta"})
-      if (place.empty() && walk_.is_file(below(folder, "train.txt"))) place = below(folder, "train.txt");
+      if (walk_.is_file(below(folder, "train.txt"))) return below(folder, "train.txt");
+    return "";
+  }
+
+  void list_lists() {
+    const std::string place = list_of_training();
     const std::string folder = folder_of(place);
     std::string test = below(folder, "val.txt");
     if (!walk_.is_file(test)) test = below(folder, "test.txt");
@@ -387,7 +395,14 @@ class Lister {
 
   void check_classes() const {
     std::vector<int64_t> trained(listing_.class_names.size());
-    for (const File& file : listing_.train) ++trained[size_t(file.label)];
+    for (const File& file : listing_.train) {
+      const std::string& name = listing_.class_names[size_t(file.label)];
+      if (trained[size_t(file.label)]++ > 0) continue;
+      check(valid_utf8(name) == name.size(), Fault::input, walk_.shown(file.path), ": its class, ",
+            in_quotes(name),
+            ", has a name that is no UTF-8, and weights and reports can hold no other; rename it (convmv "
+            "does)");
+    }
     for (size_t c = 0; c < trained.size(); ++c)
       check(trained[c] > 0, Fault::input, walk_.root().string(), ": class ",
             in_quotes(listing_.class_names[c]), " has no training images");

@@ -29,12 +29,12 @@ struct FolderListing {
 // Training images are those of `train` or `training`, test images those of the first of val, valid,
 // validation and test that there is: a folder for each class in both, named like it; or the test images
 // together, with Tiny-ImageNet's val_annotations.txt, a val.txt, Kaggle's LOC_val_solution.csv, or
-// test_labels. Or CUB-200's files; or lists train.txt and val.txt or test.txt. Classes are numbered in the
-// byte order of their names. Links are followed.
+// test_labels. Or CUB-200's files; or lists train.txt and val.txt or test.txt, beside folders train and val
+// that hold no class folders too. Classes are numbered in the byte order of their names. Links are followed.
 //
 // Fault::input, naming the place and what was expected: no such layout, an empty class, a class of test
-// images alone, labels that fit no class, pictures of kinds that are not read. Nothing is opened but files of
-// labels.
+// images alone, a class whose name is no UTF-8, labels that fit no class, pictures of kinds that are not read
+// in a class or among the test images. Nothing is opened but files of labels.
 FolderListing list_folder(const std::filesystem::path& folder, const std::string& test_labels = {});
 
 }  // namespace retort

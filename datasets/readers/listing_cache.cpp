@@ -21,6 +21,16 @@ bool one_line(const std::string& name) {
   return name.find('\n') == name.npos;
 }
 
+// Where a listing is kept; empty without a cache folder.
+fs::path place_of(const fs::path& folder, const std::string& test_labels) {
+  const fs::path cache = cache_folder();
+  std::error_code error;
+  const std::string place = fs::canonical(folder, error).string();
+  if (cache.empty() || error) return {};
+  const std::string labels = test_labels.empty() ? "" : fs::absolute(test_labels).string();
+  return cache / "folders" / digest_of(place + "\n" + labels);
+}
+
 // A folder that was changed a moment ago can change again within the same tick of its clock.
 bool settled(const FolderListing& listing) {
   const auto now = fs::file_time_type::clock::now();
@@ -85,15 +95,9 @@ FolderListing read_listing(const std::string& content, const std::string& name) 
 }
 
 FolderListing cached_listing(const fs::path& folder, const std::string& test_labels) {
-  const fs::path cache = cache_folder();
-  std::error_code error;
-  const std::string place = fs::canonical(folder, error).string();
-  if (cache.empty() || error) return list_folder(folder, test_labels);
-  const std::string labels = test_labels.empty() ? "" : fs::absolute(test_labels).string();
-  const fs::path file = cache / "folders" / digest_of(place + "\n" + labels);
-  if (const auto kept = read_text_if_readable(file)) {
+  if (const auto kept = read_text_if_readable(place_of(folder, test_labels))) {
     try {
-      FolderListing listing = read_listing(*kept, file.string());
+      FolderListing listing = read_listing(*kept, folder.string());
       if (std::all_of(listing.stamps.begin(), listing.stamps.end(),
                       [&](const FolderStamp& stamp) { return stamp_of(folder / stamp.path) == stamp.time; }))
         return listing;
@@ -101,16 +105,25 @@ FolderListing cached_listing(const fs::path& folder, const std::string& test_lab
       if (damaged.fault() != Fault::input) throw;  // written anew
     }
   }
+  return renewed_listing(folder, test_labels);
+}
+
+FolderListing renewed_listing(const fs::path& folder, const std::string& test_labels) {
   FolderListing listing = list_folder(folder, test_labels);
+  const fs::path file = place_of(folder, test_labels);
+  if (file.empty()) return listing;
   const auto names = [](const std::vector<FolderListing::File>& files) {
     return std::all_of(files.begin(), files.end(), [](const auto& f) { return one_line(f.path); });
   };
   const bool writable = names(listing.train) && names(listing.test) &&
                         std::all_of(listing.stamps.begin(), listing.stamps.end(),
                                     [](const FolderStamp& stamp) { return one_line(stamp.path); });
+  std::error_code error;
   if (writable && settled(listing)) {
     fs::create_directories(file.parent_path(), error);
     write_cached(file, listing_text(listing));
+  } else {
+    fs::remove(file, error);
   }
   return listing;
 }

@@ -8,8 +8,10 @@
 namespace retort {
 
 // list_folder(), taken from the cache folder where the time of every folder is what it was. Pictures that
-// were written over in place are not noticed: `retort data verify` looks at all anew.
+// were written over in place are not noticed here, but when they are read: their sizes differ.
 FolderListing cached_listing(const std::filesystem::path& folder, const std::string& test_labels = {});
+// list_folder(), which is kept in place of what was.
+FolderListing renewed_listing(const std::filesystem::path& folder, const std::string& test_labels = {});
 
 // What is kept: text, ended by its hash. Reading it fails with Fault::input, naming it, for anything else.
 std::string listing_text(const FolderListing& listing);

@@ -33,6 +33,7 @@ class ArrayPictures : public ImageSource {
     const PixelView whole{images_->bytes.data() + i * row * height, height, width, row};
     return whole.part(window({height, width}));
   }
+  PictureSize measure(int64_t, PictureReader&) const override { return {images_->height, images_->width}; }
   std::string name_of(int64_t i) const override { return text(name_, "[", i, "]"); }
   uint64_t hash() const override { return XXH3_64bits(images_->bytes.data(), images_->bytes.size()); }
 
@@ -130,8 +131,10 @@ DataSet read_npy_set(const fs::path& folder, const DataOptions& options) {
     numbers = measure_channels(ArrayPictures(train, ""), options.threads, options.decoder);
     from = text("measured on ", with_commas(numbers.pictures), " training images");
   }
-  const bool small = height == width && height <= largest_in_memory && !options.random_crops &&
-                     (options.size == 0 || options.size == height) &&
+  const bool square = height == width && height <= largest_in_memory;
+  DataOptions sized = options;
+  if (sized.size == 0 && square) sized.size = height;
+  const bool small = square && !options.random_crops && sized.size == height &&
                      (options.resize == 0 || options.resize == height);
   if (both) data.train.labels = labels;
   if (both) place(std::move(train), "train_images.npy", small, data.train);
@@ -142,8 +145,8 @@ DataSet read_npy_set(const fs::path& folder, const DataOptions& options) {
     set->mean = numbers.mean;
     set->stddev = numbers.deviation;
     set->numbers_from = from;
-    set->height = set->width = small ? height : photo_size(options);
-    if (!small) set->photo = photo_options(options);
+    set->height = set->width = small ? height : photo_size(sized);
+    if (!small) set->photo = photo_options(sized);
   }
   return data;
 }

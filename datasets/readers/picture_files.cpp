@@ -36,9 +36,11 @@ std::vector<int32_t> drawn_places(int64_t n, int64_t count) {
 
 }  // namespace
 
+std::atomic<int64_t> PictureRoom::taken_{0};
+
 bool PictureRoom::take(int64_t bytes) {
-  if (left_.fetch_sub(bytes, std::memory_order_relaxed) >= bytes) return true;
-  left_.fetch_add(bytes, std::memory_order_relaxed);
+  if (taken_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= most_) return true;
+  give_back(bytes);
   return false;
 }
 
@@ -49,7 +51,15 @@ PictureFiles::PictureFiles(FileNames files, Bytes bytes, std::shared_ptr<Picture
       kept_(room_ ? files_.names.size() : 0) {}
 
 PictureFiles::~PictureFiles() {
-  for (const auto& kept : kept_) delete kept.load();
+  for (const auto& place : kept_) {
+    const Kept* const kept = place.load();
+    if (kept) room_->give_back(kept->bytes());
+    delete kept;
+  }
+}
+
+PictureSize PictureFiles::measure(int64_t i, PictureReader& reader) const {
+  return reader.decoder.measure(bytes_(i, reader.file), files_.prefix + files_.names[size_t(i)]);
 }
 
 PixelView PictureFiles::read(int64_t i, const PictureDecoder::Choose& window, PictureReader& reader) const {

@@ -13,15 +13,18 @@
 
 namespace retort {
 
-// Bytes that are left for decoded pictures; shared by the parts of a data set.
+// Room for decoded pictures. All of a process count, so that several data sets, of runs side by side, take no
+// more than one.
 class PictureRoom {
  public:
-  explicit PictureRoom(int64_t bytes) : left_(bytes) {}
+  // So many bytes, of all rooms together.
+  explicit PictureRoom(int64_t bytes) : most_(bytes) {}
   bool take(int64_t bytes);
-  void give_back(int64_t bytes) { left_.fetch_add(bytes, std::memory_order_relaxed); }
+  void give_back(int64_t bytes) { taken_.fetch_sub(bytes, std::memory_order_relaxed); }
 
  private:
-  std::atomic<int64_t> left_;
+  static std::atomic<int64_t> taken_;
+  const int64_t most_;
 };
 
 struct FileNames {
@@ -43,6 +46,7 @@ class PictureFiles : public ImageSource {
 
   int64_t size() const override { return int64_t(files_.names.size()); }
   PixelView read(int64_t i, const PictureDecoder::Choose& window, PictureReader& reader) const override;
+  PictureSize measure(int64_t i, PictureReader& reader) const override;
   std::string name_of(int64_t i) const override { return files_.names[size_t(i)]; }
   uint64_t hash() const override { return files_.hash; }
   int64_t largest_file() const override { return files_.largest_file; }
@@ -52,6 +56,7 @@ class PictureFiles : public ImageSource {
     int height, width;
     std::unique_ptr<uint8_t[]> pixels;
     PixelView view() const { return {pixels.get(), height, width, 3 * int64_t(width)}; }
+    int64_t bytes() const { return 3 * int64_t(height) * width; }
   };
 
   FileNames files_;
@@ -60,7 +65,7 @@ class PictureFiles : public ImageSource {
   mutable std::vector<std::atomic<const Kept*>> kept_;
 };
 
-// The side of the images that are made of photos, and how.
+// The side of the images that are made of photos, and how; options.size is their own, if they have one.
 int photo_size(const DataOptions& options);
 PhotoOptions photo_options(const DataOptions& options);
 

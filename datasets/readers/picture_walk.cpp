@@ -39,10 +39,8 @@ int64_t stamp_of(const fs::path& path) {
   return error ? 0 : int64_t(time.time_since_epoch().count());
 }
 
-bool PictureWalk::stamp(const std::string& path) {
-  if (!stamped_.insert(path).second) return false;
-  stamps_.push_back({path, stamp_of(root_ / path)});
-  return true;
+void PictureWalk::stamp(const std::string& path) {
+  if (stamped_.insert(path).second) stamps_.push_back({path, stamp_of(root_ / path)});
 }
 
 bool PictureWalk::is_folder(const std::string& path) const {
@@ -55,9 +53,10 @@ bool PictureWalk::is_file(const std::string& path) const {
   return fs::is_regular_file(root_ / path, error);
 }
 
-// Folders, and files that are pictures by their names; by name.
-std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path) {
-  const bool first_time = stamp(path);
+// In byte order.
+std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path,
+                                                        std::vector<std::string>& unread) {
+  stamp(path);
   std::vector<Entry> entries;
   std::error_code error;
   for (fs::directory_iterator at(root_ / path, error), end; !error && at != end; at.increment(error)) {
@@ -70,7 +69,7 @@ std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path)
     const Kind kind = kind_of(name);
     if (kind == Kind::other) continue;
     if (kind == Kind::unread) {
-      if (first_time && unread_++ == 0) first_unread_ = shown(below(path, name));
+      unread.push_back(below(path, name));
       continue;
     }
     std::error_code failed;
@@ -85,29 +84,37 @@ std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path)
 }
 
 std::vector<std::string> PictureWalk::folders_in(const std::string& path) {
-  std::vector<std::string> names;
-  for (Entry& entry : entries_of(path))
+  std::vector<std::string> names, unread;
+  for (Entry& entry : entries_of(path, unread))
     if (entry.folder) names.push_back(std::move(entry.name));
   return names;
 }
 
-void PictureWalk::collect(const std::string& path, bool nested, int depth, std::vector<FoundPicture>& found) {
+void PictureWalk::collect(const std::string& path, int depth, std::vector<FoundPicture>& found) {
   check(depth < deepest, Fault::input, shown(path), ": more than ", deepest,
         " folders inside each other; does a link lead in a circle?");
-  const std::vector<Entry> entries = entries_of(path);
+  std::vector<std::string> unread;
+  const std::vector<Entry> entries = entries_of(path, unread);
+  unread_.insert(unread.begin(), unread.end());
   for (const Entry& entry : entries)
     if (!entry.folder) found.push_back({path, entry.name, entry.bytes});
   for (const Entry& entry : entries)
-    if (entry.folder && nested) collect(below(path, entry.name), nested, depth + 1, found);
+    if (entry.folder) collect(below(path, entry.name), depth + 1, found);
 }
 
-std::vector<FoundPicture> PictureWalk::pictures_in(const std::string& path, bool nested) {
+std::vector<FoundPicture> PictureWalk::pictures_in(const std::string& path) {
   std::vector<FoundPicture> found;
-  collect(path, nested, 0, found);
+  collect(path, 0, found);
   // "a-b" comes before "a/b", though it was met after it.
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundPicture& a, const FoundPicture& b) { return a.folder < b.folder; });
   return found;
+}
+
+bool PictureWalk::has_pictures(const std::string& path) {
+  std::vector<std::string> unread;
+  const std::vector<Entry> entries = entries_of(path, unread);
+  return std::any_of(entries.begin(), entries.end(), [](const Entry& entry) { return !entry.folder; });
 }
 
 std::string PictureWalk::text_of(const std::string& path) {
@@ -116,9 +123,9 @@ std::string PictureWalk::text_of(const std::string& path) {
 }
 
 void PictureWalk::check_kinds() const {
-  check(unread_ == 0, Fault::input, unread_, unread_ == 1 ? " picture is" : " pictures are",
-        " of a kind that is not read (.bmp .ppm .pgm .tif .tiff .webp), the first: ", first_unread_,
-        "; turn them into JPEG or PNG, or take them away");
+  check(unread_.empty(), Fault::input, unread_.size(), unread_.size() == 1 ? " picture is" : " pictures are",
+        " of a kind that is not read (.bmp .ppm .pgm .tif .tiff .webp), the first: ",
+        unread_.empty() ? "" : shown(*unread_.begin()), "; turn them into JPEG or PNG, or take them away");
 }
 
 }  // namespace retort

@@ -38,11 +38,14 @@ class PictureWalk {
   // The pictures (.jpg, .jpeg, .png in any case) in a folder and, unless it alone is meant, in those below
   // it; by folder, then by name, in byte order. Links are followed; Fault::input for one that leads in a
   // circle.
-  std::vector<FoundPicture> pictures_in(const std::string& path, bool nested = true);
+  std::vector<FoundPicture> pictures_in(const std::string& path);
+  // Whether there are some in a folder, those below it left aside.
+  bool has_pictures(const std::string& path);
   // The text of a file of labels, which is stamped.
   std::string text_of(const std::string& path);
 
-  // Fault::input if pictures were met that are not read (.bmp and others), with their number and the first.
+  // Fault::input if pictures_in() met some that are not read (.bmp and others), with their number and the
+  // first.
   void check_kinds() const;
   std::vector<FolderStamp> take_stamps() { return std::move(stamps_); }
 
@@ -52,15 +55,15 @@ class PictureWalk {
     bool folder;
     int64_t bytes;
   };
-  std::vector<Entry> entries_of(const std::string& path);
-  void collect(const std::string& path, bool nested, int depth, std::vector<FoundPicture>& found);
-  bool stamp(const std::string& path);  // false if it has been
+  // Folders, and files that are pictures by their names; unread: of kinds that are not read, by name too.
+  std::vector<Entry> entries_of(const std::string& path, std::vector<std::string>& unread);
+  void collect(const std::string& path, int depth, std::vector<FoundPicture>& found);
+  void stamp(const std::string& path);
 
   std::filesystem::path root_;
   std::vector<FolderStamp> stamps_;
   std::set<std::string> stamped_;
-  int64_t unread_ = 0;
-  std::string first_unread_;
+  std::set<std::string> unread_;  // their paths
 };
 
 // When a file or folder was changed, as stamps say it; 0 if it is not there.

@@ -121,9 +121,10 @@ void DetectionEvaluator::detect(const HostDetections& batch, OfImages& found_in)
   check(std::all_of(probabilities.begin(), probabilities.end(), [](float p) { return std::isfinite(p); }),
         Fault::diverged, detector_.name, " gives numbers that are not finite");
 
-  size_t first = 0;  // of the image's boxes
-  for (size_t n = 0; n < proposals.size(); ++n) {
-    const size_t count = proposals[n].size();
+  std::vector<size_t> firsts = {0};  // of each image's boxes
+  for (const auto& own : proposals) firsts.push_back(firsts.back() + own.size());
+  for_each_image(device_, proposals.size(), [&](size_t n) {
+    const size_t first = firsts[n], count = proposals[n].size();
     const DetectionSample& sample = batch.samples[n];
     std::vector<BoxDeltas> deltas(count * size_t(classes));
     for (size_t i = 0; i < deltas.size(); ++i)
@@ -144,8 +145,7 @@ void DetectionEvaluator::detect(const HostDetections& batch, OfImages& found_in)
                                                 {left, top, right - left, bottom - top},
                                                 double(d.score)});
     }
-    first += count;
-  }
+  });
 }
 
 }  // namespace retort

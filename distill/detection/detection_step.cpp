@@ -1,5 +1,7 @@
 #include "distill/detection/detection_step.h"
 
+#include <exception>
+
 #include "distill/detection/losses.h"
 #include "engine/ops/region_ops.h"
 
@@ -20,10 +22,25 @@ TrueBoxes true_boxes(const DetectionSample& sample) {
   TrueBoxes truth;
   for (const DetectionObject& object : sample.objects) {
     const CocoRect& b = object.box;
-    truth.boxes.push_back({float(b.x), float(b.y), float(b.x + b.width), float(b.y + b.height)});
+    const BoundingBox box{float(b.x), float(b.y), float(b.x + b.width), float(b.y + b.height)};
+    if (!(box.width() > 0 && box.height() > 0)) continue;
+    truth.boxes.push_back(box);
     truth.classes.push_back(object.label);
   }
   return truth;
+}
+
+void for_each_image(Device& device, size_t images, const std::function<void(size_t n)>& f) {
+  std::vector<std::exception_ptr> thrown(images);
+  device.backend().run_on_host(int64_t(images), [&](int64_t n) {
+    try {
+      f(size_t(n));
+    } catch (...) {
+      thrown[size_t(n)] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& one : thrown)
+    if (one) std::rethrow_exception(one);
 }
 
 std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, const Proposed& proposed,
@@ -33,15 +50,15 @@ std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, con
   const std::vector<float> logits = downloaded(device, proposed.logits),
                            deltas = downloaded(device, proposed.deltas);
   const size_t count = anchors.size();
-  std::vector<std::vector<BoundingBox>> proposals;
-  std::vector<BoxDeltas> own(count);
-  for (size_t n = 0; n < batch.samples.size(); ++n) {
+  std::vector<std::vector<BoundingBox>> proposals(batch.samples.size());
+  for_each_image(device, batch.samples.size(), [&](size_t n) {
+    std::vector<BoxDeltas> own(count);
     for (size_t i = 0; i < count; ++i)
       for (size_t k = 0; k < 4; ++k) own[i][k] = deltas[(n * count + i) * 4 + k];
     const PictureArea picture{float(batch.samples[n].height), float(batch.samples[n].width)};
-    proposals.push_back(make_proposals(spec, batch.height, batch.width, anchors,
-                                       std::span(logits).subspan(n * count, count), own, picture, training));
-  }
+    proposals[n] = make_proposals(spec, batch.height, batch.width, anchors,
+                                  std::span(logits).subspan(n * count, count), own, picture, training);
+  });
   return proposals;
 }
 
@@ -61,7 +78,8 @@ HostDetections part_of(const HostDetections& batch, const Part& part) {
           .samples = own(batch.samples, 1)};
 }
 
-void DetectionStep::run(const HostDetections& batch, int epoch) {
+void DetectionStep::run(const HostDetections& batch, int epoch, double weight) {
+  weight_ = weight;
   if (parts_.shards)
     parts_.shards->run(
         batch.size(), [&](const Part& part, double share) { take(part_of(batch, part), epoch, share); },
@@ -85,16 +103,20 @@ void DetectionStep::take(const HostDetections& batch, int epoch, double share) {
 
   const std::vector<BoundingBox>& all_anchors = anchors_.of(batch.height, batch.width);
   const auto proposals = proposals_of(spec, proposed, all_anchors, batch, true, device);
-  std::vector<AnchorTargets> anchor_batch;
-  RoiBatch rois;
-  for (size_t n = 0; n < batch.samples.size(); ++n) {
+  std::vector<AnchorTargets> anchor_batch(batch.samples.size());
+  std::vector<RoiTargets> of_images(batch.samples.size());
+  for_each_image(device, batch.samples.size(), [&](size_t n) {
     const auto image = uint32_t(batch.samples[n].image);
     const TrueBoxes truth = true_boxes(batch.samples[n]);
-    anchor_batch.push_back(anchor_targets(spec, all_anchors, truth.boxes,
-                                          {parts_.seed, box_purpose::anchor_sample, uint32_t(epoch), image}));
-    rois.add(int32_t(n), roi_targets(spec, proposals[n], truth, int32_t(parts_.student.classes),
-                                     {parts_.seed, box_purpose::roi_sample, uint32_t(epoch), image}));
-  }
+    anchor_batch[n] = anchor_targets(spec, all_anchors, truth.boxes,
+                                     {parts_.seed, box_purpose::anchor_sample, uint32_t(epoch), image});
+    of_images[n] = roi_targets(spec, proposals[n], truth, int32_t(parts_.student.classes),
+                               {parts_.seed, box_purpose::roi_sample, uint32_t(epoch), image});
+  });
+  RoiBatch rois;
+  for (size_t n = 0; n < of_images.size(); ++n) rois.add(int32_t(n), of_images[n]);
+  check(rois.size() > 0, Fault::diverged, parts_.student.name,
+        ": proposes nothing on pictures without a true box; its numbers are not finite, or far too large");
 
   const Rois placed = upload_rois(spec, rois.rois, untaped);
   const Var labels = upload_integers(untaped, {rois.size()}, rois.classes);
@@ -115,7 +137,7 @@ void DetectionStep::take(const HostDetections& batch, int epoch, double share) {
       const Var theirs = parts_.teacher->judge(taught, placed, untaped).logits;
       distilled = distillation(judged.logits, theirs, rois.classes, labels, pass);
     }
-    for (LossTerm& term : distilled) terms.push_back(std::move(term));
+    for (LossTerm& term : distilled) terms.push_back({term.name, weighted(pass, term.value, weight_)});
   }
   const Var loss = total(terms, pass);
   if (parts_.shards)
@@ -133,6 +155,7 @@ std::vector<LossTerm> DetectionStep::distillation(const Var& student, const Var&
                                                   const Pass& pass) {
   const int64_t background = student.shape()[1] - 1;
   DistillInputs inputs{.logits = {student, teacher}, .labels = labels};
+  bool none = false;
   if (parts_.positives) {
     std::vector<int32_t> rows, own;
     for (size_t i = 0; i < classes.size(); ++i) {
@@ -140,9 +163,11 @@ std::vector<LossTerm> DetectionStep::distillation(const Var& student, const Var&
       rows.push_back(int32_t(i));
       own.push_back(classes[i]);
     }
-    // The true boxes are among the boxes, and every image has one.
+    // True boxes are among the boxes, but they may all be too thin to be any in f32. Then the terms count as
+    // 0: those of some row, times 0.
+    none = rows.empty();
+    if (none) rows = own = std::vector<int32_t>{0};
     const auto count = int64_t(rows.size());
-    check(count > 0, "detection step: no box of an object");
     const Var index = upload_integers(pass, {count}, rows);
     inputs.logits = {gather_rows(pass, student, index), gather_rows(Pass{pass.device}, teacher, index)};
     inputs.labels = upload_integers(pass, {count}, own);
@@ -151,7 +176,10 @@ std::vector<LossTerm> DetectionStep::distillation(const Var& student, const Var&
     inputs.logits.student = slice_columns(pass, inputs.logits.student, 0, background);
     inputs.logits.teacher = slice_columns(Pass{pass.device}, inputs.logits.teacher, 0, background);
   }
-  return parts_.distiller.distillation_terms(inputs, pass);
+  std::vector<LossTerm> terms = parts_.distiller.distillation_terms(inputs, pass);
+  if (none)
+    for (LossTerm& term : terms) term.value = affine(pass, term.value, 0);
+  return terms;
 }
 
 }  // namespace retort

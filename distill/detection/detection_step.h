@@ -1,5 +1,6 @@
 // One training step of a detector, alone or with a teacher.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ class DetectionStep {
   explicit DetectionStep(DetectionParts parts);
 
   // Eager: boxes are chosen on the host between the two halves of the forward pass, which the step waits for.
-  void run(const HostDetections& batch, int epoch);
+  // weight: of the method's terms.
+  void run(const HostDetections& batch, int epoch, double weight = 1);
 
   MetricTotals& totals() { return totals_; }
   // Of the loss terms, once a step has run.
@@ -48,6 +50,7 @@ class DetectionStep {
   DetectionParts parts_;
   MetricTotals totals_;
   Anchors anchors_;
+  double weight_ = 1;
   std::vector<std::string> term_names_;
 };
 
@@ -60,7 +63,11 @@ std::vector<std::vector<BoundingBox>> proposals_of(const DetectorSpec& spec, con
 // A part's pictures of a batch; they stay as large as the batch's.
 HostDetections part_of(const HostDetections& batch, const Part& part);
 
-// The true boxes of a sample as targets.
+// The true boxes of a sample as targets: those whose sides are above 0 in f32 too.
 TrueBoxes true_boxes(const DetectionSample& sample);
+
+// Calls f(n) for every image of a batch, on the device's threads of the host, and waits. What f of the first
+// image throws is thrown then.
+void for_each_image(Device& device, size_t images, const std::function<void(size_t n)>& f);
 
 }  // namespace retort

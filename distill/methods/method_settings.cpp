@@ -20,7 +20,7 @@ const MethodKey* find_key(const MethodInfo& method, const std::string& name) {
 std::vector<MethodKey> weight_keys(const std::string& ce_weight, const std::string& warmup) {
   return {{"ce_weight", MethodKey::number, ce_weight, "weight of the cross-entropy with the labels"},
           {"warmup", MethodKey::number, warmup,
-           "epochs over which the distillation terms grow to their full weight"}};
+           "epochs, of a detector steps, over which the distillation terms grow to their full weight"}};
 }
 
 std::vector<MethodKey> common_keys(const std::string& ce_weight, const std::string& warmup) {

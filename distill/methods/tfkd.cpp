@@ -30,8 +30,7 @@ class TeacherFree : public Distiller {
     const Var& z = inputs.logits.student;
     const auto classes = double(z.shape()[1]);
     std::vector<LossTerm> terms;
-    if (alpha_ < 1)
-      terms.push_back({"ce", weighted(pass, cross_entropy(pass, z, inputs.labels), 1 - alpha_)});
+    if (alpha_ < 1) terms.push_back({"ce", weighted(pass, label_loss(z, inputs.labels, pass), 1 - alpha_)});
     terms.push_back({"tfkd", two_level_loss(pass, "tfkd", z, inputs.labels, target(classes), true,
                                             alpha_ * multiplier_ / classes)});
     return terms;

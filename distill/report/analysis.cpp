@@ -16,6 +16,10 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
+bool all_finite(const std::vector<double>& values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+}
+
 // Ranks from 1; equal values share the mean of theirs.
 std::vector<double> ranks_of(const std::vector<double>& values) {
   std::vector<size_t> order(values.size());
@@ -48,7 +52,8 @@ std::string value_of(const ResultRow& row, const std::string& key) {
   return "";
 }
 
-std::string answer_text(const Comparison& comparison, const std::string& yes, const std::string& no) {
+std::string answer_text(const Comparison& comparison, const ResultRow& with, const std::string& yes,
+                        const std::string& no) {
   const PairedDifference& d = comparison.last;
   if (!comparison.apart.empty()) return "Not comparable: " + comparison.apart + ".";
   switch (verdict_of(d)) {
@@ -62,6 +67,8 @@ std::string answer_text(const Comparison& comparison, const std::string& yes, co
       break;
   }
   if (d.n == 0 && comparison.same_weights > 0) return "No difference: the weights are the same.";
+  if (d.n == 0 && with.finished() > 0 && with.values(&Summary::last).empty())
+    return with.metric().not_measured();
   if (d.n == 0) return "No seed of both is finished yet.";
   return d.n == 1 ? "Cannot tell: one seed has no interval."
                   : "Cannot tell: all seeds differ alike, no interval.";
@@ -144,7 +151,7 @@ std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
                           .without = without.label,
                           .best = comparison.best,
                           .last = comparison.last,
-                          .answer = answer_text(comparison, part.yes, part.no),
+                          .answer = answer_text(comparison, *whole, part.yes, part.no),
                           .remark = part.remark};
     answers.push_back(std::move(answer));
   };
@@ -166,7 +173,7 @@ std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
 RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector<double>& b) {
   check(a.size() == b.size(), "rank_correlation: ", a.size(), " and ", b.size(), " values, expected pairs");
   RankCorrelation result{.n = a.size(), .rho = nan, .low = nan, .high = nan};
-  if (result.n < 4) return result;
+  if (result.n < 4 || !all_finite(a) || !all_finite(b)) return result;
   const std::vector<double> x = ranks_of(a), y = ranks_of(b);
   const double middle = 0.5 * double(result.n + 1);
   double xy = 0, xx = 0, yy = 0;

@@ -30,7 +30,7 @@ std::vector<AblationAnswer> ablation_answers(const ResultPair& pair);
 // Hartley and Pearson 1957).
 struct RankCorrelation {
   size_t n = 0;
-  double rho = 0, low = 0, high = 0;  // NaN where fewer than 4 points, or all equal
+  double rho = 0, low = 0, high = 0;  // NaN of fewer than 4 points, all equal, or not finite
 };
 RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector<double>& b);
 

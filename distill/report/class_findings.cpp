@@ -1,9 +1,18 @@
 #include "distill/report/class_findings.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 namespace retort {
+
+namespace {
+
+bool all_finite(const std::vector<double>& values) {
+  return std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+}
+
+}  // namespace
 
 std::vector<ClassFinding> class_findings(const Report& report) {
   std::vector<ClassFinding> findings;
@@ -12,7 +21,7 @@ std::vector<ClassFinding> class_findings(const Report& report) {
     for (size_t r = 0; r < report.data.pairs[p].rows.size() && !confidence.empty(); ++r) {
       if (!report.data.pairs[p].rows[r].reads_teacher()) continue;
       const std::vector<double> gains = class_gains(report, p, r);
-      if (gains.size() != confidence.size()) continue;
+      if (gains.size() != confidence.size() || !all_finite(confidence) || !all_finite(gains)) continue;
       ClassFinding f{.pair = p, .row = r, .gains = gains, .confidence = confidence, .correlation = {}};
       f.correlation = rank_correlation(confidence, gains);
       std::vector<size_t> order(gains.size());

@@ -13,6 +13,7 @@
 #include "distill/methods/loss_probe.h"
 #include "distill/run/named_weights.h"
 #include "distill/settings/data_options.h"
+#include "distill/study/places.h"
 #include "engine/base/check.h"
 #include "engine/random_words.h"
 #include "models/detection/targets.h"
@@ -63,7 +64,7 @@ class Evaluating {
     }
     reading.parts = Parts::test;
     reading.threads = options_.threads;
-    set_ = open_dataset(elsewhere ? options_.data : pair.data, reading);
+    set_ = open_dataset(elsewhere ? data_elsewhere(options_.data, pair.data) : pair.data, reading);
     check(bool(set_.boxes), Fault::input, pair.data, ": holds no boxes, and ", pair.student, " finds some");
     number_of_.clear();
     for (const CocoCategory& category : set_.boxes->categories)
@@ -210,6 +211,7 @@ class Evaluating {
     while (const HostDetections* batch = loader.next()) {
       if (!push_on(*batch, seed, *row.settings, student.detector(), teacher.detector(), result, push)) return;
     }
+    if (push.pictures == 0) return;  // none has a box to learn from
     double hardest = 1e-300;
     for (const auto& [id, boxes] : push.boxes)
       for (const ShownBox& box : boxes) hardest = std::max(hardest, box.weight);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "distill/run/json_nesting.h"
 #include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
@@ -63,7 +64,9 @@ EvaluationCache::EvaluationCache(std::filesystem::path file)
   std::error_code ignored;
   if (!std::filesystem::exists(file_, ignored)) return;
   try {
-    const Json json = Json::parse(read_text_file(file_, 1 << 28), nullptr, /*allow_exceptions=*/false);
+    const std::string content = read_text_file(file_, 1 << 28);
+    check_nesting(content, file_.string());
+    const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
     if (json.is_object() && json.contains("entries") && json.at("entries").is_object() &&
         json.value("format", Json()) == Json(format))
       content_->entries = json.at("entries");
@@ -142,15 +145,22 @@ bool EvaluationCache::find_judgement(const std::string& key, size_t classes, Jud
       read.right.push_back(count_of(right[b], read.images.back()));
     }
     read.confidence = numbers_of(value.at("confidence"), confidence_bins, 0, double(most));
-    int64_t all = 0;
+    for (size_t b = 0; b < confidence_bins; ++b)
+      expect(read.confidence[b] <= double(read.images[b]), "the probabilities of ", read.images[b],
+             " images sum to ", read.confidence[b]);
+    int64_t all = 0, right_ones = 0;
     for (const Json& one : said) {
       expect(one.is_array() && one.size() == 3, "what a class is taken for is no three numbers");
       const auto last = int64_t(classes) - 1;
-      const int64_t count = count_of(one[2], most);
-      read.said[{int(count_of(one[0], last)), int(count_of(one[1], last))}] = count;
+      const int label = int(count_of(one[0], last)), says = int(count_of(one[1], last));
+      const int64_t count = count_of(one[2], read.count() - all);
+      expect(read.said.try_emplace({label, says}, count).second, "a class is taken for another twice");
       all += count;
+      if (label == says) right_ones += count;
     }
     expect(all == read.count(), "it counts ", all, " and ", read.count(), " images");
+    expect(right_ones == std::accumulate(read.right.begin(), read.right.end(), int64_t{0}), "it counts ",
+           right_ones, " images and others that are right");
     judgement = std::move(read);
   });
 }

@@ -12,6 +12,7 @@
 #include "distill/report/pcd_steps.h"
 #include "distill/run/named_weights.h"
 #include "distill/settings/data_options.h"
+#include "distill/study/places.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -89,7 +90,7 @@ class Evaluating {
   // The test images of the pair; never two sets in memory.
   const ImageSet& images() {
     const bool elsewhere = !options_.data.empty() && kind_of(options_.data) == kind_of(pair_->data);
-    const std::string spec = elsewhere ? options_.data : pair_->data;
+    const std::string spec = elsewhere ? data_elsewhere(options_.data, pair_->data) : pair_->data;
     const DataOptions options = reading(), deciding = deciding_options(spec, options);
     if (!images_ || spec_ != spec || !(reading_ == deciding)) {
       images_.reset();

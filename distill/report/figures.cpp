@@ -15,19 +15,24 @@ namespace retort {
 
 namespace {
 
+// Of the epochs in which something was measured.
 std::vector<std::pair<double, double>> test_points(const ResultRun& run) {
   std::vector<std::pair<double, double>> points;
-  for (const EpochMetrics& row : run.metrics.rows) points.emplace_back(row.epoch, row.first().value);
+  for (const EpochMetrics& row : run.metrics.rows) {
+    const MetricValue first = row.first();
+    if (first.is_measured() && is_drawable(first.value)) points.emplace_back(row.epoch, first.value);
+  }
   return points;
 }
 
-// Over the epochs that every seed with epochs has.
+// Over the epochs that every seed with points has.
 std::vector<std::pair<double, double>> mean_points(const ResultRow& row) {
-  std::map<int, std::vector<double>> by_epoch;
+  std::map<double, std::vector<double>> by_epoch;
   size_t runs = 0;
   for (const ResultRun& run : row.runs) {
-    runs += !run.metrics.rows.empty();
-    for (const EpochMetrics& m : run.metrics.rows) by_epoch[m.epoch].push_back(m.first().value);
+    const auto points = test_points(run);
+    runs += !points.empty();
+    for (const auto& [epoch, value] : points) by_epoch[epoch].push_back(value);
   }
   std::vector<std::pair<double, double>> points;
   for (const auto& [epoch, values] : by_epoch) {
@@ -48,10 +53,7 @@ PlotFrame curves_frame(const ResultPair& pair) {
   }
   if (frame.x.low > frame.x.high) frame.x.low = 0, frame.x.high = 1;
   if (frame.x.high == frame.x.low) frame.x.high += 1;
-  frame.y.settle(0.05);
-  if (!pair.metric().in_percent()) return frame;
-  frame.y.low = std::max(0.0, frame.y.low);
-  frame.y.high = std::min(100.0, frame.y.high);
+  pair.metric().in_percent() ? frame.y.settle(0.05, 0, 100) : frame.y.settle(0.05);
   return frame;
 }
 
@@ -62,7 +64,7 @@ void draw_lone(Svg& svg, const PlotFrame& frame, const std::vector<std::pair<dou
 
 std::string last_text(const ResultRow& row) {
   const auto points = mean_points(row);
-  return points.empty() ? row.label + ": no epoch yet"
+  return points.empty() ? row.label + ": no epoch measured"
                         : text(row.label, ": ", row.metric().shown(points.back().second), " after epoch ",
                                points.back().first);
 }
@@ -311,14 +313,16 @@ void ClassScales::add(const std::vector<ClassPoint>& points) {
 }
 
 void ClassScales::settle() {
-  confidence.settle(0.04);
-  confidence.low = std::max(0.0, confidence.low);
-  confidence.high = std::min(100.0, confidence.high);
+  confidence.settle(0.04, 0, 100);
   gain.settle(0.08);
 }
 
-std::string class_gain_figure(const std::string& title, int colour, const std::vector<ClassPoint>& points,
+std::string class_gain_figure(const std::string& title, int colour, const std::vector<ClassPoint>& classes,
                               const ClassScales& scales) {
+  std::vector<ClassPoint> points;  // of the classes that the test images hold
+  std::copy_if(classes.begin(), classes.end(), std::back_inserter(points), [](const ClassPoint& point) {
+    return is_drawable(point.confidence) && is_drawable(point.gain);
+  });
   PlotFrame frame;
   frame.right = narrow_figure - 8;
   frame.bottom = 220;

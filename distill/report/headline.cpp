@@ -55,7 +55,7 @@ Content content_of(const ResultPair& pair) {
       entry.of = mean_with_interval(values);
       entry.value = mean_and_deviation(values);
     }
-    if (entry.of.n == 0 || !std::isfinite(entry.of.mean)) continue;
+    if (entry.of.n == 0 || !is_drawable(entry.of.mean)) continue;
     content.seeds = std::max(content.seeds, entry.of.n);
     if (content.entries.size() < most_rows)
       content.entries.push_back(std::move(entry));
@@ -123,7 +123,8 @@ std::optional<Sketch> headline(const Results& results) {
     const Entry& entry = shown.entries[i];
     const double y = top + step * (double(i) + 0.5);
     const char* colour = palette[entry.colour % palette_size].light;
-    if (std::isfinite(entry.of.low)) sketch.line(at(entry.of.low), y, at(entry.of.high), y, 6, colour);
+    if (is_drawable(entry.of.low) && is_drawable(entry.of.high))
+      sketch.line(at(entry.of.low), y, at(entry.of.high), y, 6, colour);
     sketch.dot(at(entry.of.mean), y, 10, colour);
     words(left - 30, y + 0.28 * size, size, "end", entry.label, ink, true, left - 90);
     words(right + 30, y + 0.28 * size, std::min(28.0, size), "start", entry.value, ink, false,

@@ -47,8 +47,11 @@ std::string pair_lines(const ResultPair& pair) {
   if (!pair.teacher.empty()) title = pair.teacher + " teaches " + pair.student;
   std::string all =
       "    \\multicolumn{4}{l}{\\emph{" + escaped_latex(title + ", " + pair.data_name()) + "}} \\\\\n";
-  if (pair.teacher_summary && pair.teacher_summary->last)
-    all += "    teacher & $" + pair.metric().number(pair.teacher_summary->last->first()) + "$ & & \\\\\n";
+  if (pair.teacher_summary && pair.teacher_summary->last) {
+    const EpochResult& last = *pair.teacher_summary->last;
+    const std::string value = last.measured() ? "$" + pair.metric().number(last.first()) + "$" : "--";
+    all += "    teacher & " + value + " & & \\\\\n";
+  }
   const int best = best_row(pair);
   for (size_t r = 0; r < pair.rows.size(); ++r) {
     const ResultRow& row = pair.rows[r];
@@ -84,6 +87,10 @@ std::string escaped_latex(const std::string& raw) {
         break;
       case '^':
         all += "\\textasciicircum{}";
+        break;
+      case '[':  // after \\ these two would be its argument and its star
+      case '*':
+        all += std::string("{") + c + "}";
         break;
       case '<':
       case '>':

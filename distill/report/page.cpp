@@ -104,6 +104,10 @@ std::vector<std::string> data_kinds(const Results& results) {
   return kinds;
 }
 
+std::string not_measured_note(const ResultPair& pair) {
+  return "<p class=\"about\">" + escaped_markup(pair.metric().not_measured()) + "</p>\n";
+}
+
 std::string listed(const std::vector<std::string>& parts) {
   std::string all;
   for (size_t i = 0; i < parts.size(); ++i)

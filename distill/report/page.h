@@ -17,6 +17,9 @@ std::vector<std::string> data_kinds(const Results& results);
 // Parts of sentences as people list them: "a, b and c".
 std::string listed(const std::vector<std::string>& parts);
 
+// A paragraph that says why there is nothing to see.
+std::string not_measured_note(const ResultPair& pair);
+
 // A row's mark in its colour.
 std::string swatch(int colour);
 

@@ -44,6 +44,13 @@ std::string mark(const std::string& colour, const std::string& label) {
   return "<span class=\"swatch " + colour + "\" aria-hidden=\"true\"></span>" + escaped_markup(label);
 }
 
+bool any_measured(const std::vector<Network>& networks) {
+  return std::any_of(networks.begin(), networks.end(), [](const Network& network) {
+    return std::any_of(network.precision.begin(), network.precision.end(),
+                       [](double fraction) { return fraction >= 0; });
+  });
+}
+
 // Classes by what the first network, the teacher, finds of them, the best first.
 std::vector<size_t> best_first(const std::vector<Network>& networks, size_t classes) {
   std::vector<size_t> order(classes);
@@ -66,8 +73,7 @@ std::string classes_drawing(const std::vector<Network>& networks, const std::vec
     for (const double value : network.precision) frame.x.add(value < 0 ? 0 : 100 * value);
   }
   frame.x.add(0);
-  frame.x.settle(0.03);
-  frame.x.low = std::max(0.0, frame.x.low);
+  frame.x.settle(0.03, 0);
   Svg svg(frame.bottom + 36, "Average precision by class", "the values are in the table below", width,
           width == full_figure ? "at-wide" : "at-narrow");
   const std::vector<double> ticks = axis_ticks(frame.x.low, frame.x.high, width == full_figure ? 9 : 5);
@@ -196,7 +202,7 @@ std::string pushes_part(const ResultPair& pair, const PairBoxes& boxes, size_t p
     table.cell(std::to_string(push.objects));
     table.cell(std::to_string(push.background));
     table.cell(percent(push.object_share()));
-    table.cell(push.on_background > 0 ? fixed(object / background, 1) + " times" : "–");
+    table.cell(push.objects > 0 && push.on_background > 0 ? fixed(object / background, 1) + " times" : "–");
     for (const TestPicture& picture : boxes.pictures) {
       for (const auto& [id, own] : push.boxes) {
         if (id != picture.id) continue;
@@ -229,6 +235,7 @@ std::string detectors_section(const Report& report) {
     if (report.data.pairs.size() > 1) content += "<h3>" + escaped_markup(pair.name) + "</h3>\n";
     const std::vector<Network> networks = networks_of(pair, boxes);
     if (!networks.empty()) content += classes_part(networks, boxes.class_names);
+    if (!networks.empty() && !any_measured(networks)) content += not_measured_note(pair);
     content += pictures_part(pair, boxes, p) + pushes_part(pair, boxes, p);
   }
   return content.empty() ? "" : section("detectors.html", {{"content", content}});

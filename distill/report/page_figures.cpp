@@ -25,20 +25,25 @@ std::string legend(const ResultPair& pair) {
   return out + "</div>\n";
 }
 
-bool has_curve(const ResultRow& row) {
+bool was_tested(const ResultRow& row) {
   return std::any_of(row.runs.begin(), row.runs.end(),
                      [](const ResultRun& run) { return !run.metrics.rows.empty(); });
 }
 
-bool has_curves(const ResultPair& pair) {
-  return std::any_of(pair.rows.begin(), pair.rows.end(), has_curve);
+// Of an epoch at least.
+bool was_measured(const ResultRow& row) {
+  return std::any_of(row.runs.begin(), row.runs.end(), [](const ResultRun& run) {
+    const std::vector<EpochMetrics>& epochs = run.metrics.rows;
+    return std::any_of(epochs.begin(), epochs.end(),
+                       [](const EpochMetrics& epoch) { return epoch.first().is_measured(); });
+  });
 }
 
 std::string panels(const ResultPair& pair) {
   const std::vector<int> colours = row_colours(pair);
   std::string out = "<div class=\"panels\">\n";
   for (const size_t r : clear_first(pair)) {
-    if (!has_curve(pair.rows[r])) continue;
+    if (!was_measured(pair.rows[r])) continue;
     out += "<figure><figcaption><b>" + swatch(colours[r]) + escaped_markup(pair.rows[r].label) +
            "</b></figcaption>" + row_curves_figure(pair, r) + "</figure>\n";
   }
@@ -51,8 +56,12 @@ std::string curves_section(const Report& report) {
   const bool several = report.data.pairs.size() > 1;
   std::string figures;
   for (const ResultPair& pair : report.data.pairs) {
-    if (!has_curves(pair)) continue;
+    if (std::none_of(pair.rows.begin(), pair.rows.end(), was_tested)) continue;
     if (several) figures += "<h3>" + escaped_markup(pair.name) + "</h3>\n";
+    if (std::none_of(pair.rows.begin(), pair.rows.end(), was_measured)) {
+      figures += "<figure class=\"big\">" + curves_figure(pair) + "</figure>\n" + not_measured_note(pair);
+      continue;
+    }
     figures += "<figure class=\"big\">" + legend(pair) + curves_figure(pair) +
                "<output class=\"reading\">Point at an epoch to read its numbers.</output></figure>\n";
     if (pair.rows.size() < 2) continue;

@@ -21,7 +21,7 @@ constexpr const char* picture_links =
     "\n<a href=\"headline.png\">Picture to share</a> <a href=\"headline.svg\">as SVG</a>";
 
 std::string first_text(const std::optional<EpochResult>& result) {
-  return result ? result->values[0].metric.number(result->first()) : "–";
+  return result && result->measured() ? result->values[0].metric.number(result->first()) : "–";
 }
 
 // "3", "2 of 3 (others not run)", "0 of 2 (diverged)".

@@ -7,6 +7,7 @@
 #include "distill/report/page.h"
 #include "distill/report/published.h"
 #include "distill/run/metrics_csv.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/text/markup.h"
 #include "distill/text/text_format.h"
@@ -187,7 +188,7 @@ std::string report_markdown(const Report& report) {
     TextTable table({pair.student, "best", "last", "n", "last, to KD", "verdict", "best, to KD"});
     if (pair.teacher_summary) {
       const auto first = [&](const auto& r) {
-        return r ? pair.metric().number(r->first()) : std::string("–");
+        return r && r->measured() ? pair.metric().number(r->first()) : std::string("–");
       };
       table.add_row({"teacher " + pair.teacher, first(pair.teacher_summary->best),
                      first(pair.teacher_summary->last), "1", "", "", ""});
@@ -235,7 +236,9 @@ std::string report_csv(const Report& report) {
       std::vector<ResultRun> runs = row.runs;
       runs.insert(runs.end(), row.extra.begin(), row.extra.end());
       for (const ResultRun& run : runs) {
-        const auto first = [](const auto& r) { return r ? exact_decimal(r->first()) : std::string(); };
+        const auto first = [](const auto& r) {
+          return r && r->measured() ? exact_decimal(r->first()) : std::string();
+        };
         const auto epoch = [](const auto& r) { return r ? std::to_string(r->epoch) : std::string(); };
         const Summary& s = run.summary;
         table.add_row({pair.name, pair.teacher, pair.student, row.label, row.method, std::to_string(run.seed),
@@ -330,9 +333,9 @@ std::string report_json(const Report& report) {
   const std::vector<std::string> missing = missing_sentences(report);
   std::string data;
   for (const std::string& kind : data_kinds(report.data)) data += (data.empty() ? "" : ", ") + kind;
-  return Json{{"schema", 1}, {"title", report.data.title}, {"data", data}, {"pairs", pairs}, {"missing", missing}}.dump(
-             2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  const Json all = {
+      {"schema", 1}, {"title", report.data.title}, {"data", data}, {"pairs", pairs}, {"missing", missing}};
+  return sealed(all).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace retort

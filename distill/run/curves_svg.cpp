@@ -1,6 +1,7 @@
 #include "distill/run/curves_svg.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "distill/text/palette.h"
@@ -22,7 +23,10 @@ PlotSeries series_of(const MetricsTable& metrics, const Number& number) {
 }
 
 PlotSeries series_of(const MetricsTable& metrics, const Metric& metric) {
-  return series_of(metrics, [&](const EpochMetrics& row) { return value_of(row.tested, metric.name); });
+  return series_of(metrics, [&](const EpochMetrics& row) {
+    const double value = value_of(row.tested, metric.name);
+    return metric.is_measured(value) ? value : std::numeric_limits<double>::quiet_NaN();
+  });
 }
 
 bool has_further_terms(const MetricsTable& metrics) {
@@ -39,6 +43,18 @@ PlotSeries training_loss_of(const MetricsTable& metrics) {
     if (size_t(term) < row.terms.size()) series.points.emplace_back(row.epoch, row.terms[size_t(term)]);
   }
   return series;
+}
+
+// Though there were tests.
+bool nothing_measured(const std::vector<RunCurves>& runs) {
+  bool tested = false;
+  for (const RunCurves& run : runs) {
+    for (const EpochMetrics& row : run.metrics.rows) {
+      tested = true;
+      if (row.first().is_measured()) return false;
+    }
+  }
+  return tested;
 }
 
 std::vector<int> colours_of(const std::vector<RunCurves>& runs) {
@@ -105,6 +121,7 @@ std::string learning_curves(const std::string& title, const std::vector<RunCurve
   std::string note = several && (test_loss || trained) ? "Solid: test. Dashed: training." : "";
   if (terms)
     note += text(note.empty() ? "" : " ", "Of the loss of training, the cross-entropy with the labels.");
+  if (nothing_measured(runs)) note += text(note.empty() ? "" : " ", first.not_measured());
   return svg_plot(title, {loss, score}, note);
 }
 

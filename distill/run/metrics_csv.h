@@ -25,7 +25,7 @@ struct EpochMetrics {
   MetricValue first() const { return tested.empty() ? MetricValue{} : tested[0]; }  // what chooses the best
 };
 
-// What was measured in an epoch, by the names of the columns and in their order.
+// What an epoch's row holds of results, by the names of the columns and in their order.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
 NamedNumbers measured_in(const EpochMetrics& row);
 

@@ -15,7 +15,8 @@ struct WeightsSpec {
 WeightsSpec weights_spec(const std::string& spec);
 
 // spec: a .safetensors file, a PyTorch checkpoint, a run folder (its last weights), or RUN:best. Fault::input
-// if there is no such file, or no run in the folder, or the run has no weights yet.
+// if there is no such file, or no run in the folder, or the run has no weights yet, or they are not of that
+// run (see check_of_run).
 std::filesystem::path weights_path(const std::string& spec);
 
 // The weights in it, see open_weights(); their source is `spec`.

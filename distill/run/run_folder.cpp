@@ -58,7 +58,7 @@ bool is_name_of_a_run(const std::string& name) {
   static const std::set<std::string> names = {"config.toml",  "env.json",     "metrics.csv",
                                               "log.txt",      "summary.json", "convolutions.txt",
                                               "profile.json", "cudnn-plans",  lock_name};
-  return names.contains(name) || (name.starts_with(".retort-") && name.ends_with(".tmp")) ||
+  return names.contains(name) || is_temporary_name(name) ||
          std::find(std::begin(folder_names), std::end(folder_names), name) != std::end(folder_names);
 }
 
@@ -87,7 +87,7 @@ bool is_vacant(const fs::path& folder) {
   std::error_code error;
   for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (!at->is_directory() && name != lock_name && !name.ends_with(".tmp")) return false;
+    if (!at->is_directory() && name != lock_name && !is_temporary_name(name)) return false;
   }
   return !error;
 }
@@ -130,7 +130,7 @@ void RunFolder::check_free(const fs::path& path, Mode mode) {
   if (mode == Mode::resume || mode == Mode::follow || !fs::exists(fs::symlink_status(folder, error))) return;
   check(fs::is_directory(folder, error), Fault::usage, shown,
         ": is not a folder, expected a new run's folder");
-  const bool empty = fs::is_empty(folder, error), vacant = is_vacant(folder);
+  const bool empty = holds_nothing(folder), vacant = is_vacant(folder);
   // A power cut may lose the lock's name and leave that of an empty folder made after it.
   const bool unlocked = vacant && !fs::exists(fs::symlink_status(folder / lock_name, error));
   const bool ours = unlocked || is_ours_and_free(folder);
@@ -179,6 +179,13 @@ RunFolder::RunFolder(const fs::path& path, Mode mode) : path_(path) {
     if (made_) discard();
     throw;
   }
+}
+
+void RunFolder::put_previous_back() const {
+  std::error_code error;
+  fs::rename(previous(), last(), error);
+  check(!error, Fault::write, last().string(), ": cannot be replaced by the one before: ", error.message());
+  sync_folder(last().parent_path());
 }
 
 void RunFolder::discard() const {

@@ -28,6 +28,10 @@ class RunFolder {
   // Appends a line to log.txt, with the time (UTC) before it. Line ends inside become spaces.
   void log(std::string_view message) const;
 
+  // Makes the checkpoint before the last one the last: where that is lost or damaged, and the run has gone on
+  // from the one before. Otherwise the next one would keep the damaged one in its place.
+  void put_previous_back() const;
+
   // Removes what was made, where the run could not begin.
   void discard() const;
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "distill/run/json_nesting.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"
@@ -58,7 +59,9 @@ double number_of(const Json& json) {
 
 // What a run wrote there.
 Json read_environment(const std::filesystem::path& file) {
-  const Json json = Json::parse(read_text_file(file, 64 << 20), nullptr, /*allow_exceptions=*/false);
+  const std::string content = read_text_file(file, 64 << 20);
+  check_nesting(content, file.string());
+  const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
   check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
         file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
   check_seal(json, file);
@@ -195,6 +198,7 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
 
 Summary read_summary(const std::filesystem::path& file) {
   const std::string content = read_text_file(file, 1 << 20);
+  check_nesting(content, file.string());
   try {
     const Json json = Json::parse(content);
     const bool has_seal = check_seal(json, file);

@@ -48,6 +48,7 @@ struct EpochResult {
   MetricValues values;
 
   double first() const { return first_of(values); }  // of the metric that chooses the best epoch
+  bool measured() const { return !values.empty() && values[0].is_measured(); }  // the first
   double value(const std::string& name) const { return value_of(values, name); }
 };
 

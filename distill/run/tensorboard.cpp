@@ -122,6 +122,10 @@ void TensorBoard::add_text(int64_t step, std::string_view tag, std::string_view 
 NamedNumbers scalars_of(const EpochMetrics& epoch, const std::vector<std::string>& terms,
                         double images_per_second) {
   NamedNumbers scalars = measured_in(epoch);
+  for (const MetricValue& one : epoch.tested) {
+    if (one.is_measured()) continue;
+    std::erase_if(scalars, [&](const auto& scalar) { return scalar.first == one.metric.column; });
+  }
   scalars.emplace_back("lr", epoch.lr);
   scalars.emplace_back("images_per_second", images_per_second);
   for (size_t i = 0; i < terms.size() && i < epoch.terms.size(); ++i)

@@ -38,8 +38,8 @@ class TensorBoard {
   Descriptor descriptor_;
 };
 
-// An epoch's values under their tags: the metrics by their columns (a classifier's are mdistiller's tags),
-// and lr, images_per_second, and loss/TERM for each term.
+// An epoch's values under their tags: the metrics that were measured by their columns (a classifier's are
+// mdistiller's tags), and lr, images_per_second, and loss/TERM for each term.
 NamedNumbers scalars_of(const EpochMetrics& epoch, const std::vector<std::string>& terms,
                         double images_per_second);
 

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <sstream>
+#include <tuple>
 
 #include "engine/base/check.h"
 #include "engine/base/memory.h"
 #include "engine/base/text.h"
+#include "models/detection/detector.h"
 #include "models/network_input.h"
 
 namespace retort {
@@ -52,11 +54,30 @@ int64_t photo_cache_bytes(const DataSettings& data) {
 }
 
 DataOptions data_options(const RunSettings& settings) {
+  if (is_detector(settings.model)) return box_options(settings.data, Parts::both);
   DataOptions options = of_network(settings.data, settings.model);
   options.random_crops = settings.data.augment == "resized-crop";
   options.cache_bytes = photo_cache_bytes(settings.data);
   options.threads = settings.threads;
   return options;
+}
+
+DataOptions box_options(const DataSettings& data, Parts parts) {
+  const DataSettings usual;
+  const std::tuple<const char*, bool, const char*> others[] = {
+      {"data.test_resize", data.test_resize != usual.test_resize,
+       "nothing is cut out of them; data.size is their shorter side"},
+      {"data.scale", data.scale != usual.scale, "nothing is cut out of them"},
+      {"data.ratio", data.ratio != usual.ratio, "nothing is cut out of them"},
+      {"data.views", data.views != usual.views, "they are flipped and resized anew each time"},
+      {"data.cache_gib", data.cache_gib != usual.cache_gib, "they are decoded anew each time"},
+      {"data.bad", data.bad != usual.bad,
+       "none is passed over; take those that are bad out of the annotations"},
+      {"data.val_labels", data.val_labels != usual.val_labels,
+       "their boxes stand in the annotations (data.test_json)"}};
+  for (const auto& [key, is_set, why] : others)
+    check(!is_set, Fault::usage, key, " is not for the pictures of detectors: ", why);
+  return {.parts = parts, .decoder = decoder_named(data.decoder)};
 }
 
 int64_t compared_classes(const RunSettings& settings, const DataSet& data) {

@@ -8,9 +8,14 @@
 
 namespace retort {
 
-// Of a run: sizes and numbers where the data has none follow from its network. Fault::usage for values that
-// make no sense.
+// Of a run: sizes and numbers where the data has none follow from its network; a detector's as box_options.
+// Fault::usage for values that make no sense.
 DataOptions data_options(const RunSettings& settings);
+
+// Of pictures with boxes: of the settings of photos the decoder counts, and the size where they are batched.
+// Fault::usage, naming it, for one that is set and that detectors know nothing of: they see every picture,
+// whole, decoded anew each time.
+DataOptions box_options(const DataSettings& data, Parts parts);
 
 // What methods compare of an image, or of a box: the classes, and background where boxes have it as one more.
 int64_t compared_classes(const RunSettings& settings, const DataSet& data);

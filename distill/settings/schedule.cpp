@@ -14,8 +14,8 @@ double Schedule::at(int epoch, int64_t step) const {
     const double done = std::clamp(double(now - warmup_steps) / all, 0.0, 1.0);
     rate *= (1 + std::cos(std::numbers::pi * done)) / 2;
   } else {
-    for (int milestone : milestones) {
-      if (epoch > milestone) rate *= factor;
+    for (const int milestone : milestones) {
+      if (milestones_are_steps ? now >= milestone : epoch > milestone) rate *= factor;
     }
   }
   if (now >= warmup_steps) return rate;
@@ -26,6 +26,7 @@ double Schedule::at(int epoch, int64_t step) const {
 Schedule schedule_of(const RunSettings& settings, int64_t batches) {
   return {.base = settings.optimizer.lr,
           .milestones = settings.schedule.milestones.value_or(std::vector<int>{}),
+          .milestones_are_steps = settings.schedule.steps > 0,
           .factor = settings.schedule.factor,
           .kind = settings.schedule.kind == "cosine" ? Schedule::cosine : Schedule::multistep,
           .warmup_steps = settings.schedule.warmup_steps,

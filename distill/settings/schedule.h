@@ -9,11 +9,12 @@ namespace retort {
 
 struct Schedule {
   enum Kind {
-    multistep,  // base * factor^(number of milestones, epochs from 1, below the epoch)
+    multistep,  // base * factor^(number of milestones that are over)
     cosine,     // base * (1 + cos(pi t / T)) / 2, t of T steps behind the warm-up: torch's CosineAnnealingLR
   };
   double base = 0.05;
-  std::vector<int> milestones = {150, 180, 210};
+  std::vector<int> milestones = {150, 180, 210};  // over after so many epochs, or steps
+  bool milestones_are_steps = false;
   double factor = 0.1;
   Kind kind = multistep;
   // The first steps' rates rise along a line from a thousandth of their value: torch's LinearLR(1e-3,

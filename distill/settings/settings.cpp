@@ -1,6 +1,7 @@
 #include "distill/settings/settings.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "datasets/augment/augment.h"
@@ -48,8 +49,20 @@ void validate(const RunSettings& settings) {
   check_channels("teacher", settings.teacher_mean, settings.teacher_std);
   check(!settings.optimizer.nesterov || settings.optimizer.momentum > 0, Fault::usage,
         "optimizer.nesterov is set, but optimizer.momentum is 0; it is a way to use momentum");
-  check(settings.schedule.kind != "cosine" || !settings.schedule.milestones || settings.schedule.milestones->empty(),
-        Fault::usage, "schedule.milestones are ", join(settings.schedule.milestones.value_or(std::vector<int>{})),
+  check(settings.loss.label_smoothing == 0 || !settings.method.has("smoothing"), Fault::usage,
+        "loss.label_smoothing is ", exact_decimal(settings.loss.label_smoothing), ", but method ",
+        method.name, " smooths the labels itself (method.smoothing); leave it at 0, or choose method ce");
+  const ScheduleSettings& schedule = settings.schedule;
+  check(schedule.evaluate_every == 0 || schedule.steps > 0, Fault::usage, "schedule.evaluate_every is ",
+        schedule.evaluate_every, ", but the run counts epochs and is tested after each; give --steps too");
+  if (!is_detector(settings.model)) {
+    check(schedule.steps == 0, Fault::usage, "schedule.steps is ", schedule.steps, ", but ", settings.model,
+          " is a classifier, whose recipes count epochs; use --epochs");
+    check(settings.normalize == "own", Fault::usage, "normalize is ", settings.normalize,
+          ", a slip of mdistiller's detectors; ", settings.model, " is a classifier, use --mean and --std");
+  }
+  check(schedule.kind != "cosine" || !schedule.milestones || schedule.milestones->empty(), Fault::usage,
+        "schedule.milestones are ", join(schedule.milestones.value_or(std::vector<int>{})),
         ", but schedule.kind is cosine, which has none; --set schedule.milestones=[]");
   if (distill) {
     check(!method.reads.teacher || !settings.teacher.empty(), Fault::usage, "method ", method.name,
@@ -85,28 +98,65 @@ void settle_method_on_boxes(const std::string& model, MethodSettings& method) {
     settle("alpha", "1");
   }
   if (name == "dkd") settle("beta", "0.25");
+  if (name.starts_with("pcd") && model == "rcnn_mv2") settle("stages", "5");
   if (name == "reviewkd") {
     settle("alpha", model == "rcnn_r18" ? "1.2" : model == "rcnn_mv2" ? "2" : "1");
     settle("width", "256");
   }
 }
 
-// The rate falls after 70 and 90 % of a detector's epochs.
-void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
-  settle_method_on_boxes(settings.model, settings.method);
-  if (settings.schedule.kind == "cosine") settings.schedule.milestones = std::vector<int>{};
-  if (!settings.schedule.milestones) {
-    std::vector<int> milestones;
-    for (const double share : {0.7, 0.9}) {
-      const int epoch = int(std::lround(share * settings.epochs));
-      if (epoch >= 1 && epoch < settings.epochs && (milestones.empty() || epoch > milestones.back()))
-        milestones.push_back(epoch);
-    }
-    settings.schedule.milestones = milestones;
-    if (!milestones.empty())
-      notes.push_back(text("lr is lowered after ", join(milestones), " of ", counted(settings.epochs, "epoch"),
-                           " (schedule.milestones)"));
+bool is_small(const std::string& model) {
+  return model == "rcnn_tiny" || model == "rcnn_small";
+}
+
+// mdistiller's code for detectors gives a ResNet18, and the teacher beside it, the numbers of blue for red
+// and the other way round.
+void swap_numbers(RunSettings& settings) {
+  check(settings.model == "rcnn_r18", Fault::usage,
+        "normalize is mdistiller, which is a slip of its rcnn_r18; ", settings.model,
+        " sees its images as its weights say");
+  const auto settle = [](std::string& own, const char* value) {
+    if (own.empty()) own = value;
+  };
+  settle(settings.data.mean, "0.406 0.456 0.485");
+  settle(settings.data.std, "0.225 0.224 0.229");
+  if (settings.teacher.empty()) return;
+  settle(settings.teacher_mean, "0.406 0.456 0.485");
+  settle(settings.teacher_std, "0.00392156862745098 0.00392156862745098 0.00392156862745098");  // 1 of 255
+}
+
+// The rate falls after 70 and 90 % of a small detector's epochs or steps, and where detectron2's falls, after
+// 120,000 and 160,000 of 180,000 steps, of the others.
+void settle_detector_milestones(RunSettings& settings, std::vector<std::string>& notes) {
+  ScheduleSettings& schedule = settings.schedule;
+  if (schedule.milestones) return;
+  const int64_t length = schedule.steps > 0 ? schedule.steps : settings.epochs;
+  const auto shares = is_small(settings.model) ? std::array{0.7, 0.9} : std::array{2.0 / 3, 8.0 / 9};
+  std::vector<int> milestones;
+  for (const double share : shares) {
+    const auto end = std::llround(share * double(length));
+    if (end >= 1 && end < length && (milestones.empty() || end > milestones.back()))
+      milestones.push_back(int(end));
   }
+  schedule.milestones = milestones;
+  if (milestones.empty()) return;
+  notes.push_back(text("lr is lowered after ", join(milestones), " of ",
+                       counted(length, schedule.steps > 0 ? "step" : "epoch"), " (schedule.milestones)"));
+}
+
+void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
+  ScheduleSettings& schedule = settings.schedule;
+  if (settings.normalize == "mdistiller") swap_numbers(settings);
+  if (schedule.steps > 0) {
+    if (schedule.evaluate_every == 0) schedule.evaluate_every = schedule.steps;
+    check(schedule.steps % schedule.evaluate_every == 0, Fault::usage, "schedule.steps is ", schedule.steps,
+          ", schedule.evaluate_every ", schedule.evaluate_every,
+          "; the last test would not be at the end, take a "
+          "number of steps that it divides");
+    settings.epochs = int(schedule.steps / schedule.evaluate_every);
+  }
+  if (schedule.kind == "cosine") schedule.milestones = std::vector<int>{};
+  settle_detector_milestones(settings, notes);
 }
 
 // Its files become part of the data's name.
@@ -129,13 +179,15 @@ RunSettings composed_settings(const std::string& command, const std::function<vo
   settings.data.spec = "scenes";
   settings.epochs = 10;
   settings.batch = 8;
-  const bool small = model == "rcnn_tiny" || model == "rcnn_small";
+  const bool small = is_small(model);
   const double rate = small ? 0.02 : 0.01;  // of a batch of 8
   settings.optimizer.weight_decay = 1e-4;
+  settings.optimizer.norm_decay = false;
   settings.schedule.warmup_steps = small ? 200 : 1000;
   lay(settings);
   settings.optimizer.lr = rate * double(settings.batch) / 8;
   lay(settings);
+  settle_method_on_boxes(model, settings.method);
   name_files(settings.data);
   return settings;
 }
@@ -160,7 +212,8 @@ std::string table_refusal(const RunSettings& settings) {
 
 bool trains_in_16_bits(const RunSettings& settings) {
   return (settings.precision == "bf16" || settings.precision == "fp16") && views_read(settings.method) == 1 &&
-         settings.optimizer.kind == "sgd" && !settings.optimizer.nesterov && settings.shards <= 1;
+         settings.optimizer.kind == "sgd" && !settings.optimizer.nesterov && settings.optimizer.norm_decay &&
+         settings.shards <= 1;
 }
 
 int views_of(const DataSettings& data) {
@@ -174,6 +227,12 @@ std::vector<std::string> resolve(RunSettings& settings) {
   if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
     notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
                          "' is not used"));
+  }
+  if (settings.loss.label_smoothing > 0 && settings.method.has("ce_weight") &&
+      settings.method.number("ce_weight") == 0) {
+    notes.push_back(
+        text("method.ce_weight is 0, so there is no cross-entropy whose labels could be smoothed; "
+             "loss.label_smoothing is not used"));
   }
   const std::string refusal = table_refusal(settings);
   if (!refusal.empty()) {
@@ -205,11 +264,11 @@ std::vector<std::string> resolve(RunSettings& settings) {
     }
   }
   // To a tenth of an epoch, so that config.toml is readable.
-  const auto scale = [&](const std::string& key, const std::string& what) {
+  const auto scale = [&](const std::string& key, const std::string& what, double least = 0) {
     if (!shorter || !settings.method.has(key) || settings.method.is_set(key)) return;
     const double full = settings.method.number(key);
     if (full <= 0) return;
-    const double scaled = std::round(10 * full * settings.epochs / recipe_epochs) / 10;
+    const double scaled = std::max(std::round(10 * full * settings.epochs / recipe_epochs) / 10, least);
     settings.method.set(key, exact_decimal(scaled));
     notes.push_back(text(what, " ", exact_decimal(scaled), " of ", counted(settings.epochs, "epoch"),
                          ", scaled from ", exact_decimal(full), " of ", recipe_epochs, " (method.", key,
@@ -217,6 +276,7 @@ std::vector<std::string> resolve(RunSettings& settings) {
   };
   scale("warmup", "warm-up lasts");
   scale("decay_from", "the method's weight falls after");
+  scale("curriculum", "its temperature's gradient grows over", 0.1);
   return notes;
 }
 

@@ -44,16 +44,20 @@ struct OptimizerSettings {
   double lr = 0.05;
   double momentum = 0.9;
   double weight_decay = 5e-4;
+  bool norm_decay = true;  // weight decay also of norms' scales and shifts
   bool nesterov = false;
 };
 
 struct ScheduleSettings {
-  // Epochs (from 1) after which the learning rate is multiplied by factor. Not set: 150, 180, 210 of 240,
-  // scaled to the run's epochs by resolve().
+  // Epochs (from 1), or steps where those are set, after which the learning rate is multiplied by factor. Not
+  // set: 150, 180, 210 of 240, scaled to the run's epochs by resolve(); of a detector see there.
   std::optional<std::vector<int>> milestones;
   double factor = 0.1;
   std::string kind = "multistep";  // multistep | cosine: to 0 over the run's steps, without milestones
   int64_t warmup_steps = 0;        // over which lr rises from a thousandth of itself
+  // Of detectors, whose recipes count steps: so many, 0: as many as the epochs have; and after how many it is
+  // tested. These are then the run's "epochs", rows of its metrics, whatever the data's length.
+  int64_t steps = 0, evaluate_every = 0;
 };
 
 struct LossSettings {
@@ -86,6 +90,7 @@ struct RunSettings {
   std::string teacher_model;       // its architecture, where the file does not name it
   // How the teacher sees images, as data.mean and data.std. Empty: as its file says, else the data's own.
   std::string teacher_mean, teacher_std;
+  std::string normalize = "own";  // mdistiller: of rcnn_r18, what nobody set of these as its code does
   // live: computed in every step. table: kept on disk and shared between runs. auto: a table where the run is
   // one of a study's, or where there is one already.
   std::string teacher_source = "auto";

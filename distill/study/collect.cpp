@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "distill/run/json_nesting.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
@@ -159,6 +160,7 @@ class Collector {
     if (!fs::exists(file, ignored)) return false;
     const std::string content = read_text_file(file, 1 << 28);
     try {
+      check_nesting(content, file.string());
       const auto whole = nlohmann::ordered_json::parse(content, nullptr, /*allow_exceptions=*/false);
       check(whole.is_object(), Fault::input, file.string(), ": is no JSON object");
       check_seal(whole, file);

@@ -51,7 +51,9 @@ std::string kind_key(RunSettings settings) {
   const RunSettings usual;
   settings.seed = usual.seed;
   settings.epochs = usual.epochs;
+  const int64_t every = settings.schedule.evaluate_every;
   settings.schedule = usual.schedule;
+  settings.schedule.evaluate_every = every;
   settings.optimizer.lr = usual.optimizer.lr;
   settings.optimizer.momentum = usual.optimizer.momentum;
   settings.optimizer.weight_decay = usual.optimizer.weight_decay;

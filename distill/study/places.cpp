@@ -4,6 +4,7 @@
 
 #include "datasets/open.h"
 #include "distill/run/named_weights.h"
+#include "engine/base/utf8.h"
 
 namespace retort {
 
@@ -27,13 +28,54 @@ std::vector<fs::path> places(const fs::path& typed, const std::string& typed_in,
   return {from_there, typed};
 }
 
+// "val.json" of "coco:DIR,test=val.json"; empty if there is none.
+std::string named_file(const std::string& spec, const std::string& key) {
+  const size_t at = spec.find("," + key + "=");
+  if (at == spec.npos) return {};
+  const size_t begin = at + key.size() + 2;
+  return spec.substr(begin, spec.find(',', begin) - begin);
+}
+
+bool present(const fs::path& file) {
+  std::error_code ignored;
+  return fs::exists(file, ignored);
+}
+
 }  // namespace
+
+std::string data_elsewhere(const std::string& given, const std::string& own) {
+  const std::string kind = "coco:";
+  const size_t names = own.find(',');
+  if (!given.starts_with(kind) || !own.starts_with(kind) || given.find(',') != given.npos ||
+      names == own.npos)
+    return given;
+  const fs::path folder = given.substr(kind.size());
+  bool all = true;
+  for (const char* key : {"train", "test", "images"}) all = all && present(folder / named_file(own, key));
+  const bool cocos_own = present(folder / "annotations" / "instances_val2017.json");
+  return !all && cocos_own ? given : given + own.substr(names);
+}
+
+std::string labels_elsewhere(const std::string& given, const DataSettings& own) {
+  const std::string kind = "folder:";
+  if (own.val_labels.empty() || !given.starts_with(kind) || !own.spec.starts_with(kind)) return {};
+  std::error_code ignored;
+  const auto normal = [&](const std::string& place) {
+    return fs::absolute(place, ignored).lexically_normal();
+  };
+  const fs::path within = normal(own.val_labels).lexically_relative(normal(own.spec.substr(kind.size())));
+  if (within.empty() || *within.begin() == "..") return {};
+  const fs::path labels = fs::path(given.substr(kind.size())) / within;
+  return present(labels) ? labels.string() : std::string();
+}
 
 std::string folder_from(const fs::path& run) {
   std::error_code error;
   const fs::path relative =
       fs::relative(fs::current_path(error), fs::weakly_canonical(fs::absolute(run, error), error), error);
-  return error ? std::string() : relative.string();
+  // What config.toml cannot hold is left out: the paths in it stay as they were typed.
+  const std::string words = error ? std::string() : relative.string();
+  return valid_utf8(words) == words.size() ? words : std::string();
 }
 
 std::vector<std::string> places_of_data(const RunSettings& settings, const fs::path& run) {

@@ -29,6 +29,13 @@ std::string first_there(const std::vector<std::string>& places);
 // none.
 std::string place_of_labels(const RunSettings& settings, const std::filesystem::path& run);
 
+// For a run whose data lie elsewhere now, as --data says. The name of the data: files that the run names in
+// coco:DIR ("coco:DIR,test=FILE") are looked for in another DIR too, where --data names none. As given where
+// the folder has COCO's own names instead.
+std::string data_elsewhere(const std::string& given, const std::string& own);
+// And the labels that lie in folder:DIR (`own`, placed), in the other folder; empty where they are not there.
+std::string labels_elsewhere(const std::string& given, const DataSettings& own);
+
 // The settings with all places as they can be opened from here.
 RunSettings placed(RunSettings settings, const std::filesystem::path& run);
 

@@ -7,6 +7,7 @@
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/recorded_run.h"
+#include "distill/study/resume_point.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -93,9 +94,9 @@ StudyPlan Planner::plan() {
           settings.teacher = pair.teacher_weights;
           settings.teacher_model = pair.teacher.model;
         }
-        // Its runs share the teacher.
-        if (reads && settings.teacher_source == "auto" && table_refusal(settings).empty())
-          settings.teacher_source = "table";
+        // Photos' logits are not shared, and whether a folder's images are some is not known yet.
+        const std::string& data = settings.data.spec;
+        if (!data.starts_with("folder:") && !data.starts_with("pack:")) share_logits(settings);
         const std::string name =
             text(study_.nested ? pair.name : settings.model, ", ", method.label, ", seed ", settings.seed);
         const size_t run = add(folder_of(pair, method, settings), settings, name);
@@ -112,6 +113,11 @@ StudyPlan Planner::plan() {
 }
 
 }  // namespace
+
+void share_logits(RunSettings& settings) {
+  if (settings.teacher_source == "auto" && reads_teacher(settings) && table_refusal(settings).empty())
+    settings.teacher_source = "table";
+}
 
 bool StudyPlan::is_teacher(size_t run) const {
   return std::any_of(pairs.begin(), pairs.end(),
@@ -133,7 +139,8 @@ std::optional<Summary> settled_result(const fs::path& folder) {
   if (!RunFolder::is_run(folder) || !fs::exists(folder / "summary.json")) return std::nullopt;
   try {
     const Summary summary = read_recorded_run(folder).summary.value();
-    if (summary.status == "finished" || summary.status == "diverged") return summary;
+    if (summary.status == "diverged" || (summary.status == "finished" && has_sound_last(folder)))
+      return summary;
   } catch (const Error&) {
     // The attempt says what is wrong.
   }

@@ -41,6 +41,9 @@ struct StudyPlan {
 // needs a teacher and none is named, or one network would be trained in two ways.
 StudyPlan plan_of(const Study& study, const std::filesystem::path& folder);
 
+// A study's runs share the teacher's logits, where nobody says otherwise and the method can read them stored.
+void share_logits(RunSettings& settings);
+
 // The result of the run in the folder, where there is nothing left to do for it: finished, or diverged.
 std::optional<Summary> settled_result(const std::filesystem::path& folder);
 

@@ -1,33 +1,19 @@
 #include "distill/study/recorded_run.h"
 
 #include <algorithm>
-#include <cmath>
-#include <initializer_list>
 #include <utility>
 
 #include "distill/run/run_folder.h"
-#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/study.h"
 #include "distill/train/checkpoint.h"
-#include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
-#include "engine/base/file.h"
 
 namespace retort {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-bool same(const std::optional<EpochResult>& a, const std::optional<EpochResult>& b) {
-  if (!a || !b) return !a && !b;
-  return a->epoch == b->epoch && a->values.size() == b->values.size() &&
-         std::all_of(a->values.begin(), a->values.end(), [&](const MetricValue& one) {
-           const double other = b->value(one.metric.name);
-           return one.value == other || (std::isnan(one.value) && std::isnan(other));
-         });
-}
 
 std::string result_text(const std::optional<EpochResult>& result) {
   if (!result) return "no epoch";
@@ -42,26 +28,6 @@ std::string list_text(const std::vector<int>& epochs) {
               epochs.size() > shown ? text(" and ", epochs.size() - shown, " more") : std::string());
 }
 
-// What 0.1.0 wrote without a hash held all of these; what lacks one was cut, and so was a file that has the
-// program's own key of format 2.
-void check_unsealed(const TomlValue& table, const fs::path& file) {
-  check(!table.find("typed_in"), Fault::input, file.string(),
-        ": is damaged: its last line, the hash of the others, is missing");
-  for (const char* key :
-       {"command", "model", "teacher", "init", "device", "precision", "seed", "epochs", "batch"})
-    check(table.find(key), Fault::input, file.string(), ": is damaged: it lacks ", key);
-  for (const auto& [name, keys] : std::initializer_list<std::pair<const char*, std::vector<const char*>>>{
-           {"data", {"spec", "augment", "shuffle", "limit", "validation"}},
-           {"optimizer", {"lr", "momentum", "weight_decay"}},
-           {"schedule", {"milestones", "factor"}},
-           {"method", {"name"}}}) {
-    const TomlValue* inner = table.find(name);
-    for (const char* key : keys)
-      check(inner && inner->kind == TomlValue::table && inner->find(key), Fault::input, file.string(),
-            ": is damaged: it lacks ", name, ".", key);
-  }
-}
-
 class Reading {
  public:
   explicit Reading(const fs::path& folder) : folder_(folder) {}
@@ -73,7 +39,7 @@ class Reading {
     run_.bound = sealed;
     check(sealed || !(checkpoint_ && checkpoint_->binding.sealed), Fault::input, config().string(),
           ": is damaged: its last line, the hash of the others, is missing");
-    if (sealed && checkpoint_ && checkpoint_->binding.sealed) bind();
+    if (checkpoint_) bind();
     read_results();
     read_epochs();
     return std::move(run_);
@@ -82,30 +48,30 @@ class Reading {
  private:
   fs::path config() const { return folder_ / "config.toml"; }
 
-  // The last one, or, if it is damaged, the one before.
+  // The last one, or, if it is damaged or lost, the one before.
   void read_checkpoint() {
-    std::error_code ignored;
     const fs::path last = RunFolder::last_of(folder_), previous = RunFolder::previous_of(folder_);
-    const bool has_previous = fs::exists(previous, ignored);
-    run_.began = has_previous || fs::exists(last, ignored);
+    run_.began = RunFolder::has_checkpoint(folder_);
     if (!run_.began) return;
     try {
-      checkpoint_ = read_checkpoint_record(fs::exists(last, ignored) ? last : previous);
+      checkpoint_ = read_checkpoint_record(last);
+      checkpoint_file_ = last;
     } catch (const Error& error) {
-      if (error.fault() != Fault::input || !has_previous) throw;
+      std::error_code ignored;
+      if (error.fault() != Fault::input || !fs::exists(previous, ignored)) throw;
       run_.notes.push_back(text(error.what(), "; looking at the checkpoint before it"));
       checkpoint_ = read_checkpoint_record(previous);
+      checkpoint_file_ = previous;
+      run_.from_previous = true;
     }
   }
 
   void bind() {
+    check_of_run(folder_, checkpoint_file_, *checkpoint_);
     const Binding& binding = checkpoint_->binding;
-    const std::string now = settings_hash(run_.settings);
-    check(binding.settings == now, Fault::input, config().string(),
-          ": is not of this run: the checkpoint was trained with settings of hash ", binding.settings,
-          ", these have ", now);
     run_.data_hash = binding.data;
     run_.teacher_hash = binding.teacher;
+    run_.convolutions = binding.convolutions;
   }
 
   void read_results() {
@@ -148,11 +114,17 @@ class Reading {
       return;
     }
     if (summary.status == "diverged") return;  // in an epoch of which there is no checkpoint
-    check(same(summary.last, counters.last) && same(summary.best, counters.best), Fault::input, file.string(),
-          ": says ", result_text(summary.last), " and best ", result_text(summary.best), ", the checkpoint ",
-          result_text(counters.last), " and ", result_text(counters.best),
-          "; delete it, and what it said is taken from the checkpoint");
     const std::string& hash = checkpoint_->binding.weights;
+    // It tells of a checkpoint that is lost: what it says is trained again.
+    if (run_.from_previous && hash != summary.weights_hash) {
+      summary = from_checkpoint();
+      run_.summary_made = true;
+      return;
+    }
+    check(is_same(summary.last, counters.last) && is_same(summary.best, counters.best), Fault::input,
+          file.string(), ": says ", result_text(summary.last), " and best ", result_text(summary.best),
+          ", the checkpoint ", result_text(counters.last), " and ", result_text(counters.best),
+          "; delete it, and what it said is taken from the checkpoint");
     check(hash.empty() || summary.weights_hash.empty() || hash == summary.weights_hash, Fault::input,
           file.string(), ": its weights_hash is ", summary.weights_hash, ", the checkpoint's ", hash);
     check(summary.status != "finished" || counters.epoch > summary.epochs, Fault::input, file.string(),
@@ -203,23 +175,10 @@ class Reading {
   const fs::path folder_;
   RecordedRun run_;
   std::optional<CheckpointRecord> checkpoint_;
+  fs::path checkpoint_file_;
 };
 
 }  // namespace
-
-RunSettings read_run_settings(const fs::path& folder, bool* sealed) {
-  const fs::path file = folder / "config.toml";
-  RunSettings settings;
-  try {
-    const bool has_seal = check_seal(read_text_file(file, 1 << 20), file);
-    if (sealed) *sealed = has_seal;
-    if (!has_seal) check_unsealed(read_toml(file), file);
-    read_settings(file, settings);
-  } catch (const Error& error) {
-    fail(Fault::input, error.what());
-  }
-  return settings;
-}
 
 fs::path seeds_file(const fs::path& folder) {
   return folder / "seeds.toml";
@@ -229,10 +188,9 @@ RecordedSeeds read_recorded_seeds(const fs::path& folder) {
   const fs::path file = seeds_file(folder);
   RecordedSeeds found;
   try {
-    found.bound = check_seal(read_text_file(file, 1 << 20), file);
+    found.bound = check_settings_seal(file);
     const TomlValue table = read_toml(file);
     const TomlValue* count = table.find("seeds");
-    if (!found.bound) check_unsealed(table, file);
     check(count && count->kind == TomlValue::integer, Fault::input, file.string(), ": has no seeds = N");
     found.seeds = seeds_of(file.string() + ": seeds", count->as_integer);
     set_from_table(found.settings, table, file.string(), {"seeds"});

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "distill/run/checkpoint_record.h"
 #include "distill/run/metrics_csv.h"
 #include "distill/run/run_record.h"
+#include "distill/run/run_settings.h"
 #include "distill/settings/settings.h"
-#include "distill/train/checkpoint.h"
 
 namespace retort {
 
@@ -18,10 +19,12 @@ struct RecordedRun {
   RunSettings settings;
   bool bound = true;               // false: made by 0.1.0, whose files do not vouch for each other
   bool began = false;              // there is a checkpoint
+  bool from_previous = false;  // the last one is lost or damaged: what follows is what the one before says
   std::optional<Summary> summary;  // nothing before the first step
   MetricsTable metrics;            // the epochs so far
   std::string data_hash;           // of the images it is trained on; empty where nobody wrote it down
   std::string teacher_hash;        // weights_hash() of its teacher; the same
+  std::optional<std::string> convolutions;          // see Binding
   bool summary_made = false, metrics_made = false;  // taken from the checkpoint, the file is not as it was
   std::vector<std::string> notes;                   // for the user: what was damaged and made again
 };
@@ -44,8 +47,5 @@ struct RecordedSeeds {
 // Fault::input for what start_seeds() cannot have written.
 RecordedSeeds read_recorded_seeds(const std::filesystem::path& folder);
 std::filesystem::path seeds_file(const std::filesystem::path& folder);
-
-// The settings alone: what is wrong with the file is wrong with the folder that was named.
-RunSettings read_run_settings(const std::filesystem::path& folder, bool* sealed = nullptr);
 
 }  // namespace retort

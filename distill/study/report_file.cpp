@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "distill/run/json_nesting.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -40,13 +42,16 @@ int epoch_of(const Json& json) {
 }
 
 std::optional<EpochResult> result_of(const Json& json, const Metric& first) {
-  if (json.is_null() || json.at(first.name).is_null()) return std::nullopt;
+  if (json.is_null()) return std::nullopt;
+  const auto number = [](const Json& value, const Metric& metric) {
+    return value.is_null() ? std::nan("") : number_of(value, metric);
+  };
   EpochResult result{.epoch = epoch_of(json.at("epoch")),
-                     .values = {{first, number_of(json.at(first.name), first)}}};
+                     .values = {{first, number(json.at(first.name), first)}}};
   for (const auto& [name, value] : json.items()) {
     if (name == "epoch" || name == first.name) continue;
     const Metric other = metric_named(name);
-    result.values.push_back({other, value.is_null() ? std::nan("") : number_of(value, other)});
+    result.values.push_back({other, number(value, other)});
   }
   return result;
 }
@@ -71,8 +76,9 @@ ResultRun run_of(const Json& json, const std::string& method, const std::string&
   if (json.contains("seconds") && json.at("seconds").is_number())
     s.seconds = json.at("seconds").get<double>();
   s.weights_hash = json.value("weights_hash", "");
-  // Without its results it is no finished run, whatever it says.
-  if (run.status == "finished" && (!s.best || !s.last)) run.status = s.status = "failed";
+  // Without its results it is no finished run, whatever it says; what was not measured has no best epoch.
+  const bool whole = s.last && (s.best || !s.last->measured());
+  if (run.status == "finished" && !whole) run.status = s.status = "failed";
   if (json.contains("curve")) {
     int before = -1;
     for (const Json& point : json.at("curve")) {
@@ -125,13 +131,15 @@ void read_pair(const Json& json, const std::string& data, PublishedReport& repor
                   .data_hash = json.value("data_hash", "")};
   pair.teacher_hash = json.at("teacher").value("weights_hash", "");
   const Metric metric = metric_of(json);
-  if (const auto best = result_of(json.at("teacher").at("best"), metric)) {
+  const auto best = result_of(json.at("teacher").at("best"), metric),
+             last = result_of(json.at("teacher").at("last"), metric);
+  if (best || last) {
     pair.teacher_summary = Summary{};
     pair.teacher_summary->status = "finished";
     pair.teacher_summary->model = pair.teacher;
     pair.teacher_summary->best = best;
     pair.teacher_summary->metrics = {metric};
-    pair.teacher_summary->last = result_of(json.at("teacher").at("last"), metric);
+    pair.teacher_summary->last = last;
     if (!pair.teacher_hash.empty()) report.teachers[pair.teacher_hash] = *pair.teacher_summary;
   }
   if (json.contains("classes") && json.at("classes").is_object())
@@ -185,11 +193,17 @@ void read_pair(const Json& json, const std::string& data, PublishedReport& repor
 PublishedReport read_published_report(const std::filesystem::path& file) {
   PublishedReport report;
   try {
-    const Json json = Json::parse(read_text_file(file, 1 << 28));
+    const std::string content = read_text_file(file, 1 << 28);
+    check_nesting(content, file.string());
+    report.bound = check_seal(nlohmann::ordered_json::parse(content), file);
+    const Json json = Json::parse(content);
     report.title = json.at("title").get<std::string>();
     const auto data = json.value("data", "");
     for (const Json& pair : json.at("pairs")) read_pair(pair, data, report);
     if (json.contains("missing")) report.missing = json.at("missing").get<std::vector<std::string>>();
+    // Without a place: a page that is passed on says it too.
+    if (!report.bound)
+      report.missing.push_back("unbound: results of a report.json without a hash, made by an older program");
   } catch (const Json::exception& error) {
     fail(Fault::input, file.string(), ": is no report that this program writes: ", error.what());
   } catch (const Error& error) {

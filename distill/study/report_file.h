@@ -18,10 +18,12 @@ struct PublishedReport {
   std::map<std::string, PublishedClasses> classes;  // by pair
   // Of one of an older version, which does not: its tables as they were.
   std::vector<ResultPair> pairs;
-  std::vector<std::string> missing;  // what it says is not complete
+  std::vector<std::string> missing;  // what it says is not complete; and that it is unbound
+  bool bound = true;                 // false: of an older program, without a hash of its own
 };
 
-// Fault::input naming the file if it is no such report; every number in it is finite and in its range.
+// Fault::input naming the file if it is no such report, or not what was written there; every number in it is
+// finite and in its range.
 PublishedReport read_published_report(const std::filesystem::path& file);
 
 }  // namespace retort

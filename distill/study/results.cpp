@@ -76,6 +76,10 @@ std::string as_copy(const ResultRun& first) {
   return text("the weights of seed ", first.seed);
 }
 
+bool is_number(const EpochResult& result) {
+  return result.measured() && std::isfinite(result.first());
+}
+
 PairedDifference difference(const ResultRow& row, const ResultRow& reference,
                             std::optional<EpochResult> Summary::*which, size_t& same_weights) {
   std::vector<double> a, b;
@@ -84,7 +88,7 @@ PairedDifference difference(const ResultRow& row, const ResultRow& reference,
     for (const ResultRun& other : reference.runs) {
       if (run.seed != other.seed || !run.counts() || !other.counts()) continue;
       const auto &one = run.summary.*which, &two = other.summary.*which;
-      if (!one || !two || !std::isfinite(one->first()) || !std::isfinite(two->first())) continue;
+      if (!one || !two || !is_number(*one) || !is_number(*two)) continue;
       const std::string& hash = run.summary.weights_hash;
       if (!hash.empty() && hash == other.summary.weights_hash) {
         ++same_weights;
@@ -179,7 +183,8 @@ bool ResultRow::all_diverged() const {
 std::vector<double> ResultRow::values(std::optional<EpochResult> Summary::*which) const {
   std::vector<double> all;
   for (const ResultRun& run : runs) {
-    if (run.counts() && run.summary.*which) all.push_back((run.summary.*which)->first());
+    const auto& result = run.summary.*which;
+    if (run.counts() && result && result->measured()) all.push_back(result->first());
   }
   return all;
 }
@@ -371,6 +376,16 @@ void add_row_sentences(const ResultPair& pair, std::vector<std::string>& sentenc
   }
 }
 
+// Where every run that counts was tested on what says nothing.
+void add_unmeasured_sentence(const ResultPair& pair, std::vector<std::string>& sentences) {
+  size_t runs = 0, measured = 0;
+  for (const ResultRow& row : pair.rows) {
+    runs += row.finished();
+    measured += row.values(&Summary::last).size();
+  }
+  if (runs > 0 && measured == 0) sentences.push_back(pair.name + ": " + pair.metric().not_measured());
+}
+
 // Why two tables of one student are two; empty if they are not known to differ.
 std::string pairs_apart(const ResultPair& a, const ResultPair& b) {
   if (a.data_name() != b.data_name()) return a.data_name() + " against " + b.data_name();
@@ -389,6 +404,7 @@ std::vector<std::string> apart_sentences(const Results& results) {
   std::vector<std::string> sentences;
   for (const ResultPair& pair : results.pairs) {
     add_row_sentences(pair, sentences);
+    add_unmeasured_sentence(pair, sentences);
     // Against the first table of its student.
     const auto first = std::find_if(results.pairs.begin(), results.pairs.end(),
                                     [&](const ResultPair& other) { return other.student == pair.student; });

@@ -46,7 +46,7 @@ struct ResultRow {
   bool all_diverged() const;
   // What the runs are judged by; top-1 where none has begun.
   const Metric& metric() const;
-  // The first metric of the runs that count.
+  // The first metric of the runs that count, where it was measured.
   std::vector<double> values(std::optional<EpochResult> Summary::*which) const;
 };
 
@@ -139,7 +139,8 @@ std::string difference_text(const PairedDifference& difference);
 std::string mean_cell(const ResultRow& row, std::optional<EpochResult> Summary::*which,
                       const std::string& none);
 
-// What does not count, and what stands apart, a sentence each: copies, rows, and whole pairs of one student.
+// What does not count, what was not measured, and what stands apart, a sentence each: copies, rows, and whole
+// pairs of one student.
 std::vector<std::string> apart_sentences(const Results& results);
 
 }  // namespace retort

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "distill/run/json_nesting.h"
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/recorded_run.h"
@@ -71,6 +72,7 @@ void flatten(const std::string& prefix, const Json& json, KeysAndTexts& all) {
 KeysAndTexts environment_of(const fs::path& folder) {
   KeysAndTexts all;
   const auto content = read_text_if_readable(folder / "env.json", 1 << 24);
+  if (content) check_nesting(*content, (folder / "env.json").string());
   const Json json = content ? Json::parse(*content, nullptr, /*allow_exceptions=*/false) : Json();
   if (!json.is_object()) return all;
   flatten("", json, all);
@@ -130,7 +132,8 @@ KeysAndTexts results_of(const Summary& summary) {
   const auto result = [](const std::optional<EpochResult>& one) {
     if (!one) return std::string("-");
     const Metric& first = one->values[0].metric;
-    return text(first.shown(one->first()), " ", first.word, ", epoch ", one->epoch);
+    const std::string word = one->measured() ? " " + first.word : "";
+    return text(first.shown(one->first()), word, ", epoch ", one->epoch);
   };
   KeysAndTexts all = {{"status", summary.status},
                       {"epochs", text(summary.epochs_done, " of ", summary.epochs)},

@@ -1,6 +1,7 @@
 #include "distill/study/runs.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -17,12 +18,14 @@
 #include "distill/settings/setting_keys.h"
 #include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
+#include "distill/study/resume_point.h"
 #include "distill/study/study.h"
 #include "distill/study/study_progress.h"
 #include "distill/train/processes.h"
 #include "distill/train/trainer.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
+#include "engine/base/descriptor.h"
 #include "engine/base/file.h"
 #include "engine/base/text.h"
 #include "engine/cpu/thread_pool.h"
@@ -162,11 +165,17 @@ std::string all_of(const std::vector<std::string>& places) {
   return all;
 }
 
+// The command that takes the run's options: `train` knows no --teacher.
+std::string resuming(const RunSettings& settings, const fs::path& path) {
+  return text("retort ", settings.command, " --resume ", path.string());
+}
+
 // The run's images, at the first place where they are those it was trained on.
 const DataSet& data_of_run(RunSettings& settings, const std::string& recorded,
                            const std::vector<std::string>& places, const fs::path& path, Session& session) {
   check(std::any_of(places.begin(), places.end(), is_there), Fault::input, path.string(),
-        ": the images it is trained on are not at ", all_of(places), "; say with --data where they lie");
+        ": the images it is trained on are not at ", all_of(places),
+        "; say where they lie: ", resuming(settings, path), " --data SPEC");
   std::string now;
   for (const std::string& place : places) {
     if (!is_there(place)) continue;
@@ -182,8 +191,9 @@ const DataSet& data_of_run(RunSettings& settings, const std::string& recorded,
 
 std::string teacher_of_run(const RunSettings& settings, const std::string& known, const fs::path& path) {
   const std::vector<std::string> places = places_of_weights(settings.teacher, settings, path);
-  check(settings.teacher.empty() || std::any_of(places.begin(), places.end(), is_there), Fault::input, path.string(),
-        ": its teacher is not at ", all_of(places), "; say with --teacher where it lies");
+  check(settings.teacher.empty() || std::any_of(places.begin(), places.end(), is_there), Fault::input,
+        path.string(), ": its teacher is not at ", all_of(places),
+        "; say where it lies: ", resuming(settings, path), " --teacher RUN");
   if (places.size() > 1 && !known.empty()) {  // both may be there
     for (const std::string& place : places) {
       try {
@@ -195,6 +205,12 @@ std::string teacher_of_run(const RunSettings& settings, const std::string& known
   return first_there(places);
 }
 
+void check_counts_epochs(const ResumeOptions& options, const RunSettings& settings, const fs::path& path) {
+  check(!options.epochs || settings.schedule.steps == 0, Fault::usage, path.string(), ": counts steps, ",
+        settings.schedule.steps,
+        "; --epochs cannot make it longer. Another run can start from its weights: --init ", path.string());
+}
+
 }  // namespace
 
 Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& session) {
@@ -202,19 +218,24 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   const std::unique_ptr<RunFolder> opened =
       on_all(session.world, [&] { return std::make_unique<RunFolder>(path, mode); });
   const RunFolder& folder = *opened;
+  const std::optional<fs::path> point = resume_point(path);
   RecordedRun run = read_recorded_run(path);
-  for (const std::string& note : run.notes) session.progress.note(note);
+  const Tell tell = [&](const std::string& line) { session.progress.note(line); };
+  for (const std::string& note : run.notes) tell(note);
   if (!run.bound) session.progress.note(unbound_note(path));
   RunSettings& settings = run.settings;
+  check_counts_epochs(options, settings, path);
   const int epochs = options.epochs.value_or(settings.epochs);
   check(epochs >= settings.epochs, Fault::usage, path.string(), ": has ", settings.epochs, " epochs, ",
         epochs,
         " would be fewer; a resumed run can have more, another run can start from its weights: --init ",
         path.string());
   const bool longer = epochs > settings.epochs, elsewhere = options.data || options.teacher;
-  if (run.summary && run.summary->status == "finished" && !longer) {
+  const bool writes = mode != RunFolder::Mode::follow;
+  if (point && writes) restore_checkpoints(path, *point, tell);
+  if (run.summary && run.summary->status == "finished" && !longer && point == folder.last()) {
     session.progress.note(text(path.string(), ": the run is finished"));
-    if (mode == RunFolder::Mode::follow) return *run.summary;
+    if (!writes) return *run.summary;
     if (run.summary_made) write_summary(folder.summary(), *run.summary);
     if (run.metrics_made) write_file(folder.metrics(), metrics_text(run.metrics));
     return *run.summary;
@@ -224,11 +245,13 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   kept.epochs = epochs;
   apply(options, settings);
   std::vector<std::string> places = places_of_data(settings, path);
-  if (options.data) places = {*options.data};
+  if (options.data) places = {data_elsewhere(*options.data, settings.data.spec)};
   const std::string teacher =
       options.teacher ? *options.teacher : teacher_of_run(settings, run.teacher_hash, path);
   settings.init = first_there(places_of_weights(settings.init, settings, path));
-  settings.data.val_labels = place_of_labels(settings, path);
+  const std::string labels =
+      options.data ? labels_elsewhere(*options.data, placed(settings, path).data) : std::string();
+  settings.data.val_labels = labels.empty() ? place_of_labels(settings, path) : labels;
   const std::string recorded = data_hash_of(run, path);
   const DataSet& data = data_of_run(settings, recorded, places, path, session);
   settings.teacher = teacher;
@@ -243,7 +266,7 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
                              .plans = folder.plans().string()};
   if (run.began && run.bound && (longer || elsewhere))
     assembling.config = settings_toml(elsewhere ? settings : kept);
-  assembling.convolutions = read_text_if_readable(folder.convolutions()).value_or("");
+  assembling.convolutions = convolutions_of(run, folder.convolutions(), tell);
   const std::unique_ptr<Assembly> assembled = on_all(session.world, [&] {
     return std::make_unique<Assembly>(settings, data, session.progress, assembling);
   });
@@ -285,6 +308,7 @@ Summary complete_run(const RunSettings& settings, const fs::path& path, Session&
   // A kill in the first moment leaves a folder without a run: force makes it one.
   if (!RunFolder::is_run(path)) return start_run(settings, path, fs::exists(path), session);
   check_same_run(settings, path, session);
+  resume_point(path);  // if there is none it says what can be done
   const RecordedRun run = read_recorded_run(path);
   if (run.summary && run.summary->status == "diverged") return *run.summary;
   ResumeOptions options{.threads = settings.threads, .workers = settings.data.workers};
@@ -371,13 +395,23 @@ std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, i
   return parallel == 1 ? one_by_one(runs, session, run) : side_by_side(runs, parallel, session, run);
 }
 
+// One process has a folder of seeds. What a killed one left of seeds.toml goes; where folders cannot be
+// locked, it stays.
+Descriptor locked(const fs::path& folder) {
+  Descriptor lock(folder, O_RDONLY | O_DIRECTORY);
+  const int error = lock.is_open() ? lock.try_lock(Descriptor::Lock::exclusive) : errno;
+  check(error != EWOULDBLOCK, Fault::usage, folder.string(), ": another retort is running in this folder");
+  if (error == 0) remove_abandoned_files(folder);
+  return lock;
+}
+
 }  // namespace
 
 std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, const fs::path& folder,
                                  bool force, Session& session, int parallel) {
   seeds_of("seeds", seeds);
   std::error_code error;
-  const bool taken = fs::exists(folder, error) && !fs::is_empty(folder, error);
+  const bool taken = !holds_nothing(folder);
   check(force || !taken, Fault::usage, folder.string(),
         ": the folder exists; --resume goes on with its runs, --force replaces them");
   check(!taken || holds_seeds(folder), Fault::usage, folder.string(),
@@ -387,6 +421,7 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, con
   fs::create_directories(folder, error);
   check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
   resolved.typed_in = folder_from(folder);
+  const Descriptor lock = locked(folder);
   write_file(seeds_file(folder), sealed(text("seeds = ", seeds, "\n") + settings_toml(resolved)));
   for (const std::string& note : notes) session.progress.note(note);
   return for_each_seed(resolved, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
@@ -397,14 +432,20 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, con
 std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& options, Session& session,
                                   int parallel) {
   const fs::path file = seeds_file(folder);
+  const Descriptor lock = locked(folder);
   auto [settings, seeds, bound] = read_recorded_seeds(folder);
   if (!bound) session.progress.note(unbound_note(folder));
   settings = placed(settings, folder);
   apply(options, settings);
+  check_counts_epochs(options, settings, folder);
   const int epochs = options.epochs.value_or(settings.epochs);
   check(epochs >= settings.epochs, Fault::usage, folder.string(), ": its runs have ", settings.epochs,
         " epochs, ", epochs, " would be fewer");
-  if (options.data) settings.data.spec = *options.data;
+  if (options.data) {
+    const std::string labels = labels_elsewhere(*options.data, settings.data);
+    if (!labels.empty()) settings.data.val_labels = labels;
+    settings.data.spec = data_elsewhere(*options.data, settings.data.spec);
+  }
   if (options.teacher) settings.teacher = *options.teacher;
   if (epochs > settings.epochs || options.data || options.teacher) {
     settings.epochs = epochs;

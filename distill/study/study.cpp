@@ -5,6 +5,7 @@
 #include "distill/settings/recipe_files.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/toml_file.h"
+#include "distill/study/places.h"
 #include "distill/text/markup.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
@@ -144,7 +145,7 @@ class StudyReader {
         study.pairs.push_back(pair_of(entry, variant, methods, study.nested));
       }
     }
-    apply_overrides(study);
+    check_overrides(study);
     return study;
   }
 
@@ -222,6 +223,7 @@ class StudyReader {
       lay(settings, settings_);
       lay(settings, teacher_);
       if (!entry.teacher.empty()) settings.model = entry.teacher;
+      lay_overrides(settings, false);
     });
     pair.teacher_weights = !nested && teacher_ ? text_at(*teacher_, "weights", "", file_) : entry.weights;
 
@@ -271,22 +273,33 @@ class StudyReader {
     check(recipes_.empty() ? !method.find("recipe") : true, Fault::usage, file_, ":", method.line,
           ": a method has a recipe, but no recipes = \"FOLDER\" says where they lie");
     set_from_table(settings, as_method(without(method, {"label", "recipe"})), file_);
+    lay_overrides(settings, true);
   }
 
-  void apply_overrides(Study& study) const {
+  static bool is_of_method(const std::string& key) { return key.starts_with("method."); }
+
+  // methods: also a method's own keys, where it has them.
+  void lay_overrides(RunSettings& settings, bool methods) const {
     for (const auto& [key, value] : overrides_.sets) {
-      const bool of_method = key.starts_with("method.");
       check(key != "method.name" && key != "model" && key != "teacher" && key != "teacher_model",
             Fault::usage, "compare: ", key, " is the study's to say, in ", file_);
-      bool taken = !of_method;
-      for (StudyPair& pair : study.pairs) {
-        if (!of_method) set_key(pair.teacher, key, value);
-        for (StudyMethod& method : pair.methods) {
-          if (of_method && !method.settings.method.has(key.substr(7))) continue;
-          set_key(method.settings, key, value);
-          taken = true;
-        }
-      }
+      if (is_of_method(key) && !(methods && settings.method.has(key.substr(7)))) continue;
+      const DataSettings before = settings.data;
+      set_key(settings, key, value);
+      if (key != "data.spec") continue;
+      settings.data.spec = data_elsewhere(value, before.spec);
+      if (const std::string labels = labels_elsewhere(value, before); !labels.empty())
+        settings.data.val_labels = labels;
+    }
+  }
+  void check_overrides(const Study& study) const {
+    for (const auto& [name, value] : overrides_.sets) {
+      const std::string& key = name;
+      if (!is_of_method(key)) continue;
+      const auto has = [&](const StudyMethod& method) { return method.settings.method.has(key.substr(7)); };
+      const bool taken = std::any_of(study.pairs.begin(), study.pairs.end(), [&](const StudyPair& pair) {
+        return std::any_of(pair.methods.begin(), pair.methods.end(), has);
+      });
       check(taken, Fault::usage, "compare: no method of ", file_, " has the key ", key);
     }
   }

@@ -18,6 +18,7 @@
 #include "distill/study/folder_lock.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/study_progress.h"
+#include "distill/train/settled_data.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -57,6 +58,7 @@ class Queue {
 
  private:
   void check_folder() const;
+  void share_logits_of(const ImageSet& images);
   void say_expected();
   void leave_out();
   void take_what_is_there(Job& job) const;
@@ -77,7 +79,7 @@ class Queue {
   const fs::path folder_;
   const StudyOptions options_;
   Session& session_;
-  const StudyPlan plan_;
+  StudyPlan plan_;
   std::vector<Job> jobs_;                  // the plan's runs
   size_t chosen_ = 0;                      // of them
   std::vector<std::string> given_models_;  // of teachers that are there, by pair
@@ -98,11 +100,20 @@ void Queue::check_folder() const {
   check(fs::is_directory(folder_, ignored), Fault::usage, folder_.string(),
         ": is not a folder, expected a study's");
   const bool ours =
-      fs::is_empty(folder_, ignored) || fs::exists(folder_ / "study.lock", ignored) ||
+      holds_nothing(folder_) || fs::exists(folder_ / "study.lock", ignored) ||
       fs::exists(folder_ / "results.json", ignored) ||
       std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return RunFolder::is_run(job.folder); });
   check(ours && !RunFolder::is_run(folder_), Fault::usage, folder_.string(),
         ": is not empty and no study's folder; name another one with --out");
+}
+
+// What the plan left open, as it knew no images.
+void Queue::share_logits_of(const ImageSet& images) {
+  if (!images.in_memory()) return;
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    share_logits(plan_.runs[i].settings);
+    share_logits(jobs_[i].settings);
+  }
 }
 
 // What can be refused is refused now, not after the hours of the runs before it.
@@ -124,14 +135,18 @@ void Queue::check_all() {
     if (given_models_[p].empty()) given_models_[p] = weights.architecture;
   }
   const DataSet& images = session_.data(jobs_.front().settings);
+  share_logits_of(images.train);
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
     for (size_t m = 0; m < study_.pairs[p].methods.size(); ++m) {
       if (!study_.pairs[p].chosen || !study_.pairs[p].methods[m].chosen) continue;
       RunSettings settings = jobs_[plan_.pairs[p].rows[m].front()].settings;
-      if (settings.method.method().reads.teacher && plan_.pairs[p].teacher != no_run)
-        check_method(settings.method, compared_classes(settings, images));  // its teacher is not there yet
-      else
+      if (settings.method.method().reads.teacher && plan_.pairs[p].teacher != no_run) {
+        // Its teacher is not there yet.
+        check_method(settings.method, compared_classes(settings, images));
+        if (!images.boxes) check_photos(settings, images.train);
+      } else {
         prepare_run(settings, session_);
+      }
     }
   }
 }
@@ -295,6 +310,7 @@ Summary Queue::run_task(int64_t task) {
     check(teacher && teacher->status == "finished", Fault::input, jobs_[job.teacher].folder.string(),
           ": the teacher of ", job.name, " is not finished");
   }
+  share_logits_of(session_.data(job.settings).train);
   session_.progress.note(text("task ", task, " of ", order.size(), ": ", job.name));
   return complete_run(job.settings, job.folder, session_);
 }

@@ -172,7 +172,7 @@ Json json_of(const ResultRow& row, const std::filesystem::path& folder) {
           {"best", mean_json(best)},
           {"last", mean_json(row.values(&Summary::last))},
           {"n", best.size()},
-          {"seconds", best.empty() ? Json(nullptr) : Json(seconds_of(row))},
+          {"seconds", seconds_of(row)},
           {"runs", runs}};
 }
 

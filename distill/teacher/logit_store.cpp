@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <sstream>
 
 #include "engine/base/atomic_file.h"
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* prefix = "logits-";  // of the folders of tables
 constexpr int64_t header_bytes = 16;
+constexpr int64_t entry_bytes = 8, old_entry_bytes = 4;  // of the index, with hashes and without
 
 uint64_t allocated_bytes(const fs::path& file) {
   struct stat status {};
@@ -71,6 +73,38 @@ bool remove_unused(const fs::path& folder) {
   return !error;
 }
 
+uint64_t seed_of(const std::string& identity) {
+  return XXH3_64bits(identity.data(), identity.size());
+}
+
+// Whether a row is what was written there.
+bool is_sound(const std::vector<std::byte>& row, uint64_t seed) {
+  uint64_t checksum = 0;
+  std::memcpy(&checksum, row.data(), sizeof checksum);
+  return checksum == XXH3_64bits_withSeed(row.data() + 8, row.size() - 8, seed);
+}
+
+uint32_t slot_of(const std::vector<std::byte>& row) {
+  uint32_t slot = 0;
+  std::memcpy(&slot, row.data() + 8, sizeof slot);
+  return slot;
+}
+
+uint32_t hash_of_entry(int64_t slot, uint32_t number, uint64_t seed) {
+  const uint32_t both[] = {uint32_t(slot), number};
+  return uint32_t(XXH3_64bits_withSeed(both, sizeof both, seed));
+}
+
+// An entry's number; nothing if its hash is not right.
+std::optional<uint32_t> number_in(const std::byte* entry, int64_t bytes, int64_t slot, uint64_t seed) {
+  uint32_t number = 0, hash = 0;
+  std::memcpy(&number, entry, sizeof number);
+  if (bytes == old_entry_bytes) return number;
+  std::memcpy(&hash, entry + sizeof number, sizeof hash);
+  const bool right = number == 0 ? hash == 0 : hash == hash_of_entry(slot, number, seed);
+  return right ? std::optional(number) : std::nullopt;
+}
+
 bool same_identity(const fs::path& folder, const std::string& identity) {
   return read_text_if_readable(folder / "identity.txt", 1 << 16) == identity;
 }
@@ -83,10 +117,7 @@ int64_t LogitStore::Shape::row_bytes() const {
 }
 
 LogitStore::LogitStore(const fs::path& folder, const std::string& identity, const Shape& shape)
-    : folder_(folder),
-      shape_(shape),
-      seed_(XXH3_64bits(identity.data(), identity.size())),
-      row_(size_t(shape.row_bytes())) {
+    : folder_(folder), shape_(shape), seed_(seed_of(identity)), row_(size_t(shape.row_bytes())) {
   check(shape.slots() < int64_t{1} << 32, Fault::usage, "a table of logits of ", shape.images,
         " images: expected fewer than ", (int64_t{1} << 32) / view_count);
   const auto check_opened = [&](bool opened, const char* action) {
@@ -101,7 +132,9 @@ LogitStore::LogitStore(const fs::path& folder, const std::string& identity, cons
   rows_ = Descriptor(folder / "rows", O_RDWR | O_CREAT, 0644);
   check_opened(rows_.is_open(), "rows cannot be opened");
   index_ = Descriptor(folder / "index", O_RDWR | O_CREAT, 0644);
-  check_opened(index_.is_open() && index_.truncate(4 * shape.slots()) == 0, "index cannot be opened");
+  entry_bytes_ = index_.size() == old_entry_bytes * shape.slots() ? old_entry_bytes : entry_bytes;
+  check_opened(index_.is_open() && index_.truncate(entry_bytes_ * shape.slots()) == 0,
+               "index cannot be opened");
   if (!same_identity(folder, identity)) write_file(folder / "identity.txt", identity);
   ::futimens(lock_.number(), nullptr);  // used now, see make_room
 }
@@ -116,30 +149,89 @@ bool LogitStore::holds_rows(const fs::path& folder, const std::string& identity)
   return !error && size > 0 && same_identity(folder, identity);
 }
 
-LogitStore::Soundness LogitStore::inspect(const fs::path& folder) {
-  const std::string identity = read_text_file(folder / "identity.txt", 1 << 16);
-  check(folder.filename() == prefix + hash_of(std::as_bytes(std::span(identity))), Fault::input,
-        (folder / "identity.txt").string(), ": is not what the name of its folder is a hash of");
-  // Of a table, only these two decide how long a row is.
-  Shape shape;
+namespace {
+
+// Of a table, these lines decide how long its files are.
+LogitStore::Shape shape_in(const std::string& identity, const std::string& file) {
+  LogitStore::Shape shape;
   std::istringstream lines(identity);
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("classes ")) shape.classes = std::strtol(line.c_str() + 8, nullptr, 10);
+    if (line.starts_with("images ")) shape.images = std::strtol(line.c_str() + 7, nullptr, 10);
     if (line == "precision f16") shape.precision = LogitPrecision::f16;
   }
-  check(shape.classes > 0 && shape.classes <= 1 << 24, Fault::input, (folder / "identity.txt").string(),
-        ": says no number of classes");
-  const uint64_t seed = XXH3_64bits(identity.data(), identity.size());
-  const auto row_bytes = size_t(shape.row_bytes());
-  InputFile file(folder / "rows");
-  Soundness found{(file.size() + int64_t(row_bytes) - 1) / int64_t(row_bytes), 0};
+  check(shape.classes > 0 && shape.classes <= 1 << 24 && shape.images > 0 &&
+            shape.images < (int64_t{1} << 32) / view_count,
+        Fault::input, file, ": says no number of images and classes");
+  return shape;
+}
+
+// The slots of a table's rows; nothing where a row is not sound.
+std::vector<std::optional<uint32_t>> slots_of_rows(InputFile& file, int64_t count, size_t row_bytes,
+                                                   uint64_t seed) {
+  std::vector<std::optional<uint32_t>> slots;
   std::vector<std::byte> row(row_bytes);
-  for (int64_t i = 0; i < file.size() / int64_t(row_bytes); ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     file.read(row.data(), int64_t(row_bytes));
-    uint64_t checksum = 0;
-    std::memcpy(&checksum, row.data(), sizeof checksum);
-    found.sound += checksum == XXH3_64bits_withSeed(row.data() + 8, row_bytes - 8, seed);
+    slots.push_back(is_sound(row, seed) ? std::optional(slot_of(row)) : std::nullopt);
   }
+  return slots;
+}
+
+}  // namespace
+
+LogitStore::Soundness LogitStore::inspect(const fs::path& folder) {
+  const fs::path named = folder / "identity.txt";
+  const std::string identity = read_text_file(named, 1 << 16);
+  check(folder.filename() == prefix + hash_of(std::as_bytes(std::span(identity))), Fault::input,
+        named.string(), ": is not what the name of its folder is a hash of");
+  const Shape shape = shape_in(identity, named.string());
+  const uint64_t seed = seed_of(identity);
+  const Descriptor lock(folder / "lock", O_RDONLY);
+  const bool in_use = lock.is_open() && lock.try_lock(Descriptor::Lock::exclusive) != 0;
+  lock.unlock();
+
+  // The index first: of a table in use, the rows that it names are there by then.
+  Soundness found;
+  const int64_t row_bytes = shape.row_bytes();
+  const int64_t before = InputFile(folder / "rows").size() / row_bytes;
+  std::vector<std::byte> index;
+  try {
+    index = read_file(folder / "index");
+  } catch (const Error& error) {
+    found.index = error.what();
+  }
+  const bool old = int64_t(index.size()) == old_entry_bytes * shape.slots();
+  if (found.index.empty() && !old && int64_t(index.size()) != shape.index_bytes())
+    found.index = text("has ", index.size(), " bytes, expected ", shape.index_bytes());
+  found.hashed = !old;
+
+  InputFile file(folder / "rows");
+  const std::vector<std::optional<uint32_t>> slots =
+      slots_of_rows(file, file.size() / row_bytes, size_t(row_bytes), seed);
+  found.rows = (file.size() + row_bytes - 1) / row_bytes;
+  found.sound = std::count_if(slots.begin(), slots.end(), [](const auto& slot) { return slot.has_value(); });
+  if (!found.index.empty()) return found;
+
+  int64_t damaged = 0, missing = 0, unnamed = 0;
+  std::vector<bool> names(size_t(shape.slots()));
+  const int64_t width = old ? old_entry_bytes : entry_bytes;
+  for (int64_t slot = 0; slot < shape.slots(); ++slot) {
+    const std::optional<uint32_t> number = number_in(index.data() + slot * width, width, slot, seed);
+    if (number == 0u) continue;
+    names[size_t(slot)] = number.has_value();
+    // A row that is not sound is no fault of the index.
+    const bool there = number && size_t(*number) <= slots.size();
+    missing += number && !there && !old;
+    damaged += !number || (there ? slots[*number - 1].value_or(uint32_t(slot)) != slot : old);
+  }
+  found.rows += missing;
+  for (size_t i = 0; i < slots.size() && int64_t(i) < before && !in_use; ++i)
+    unnamed += slots[i] && (int64_t(*slots[i]) >= shape.slots() || !names[*slots[i]]);
+  if (damaged > 0)
+    found.index = text(damaged, " of its entries are not what was written there");
+  else if (unnamed > 0)
+    found.index = text("does not name ", unnamed, " rows that are there");
   return found;
 }
 
@@ -148,29 +240,30 @@ int64_t LogitStore::rows() const {
 }
 
 int64_t LogitStore::count(const std::vector<bool>& wanted) const {
-  std::vector<uint32_t> numbers(size_t{1} << 16);
+  constexpr size_t at_once = size_t{1} << 16;
+  const auto width = size_t(entry_bytes_);
+  std::vector<std::byte> entries(at_once * width);
   int64_t found = 0;
-  for (size_t first = 0; first < wanted.size(); first += numbers.size()) {
-    const size_t size = std::min(numbers.size(), wanted.size() - first);
-    if (!index_.read_at(numbers.data(), size * sizeof numbers[0], int64_t(first * sizeof numbers[0]))) break;
-    for (size_t i = 0; i < size; ++i) found += wanted[first + i] && numbers[i] != 0;
+  for (size_t first = 0; first < wanted.size(); first += at_once) {
+    const size_t size = std::min(at_once, wanted.size() - first);
+    if (!index_.read_at(entries.data(), size * width, int64_t(first * width))) break;
+    for (size_t i = 0; i < size; ++i) {
+      if (!wanted[first + i]) continue;
+      found +=
+          number_in(entries.data() + i * width, entry_bytes_, int64_t(first + i), seed_).value_or(0) != 0;
+    }
   }
   return found;
 }
 
 bool LogitStore::find(int64_t image, int view, float* to) const {
   const int64_t wanted = slot(image, view);
-  uint32_t number = 0;
-  if (!index_.read_at(&number, sizeof number, 4 * wanted) || number == 0) return false;
+  std::byte entry[entry_bytes];
+  if (!index_.read_at(entry, size_t(entry_bytes_), entry_bytes_ * wanted)) return false;
+  const uint32_t number = number_in(entry, entry_bytes_, wanted, seed_).value_or(0);
+  if (number == 0) return false;
   if (!rows_.read_at(row_.data(), row_.size(), int64_t(number - 1) * shape_.row_bytes())) return false;
-  uint64_t checksum = 0;
-  uint32_t found = 0;
-  std::memcpy(&checksum, row_.data(), sizeof checksum);
-  std::memcpy(&found, row_.data() + 8, sizeof found);
-  if (found != uint32_t(wanted) ||
-      checksum != XXH3_64bits_withSeed(row_.data() + 8, row_.size() - 8, seed_)) {
-    return false;
-  }
+  if (slot_of(row_) != uint32_t(wanted) || !is_sound(row_, seed_)) return false;
   const std::byte* values = row_.data() + header_bytes;
   if (shape_.precision == LogitPrecision::f32) {
     std::memcpy(to, values, size_t(shape_.classes) * sizeof(float));
@@ -228,7 +321,8 @@ bool LogitStore::append(std::span<const int64_t> slots, const float* logits) {
   // Only now: the index points to rows that are there.
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto number = uint32_t(first + int64_t(i) + 1);
-    if (const int error = index_.write_at(&number, sizeof number, 4 * slots[i]))
+    const uint32_t entry[] = {number, hash_of_entry(slots[i], number, seed_)};
+    if (const int error = index_.write_at(entry, size_t(entry_bytes_), entry_bytes_ * slots[i]))
       return give_up("writing the index", error);
   }
   return true;

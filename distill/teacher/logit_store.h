@@ -3,9 +3,11 @@
 //
 // A folder holds `identity.txt` (what the logits are of, in words), `rows` and `index`. `rows` only grows:
 // row = { u64 checksum, u32 slot, u32 0, classes x f32 or f16, zeros up to a multiple of 8 bytes }, slot =
-// image * view_count + view. `index` holds for each slot a u32, 1 + the number of its row, or 0. The index is
-// a hint: whatever it says, a row counts only if slot and checksum agree. So what a killed process or a full
-// disk left half written is not found, and processes need no more than a lock while one appends.
+// image * view_count + view. `index` holds for each slot { u32 number, u32 hash }: 1 + the number of its row
+// and the lower half of the XXH3 of slot and number, or zeros. One of an older program holds the numbers
+// alone, and stays like that. The index is a hint: whatever it says, a row counts only if slot and checksum
+// agree. So what a killed process or a full disk left half written is not found, and processes need no more
+// than a lock while one appends.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,8 +30,9 @@ class LogitStore {
     LogitPrecision precision = LogitPrecision::f32;
     int64_t slots() const { return images * view_count; }
     int64_t row_bytes() const;
+    int64_t index_bytes() const { return 8 * slots(); }
     // Of a table that holds `rows` rows.
-    uint64_t bytes(int64_t rows) const { return uint64_t(rows * row_bytes() + 4 * slots()); }
+    uint64_t bytes(int64_t rows) const { return uint64_t(rows * row_bytes() + index_bytes()); }
   };
 
   // Opens folder's table, or makes an empty one. It stays locked against removal while it is open.
@@ -42,10 +45,13 @@ class LogitStore {
   // Whether the folder holds rows of this identity.
   static bool holds_rows(const std::filesystem::path& folder, const std::string& identity);
 
-  // What lies in a folder, whether a run may use it or not. Rows that are not sound are never read: a kill or a
-  // full disk may have left them. Fault::input if the folder has another identity than its name says.
+  // What lies in a folder, whether a run may use it or not. Rows that are not sound are never read, nor are
+  // those that the index does not name: a kill or a full disk may have left them. Fault::input if the folder
+  // has another identity than its name says.
   struct Soundness {
-    int64_t rows = 0, sound = 0;
+    int64_t rows = 0, sound = 0;  // those that the index names and that are not there are no sound ones
+    bool hashed = true;           // the index says itself whether it is damaged
+    std::string index = {};       // what is wrong with it; empty: nothing
   };
   static Soundness inspect(const std::filesystem::path& folder);
 
@@ -70,6 +76,7 @@ class LogitStore {
   bool give_up(const char* action, int error);
 
   std::filesystem::path folder_;
+  int64_t entry_bytes_ = 0;  // of the index
   Shape shape_;
   uint64_t seed_ = 0;  // of the checksums: rows of another table are not sound here
   uint64_t limit_ = UINT64_MAX;

@@ -160,7 +160,7 @@ std::string StoredTeacher::open(std::span<const int32_t> samples) {
     const auto limit = uint64_t(settings_.teacher_table.limit_gib * double(1 << 30));
     const uint64_t room = make_room(cache_, folder_, shape.bytes(whole), limit);
     table_ = std::make_unique<LogitStore>(folder_, identity_, shape);
-    const auto index = uint64_t(4 * shape.slots());
+    const auto index = uint64_t(shape.index_bytes());
     table_->set_limit(room > index ? room - index : 0);
     return text("teacher table: ", folder_.string(), ", ", settings_.teacher_table.precision, ": ",
                 stock(samples));

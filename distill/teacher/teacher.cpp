@@ -34,6 +34,7 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
   hash_ = weights_hash(model_tensors(weights.file));
   check(model_->classes == data.train.classes, Fault::input, settings.teacher, ": the teacher tells ",
         model_->classes, " classes apart, the data has ", data.train.classes);
+  if (!data.boxes) check_side();
   freeze(*model_);
   const bool says = weights.metadata("mean") || !settings.teacher_mean.empty();
   sees_ = settled_numbers(weights, settings.teacher_mean, settings.teacher_std, data.train, tell_);
@@ -48,6 +49,15 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
     tell_(text("the teacher was trained on ", *trained_on, ", this is ", data.name));
 }
 
+void Teacher::check_side() const {
+  const int64_t own = model_->side, found = data_.train.height;
+  const bool fixed_size = data_.train.in_memory();
+  check(own == found, fixed_size ? Fault::input : Fault::usage, settings_.teacher,
+        ": the teacher sees images of ", own, "x", own, ", the data's are ", found, "x", found,
+        fixed_size ? std::string("; choose another teacher, or other data")
+                   : text("; --set data.size=", own, " makes them of its size"));
+}
+
 void Teacher::make_untrained() {
   model_ = make_model(settings_.teacher_model, device_,
                       {.classes = data_.train.classes, .side = data_.train.height});
@@ -60,6 +70,11 @@ void Teacher::make_untrained() {
 
 void Teacher::test() {
   if (hash_.empty()) return;
+  // torchvision names files by their hash.
+  if (std::filesystem::path(settings_.teacher).filename().string().find("11ad3fa6") != std::string::npos)
+    tell_(text("note: ", settings_.teacher,
+               ": of this name are torchvision's newer weights of resnet50 (top-1 80.86 %); the teacher of "
+               "published runs is resnet50-0676ba61 (76.13 %)"));
   if (data_.boxes) return test_on_boxes();
   Evaluator evaluator(*model_, device_, data_.test,
                       {.workers = test_workers(settings_.data, data_.test),
@@ -97,11 +112,7 @@ void Teacher::test_on_boxes() {
 
 std::string Teacher::choose_source(const std::vector<int32_t>& trained) {
   const auto samples = int64_t(trained.size());
-  if (!data_.train.in_memory()) {
-    check(settings_.teacher_source != "table", Fault::usage,
-          "teacher_source is table, but crops of photos never repeat; use live");
-    settings_.teacher_source = "live";
-  }
+  if (!data_.train.in_memory()) settings_.teacher_source = "live";  // see check_photos()
   if (settings_.teacher_source != "live") {
     stored_ =
         std::make_unique<StoredTeacher>(*model_, device_, data_.train, sees_, samples, settings_, tell_);

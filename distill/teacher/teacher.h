@@ -20,8 +20,9 @@ class Teacher {
   using Tell = std::function<void(const std::string& line)>;
 
   // Reads settings.teacher. How it sees images is written into the settings. tell: to the user and the log.
-  // All must outlive it. Fault::input if it has another number of classes than the data. untrained: no file
-  // is read; random weights in settings.teacher_model, whose accuracy nobody asks for: a step takes as long.
+  // All must outlive it. Fault::input if it has another number of classes than the data or
+  // sees images of another size; Fault::usage if photos can be made of its size. untrained: no file is read;
+  // random weights in settings.teacher_model, whose accuracy nobody asks for: a step takes as long.
   Teacher(RunSettings& settings, const DataSet& data, Device& device, Progress& progress, Tell tell,
           bool untrained = false);
 
@@ -45,6 +46,7 @@ class Teacher {
 
  private:
   void make_untrained();
+  void check_side() const;
   void test_on_boxes();
 
   RunSettings& settings_;

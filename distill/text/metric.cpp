@@ -1,6 +1,7 @@
 #include "distill/text/metric.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
@@ -11,12 +12,20 @@ bool Metric::better(double a, double b) const {
   return higher_is_better ? a > b : a < b;
 }
 
+bool Metric::is_measured(double value) const {
+  return !std::isnan(value) && value != none;
+}
+
+std::string Metric::not_measured() const {
+  return title + " was not measured" + (why_none.empty() ? "." : ": " + why_none + ".");
+}
+
 std::string Metric::number(double value, int percent) const {
-  return fixed(value, in_percent() ? percent : digits());
+  return is_measured(value) ? fixed(value, in_percent() ? percent : digits()) : "-";
 }
 
 std::string Metric::shown(double value, int percent) const {
-  return number(value, percent) + (unit.empty() ? "" : " " + unit);
+  return number(value, percent) + (unit.empty() || !is_measured(value) ? "" : " " + unit);
 }
 
 std::string Metric::labelled(const std::string& label) const {
@@ -61,7 +70,9 @@ const Metrics& detection_metrics() {
                   .title = name + ", as COCO scores it,",
                   .unit = "%",
                   .low = -1,
-                  .high = 100};
+                  .high = 100,
+                  .none = -1,
+                  .why_none = "the test images hold no box to find"};
   };
   static const Metrics all = {precision("AP"), precision("AP50"), precision("AP75")};
   return all;

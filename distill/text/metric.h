@@ -17,13 +17,18 @@ struct Metric {
   std::string training = {};
   // What a run can give; NaN, for none, aside.
   double low = -std::numeric_limits<double>::max(), high = std::numeric_limits<double>::max();
+  // What files hold, beside NaN, where there was nothing to measure it on, and why that is.
+  double none = std::numeric_limits<double>::quiet_NaN();
+  std::string why_none = {};
 
+  bool is_measured(double value) const;
+  std::string not_measured() const;  // a sentence: "Top-1 was not measured."
   bool in_percent() const { return unit == "%"; }
   // The loss that is trained on, on the test images: it stands beside that of training, not among the scores.
   bool is_loss() const { return training == "train_loss"; }
   bool better(double a, double b) const;  // of NaN false
   int digits() const { return in_percent() ? 2 : 4; }
-  // "76.54", and "76.54 %". percent: how many decimals percentages have.
+  // "76.54", and "76.54 %"; "-" of what was not measured. percent: how many decimals percentages have.
   std::string number(double value, int percent = 2) const;
   std::string shown(double value, int percent = 2) const;
   std::string labelled(const std::string& label) const;  // "LABEL, %", for axes
@@ -34,7 +39,7 @@ struct Metric {
 using Metrics = std::vector<Metric>;
 
 const Metrics& classification_metrics();  // top1, top5, loss
-const Metrics& detection_metrics();       // AP, AP50, AP75: -1 where one is not defined
+const Metrics& detection_metrics();       // AP, AP50, AP75: -1 for none, as COCO has it
 // The lists of all tasks: a file's names and columns are looked up in them.
 const std::vector<Metrics>& known_metrics();
 
@@ -44,6 +49,8 @@ Metric metric_named(const std::string& name);
 struct MetricValue {
   Metric metric = {};
   double value = std::numeric_limits<double>::quiet_NaN();
+
+  bool is_measured() const { return metric.is_measured(value); }
 };
 using MetricValues = std::vector<MetricValue>;
 

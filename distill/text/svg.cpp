@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "distill/text/markup.h"
 #include "distill/text/text_format.h"
@@ -17,6 +18,10 @@ std::string at(double coordinate) {
 
 std::string class_of(const std::string& kind) {
   return kind.empty() ? "" : " class=\"" + kind + "\"";
+}
+
+bool all_drawable(std::initializer_list<double> coordinates) {
+  return std::all_of(coordinates.begin(), coordinates.end(), is_drawable);
 }
 
 }  // namespace
@@ -36,18 +41,25 @@ std::vector<double> axis_ticks(double low, double high, int most, double least_s
   return ticks;
 }
 
+bool is_drawable(double value) {
+  return std::abs(value) < 1e30;
+}
+
 void AxisRange::add(double value) {
-  if (!std::isfinite(value)) return;
+  if (!is_drawable(value)) return;
   low = std::min(low, value);
   high = std::max(high, value);
 }
 
-void AxisRange::settle(double margin) {
+void AxisRange::settle(double margin, double floor, double ceiling) {
   if (low > high) low = 0, high = 1;
-  const double space = std::max(margin * (high - low), 1e-6 * std::max(1.0, std::abs(high)));
+  const double lowest = std::min(low, floor), highest = std::max(high, ceiling);
+  const double space = std::max(margin * (high - low), 1e-6 * std::max({1.0, std::abs(low), std::abs(high)}));
   low -= space;
   high += space;
   if (high - low < 1e-3) low -= 0.5, high += 0.5;
+  low = std::max(low, lowest);
+  high = std::min(high, highest);
 }
 
 Svg::Svg(double height, const std::string& title, const std::string& description, double width,
@@ -66,16 +78,19 @@ Svg Svg::file(double width, double height, const std::string& title, const std::
 }
 
 void Svg::label(double x, double y, const char* anchor, const std::string& content, const std::string& kind) {
+  if (!all_drawable({x, y})) return;
   out_ << "<text x=\"" << at(x) << "\" y=\"" << at(y) << "\" text-anchor=\"" << anchor << '"'
        << class_of(kind) << '>' << escaped_markup(content) << "</text>\n";
 }
 
 void Svg::hanging(double x, double y, const std::string& content, const std::string& kind) {
+  if (!all_drawable({x, y})) return;
   out_ << "<text transform=\"translate(" << at(x) << ' ' << at(y) << ") rotate(-60)\" text-anchor=\"end\""
        << class_of(kind) << '>' << escaped_markup(content) << "</text>\n";
 }
 
 void Svg::line(double x1, double y1, double x2, double y2, const std::string& kind) {
+  if (!all_drawable({x1, y1, x2, y2})) return;
   out_ << "<line x1=\"" << at(x1) << "\" y1=\"" << at(y1) << "\" x2=\"" << at(x2) << "\" y2=\"" << at(y2)
        << '"' << class_of(kind) << "/>\n";
 }
@@ -85,12 +100,14 @@ void Svg::path(const std::string& d, const std::string& kind) {
 }
 
 void Svg::dot(double x, double y, double r, const std::string& kind, const std::string& tip) {
+  if (!all_drawable({x, y, r})) return;
   out_ << "<circle cx=\"" << at(x) << "\" cy=\"" << at(y) << "\" r=\"" << at(r) << '"' << class_of(kind)
        << (tip.empty() ? "/>" : "><title>" + escaped_markup(tip) + "</title></circle>") << '\n';
 }
 
 void Svg::box(double x, double y, double w, double h, const std::string& kind, double opacity,
               const std::string& tip) {
+  if (!all_drawable({x, y, w, h, opacity})) return;
   out_ << "<rect x=\"" << at(x) << "\" y=\"" << at(y) << "\" width=\"" << at(w) << "\" height=\"" << at(h)
        << "\" rx=\"2\"" << class_of(kind) << " fill-opacity=\"" << fixed(opacity, 2) << "\"><title>"
        << escaped_markup(tip) << "</title></rect>\n";
@@ -136,7 +153,7 @@ void PlotFrame::draw(Svg& svg, const std::string& x_label, const std::string& y_
 std::string PlotFrame::path(const std::vector<std::pair<double, double>>& points) const {
   std::string d;
   for (const auto& [x_value, y_value] : points) {
-    if (!std::isfinite(y_value)) continue;
+    if (!is_drawable(x_value) || !is_drawable(y_value)) continue;
     d += (d.empty() ? "M" : "L") + at(px(x_value)) + " " + at(py(y_value));
   }
   return d;

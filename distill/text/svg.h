@@ -11,18 +11,26 @@ namespace retort {
 // Widths in coordinates: near the pixels that a figure gets, so that text keeps its size on any screen.
 constexpr double full_figure = 900, wide_figure = 440, phone_figure = 360, narrow_figure = 330;
 
+// Whether a value has a place in a figure: it is finite, and not beyond 1e30, where an axis would say nothing
+// any more.
+bool is_drawable(double value);
+
 // What values an axis shows.
 struct AxisRange {
   double low = std::numeric_limits<double>::infinity(), high = -low;
-  void add(double value);      // widens the range, unless the value is not finite
-  void settle(double margin);  // more room on both sides, a share of the extent; never empty afterwards
+  void add(double value);  // widens the range, unless the value is not drawable
+  // More room on both sides, a share of the extent; never empty afterwards. What is added does not pass
+  // `floor` and `ceiling`, floor < ceiling: percentages end at 0 and 100.
+  void settle(double margin, double floor = -std::numeric_limits<double>::infinity(),
+              double ceiling = std::numeric_limits<double>::infinity());
 };
 
 // Round numbers from `low` to `high` inclusive, steps of 1, 2 or 5 times a power of ten, at most `most` + 1.
 // Never steps below `least_step`. low < high.
 std::vector<double> axis_ticks(double low, double high, int most, double least_step = 0);
 
-// One drawing. `kind` is the class of an element: what it stands for.
+// One drawing. `kind` is the class of an element: what it stands for. What would lie at a coordinate that is
+// not drawable is left out.
 class Svg {
  public:
   // Part of a page, whose style colours it and whose width it takes.

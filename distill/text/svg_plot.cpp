@@ -59,9 +59,8 @@ std::string at(double coordinate) {
   return fixed(coordinate, 1);
 }
 
-// Whether a point can be drawn; beyond 1e30 an axis would say nothing any more.
-bool is_drawable(const std::pair<double, double>& point) {
-  return std::abs(point.first) < 1e30 && std::abs(point.second) < 1e30;
+bool has_place(const std::pair<double, double>& point) {
+  return is_drawable(point.first) && is_drawable(point.second);
 }
 
 struct Extent {
@@ -93,9 +92,9 @@ void add_series(Svg& svg, const PlotSeries& series, auto&& x_of, auto&& y_of) {
   std::string path;
   for (size_t i = 0; i < series.points.size(); ++i) {
     const auto& point = series.points[i];
-    if (!is_drawable(point)) continue;
-    const bool begins = i == 0 || !is_drawable(series.points[i - 1]);
-    const bool ends = i + 1 == series.points.size() || !is_drawable(series.points[i + 1]);
+    if (!has_place(point)) continue;
+    const bool begins = i == 0 || !has_place(series.points[i - 1]);
+    const bool ends = i + 1 == series.points.size() || !has_place(series.points[i + 1]);
     if (begins && ends)  // alone: a line of no length would not be seen
       svg.dot(x_of(point.first), y_of(point.second), 2.5, "mark" + colour);
     else
@@ -108,15 +107,16 @@ void add_panel(Svg& svg, const PlotPanel& panel, double x0, double y0) {
   Extent x, y;
   for (const PlotSeries& series : panel.series)
     for (const auto& point : series.points)
-      if (is_drawable(point)) {
+      if (has_place(point)) {
         x.add(point.first);
         y.add(point.second);
       }
   x.settle();
+  const double lowest = std::min(panel.y_floor, y.low), highest = std::max(panel.y_ceiling, y.high);
   y.settle();
   const double space = 0.04 * (y.high - y.low);
-  y.low = std::max(y.low - space, std::min(panel.y_floor, y.low));
-  y.high = std::min(y.high + space, std::max(panel.y_ceiling, y.high));
+  y.low = std::max(y.low - space, lowest);
+  y.high = std::min(y.high + space, highest);
 
   const double x_left = x0 + left, x_right = x0 + panel_width - right;
   const double y_top = y0 + top, y_bottom = y0 + panel_height - bottom;

@@ -30,6 +30,7 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
   if (world) world->transport().set_time_limit(settings.comm_timeout);
   if (world) world->set_reduce(settings.reduce == "fast" ? Reduce::fast : Reduce::ordered);
   check_boxes(settings, data);
+  if (!data.boxes) check_photos(settings, data.train);
   check_method(settings.method, compared_classes(settings, data));
   open_device(options);
   make_networks(progress, options);
@@ -128,6 +129,7 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
       SgdOptions{.learning_rate = settings.optimizer.lr,
                  .momentum = settings.optimizer.momentum,
                  .weight_decay = settings.optimizer.weight_decay,
+                 .norm_decay = settings.optimizer.norm_decay,
                  .loss_scaling = scaled,
                  .nesterov = settings.optimizer.nesterov,
                  .dot_delta = delta});

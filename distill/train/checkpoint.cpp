@@ -2,56 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
-#include <span>
-#include <sstream>
 
-#include "distill/run/sealed.h"
-#include "distill/settings/setting_keys.h"
-#include "engine/base/hash.h"
+#include "engine/base/check.h"
 #include "engine/optim/narrow_weights.h"
 #include "models/weights.h"
 
 namespace retort {
 
 namespace {
-
-constexpr const char* counters_key = "counters";
-constexpr const char* format_key = "run_format";
-
-// Files of 0.1.0 have none of it.
-Binding binding_from(const std::map<std::string, std::string>& metadata, const std::string& file) {
-  Binding binding;
-  const auto format = metadata.find(format_key);
-  if (format == metadata.end()) return binding;
-  check(format->second == std::to_string(run_format), Fault::input, file, ": is of run format ",
-        format->second, ", expected ", run_format, "; a newer retort may read it");
-  const auto entry = [&](const char* key) {
-    const auto found = metadata.find(key);
-    check(found != metadata.end(), Fault::input, file, ": its metadata lack '", key, "'");
-    return found->second;
-  };
-  binding.settings = entry("settings_hash");
-  binding.data = entry("data_hash");
-  binding.teacher = entry("teacher_hash");
-  binding.weights = entry("weights_hash");
-  binding.metrics = parse_metrics(entry("metrics"), file + ": metrics");
-  binding.sealed = true;
-  return binding;
-}
-
-CheckpointRecord record_from(const std::map<std::string, std::string>& metadata, const std::string& file) {
-  const auto counters = metadata.find(counters_key);
-  check(counters != metadata.end(), Fault::input, file,
-        ": no counters; this is a weights file, not a checkpoint");
-  const Binding binding = binding_from(metadata, file);
-  CheckpointRecord record{counters_from(counters->second, file, binding.metrics.metrics), binding};
-  const int last = record.counters.last ? record.counters.last->epoch : 0;
-  const auto& rows = record.binding.metrics.rows;
-  check(!record.binding.sealed || rows.empty() || rows.back().epoch == last, Fault::input, file,
-        ": its metrics end with another epoch than its counters");
-  return record;
-}
 
 std::vector<HostTensor> distiller_tensors(const SafeTensors& file) {
   const std::string prefix = distiller_prefix;
@@ -74,7 +32,7 @@ void check_finite(const HostTensor& t) {
   else
     look.template operator()<float>();
   check(finite, Fault::diverged, "checkpoint: tensor ", t.name,
-        " holds values that are not finite; it was not written. A smaller --lr may help");
+        " holds values that are not finite; it was not written");
 }
 
 }  // namespace
@@ -110,19 +68,6 @@ Summary summary_of(const RunSettings& settings, const Counters& counters) {
   return s;
 }
 
-std::string settings_hash(RunSettings settings) {
-  RunSettings usual;
-  usual.method = MethodSettings(settings.method.method());
-  settings.epochs = usual.epochs;
-  std::set<std::string> usual_lines;
-  std::istringstream all(deciding(settings)), of_usual(deciding(usual));
-  std::string line, lines = settings.method.method().name + "\n";
-  while (std::getline(of_usual, line)) usual_lines.insert(line);
-  while (std::getline(all, line))
-    if (!usual_lines.contains(line)) lines += line + "\n";
-  return hash_of(std::as_bytes(std::span(lines)));
-}
-
 void save_checkpoint(const std::filesystem::path& file, const std::filesystem::path& previous,
                      const TrainingState& state, const Counters& counters, const Binding& binding,
                      std::map<std::string, std::string> metadata) {
@@ -141,18 +86,13 @@ void save_checkpoint(const std::filesystem::path& file, const std::filesystem::p
     views.push_back(t.view());
   }
   metadata.merge(weights_metadata(state.model));
-  metadata[counters_key] = counters_text(counters);
-  metadata[format_key] = std::to_string(run_format);
-  metadata["settings_hash"] = binding.settings;
-  metadata["data_hash"] = binding.data;
-  metadata["teacher_hash"] = binding.teacher;
-  metadata["metrics"] = metrics_text(binding.metrics);
+  put_record(counters, binding, metadata);
   write_safetensors(file, metadata, std::move(views), previous);
 }
 
 CheckpointRecord load_checkpoint(const std::filesystem::path& path, const TrainingState& state) {
   const SafeTensors file = read_safetensors(path);
-  CheckpointRecord record = record_from(file.metadata, path.string());  // before anything is changed
+  CheckpointRecord record = record_of(file.metadata, path.string());  // before anything is changed
   load_state(state.model, state.device, model_tensors(file), path.string(), Writer::ours);
   load_state(state.distiller, state.device, distiller_tensors(file), path.string() + " for this method",
              Writer::ours);
@@ -166,19 +106,21 @@ CheckpointRecord load_checkpoint(const std::filesystem::path& path, const Traini
   return record;
 }
 
-std::optional<CheckpointRecord> load_last_of(const std::filesystem::path& last,
+std::optional<LoadedCheckpoint> load_last_of(const std::filesystem::path& last,
                                              const std::filesystem::path& previous,
                                              const TrainingState& state,
                                              const std::function<void(const std::string&)>& tell) {
   const bool has_last = std::filesystem::exists(last), has_previous = std::filesystem::exists(previous);
   if (!has_last && !has_previous) return std::nullopt;
+  std::string problem = last.string() + ": is not there";  // a kill may fall between two renames
   try {
-    return load_checkpoint(has_last ? last : previous, state);  // a kill may fall between two renames
+    if (has_last) return LoadedCheckpoint{load_checkpoint(last, state)};
   } catch (const Error& error) {
-    if (error.fault() != Fault::input || !has_last || !has_previous) throw;
-    tell(text(error.what(), "; going on from the checkpoint before it"));
-    return load_checkpoint(previous, state);
+    if (error.fault() != Fault::input || !has_previous) throw;
+    problem = error.what();
   }
+  tell(problem + "; going on from the checkpoint before it");
+  return LoadedCheckpoint{load_checkpoint(previous, state), true};
 }
 
 void check_belongs(const CheckpointRecord& record, const std::filesystem::path& file, const Binding& now,
@@ -200,10 +142,6 @@ void check_belongs(const CheckpointRecord& record, const std::filesystem::path& 
   hold(record.binding.settings, now.settings, "settings");
   hold(record.binding.data, now.data, "images");
   hold(record.binding.teacher, now.teacher, "a teacher");
-}
-
-CheckpointRecord read_checkpoint_record(const std::filesystem::path& file) {
-  return record_from(read_safetensors_metadata(file), file.string());
 }
 
 }  // namespace retort

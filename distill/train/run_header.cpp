@@ -18,6 +18,13 @@ std::string method_numbers(const MethodSettings& method) {
   return all;
 }
 
+std::string length_text(const RunSettings& settings) {
+  const ScheduleSettings& schedule = settings.schedule;
+  if (schedule.steps == 0) return counted(settings.epochs, "epoch");
+  return text(with_commas(schedule.steps), " steps, tested after every ",
+              with_commas(schedule.evaluate_every));
+}
+
 }  // namespace
 
 std::vector<std::string> run_header(const Assembly& run, const std::filesystem::path& folder) {
@@ -27,8 +34,8 @@ std::vector<std::string> run_header(const Assembly& run, const std::filesystem::
   std::vector<std::string> lines = {
       text("network  ", settings.model, ", ", with_commas(count_parameters(*run.student)), " parameters; ",
            settings.method.method().name, numbers.empty() ? "" : " (" + numbers + ")", "; ",
-           counted(settings.epochs, "epoch"), ", batch ", settings.batch, ", lr ",
-           significant(settings.optimizer.lr, 6), ", seed ", settings.seed),
+           length_text(settings), ", batch ", settings.batch, ", lr ", significant(settings.optimizer.lr, 6),
+           ", seed ", settings.seed),
       text("data     ", settings.data.spec, ": ", run.task->images_text(), ", ", classes,
            classes == 1 ? " class" : " classes", ", hash ", std::hex, run.data.hash()),
       text("device   ", settings.device, ": ", run.device->backend().description(), ", ", settings.precision),

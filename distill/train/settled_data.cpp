@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "datasets/detection/detection_set.h"
 #include "distill/evaluate/seen_by.h"
 #include "distill/run/named_weights.h"
 #include "engine/base/check.h"
@@ -17,6 +18,20 @@ void settle_data(DataSettings& own, const ImageSet& train) {
   if (!photos) return;
   own.size = train.photo.size;
   own.test_resize = train.photo.resize;
+}
+
+void check_photos(const RunSettings& settings, const ImageSet& train) {
+  if (train.in_memory()) return;
+  const DataSettings usual;
+  check(settings.data.views == usual.views, Fault::usage, "data.views is ", settings.data.views, ", but ",
+        settings.data.spec,
+        " holds photos, which are cut out anew each time and have no fixed views; leave it at ", usual.views);
+  check(settings.teacher_source != "table", Fault::usage,
+        "teacher_source is table, but crops of photos never repeat; use live");
+  check(views_read(settings.method) == 1, Fault::usage, "method ", settings.method.method().name,
+        " reads two views of an image, and the second, strongly augmented one is made of images of at most ",
+        largest_in_memory, " pixels a side, ", settings.data.spec,
+        " holds photos; choose one view (method.views) or another method");
 }
 
 void settle_numbers(RunSettings& settings, const Weights& init, const ImageSet& train) {
@@ -47,7 +62,10 @@ std::string limit_note(const DataSettings& data, const ImageSet& train, const st
 Metadata metadata_of(const DataSet& data, const Normalize& sees, int64_t side, int64_t pictures_size) {
   Metadata metadata = {{"mean", mean_text(sees)}, {"std", deviation_text(sees)}, {"data", data.name}};
   const int64_t resize = data.train.in_memory() ? usual_test_resize(side) : data.train.photo.resize;
-  put_input({side, resize, data.train.class_names}, metadata);
+  NetworkInput input{side, resize, data.train.class_names};
+  if (data.boxes)
+    for (const CocoCategory& category : data.boxes->categories) input.category_ids.push_back(category.id);
+  put_input(input, metadata);
   if (data.boxes && pictures_size > 0) metadata["pictures_size"] = std::to_string(pictures_size);
   return metadata;
 }

@@ -12,6 +12,10 @@ namespace retort {
 // are held in memory.
 void settle_data(DataSettings& data, const ImageSet& train);
 
+// Fault::usage for what settings ask of photos (images that are not in memory) and crops that never repeat
+// cannot give: fixed views, a table of the teacher's logits, a second view.
+void check_photos(const RunSettings& settings, const ImageSet& train);
+
 // Folders come without numbers of their own: those of the weights it starts from (init, may be empty), else
 // the teacher's, before others. Where they come from is settings.data.numbers.
 void settle_numbers(RunSettings& settings, const Weights& init, const ImageSet& train);

@@ -71,9 +71,9 @@ Shards::Shards(Device& device, const Learner& learner, int count, Communicator* 
   const Tensor& values = learner.optimizer.values();
   const Shape shape{values.size() * (learner.optimizer.has_two_gradients() ? 2 : 1)};
   // The optimizer has moved them into one flat tensor, which the first begins.
-  Tensor own = learner.parameters.at(0).parameter->grad;
+  Tensor own = learner.optimizer.parameters()[0].parameter->grad;
   own.shape = shape;
-  for (const NamedParameter& p : learner.parameters) {
+  for (const NamedParameter& p : learner.optimizer.parameters()) {
     const auto offset = static_cast<char*>(p.parameter->grad.tensor.data) - static_cast<char*>(own.data);
     check(offset >= 0 && size_t(offset) < own.bytes(), "Shards: the gradient of ", p.name,
           " is not the optimizer's");

@@ -31,7 +31,6 @@ class Shards {
  public:
   struct Learner {
     Sgd& optimizer;
-    std::vector<NamedParameter> parameters;  // as the optimizer got them
     // With the batch norms that move in a pass of a part: in the first, and in that of a second view.
     std::vector<Module*> modules, modules_of_second_view = {};
   };

@@ -12,9 +12,7 @@ TrainingStep::TrainingStep(StepParts parts)
       totals_(parts_.device),
       graph_(parts_.device, parts_.capture, least_of(parts_.world)) {
   if (parts_.shards <= 1) return;
-  Shards::Learner learner{parts_.optimizer,
-                          learned_parameters(parts_.student, parts_.distiller),
-                          {&parts_.student, &parts_.distiller}};
+  Shards::Learner learner{parts_.optimizer, {&parts_.student, &parts_.distiller}};
   if (views_read(parts_.distiller.settings()) == 2) learner.modules_of_second_view = {&parts_.student};
   shards_ = std::make_unique<Shards>(parts_.device, learner, parts_.shards, parts_.world);
 }

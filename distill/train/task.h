@@ -23,7 +23,8 @@ class Task {
  public:
   virtual ~Task() = default;
 
-  // Of an epoch. images_before: how many images the batches before number `batch` of an epoch hold.
+  // That are trained on; the batches of an epoch; how many images those before number `batch` of the epoch in
+  // progress hold.
   virtual int64_t images() const = 0;
   virtual int64_t batches() const = 0;
   virtual int64_t images_before(int64_t batch) const = 0;

@@ -46,6 +46,7 @@ class Trainer {
   MetricTotals::Values checked_totals();
   void show();
   void between_steps(const Control::Words& words);
+  std::string what_is_kept() const;
   [[noreturn]] void end_diverged(const std::string& line);
 
   TrainingState state() {
@@ -64,6 +65,7 @@ class Trainer {
   int64_t first_batch_ = 0;                   // that this process trained of the epoch
   Binding binding_;                           // of the checkpoints to come
   bool bound_ = false;                        // config.toml is that of the checkpoint the run goes on from
+  bool went_back_ = false;                    // that is the one before the last
   Clock::time_point started_ = Clock::now();  // of this process
   Clock::time_point epoch_started_ = Clock::now();  // of the epoch, in this process
   Clock::time_point saved_ = Clock::now(), shown_ = Clock::now();
@@ -74,6 +76,7 @@ Summary Trainer::train(bool resume, const std::vector<std::string>& arguments) {
   check_alike(run_);
   if (resume) resume_checkpoint();
   check_weights_alike(run_);  // all have read the same files, before the first one writes
+  if (went_back_ && records_.writes()) folder_.put_previous_back();
   records_.begin(resume, bound_, binding_, arguments);
   progress_.begin_run(records_.header());
   started_ = Clock::now();
@@ -132,13 +135,13 @@ Task::Tested Trainer::test(const Task::Activity& activity) {
   } catch (const Error& error) {
     if (error.fault() != Fault::diverged) throw;
     records_.write_summary("diverged", counters_, seconds());
-    end_diverged(text(error.what(), ", after epoch ", counters_.epoch, ". A smaller --lr may help"));
+    end_diverged(text(error.what(), ", after epoch ", counters_.epoch, what_is_kept()));
   }
 }
 
 void Trainer::finish_epoch() {
   const MetricTotals::Values sums = checked_totals();
-  const double images = double(run_.task->images());
+  const double images = double(run_.task->images_before(run_.task->batches()));
   // Of the epoch, by this process.
   const double trained = images - double(run_.task->images_before(first_batch_));
   const double images_per_second = trained / seconds_since(epoch_started_);
@@ -195,39 +198,46 @@ Summary Trainer::end(const std::string& status) {
 void Trainer::bind() {
   binding_.settings = settings_hash(run_.settings);
   binding_.data = text(std::hex, run_.data.hash());
+  if (!run_.data.boxes) binding_.test = text(std::hex, run_.data.test.hash());
   binding_.metrics.metrics = run_.task->metrics();
   if (run_.teacher) binding_.teacher = run_.teacher->hash();
 }
 
 void Trainer::resume_checkpoint() {
-  const std::optional<CheckpointRecord> record = load_last_of(
+  const std::optional<LoadedCheckpoint> loaded = load_last_of(
       folder_.last(), folder_.previous(), state(), [this](const std::string& line) { records_.tell(line); });
-  if (!record) return;  // killed before the first one
-  check_belongs(*record, folder_.path(), binding_,
+  if (!loaded) return;  // killed before the first one
+  const CheckpointRecord& record = loaded->record;
+  went_back_ = loaded->is_previous;
+  check_belongs(record, went_back_ ? folder_.previous() : folder_.last(), binding_,
                 {.epochs = run_.settings.epochs,
                  .batch = run_.settings.batch,
                  .images = run_.task->images(),
                  .batches = run_.task->batches()});
-  counters_ = record->counters;
+  counters_ = record.counters;
   run_.average->exchange();  // the file's network is the average
   run_.task->totals().restore(counters_.totals);
-  bound_ = record->binding.sealed;
-  binding_.metrics = record->binding.metrics;
+  bound_ = record.binding.sealed;
+  binding_.metrics = record.binding.metrics;
   if (!bound_ && std::filesystem::exists(folder_.metrics()))
     binding_.metrics = read_metrics(folder_.metrics());
   std::erase_if(binding_.metrics.rows, [&](const EpochMetrics& row) { return row.epoch >= counters_.epoch; });
   progress_.note(text("resuming at epoch ", counters_.epoch, ", batch ", counters_.batch));
 }
 
+// Behind what a run that diverged says.
+std::string Trainer::what_is_kept() const {
+  return text(RunFolder::has_checkpoint(folder_.path()) ? "; the last good checkpoint was kept"
+                                                        : "; there is no checkpoint before it",
+              ". A smaller --lr may help");
+}
+
 MetricTotals::Values Trainer::checked_totals() {
   MetricTotals::Values values = run_.task->totals().read();
   if (std::isfinite(values.loss)) return values;
   records_.write_summary("diverged", counters_, seconds());
-  const std::string line =
-      text("the loss is not finite in epoch ", counters_.epoch, ", at or before batch ", counters_.batch,
-           RunFolder::has_checkpoint(folder_.path()) ? "; the last good checkpoint was kept"
-                                                     : "; there is no checkpoint before it",
-           ". A smaller --lr may help");
+  const std::string line = text("the loss is not finite in epoch ", counters_.epoch, ", at or before batch ",
+                                counters_.batch, what_is_kept());
   end_diverged(line);
 }
 
@@ -265,8 +275,18 @@ void Trainer::save(bool best) {
   Metadata metadata = metadata_of(run_.data, run_.student_sees, run_.student->side, run_.settings.data.size);
   metadata["epoch"] = std::to_string(c.last ? c.last->epoch : 0);
   if (c.last) metadata[run_.task->metrics()[0].name] = exact_decimal(c.last->first());
-  save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding_, metadata);
-  if (best) save_checkpoint(folder_.best(), {}, state(), c, binding_, metadata);
+  Binding binding = binding_;
+  if (run_.tuning) binding.convolutions = run_.tuning->record();
+  try {
+    save_checkpoint(folder_.last(), folder_.previous(), state(), c, binding, metadata);
+    if (best) save_checkpoint(folder_.best(), {}, state(), c, binding, metadata);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::diverged) throw;
+    records_.write_summary("diverged", counters_, seconds());
+    const std::string line = error.what() + what_is_kept();
+    records_.log(line);
+    fail(Fault::diverged, line);  // the others may know nothing of it
+  }
 }
 
 }  // namespace

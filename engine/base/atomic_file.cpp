@@ -128,13 +128,23 @@ void append_to_file(const fs::path& path, std::string_view data) {
   fail(Fault::write, path.string(), ": cannot be appended to: ", reason_of(error));
 }
 
+bool is_temporary_name(std::string_view name) {
+  return name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix);
+}
+
+bool holds_nothing(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(folder, error))) return true;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (!is_temporary_name(at->path().filename().string())) return false;
+  return !error;
+}
+
 void remove_abandoned_files(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> abandoned;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
-    if (name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix))
-      abandoned.push_back(at->path());
+    if (is_temporary_name(at->path().filename().string())) abandoned.push_back(at->path());
   }
   for (const fs::path& path : abandoned) fs::remove(path, error);
 }

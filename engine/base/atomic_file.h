@@ -46,6 +46,12 @@ void sync_folder(const std::filesystem::path& folder);
 // (Fault::write) the file is as long as before.
 void append_to_file(const std::filesystem::path& path, std::string_view data);
 
+// Whether nobody has the folder: it is not there, or holds at most what killed writers left.
+bool holds_nothing(const std::filesystem::path& folder);
+
+// Whether a file of this name is what a killed writer left, or a living one's temporary file.
+bool is_temporary_name(std::string_view name);
+
 // Removes what killed writers left in `folder`. Only for who holds the folder's lock: a living writer's
 // temporary file would go as well.
 void remove_abandoned_files(const std::filesystem::path& folder);

@@ -3,22 +3,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
-#include "engine/base/file.h"
-#include "engine/base/text.h"
+#include "engine/base/control_group.h"
 
 namespace retort {
+namespace {
+
+std::atomic<int> sharing{1};  // processes among which the memory is shared out
+
+}  // namespace
 
 int64_t memory_limit() {
-  int64_t limit = int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
-  // cgroup v2, "max" or a number; v1, a number, a huge one for none.
-  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::string content = read_text_if_readable(file).value_or("");
-    while (!content.empty() && content.back() == '\n') content.pop_back();
-    int64_t own = 0;
-    if (parse(content, own) && own > 0) limit = std::min(limit, own);
-  }
-  return std::max<int64_t>(limit, 0);
+  const int64_t machine = int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
+  return std::max<int64_t>(std::min(machine, group_memory().value_or(machine)) / sharing, 0);
+}
+
+void share_memory(int processes) {
+  sharing = std::max(1, processes);
 }
 
 }  // namespace retort

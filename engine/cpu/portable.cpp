@@ -55,6 +55,9 @@ void Portable::upload(const Tensor& to, const void* host) {
 void Portable::download(void* host, const Tensor& from) {
   std::memcpy(host, from.data, from.bytes());
 }
+void Portable::run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) {
+  pool_.run(tasks, [&](int64_t i, int) { task(i); });
+}
 void Portable::set_scalar(const Tensor& scalar, double value) {
   *scalar.as<double>() = value;
 }

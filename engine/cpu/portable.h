@@ -30,6 +30,7 @@ class Portable : public Backend {
   void upload(const Tensor& to, const void* host) override;
   void download(void* host, const Tensor& from) override;
   void synchronise() override {}
+  void run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) override;
   void set_scalar(const Tensor& scalar, double value) override;
   void fill(const Tensor& to, double value) override;
   void copy(const Tensor& from, const Sink& to) override;

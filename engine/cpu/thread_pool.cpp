@@ -3,12 +3,10 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <sstream>
-#include <string>
 #include <system_error>
 
 #include "engine/base/check.h"
-#include "engine/base/file.h"
+#include "engine/base/control_group.h"
 
 namespace retort {
 
@@ -25,24 +23,6 @@ void pause_briefly() {
 #endif
 }
 
-// cgroup v2: "max 100000" or "200000 100000"; v1: two files.
-double cgroup_cpus() {
-  std::string quota;
-  double period = 0;
-  const auto content_of = [](const char* file) {
-    return std::istringstream(read_text_if_readable(file).value_or(""));
-  };
-  if (auto v2 = content_of("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
-    if (quota == "max" || period <= 0) return 0;
-    return std::stod(quota) / period;
-  }
-  double limit = 0;
-  auto v1_quota = content_of("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  auto v1_period = content_of("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (v1_quota >> limit && v1_period >> period && limit > 0 && period > 0) return limit / period;
-  return 0;
-}
-
 std::atomic<int> sharing{1};  // processes among which the machine is shared out
 
 }  // namespace
@@ -53,8 +33,7 @@ int cpu_quota() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = std::max(1, CPU_COUNT(&set));
   if (processes > 1) cpus = std::min(cpus, std::max(1, all / processes));
-  const double quota = cgroup_cpus();
-  if (quota > 0) cpus = std::min(cpus, std::max(1, int(quota / processes + 0.5)));
+  if (const auto quota = group_cpus()) cpus = std::min(cpus, std::max(1, int(*quota / processes + 0.5)));
   return cpus;
 }
 

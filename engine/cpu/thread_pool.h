@@ -10,8 +10,8 @@
 
 namespace retort {
 
-// The number of CPUs this process may use: affinity, its share of the machine and, in a container, of the cgroup's
-// quota. At least 1.
+// The number of CPUs this process may use: affinity, its share of the machine and of what its control groups
+// may have. At least 1.
 int cpu_quota();
 // Of this machine's CPUs the others of so many processes use theirs, from now on.
 void share_cpus(int processes);

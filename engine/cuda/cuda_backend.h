@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/cpu/thread_pool.h"
 #include "engine/cuda/cublas.h"
 #include "engine/cuda/cuda.h"
 #include "engine/cuda/cudnn/graphs.h"
@@ -39,6 +40,7 @@ class Cuda final : public Backend {
   void upload(const Tensor& to, const void* host) override;
   void download(void* host, const Tensor& from) override;
   void synchronise() override;
+  void run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) override;
   void set_scalar(const Tensor& scalar, double value) override;
   void fill(const Tensor& to, double value) override;
   void copy(const Tensor& from, const Sink& to) override;
@@ -151,6 +153,7 @@ class Cuda final : public Backend {
   cudaDeviceProp device_;
   CooperativeTurn cooperative_;
   bool capturing_ = false;
+  std::unique_ptr<ThreadPool> host_threads_;  // once there was work for them
   // Streams outlive the fences that were recorded in them.
   Lane* lane_ = nullptr;  // where work is enqueued; null: nowhere yet, or no more
   Lane main_;

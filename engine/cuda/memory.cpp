@@ -53,6 +53,11 @@ void Cuda::synchronise() {
   check_cuda(cudaStreamSynchronize(stream()), "waiting for the device");
 }
 
+void Cuda::run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) {
+  if (!host_threads_) host_threads_ = std::make_unique<ThreadPool>();
+  host_threads_->run(tasks, [&](int64_t i, int) { task(i); });
+}
+
 // The value travels as the kernel's argument, which the launch copies: there is no host memory that a later
 // call could overwrite while this one is in flight.
 void Cuda::set_scalar(const Tensor& scalar, double value) {

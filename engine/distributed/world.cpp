@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "engine/base/memory.h"
 #include "engine/cpu/thread_pool.h"
 #include "engine/cuda/cuda.h"
 #include "engine/distributed/launch.h"
@@ -20,6 +21,7 @@ std::unique_ptr<Communicator> join_world() {
   auto world = std::make_unique<Communicator>(launch->port > 0 ? open_tcp(*launch) : open_mpi(*launch));
   if (world->size() > most_in_one_level) world->set_machine(ranks_of_machine(world->gather(this_host())));
   share_cpus(launch->local_size);
+  share_memory(launch->local_size);
   share_gpus(launch->local_rank, launch->local_size);
   return world;
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -134,7 +135,10 @@ uint32_t retort_version_number(void) {
 }
 
 const char* retort_status_text(retort_status status) {
-  switch (status) {
+  int number;  // a caller in C may pass any, and C++ may not look at an enum that is none of its values
+  static_assert(sizeof number == sizeof status);
+  memcpy(&number, &status, sizeof number);
+  switch (number) {
     case RETORT_OK:
       return "ok";
     case RETORT_BAD_ARGUMENT:
@@ -194,7 +198,7 @@ retort_status retort_load_file(const char* path, const retort_options* options, 
   if (net) *net = nullptr;
   if (!path || !net) return RETORT_BAD_ARGUMENT;
   const Message message = message_of(options);
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused, not waited for
   struct stat status;
   if (file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
     message.set("%s cannot be opened, or is no file", path);

@@ -15,6 +15,7 @@ struct NamedParameter {
   // gradient in 16 bits.
   bool narrow = false;
   int64_t channels = 0;  // of that copy, where it has zeros behind the weights' channels; 0: as many as they
+  bool norm = false;     // a scale or shift of a layer that has running statistics
 };
 
 }  // namespace retort

@@ -20,6 +20,9 @@ class ForwardingBackend : public Backend {
   std::string description() const override { return inner().description(); }
   void keep_plans(const std::string& folder) override { inner().keep_plans(folder); }
   void synchronise() override { inner().synchronise(); }
+  void run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) override {
+    inner().run_on_host(tasks, task);
+  }
   void set_scalar(const Tensor& scalar, double value) override { inner().set_scalar(scalar, value); }
 
   void upload(const Tensor& to, const void* host) override {

@@ -39,10 +39,12 @@ const std::vector<BoundingBox>& Anchors::of(int64_t height, int64_t width) {
 }
 
 int level_of(const DetectorSpec& spec, const BoundingBox& box) {
-  // A box of the canonical side is assigned to level 2 of 0, 1, 2, 3. f32, as the boxes.
+  // p4 is of boxes of the canonical side, p2 is level 0. Operation by operation as PyTorch computes it in
+  // f32: an ulp below a power of two the sum with 4 is rounded up to the next level.
+  constexpr float canonical_level = 4, finest = 2;
   const float ratio = std::sqrt(box.area()) / float(spec.canonical_side) + 1e-8f;
-  const float level = std::floor(2.0f + std::log2(ratio));
-  return int(std::clamp(level, 0.0f, float(spec.roi_levels - 1)));
+  const float level = std::floor(canonical_level + std::log2(ratio));
+  return int(std::clamp(level, finest, finest + float(spec.roi_levels - 1)) - finest);
 }
 
 }  // namespace retort

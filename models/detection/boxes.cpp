@@ -63,16 +63,52 @@ std::vector<int32_t> highest(std::span<const float> scores, int64_t most) {
   return order;
 }
 
+namespace {
+
+// Boxes by their numbers, so that one is compared with several of them at once.
+class Columns {
+ public:
+  void add(const BoundingBox& box) {
+    x1_.push_back(box.x1);
+    y1_.push_back(box.y1);
+    x2_.push_back(box.x2);
+    y2_.push_back(box.y2);
+    area_.push_back(box.area());
+  }
+  // Whether the iou() of one of them with the box is above the threshold.
+  bool covers(const BoundingBox& box, float threshold) const {
+    constexpr size_t block = 32;
+    const float own = box.area();
+    for (size_t first = 0; first < area_.size(); first += block) {
+      int any = 0;
+      for (size_t i = first; i < std::min(area_.size(), first + block); ++i) {
+        const float width = std::min(x2_[i], box.x2) - std::max(x1_[i], box.x1);
+        const float height = std::min(y2_[i], box.y2) - std::max(y1_[i], box.y1);
+        const float shared = width * height;
+        any |= int(width > 0) & int(height > 0) & int(shared / (area_[i] + own - shared) > threshold);
+      }
+      if (any) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::vector<float> x1_, y1_, x2_, y2_, area_;
+};
+
+}  // namespace
+
 std::vector<int32_t> suppress(std::span<const BoundingBox> boxes, std::span<const float> scores,
                               float threshold, int64_t most) {
   check(boxes.size() == scores.size(), "suppress: ", boxes.size(), " boxes with ", scores.size(), " scores");
   std::vector<int32_t> kept;
+  Columns better;
   for (const int32_t candidate : highest(scores, int64_t(scores.size()))) {
     if (int64_t(kept.size()) >= most) break;
-    const auto covers = [&](int32_t better) {
-      return iou(boxes[size_t(better)], boxes[size_t(candidate)]) > threshold;
-    };
-    if (std::none_of(kept.begin(), kept.end(), covers)) kept.push_back(candidate);
+    const BoundingBox& box = boxes[size_t(candidate)];
+    if (better.covers(box, threshold)) continue;
+    kept.push_back(candidate);
+    better.add(box);
   }
   return kept;
 }

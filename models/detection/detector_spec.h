@@ -14,7 +14,8 @@ struct DetectorSpec {
   std::vector<double> ratios = {0.5, 1, 2};  // height / width
   int pad_multiple = 32;                     // sides of a batch are rounded up to it
 
-  // Pictures: the shorter side, drawn anew each time in training; none: as they are.
+  // Pictures: the shorter side, drawn anew each time in training; none: as they are. The longer side is at
+  // most longest_side all the same.
   std::vector<int> train_sides = {640, 672, 704, 736, 768, 800}, test_sides = {800};
   int longest_side = 1333;
 

@@ -5,7 +5,7 @@ import signal
 import shutil
 
 from harness import distinct_calls, masked, read_log
-from jobs import Compare, Distill, Seeds, Train
+from jobs import Compare, Distill, SeedsInTurn, Train
 
 NEVER = 10 ** 9
 
@@ -24,7 +24,7 @@ def calls_of(space, job):
 
 def trials(space, seed):
     found = []
-    for job in [Train(space), Distill(space), Compare(space)]:
+    for job in [Train(space), Distill(space), Compare(space), SeedsInTurn(space)]:
         for call in distinct_calls(calls_of(space, job)):
             lost = ["none"] + (["all"] if call[3] else []) + ([str(i) for i in range(call[3])] if call[3] > 1 else [])
             for names in lost:

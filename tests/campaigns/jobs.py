@@ -164,15 +164,23 @@ class Distill(Train):
 
 class Seeds(Job):
     name = "seeds"
+    parallel = 2
 
     def start(self, trial):
-        return ["train", "--model", "resnet8", "--epochs", "2", *NETWORK, "--seeds", "2", "--parallel", "2", "--out",
-                self.folder(trial)]
+        return ["train", "--model", "resnet8", "--epochs", "2", *NETWORK, "--seeds", "2", "--parallel", str(self.parallel),
+                "--out", self.folder(trial)]
 
     def go_on(self, trial):
         if (self.folder(trial) / "seeds.toml").exists():
-            return [["train", "--parallel", "2", "--resume", self.folder(trial)]]
+            return [["train", "--parallel", str(self.parallel), "--resume", self.folder(trial)]]
         return [self.start(trial), self.start(trial) + ["--force"]]
+
+
+class SeedsInTurn(Seeds):
+    """Its calls come in one order."""
+
+    name = "seeds-in-turn"
+    parallel = 1
 
 
 class Compare(Job):

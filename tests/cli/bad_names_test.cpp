@@ -74,6 +74,17 @@ TEST(BadInput, OutputsThatCannotBe) {
   }
 }
 
+// A run keeps where it was started, as far as its settings can hold that.
+TEST(BadInput, StartedInAFolderThatIsNoUtf8) {
+  TempFolder work;
+  std::filesystem::create_directories(work / "b\xe9");
+  const std::vector<std::string> train = {
+      "train", "--model", "resnet8", "--data", tiny, "--epochs", "1", "--out", (work / "t").string()};
+  ASSERT_EQ(testing::Program(train, work / "b\xe9").wait().code, 0);
+  const Outcome tested = run({"eval", "--weights", "t"}, work);
+  EXPECT_EQ(tested.code, 0) << tested.err;
+}
+
 // As the shell's <(...) names one: no file has that name, and its real path cannot be told.
 TEST(BadInput, SettingsInAPipe) {
   TempFolder work;

@@ -6,6 +6,7 @@
 
 #include "datasets/formats/image_file.h"
 #include "distill/run/metrics_csv.h"
+#include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
 #include "tests/support/runs.h"
@@ -80,6 +81,59 @@ TEST(DetectionCli, ResumedAndWithOtherThreadsTheSameBits) {
   EXPECT_EQ(json_of(run({"train", "--resume", "c", "--json"}, work))["weights_hash"], hash);
 }
 
+// Tested after every 4 steps, where a pass over the pictures has 3: the batches of one run, cut otherwise.
+TEST(DetectionCli, CountsStepsAcrossPassesToTheSameBits) {
+  TempFolder work;
+  const Strings constant = {"--set", "schedule.milestones=[]"};
+  const std::string hash =
+      json_of(run(training("a", constant + Strings{"--epochs", "4"}), work))["weights_hash"];
+  const Strings steps =
+      constant +
+      Strings{"--steps", "12", "--set", "schedule.evaluate_every=4", "--set", "checkpoint_minutes=0"};
+  EXPECT_EQ(json_of(run(training("b", steps), work))["weights_hash"], hash);
+  const MetricsTable table = read_metrics(work / "b/metrics.csv");
+  ASSERT_EQ(table.rows.size(), 3u);
+  EXPECT_GT(table.rows[2].train_loss, 0);
+  {
+    const Program killed(training("c", steps), work.path());
+    ASSERT_TRUE(
+        killed.wait_until([&] { return std::filesystem::exists(work / "c/checkpoints/last.safetensors"); }));
+  }
+  EXPECT_EQ(json_of(run({"train", "--resume", "c", "--json"}, work))["weights_hash"], hash);
+  expect_contains(failure(2, {"train", "--resume", "c", "--epochs", "9"}, work), "counts steps");
+}
+
+TEST(DetectionCli, TermsOfAMethodRiseOverSteps) {
+  TempFolder work;
+  json_of(run(training("t"), work));
+  // One epoch of 3 steps: the weights are 1/6, 2/6, 3/6 and the detector hardly moves in its warm-up.
+  const auto term = [&](const std::string& out, const Strings& more) {
+    json_of(run(distilling("kd", out) + more, work));
+    return read_metrics(work / out / "metrics.csv").rows.at(0).terms.back();
+  };
+  const double whole = term("whole", {}), rising = term("rising", {"--set", "method.warmup=6"});
+  EXPECT_GT(rising, whole * 1.0 / 6);
+  EXPECT_LT(rising, whole * 0.5);
+}
+
+// The teacher's head and the proposals that it judges are those of the run that was not killed.
+TEST(DetectionCli, ADistillationThatIsResumedHasTheSameBits) {
+  TempFolder work;
+  json_of(run(training("t"), work));
+  const auto pcd = [](const std::string& out, const Strings& more) {
+    return Strings{"distill",  "--student", "rcnn_tiny", "--teacher", "t",     "--data", pictures,
+                   "--epochs", "2",         "--method",  "pcd",       "--out", out,      "--json"} +
+           more;
+  };
+  const std::string hash = json_of(run(pcd("a", {"--threads", "1", "--workers", "0"}), work))["weights_hash"];
+  {
+    const Program killed(pcd("b", {"--set", "checkpoint_minutes=0"}), work.path());
+    ASSERT_TRUE(
+        killed.wait_until([&] { return std::filesystem::exists(work / "b/checkpoints/last.safetensors"); }));
+  }  // killed
+  EXPECT_EQ(json_of(run({"distill", "--resume", "b", "--json"}, work))["weights_hash"], hash);
+}
+
 TEST(DetectionCli, DistilsWithWhatComparesLogits) {
   TempFolder work;
   json_of(run(training("t"), work));
@@ -114,7 +168,7 @@ TEST(DetectionCli, ShowsWhatItFinds) {
   EXPECT_EQ(shown.code, 0) << shown.err;
   expect_contains(shown.out, "coco/val2017/000002.png: ");
   const Image drawn = read_image(work / "drawn/000001.png");
-  EXPECT_EQ(drawn.height, 384);
+  EXPECT_EQ(drawn.height, 640);
   const json results = json::parse(content_of(work / "r.json"));
   for (const json& one : results) {
     EXPECT_GE(one["image_id"], 1);
@@ -148,7 +202,8 @@ TEST(DetectionCli, LooksAtPicturesAsItWasTrained) {
   };
   const std::string trained = boxes({"t", "--size", "64"});
   std::filesystem::copy(work / "t/checkpoints/last.safetensors", work / "copy.safetensors");
-  for (const char* weights : {"t", "copy.safetensors"}) {
+  testing::succeed({"import", "copy.safetensors", "--out", "imported.safetensors"}, work);
+  for (const char* weights : {"t", "copy.safetensors", "imported.safetensors"}) {
     SCOPED_TRACE(weights);
     const json scores = json_of(run({"eval", "--weights", weights, "--data", pictures, "--json"}, work));
     EXPECT_NEAR(100 * scores["AP50"].get<double>(), last["AP50"].get<double>(), 1e-9);
@@ -156,6 +211,25 @@ TEST(DetectionCli, LooksAtPicturesAsItWasTrained) {
     EXPECT_NE(boxes({weights, "--size", "96"}), trained);
     EXPECT_EQ(boxes({weights, "--set", "data.size=96"}), boxes({weights, "--size", "96"}));
   }
+}
+
+// An imported file knows what the weights knew: all but where their run stood.
+TEST(DetectionCli, ImportKeepsWhatWeightsKnow) {
+  TempFolder work;
+  json_of(run(training("t", {"--set", "data.size=64"}), work));
+  const std::string last = "t/checkpoints/last.safetensors";
+  auto known = read_safetensors_metadata(work / last);
+  for (const char* of_run :
+       {"counters", "run_format", "settings_hash", "data_hash", "teacher_hash", "weights_hash", "metrics"})
+    EXPECT_EQ(known.erase(of_run), 1u) << of_run;
+  ASSERT_EQ(json::parse(known["class_names"]).size(), 24u);
+  known["category_ids"] = "[2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,90]";
+  const SafeTensors weights = read_safetensors(work / last);
+  std::vector<TensorView> views;
+  for (const HostTensor& t : weights.tensors) views.push_back(t.view());
+  write_safetensors(work / "copy.safetensors", known, views);
+  testing::succeed({"import", "copy.safetensors", "--out", "imported.safetensors"}, work);
+  EXPECT_EQ(read_safetensors_metadata(work / "imported.safetensors"), known);
 }
 
 }  // namespace

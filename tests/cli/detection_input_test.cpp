@@ -8,7 +8,9 @@
 
 #include "datasets/formats/png_writer.h"
 #include "engine/base/check.h"
+#include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/page.h"
 #include "tests/support/program.h"
 #include "tests/support/runs.h"
 
@@ -153,6 +155,18 @@ TEST_F(DetectionInput, PicturesOfOnePixelAreTrainedOnAndTested) {
   EXPECT_EQ(result["status"], "finished");
 }
 
+// So that loose photos' results have the data's own numbers.
+TEST_F(DetectionInput, WeightsKeepTheIdsOfTheCategories) {
+  trained();
+  EXPECT_EQ(read_safetensors_metadata(work_ / "run/checkpoints/last.safetensors")["category_ids"], "[7]");
+  const Outcome found =
+      run({"predict", "--weights", "run", "--score", "0", "-o", "r.json", "c/pictures/3.png"}, work_);
+  EXPECT_EQ(found.code, 0) << found.err;
+  const json results = json::parse(content_of(work_ / "r.json"));
+  ASSERT_FALSE(results.empty());
+  for (const json& one : results) EXPECT_EQ(one["category_id"], 7);
+}
+
 TEST_F(DetectionInput, NoBoxesToLearnFrom) {
   train_["annotations"] = json::array();
   expect_refused("train.json", "there is no box to learn from");
@@ -160,19 +174,42 @@ TEST_F(DetectionInput, NoBoxesToLearnFrom) {
 
 TEST_F(DetectionInput, NoBoxesToTestOnLeaveTheMetricsUndefinedAndNoBestEpoch) {
   val_["annotations"] = json::array();
-  const json result = json::parse(trained().out);
+  const Outcome outcome = trained();
+  const json result = json::parse(outcome.out);
   EXPECT_EQ(result["last"], -1);
   EXPECT_EQ(result["best"], nullptr);
   EXPECT_FALSE(std::filesystem::exists(work_ / "run/checkpoints/best.safetensors"));
   const json summary = json::parse(content_of(work_ / "run/summary.json"));
   EXPECT_EQ(summary["last"]["AP50"], -1);
   EXPECT_EQ(summary["best"], nullptr);
+
+  // COCO's -1 stands in files; people are told that there is none.
+  const std::string why = "was not measured: the test images hold no box to find.";
+  expect_contains(outcome.err, "AP -  AP50 -  AP75 -");
+  expect_contains(content_of(work_ / "run/plots/curves.svg"), why);
+  expect_contains(run({"ls", "run"}, work_).out, " -     -     finished");
+  expect_contains(run({"diff", "run", "run"}, work_).out, "-, epoch 1");
+  expect_contains(run({"train", "--resume", "run"}, work_).out, "last  AP -, AP50 -, AP75 -, epoch 1");
+  const Outcome reported = run({"report", "run"}, work_);
+  EXPECT_EQ(reported.code, 0) << reported.err;
+  const std::string html = content_of(work_ / "run/report.html");
+  EXPECT_EQ(flaw_of(html), "");
+  expect_contains(html, "<p class=\"about\">AP, as COCO scores it, " + why);
+  EXPECT_FALSE(std::filesystem::exists(work_ / "run/headline.png"));
+  // And of the report alone.
+  std::filesystem::create_directory(work_ / "published");
+  std::filesystem::copy(work_ / "run/report.json", work_ / "published/report.json");
+  const json again = json::parse(run({"report", "published", "--out", "page", "--json"}, work_).out);
+  EXPECT_EQ(again["pairs"][0]["rows"][0]["runs"][0]["status"], "finished");
+  EXPECT_EQ(again["pairs"][0]["rows"][0]["last"]["n"], 0);
 }
 
-// As train does, and again where the study goes on. With one class and background methods compare two.
-TEST_F(DetectionInput, AStudyFindsTheFilesThatItsSettingsName) {
-  training();
-  std::ofstream(work_ / "cells.toml") << R"(
+// Of a teacher, a student alone and one with kd: with one class and background methods compare two.
+class StudyOfBoxes : public DetectionInput {
+ protected:
+  std::vector<std::string> compare() {
+    training();
+    std::ofstream(work_ / "cells.toml") << R"(
     [settings]
     epochs = 1
     data.spec = "coco:c"
@@ -187,14 +224,49 @@ TEST_F(DetectionInput, AStudyFindsTheFilesThatItsSettingsName) {
     name = "ce"
     [[methods]]
     name = "kd")";
-  const std::vector<std::string> compare = {"compare", "cells.toml", "--out", "study", "--json"};
+    return {"compare", "cells.toml", "--out", "study"};
+  }
+};
+
+// As train does, and again where the study goes on.
+TEST_F(StudyOfBoxes, FindsTheFilesThatItsSettingsName) {
+  const std::vector<std::string> begin = compare() + Strings{"--json"};
   for (const auto& more : {std::vector<std::string>{}, std::vector<std::string>{"--resume"}}) {
-    const json result = json::parse(run(compare + more, work_).out);
+    const json result = json::parse(run(begin + more, work_).out);
     const json& pair = result["pairs"][0];
     EXPECT_EQ(pair["teacher"]["status"], "finished");
     ASSERT_EQ(pair["rows"].size(), 2u);
     for (const json& row : pair["rows"]) EXPECT_EQ(row["runs"][0]["status"], "finished");
   }
+}
+
+TEST_F(StudyOfBoxes, WithoutBoxesToTestOnHasNoNumbersAndAReport) {
+  val_["annotations"] = json::array();
+  const Outcome study = run(compare(), work_);
+  ASSERT_EQ(study.code, 0) << study.err;
+  const std::string why = "was not measured: the test images hold no box to find.";
+  expect_contains(study.out, why);
+  expect_contains(study.err, "best -, last -");
+  expect_contains(study.err, "AP -  ");
+  for (const std::string* all : {&study.out, &study.err})
+    EXPECT_EQ(all->find(" -1"), std::string::npos) << *all;
+  const json result =
+      json::parse(run({"compare", "cells.toml", "--out", "study", "--resume", "--json"}, work_).out);
+  const json& row = result["pairs"][0]["rows"][1];
+  EXPECT_EQ(row["last"], nullptr);
+  EXPECT_EQ(row["n"], 0);
+  EXPECT_EQ(row["runs"][0]["last"], -1);
+  EXPECT_GT(row["seconds"].get<double>(), 0);
+
+  const Outcome reported = run({"report", "study"}, work_);
+  ASSERT_EQ(reported.code, 0) << reported.err;
+  expect_contains(reported.out, why);
+  const std::string html = content_of(work_ / "study/report.html");
+  EXPECT_EQ(flaw_of(html), "");
+  expect_contains(html, why);
+  for (const char* number : {"-1.00", "−1.00", "± 0.00"})
+    EXPECT_EQ(html.find(number), std::string::npos) << number;
+  EXPECT_EQ(html.find("Where the distillation pushes"), std::string::npos) << "nothing is pushed";
 }
 
 }  // namespace

@@ -104,8 +104,9 @@ TEST(Finding, SettingsAreFoundByPartFlagMethodAndPattern) {
   EXPECT_TRUE(found("LR").contains("optimizer.lr"));
   EXPECT_TRUE(found("teacher-source").contains("teacher_source"));
   EXPECT_TRUE(found("pcd").contains("method.stages"));
-  EXPECT_EQ(found("schedule.*"), (std::set<std::string>{"schedule.factor", "schedule.kind",
-                                                           "schedule.milestones", "schedule.warmup_steps"}));
+  EXPECT_EQ(found("schedule.*"),
+            (std::set<std::string>{"schedule.evaluate_every", "schedule.factor", "schedule.kind",
+                                   "schedule.milestones", "schedule.steps", "schedule.warmup_steps"}));
   EXPECT_EQ(found("see?"), std::set<std::string>{"seed"});
   expect_contains(failure(2, {"settings", "temprature"}, work), "method.temperature");
   expect_contains(failure(2, {"settings", "a", "b"}, work), "expected one");

@@ -7,6 +7,8 @@
 
 #include "distill/run/run_folder.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/flat_pictures.h"
+#include "tests/support/peak_memory.h"
 #include "tests/support/photo_folder.h"
 #include "tests/support/program.h"
 #include "tests/support/runs.h"
@@ -103,6 +105,40 @@ TEST(Photos, TrainResumeAndTest) {
   const Outcome other = run({"train", "--resume", "d"}, work);
   EXPECT_EQ(other.code, 3);
   expect_contains(other.err, "is not the data that d was trained on");
+}
+
+// What the header says that photos take is more than the whole program does.
+TEST(Photos, MemoryIsAtMostWhatTheHeaderSays) {
+  if (!counts_memory) GTEST_SKIP() << "an instrumented program takes several times as much";
+  TempFolder work;
+  for (int i = 0; i < 6; ++i)
+    work.write(std::string(i < 4 ? "train/" : "val/") + (i % 2 ? "a/" : "b/") + std::to_string(i) + ".jpg",
+               flat_jpeg(4096, 4, true));
+  const Outcome trained = run({"train", "--data", "folder:.", "--model", "resnet8", "--epochs", "1",
+                               "--batch", "1", "--workers", "2", "--out", "a", "--set", "data.cache_gib=0",
+                               "--set", "data.mean=0.5 0.5 0.5", "--set", "data.std=0.2 0.2 0.2"},
+                              work);
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const std::string words = "memory at most ";
+  const size_t at = trained.err.find(words);
+  ASSERT_NE(at, std::string::npos) << trained.err;
+  const double said = std::stod(trained.err.substr(at + words.size())) * double(1 << 30);
+  EXPECT_GT(double(trained.peak_bytes), 15. * 4096 * 4096) << "what one photo takes";
+  EXPECT_LT(double(trained.peak_bytes), said) << trained.err;
+}
+
+TEST(Photos, NamesOfClassesAreUtf8) {
+  TempFolder work;
+  for (const char* name : {"train/a/0.png", "train/b\xe9/1.png", "val/a/2.png", "val/b\xe9/3.png"})
+    work.write(name, png_of(class_picture(0, 1, 40, 50)));
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"data", "list", "folder:."},
+           {"train", "--data", "folder:.", "--model", "resnet8", "--epochs", "1", "--out", "a"}}) {
+    const Outcome outcome = run(command, work);
+    EXPECT_EQ(outcome.code, 3);
+    expect_contains(outcome.err, "has a name that is no UTF-8");
+  }
+  EXPECT_FALSE(std::filesystem::exists(work / "a"));
 }
 
 TEST(Photos, BadFilesAndSettings) {

@@ -7,6 +7,7 @@
 
 #include "distill/run/run_folder.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/photo_folder.h"
 #include "tests/support/program.h"
 #include "tests/support/runs.h"
 #include "tests/support/tcp_port.h"
@@ -79,6 +80,26 @@ TEST(Processes, OverTcpGiveTheBitsOfOne) {
     expect_contains(content_of(work / reduce / "env.json"), "\"processes\": \"TCP\"");
   }
   expect_contains(content_of(work / "fast/log.txt"), "sums in the library's order");
+}
+
+// Each of a machine keeps its share of decoded photos.
+TEST(Processes, ShareTheMachinesMemory) {
+  const TempFolder work;
+  testing::write_photo_folder(work, 3, 1);
+  const auto kept = [](const std::string& err) {
+    const std::string words = " GiB of decoded photos";
+    const size_t end = err.find(words), begin = err.rfind(' ', end - 1);
+    EXPECT_NE(end, std::string::npos) << err;
+    return end == std::string::npos ? 0 : std::stod(err.substr(begin));
+  };
+  const auto trained = [](const std::string& out) {
+    return Strings{"train", "--model", "resnet8", "--data",   "folder:.", "--epochs", "1",       "--batch",
+                   "8",     "--out",   out,       "--device", "portable", "--set",    "shards=2"};
+  };
+  const double alone = kept(run(trained("alone"), work).err);
+  Pair two({trained("two")}, work);
+  EXPECT_NEAR(kept(two[0].wait().err), alone / 2, 0.01 * alone);
+  EXPECT_EQ(two[1].wait().code, 0);
 }
 
 // Where no launcher kills the survivors.

@@ -94,13 +94,29 @@ TEST(RunPlaces, AnOptionSaysWhereTheTeacherLiesAndItsHashDecides) {
   make_student(work);
   fs::rename(work / "a/t", work / "teacher");
   const Strings resume = {"distill", "--resume", "a/s", "--epochs", "2"};
-  expect_contains(failure(3, resume, work), "--teacher");
+  // Whichever command it was, the advice is one that can be followed.
+  for (const char* command : {"distill", "train"})
+    expect_contains(failure(3, {command, "--resume", "a/s", "--epochs", "2"}, work),
+                    "say where it lies: retort distill --resume a/s --teacher RUN");
   succeed(Strings{"train", "--model", "resnet8", "--seed", "5", "--out", "another"} + drawn, work);
   const Outcome other = run(resume + Strings{"--teacher", "another"}, work);
   EXPECT_EQ(other.code, 3);
   expect_contains(other.err, "teacher");
   succeed(resume + Strings{"--teacher", "teacher"}, work);
   succeed({"distill", "--resume", "a/s", "--epochs", "3"}, work);
+}
+
+// config.toml "runs again as it is", wherever that is said.
+TEST(RunPlaces, ItsSettingsNameTheSamePlacesFromAnyFolder) {
+  const TempFolder work;
+  make_student(work);
+  succeed({"distill", "--config", "a/s/config.toml", "--out", "z"}, work);
+  succeed({"distill", "--config", "../s/config.toml", "--out", "z"}, work, "a/below");
+  succeed({"distill", "--config", "config.toml", "--out", "z"}, work, "a/s");
+  for (const char* again : {"z", "a/below/z", "a/s/z"})
+    EXPECT_EQ(hash_in(work / again), hash_in(work / "a/s"));
+  // And the new run knows them by its own place.
+  succeed({"distill", "--resume", "a/below/z", "--epochs", "2"}, work);
 }
 
 TEST(RunPlaces, AStudyKnowsItsRunsByAnySpelling) {

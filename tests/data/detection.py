@@ -220,9 +220,35 @@ def step():
             "gradients": {name: closed_formula.summary(p.grad, 1) for name, p in parameters.items()}}
 
 
+LEVEL_STEPS = 40  # units in the last place to either side of a border
+
+
+def levels():
+    """FPN levels of boxes whose sides lie some units in the last place from those of a border between two levels.
+
+    A row per border, shape, corner and height; a digit per width. See LevelsOfBoxes in boxes_test.cpp.
+    """
+    stepped = lambda side, steps: (numpy.array([side], numpy.float32).view(numpy.int32) + steps).view(numpy.float32)
+    widths = numpy.arange(-LEVEL_STEPS, LEVEL_STEPS + 1, dtype=numpy.int32)
+    rows = []
+    for canonical in (224, 56):
+        for factor in (0.5, 1.0, 2.0):
+            for slender in (1.0, 2.0):
+                for corner in ((0.0, 0.0), (37.7, 11.3)):
+                    for steps in range(-2, 3):
+                        x1, y1 = (torch.tensor(c, dtype=torch.float32) for c in corner)
+                        x2 = x1 + torch.tensor(stepped(canonical * factor * slender, widths))
+                        y2 = y1 + torch.tensor(stepped(canonical * factor / slender, numpy.int32(steps)))
+                        sizes = torch.sqrt((x2 - x1) * (y2 - y1))
+                        found = torch.floor(4 + torch.log2(sizes / canonical + 1e-8)).clamp(2, 5)
+                        rows.append("".join(str(int(level)) for level in found))
+    return {"steps": LEVEL_STEPS, "rows": rows}
+
+
 def main():
     file = {"torch": torch.__version__, "torchvision": torchvision.__version__, "iou": overlaps(), "coder": coding(),
-            "nms": suppression(), "matcher": matching(), "roi_align": alignment(), "losses": losses(), "step": step()}
+            "nms": suppression(), "matcher": matching(), "roi_align": alignment(), "losses": losses(), "step": step(),
+            "levels": levels()}
     with open(os.path.join(HERE, "detection.json"), "w") as out:
         json.dump(file, out, separators=(",", ":"))
         out.write("\n")

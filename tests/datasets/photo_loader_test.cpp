@@ -5,9 +5,14 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "datasets/formats/jpeg_turbo.h"
 #include "datasets/open.h"
 #include "datasets/readers/pack.h"
+#include "datasets/readers/picture_files.h"
+#include "engine/base/file.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/flat_pictures.h"
+#include "tests/support/peak_memory.h"
 #include "tests/support/photo_folder.h"
 
 namespace retort::testing {
@@ -126,6 +131,75 @@ TEST(PhotoLoader, BadPhotosStopOrTheNextGoodOneTakesTheirPlace) {
   folder.write("val/amber/350.png", "text");
   Loader test(data.test, LoaderOptions::evaluation(5));
   expect_fault(Fault::input, "val/amber/350.png", [&] { epoch_of(test, data.test, 0); });
+}
+
+// With a damaged JPEG among them, whatever its crop and wherever decoded photos are kept.
+TEST(PhotoLoader, DamagedOnesAreReplacedWhateverIsKept) {
+  if (!turbo_built()) GTEST_SKIP() << "built without libjpeg-turbo";
+  TempFolder folder;
+  write_photo_folder(folder, 400, 1, 9);
+  std::vector<uint8_t> jpeg = InputFile(photo("colour-420.jpg")).read_all(1 << 20);
+  jpeg.insert(jpeg.end() - 2, 40, 0);  // what only who reads to the end can see
+  folder.write("train/beryl/x.jpg", {jpeg.begin(), jpeg.end()});
+  DataOptions opening{
+      .size = 8, .random_crops = true, .decoder = Decoder::turbo, .skips_bad = true, .known_numbers = true};
+  const std::string spec = "folder:" + folder.path().string();
+  const auto trained_on = [&](int64_t cache) {
+    opening.cache_bytes = cache;
+    const DataSet data = open_dataset(spec, opening);
+    Loader loader(data.train, options_of(Augment::resized_crop, 1));
+    std::vector<Epoch> epochs;
+    for (int epoch = 1; epoch <= 3; ++epoch) epochs.push_back(epoch_of(loader, data.train, epoch));
+    EXPECT_EQ(loader.bad_pictures().count, 1);
+    return epochs;
+  };
+  EXPECT_EQ(trained_on(0), trained_on(int64_t(1) << 30));
+}
+
+// One photo for each worker, whatever the batches that wait.
+TEST(PhotoLoader, MemoryIsThatOfItsWorkers) {
+  constexpr int side = 2048;
+  TempFolder folder;
+  for (const char* name :
+       {"train/a/0.jpg", "train/a/1.jpg", "train/b/2.jpg", "train/b/3.jpg", "val/a/4.jpg", "val/b/5.jpg"})
+    folder.write(name, flat_jpeg(side, 3, false));
+  for (const Decoder decoder : {Decoder::stb, Decoder::turbo}) {
+    if (decoder == Decoder::turbo && !turbo_built()) continue;
+    const DataSet data = open_dataset("folder:" + folder.path().string(),
+                                      DataOptions{.size = 32, .decoder = decoder, .known_numbers = true});
+    LoaderOptions options = options_of(Augment::none, 1);
+    options.batch = 1;
+    Loader loader(data.train, options);
+    const std::optional<int64_t> peak = peak_of([&] { epoch_of(loader, data.train, 1); });
+    if (!peak) GTEST_SKIP() << "the system does not say how much memory was taken";
+    const int64_t a_pixel = decoder == Decoder::stb ? 6 : 3;
+    EXPECT_LE(*peak, a_pixel * side * side + (8 << 20)) << name_of(decoder);
+  }
+}
+
+// All sets of a process share what may be kept.
+TEST(PhotoLoader, DecodedPhotosOfAllSetsHaveOneRoom) {
+  PictureRoom first(1000), second(1500);
+  EXPECT_TRUE(first.take(600));
+  EXPECT_FALSE(first.take(500));
+  EXPECT_TRUE(second.take(800));
+  EXPECT_FALSE(first.take(1));
+  second.give_back(800);
+  EXPECT_TRUE(first.take(400));
+  first.give_back(1000);
+  // What a set has kept goes with it.
+  TempFolder folder;
+  write_photo_folder(folder, 2, 1);
+  {
+    const DataSet data =
+        open_dataset("folder:" + folder.path().string(),
+                     DataOptions{.size = 40, .cache_bytes = int64_t(1) << 30, .known_numbers = true});
+    Loader loader(data.train, options_of(Augment::none, 0));
+    epoch_of(loader, data.train, 1);
+    EXPECT_FALSE(first.take(1000));
+  }
+  EXPECT_TRUE(first.take(1000));
+  first.give_back(1000);
 }
 
 TEST(PhotoLoader, WhatPhotosCannotBe) {

@@ -1,4 +1,7 @@
 // The embeddable library: its logits are the model's, in every option; what is no network file is refused.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -340,6 +343,12 @@ TEST(InferLoad, ReadsFilesAndNamesWhatIsWrong) {
   expect_contains(message, "missing");
   EXPECT_EQ(retort_load_file(folder.path().c_str(), &options, &none), RETORT_NO_FILE);
   EXPECT_EQ(retort_load_file(folder.write("empty", "").c_str(), &options, &none), RETORT_BAD_FILE);
+  // Nobody writes into the pipe: whoever waited for that would be ended by the alarm.
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  ::alarm(20);
+  EXPECT_EQ(retort_load_file((folder / "pipe").c_str(), &options, &none), RETORT_NO_FILE);
+  ::alarm(0);
+  expect_contains(message, "pipe");
   EXPECT_EQ(retort_load(nullptr, 0, nullptr, &none), RETORT_BAD_ARGUMENT);
   EXPECT_EQ(retort_load(file.data(), file.size(), nullptr, nullptr), RETORT_BAD_ARGUMENT);
   options.threads = 65;

@@ -2,22 +2,26 @@
 // FOLDER being tests/fuzz/corpus and DATA tests/data.
 #include <cstdio>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "datasets/formats/npy.h"
 #include "datasets/readers/listing_cache.h"
 #include "datasets/readers/pack.h"
 #include "distill/methods/registry.h"
 #include "distill/report/evaluation_cache.h"
+#include "distill/report/report.h"
+#include "distill/run/counters.h"
 #include "distill/run/metrics_csv.h"
 #include "distill/run/run_record.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/settings/settings.h"
-#include "distill/train/counters.h"
+#include "distill/study/collect.h"
 #include "engine/base/file.h"
 #include "engine/cpu/conv_tuning.h"
 #include "layers/formats/safetensors.h"
 #include "models/export/onnx_model.h"
 #include "tests/fuzz/target.h"
+#include "tests/support/fake_runs.h"
 #include "tests/support/numpy_writer.h"
 
 namespace retort::fuzz {
@@ -143,6 +147,25 @@ void photo_folders() {
   }
 }
 
+// Boxes, see coco_target.cpp: what is not read stands among it.
+void boxes() {
+  const std::string images = R"("images":[{"id":7,"file_name":"b.jpg","height":6,"width":8},{"id":1}])";
+  const std::string categories = R"("categories":[{"id":1,"name":"disc","supercategory":"x"},{"id":3}])";
+  const std::string first =
+      R"({"id":1,"image_id":7,"category_id":3,"bbox":[1,2,3.5,4],"area":9.5,"iscrowd":0,"segmentation":[[1,2]]})";
+  const std::string list = R"("annotations":[)" + first;
+  const std::string rest = "," + images + "," + categories + "}";
+  add("coco", "annotations",
+      "\2{\"info\":{\"year\":[2017]}," + list +
+          R"(,{"id":2,"image_id":1,"category_id":1,"bbox":[0,0,0,0]}])" + rest);
+  add("coco", "not_finite", '\2' + ("{" + list + R"(,{"id":2,"bbox":[NaN,-Infinity,1e400,0]}])" + rest));
+  add("coco", "results",
+      "\1[{\"image_id\":7,\"category_id\":1,\"bbox\":[1,2,3,4],\"score\":0.5},"
+      "{\"image_id\":2,\"category_id\":99,\"bbox\":[0,0,0,0],\"score\":-1e-3}]");
+  add("coco", "results_not_finite",
+      "\1[{\"image_id\":7,\"category_id\":1,\"bbox\":[1,2,3,4],\"score\":NaN}]");
+}
+
 // As many names as tell whose they are, of small arrays.
 void detectors() {
   const auto of = [](const std::vector<std::pair<std::string, std::vector<int64_t>>>& names) {
@@ -212,9 +235,9 @@ void texts() {
 
 void records() {
   add_written("records", "metrics", std::string(1, '\0'), [](const fs::path& file) {
-    MetricsCsv csv(file, {"ce", "kd"}, 1);
-    csv.append({1, .05, 3.1, 10, 3.2, 9, 40, 1.5, {1.1, 2}});
-    csv.append({2, .005, 2.9, 12, 3.0, 11, 42, 1.5, {1.0, 1.9}});
+    MetricsCsv csv(file, classification_metrics(), {"ce", "kd"}, 1);
+    csv.append({1, .05, 3.1, 10, valued(classification_metrics(), {9, 40, 3.2}), 1.5, {1.1, 2}});
+    csv.append({2, .005, 2.9, 12, valued(classification_metrics(), {11, 42, 3.0}), 1.5, {1.0, 1.9}});
   });
   add_written("records", "summary", "\1", [](const fs::path& file) {
     Summary s;
@@ -247,6 +270,8 @@ void records() {
   counters.totals = {4, 2, 6, {1, 2, 3}};
   add("counters", "inside", counters_text(counters));
   add("counters", "begin", counters_text(Counters{}));
+  counters.best = counters.last = EpochResult{2, valued(detection_metrics(), {11, 42, -1})};
+  add("counters", "detector", counters_text(counters));
 
   add_written("report_cache", "all", "", [](const fs::path& file) {
     EvaluationCache cache(file);
@@ -254,6 +279,13 @@ void records() {
     cache.put_accuracy("accuracy", {{4, 4, 4}, {1, 2, 3}});
     cache.put_numbers("confidence", {.5, .25, .25});
     cache.put_chosen("chosen", {ChosenImage{"r", 4, 1, {1, 2, 3}, {3, 2, 1}, {}, 0}});
+    cache.write();
+  });
+  add_written("report_cache", "judged", "", [](const fs::path& file) {
+    EvaluationCache cache(file);
+    const std::vector<float> logits = {1, 2, 0, 3, 1, 0};
+    cache.put_judgement("judged", judge(logits, std::vector<int32_t>{0, 0}, 3));
+    cache.put_numbers("AP", {-1, .25, 1});
     cache.write();
   });
   RunSettings settings;
@@ -281,6 +313,31 @@ void records() {
   problem.pass = ConvPass::weight_gradient;
   tuning.add(problem, ConvAlgorithm::direct, "1 ms");
   add("tuning_record", "two", tuning.record());
+}
+
+// A published study of classifiers, one of detectors, and one of a version that wrote neither hash nor
+// settings.
+void reports() {
+  using Json = nlohmann::ordered_json;
+  testing::FakeRuns runs;
+  for (const char* method : {"kd", "pcd"})
+    for (const uint64_t seed : {1, 2})
+      runs.add(
+          text(method, "/seed-", seed), testing::FakeRuns::settings(method),
+          {.best = 50, .last = double(48 + seed), .seed = seed, .teacher_hash = "aa", .data_hash = "bb"});
+  Json json = Json::parse(report_json({.data = collect_results({runs.folder()}), .evaluations = {}}));
+  Json& pair = json["pairs"][0];  // the target makes the hash right
+  pair["classes"] = {{"names", {"disc", "ring"}},
+                     {"teacher_confidence", {.5, 1}},
+                     {"over_kd", {{"pcd", {{"gain", {-2.5, 3}}}}}}};
+  add("published_report", "classifiers", json.dump());
+  std::string detectors = json.dump();
+  for (size_t at; (at = detectors.find("\"top1\"")) != detectors.npos;) detectors.replace(at, 6, "\"AP\"");
+  add("published_report", "detectors", detectors);
+  for (const char* key : {"format", "xxh3"}) json.erase(key);
+  pair.erase("data_hash");
+  for (Json& row : pair["rows"]) row.erase("settings");
+  add("published_report", "without_settings", json.dump());
 }
 
 // A network of one kind of node behind another, from 3 x 4 x 4 to anything.
@@ -344,6 +401,8 @@ int main(int count, char** arguments) {
   detectors();
   texts();
   records();
+  boxes();
+  reports();
   networks();
   return 0;
 }

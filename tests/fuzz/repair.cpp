@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "distill/run/json_nesting.h"
+#include "distill/run/sealed.h"
 #include "engine/base/hash.h"
 #include "tests/fuzz/target.h"
 
@@ -61,6 +63,14 @@ std::string repaired_safetensors(std::string file) {
   length = header.size();
   std::memcpy(file.data(), &length, 8);
   return file.substr(0, 8) + header + data;
+}
+
+std::string resealed_json(const std::string& content) {
+  using Json = nlohmann::ordered_json;
+  check_nesting(content, "fuzz");
+  const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("xxh3")) return content;
+  return sealed(json).dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace retort::fuzz

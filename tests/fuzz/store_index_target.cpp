@@ -1,5 +1,5 @@
-// A teacher's stored logits: an index of any numbers, rows with right checksums. What is found there is what
-// the row says; what is added is found.
+// A teacher's stored logits: an index of any numbers with right hashes, or an older one without, rows with
+// right checksums. What is found there is what the row says; what is added is found.
 #include <stdexcept>
 
 #include "distill/teacher/logit_store.h"
@@ -18,12 +18,17 @@ void read_store_index(Bytes bytes) {
   const uint64_t seed = XXH3_64bits(identity.data(), identity.size());
   const auto row_bytes = size_t(shape.row_bytes());
 
-  // The index as pairs of a slot and a number, as many as the first byte says; the rest are rows.
-  std::string index(size_t(4 * shape.slots()), '\0'), rows;
-  for (int pairs = take<uint8_t>(bytes); pairs > 0 && !bytes.empty(); --pairs) {
+  // The index as pairs of a slot and a number, as many as the first byte says, whose highest bit makes it an
+  // older one; the rest are rows.
+  const auto first = take<uint8_t>(bytes);
+  const size_t entry_bytes = first < 128 ? 8 : 4;
+  std::string index(entry_bytes * size_t(shape.slots()), '\0'), rows;
+  for (int pairs = first % 128; pairs > 0 && !bytes.empty(); --pairs) {
     const size_t slot = take<uint16_t>(bytes) % size_t(shape.slots());
-    const auto number = take<uint32_t>(bytes);
-    std::memcpy(index.data() + 4 * slot, &number, 4);
+    const uint32_t entry[] = {uint32_t(slot), take<uint32_t>(bytes)};
+    const auto hash = uint32_t(XXH3_64bits_withSeed(entry, sizeof entry, seed));
+    std::memcpy(index.data() + entry_bytes * slot, &entry[1], 4);
+    if (entry_bytes == 8) std::memcpy(index.data() + 8 * slot + 4, &hash, 4);
   }
   rows = text_of(bytes);
   for (size_t at = 0; at + row_bytes <= rows.size(); at += row_bytes) {

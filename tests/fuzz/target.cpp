@@ -14,13 +14,12 @@
 
 namespace retort::fuzz {
 
-#define RETORT_FUZZ_TARGETS(X)                                                                          \
-  X(c_library)                                                                                          \
-  X(cifar)                                                                                              \
-  X(cifar_pickle)                                                                                       \
-  X(counters) X(detector_pickle) X(jpeg) X(label_file) X(lock) X(npy) X(onnx) X(photo_folder)           \
-      X(pickle_stream) X(png) X(records) X(report_cache) X(safetensors) X(seeds) X(store_index) X(toml) \
-          X(tuning_record) X(yaml) X(zip)
+#define RETORT_FUZZ_TARGETS(X)                                                                              \
+  X(c_library)                                                                                              \
+  X(cifar)                                                                                                  \
+  X(cifar_pickle) X(coco) X(counters) X(detector_pickle) X(jpeg) X(label_file) X(lock) X(npy) X(onnx)       \
+      X(photo_folder) X(pickle_stream) X(png) X(published_report) X(records) X(report_cache) X(safetensors) \
+          X(seeds) X(store_index) X(toml) X(tuning_record) X(yaml) X(zip)
 
 #define RETORT_DECLARE(name) void read_##name(Bytes bytes);
 RETORT_FUZZ_TARGETS(RETORT_DECLARE)

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "distill/methods/registry.h"
 #include "engine/base/file.h"
 
 namespace retort {
@@ -295,6 +296,18 @@ TEST(House, FilesGoThroughOneDoor) {
         ADD_FAILURE() << place(file, int(i) + 1) << "fopen: files are the business of engine/base";
     }
   }
+}
+
+// Of methods that read a teacher's logits README names those that cannot standardise them.
+TEST(House, ReadmeSaysWhichMethodsStandardise) {
+  std::string cannot;
+  for (const MethodInfo& method : methods()) {
+    if (!method.reads.teacher || method.reads.features) continue;
+    if (!MethodSettings(method).has("standardize")) cannot += "`" + method.name + "`";
+  }
+  EXPECT_NE(read_text_file(source / "README.md").find("all but " + cannot + ", can standardise"),
+            std::string::npos)
+      << cannot;
 }
 
 }  // namespace

@@ -35,8 +35,12 @@ TEST(NetworkInput, ComesBackAsItWasPut) {
   EXPECT_EQ(again.size, 64);
   EXPECT_EQ(again.test_resize, 72);
   EXPECT_EQ(again.class_names, input.class_names);
-  put_input({32, 32, {}}, metadata);
+  EXPECT_TRUE(again.category_ids.empty());
+  put_input({32, 32, {}, {-3, 7, 90}}, metadata);
   EXPECT_EQ(metadata.count("class_names"), 0u);
+  EXPECT_EQ(input_of(saying(metadata, 3), "rcnn_tiny").category_ids, (std::vector<int64_t>{-3, 7, 90}));
+  put_input({32, 32, {}}, metadata);
+  EXPECT_EQ(metadata.count("category_ids"), 0u);
 }
 
 TEST(NetworkInput, RefusesWhatIsNone) {
@@ -50,8 +54,14 @@ TEST(NetworkInput, RefusesWhatIsNone) {
   refuses({{"class_names", "[\"a\""}}, "no JSON array");
   refuses({{"class_names", "[\"a\", 3]"}}, "no JSON array");
   refuses({{"class_names", "{}"}}, "no JSON array");
-  refuses({{"class_names", "[\"a\"]"}}, "1 names");
+  refuses({{"class_names", "[\"a\"]"}}, "1 strings");
   refuses({{"class_names", "[\"a\", \"b\\u0000\"]"}}, "a zero");
+  refuses({{"category_ids", "[1, 2"}}, "no JSON array");
+  refuses({{"category_ids", "[1, 2.5]"}}, "no JSON array of integers");
+  refuses({{"category_ids", "[1, 9223372036854775808]"}}, "no JSON array of integers");
+  refuses({{"category_ids", "[1]"}}, "1 integers");
+  refuses({{"category_ids", "[2, 1]"}}, "does not ascend");
+  refuses({{"category_ids", "[2, 2]"}}, "does not ascend");
 }
 
 TEST(NetworkInput, WhatTheUserSaysComesFirst) {

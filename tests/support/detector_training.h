@@ -14,9 +14,10 @@ namespace retort::testing {
 
 class DetectorTraining {
  public:
-  explicit DetectorTraining(const std::string& method = "ce", int threads = 0, int images = 16)
+  explicit DetectorTraining(const std::string& method = "ce", int threads = 0, int images = 16,
+                            const std::string& backend = "portable")
       : data(open_detection(text("scenes:train=", images, ",test=1"))),
-        device(Device::open({.name = "portable", .threads = threads})),
+        device(Device::open({.name = backend, .threads = threads})),
         student(make_detector("rcnn_tiny", *device, {.classes = 24})),
         loader(data.train, loading()) {
     initialize(*student, *device, 1);

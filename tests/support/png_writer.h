@@ -9,15 +9,17 @@
 
 namespace retort::testing {
 
+inline std::string big_endian(uint32_t n) {
+  return {char(n >> 24), char(n >> 16), char(n >> 8), char(n)};
+}
+
+inline std::string png_chunk(const std::string& type, const std::string& content) {
+  const std::string summed = type + content;
+  return big_endian(uint32_t(content.size())) + summed +
+         big_endian(crc32(std::as_bytes(std::span(summed.data(), summed.size()))));
+}
+
 inline std::string png_of(const Image& image) {
-  const auto big = [](uint32_t n) {
-    return std::string{char(n >> 24), char(n >> 16), char(n >> 8), char(n)};
-  };
-  const auto chunk = [&](const std::string& type, const std::string& content) {
-    const std::string summed = type + content;
-    return big(uint32_t(content.size())) + summed +
-           big(crc32(std::as_bytes(std::span(summed.data(), summed.size()))));
-  };
   std::string rows;
   for (int y = 0; y < image.height; ++y) {
     rows += '\0';  // no filter
@@ -37,11 +39,11 @@ inline std::string png_of(const Image& image) {
     stream += {char(n), char(n >> 8), char(~n), char(uint16_t(~n) >> 8)};
     stream += block;
   }
-  stream += big(b << 16 | a);
+  stream += big_endian(b << 16 | a);
   return "\x89PNG\r\n\x1a\n" +
-         chunk("IHDR",
-               big(uint32_t(image.width)) + big(uint32_t(image.height)) + std::string("\x08\x02\0\0\0", 5)) +
-         chunk("IDAT", stream) + chunk("IEND", "");
+         png_chunk("IHDR", big_endian(uint32_t(image.width)) + big_endian(uint32_t(image.height)) +
+                               std::string("\x08\x02\0\0\0", 5)) +
+         png_chunk("IDAT", stream) + png_chunk("IEND", "");
 }
 
 }  // namespace retort::testing

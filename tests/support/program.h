@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ inline std::string content_of(const std::filesystem::path& file) {
 struct Outcome {
   int code = 0;  // exit code; 128 + number if a signal ended it
   std::string out, err;
+  int64_t peak_bytes = 0;  // of its memory
 };
 
 // One run of the program, started by the constructor, in the folder `work`.
@@ -83,10 +85,12 @@ class Program {
 
   Outcome wait() {
     int status = 0;
-    ::waitpid(pid_, &status, 0);
+    rusage used{};
+    ::wait4(pid_, &status, 0, &used);
     pid_ = -1;
     const Outcome outcome{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-                          content_of(output_ / "out"), content_of(output_ / "err")};
+                          content_of(output_ / "out"), content_of(output_ / "err"),
+                          int64_t(used.ru_maxrss) * 1024};
     // Neither stream is a terminal here.
     EXPECT_EQ(outcome.out.find('\x1b'), std::string::npos);
     EXPECT_EQ(outcome.err.find('\x1b'), std::string::npos);

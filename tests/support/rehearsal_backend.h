@@ -42,6 +42,9 @@ class RehearsalBackend : public ForwardingBackend {
     std::memcpy(host, from.data, from.bytes());
   }
   void synchronise() override { outside_a_capture("synchronise"); }
+  void run_on_host(int64_t tasks, const std::function<void(int64_t i)>& task) override {
+    for (int64_t i = 0; i < tasks; ++i) task(i);
+  }
   void set_scalar(const Tensor& scalar, double value) override {
     outside_a_capture("set_scalar");
     *scalar.as<double>() = value;

@@ -5,7 +5,7 @@
     >>> result.value, result.terms, result.gradient
     >>> retort.methods()["dkd"]["keys"]
     >>> network = retort.load("net.retort")                              # of `retort export --to infer`
-    >>> network.predict(images).labels
+    >>> network.predict(images).names                                    # or .labels, their numbers
     >>> retort.read_run("runs/pcd")["summary"]["best"]
 
 The arithmetic is that of the program `retort`, which is installed beside the module. Errors: what is wrong with settings or

@@ -1,4 +1,5 @@
-"""The shared library beside this file, by ctypes: the structures and functions of retort.h and retort_loss.h."""
+"""The shared library beside this file, by ctypes: the structures and functions of retort.h, retort_loss.h and
+retort_record.h."""
 
 import ctypes
 from ctypes import POINTER, c_char, c_char_p, c_double, c_float, c_int, c_int64, c_size_t, c_uint8, c_uint32, c_uint64
@@ -68,6 +69,7 @@ def _open() -> ctypes.CDLL:
     signatures = {
         "retort_loss": (c_int, [POINTER(LossInput), POINTER(LossOutput)]),
         "retort_methods_json": (c_size_t, [POINTER(c_char), c_size_t]),
+        "retort_check_record": (c_int, [c_char_p, POINTER(c_char), c_size_t]),
         "retort_version": (c_char_p, []),
         "retort_status_text": (c_char_p, [c_int]),
         "retort_load_file": (c_int, [c_char_p, POINTER(NetOptions), POINTER(net)]),
@@ -75,6 +77,7 @@ def _open() -> ctypes.CDLL:
         "retort_predict": (c_int, [net, POINTER(c_float), c_size_t, POINTER(c_float)]),
         "retort_normalise": (c_int, [net, POINTER(c_uint8), c_size_t, POINTER(c_float)]),
         "retort_get_info": (c_int, [net, POINTER(NetInfo)]),
+        "retort_class_name": (c_char_p, [net, c_uint32]),
         "retort_last_error": (c_char_p, [net]),
     }
     for name, (result, arguments) in signatures.items():

@@ -23,6 +23,8 @@ class Prediction(NamedTuple):
     """[samples, classes]"""
     labels: npt.NDArray[np.int64]
     """The likeliest class of each image, [samples]; the lower one at a tie."""
+    names: list[str] | None
+    """The names of these classes, one an image; None where the file has no names."""
 
     def probabilities(self) -> npt.NDArray[np.float32]:
         """The softmax of the logits, [samples, classes]."""
@@ -31,7 +33,8 @@ class Prediction(NamedTuple):
 
 
 class Network:
-    """A network that is loaded; see load(). For one thread at a time."""
+    """A network that is loaded; see load(). For one thread at a time. `class_names`, one a class, and `mean` and `std` of
+    pixels in [0, 1] are None where the file does not have them."""
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
         self._net = ctypes.c_void_p()
@@ -55,10 +58,14 @@ class Network:
         self.macs: int = info.macs
         self.mean: tuple[float, ...] | None = tuple(info.mean) if info.std[0] > 0 else None
         self.std: tuple[float, ...] | None = tuple(info.std) if info.std[0] > 0 else None
+        self.class_names: list[str] | None = self._class_names()
 
     def predict(self, images: npt.ArrayLike) -> Prediction:
-        """images: [samples, height, width, channels], or one without the first extent; uint8 pixels, which are normalised
-        as the file says, or floats that are normalised already: (pixel / 255 - mean) / std."""
+        """Logits [samples, classes], the likeliest class of each image, and its name where the file has names.
+
+        images: [samples, height, width, channels], or one without the first extent; uint8 pixels, which are normalised
+        as the file says, or floats that are normalised already: (pixel / 255 - mean) / std. SettingsError, a ValueError,
+        for others; Error (code 5) for a logit that is not finite."""
         array = np.asarray(images)
         if array.ndim == 3:
             array = array[np.newaxis]
@@ -73,7 +80,7 @@ class Network:
         count = array.shape[0]
         logits = np.zeros((count, self.classes), np.float32)
         if count == 0:
-            return Prediction(logits, np.zeros(0, np.int64))
+            return self._prediction(logits)
         if array.dtype == np.uint8:
             pixels = np.ascontiguousarray(array)
             values = np.zeros(array.shape, np.float32)
@@ -81,7 +88,16 @@ class Network:
         else:
             values = np.ascontiguousarray(array, np.float32)
         self._check(library.retort_predict(self._net, pointer(values, c_float), count, pointer(logits, c_float)))
-        return Prediction(logits, logits.argmax(axis=1))
+        return self._prediction(logits)
+
+    def _prediction(self, logits: npt.NDArray[np.float32]) -> Prediction:
+        labels = logits.argmax(axis=1).astype(np.int64)
+        names = None if self.class_names is None else [self.class_names[label] for label in labels]
+        return Prediction(logits, labels, names)
+
+    def _class_names(self) -> list[str] | None:
+        names = [library.retort_class_name(self._net, index) for index in range(self.classes)]
+        return None if None in names else [name.decode(errors="replace") for name in names]
 
     def _check(self, status: int) -> None:
         if status == 0:

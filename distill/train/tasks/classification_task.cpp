@@ -73,24 +73,28 @@ class ClassificationTask : public Task {
                 " training images, ", with_commas(parts_.data.test.size()), " test images");
   }
 
-  // Memory: batches ahead of training and testing, photos that stay decoded, and one photo with its file for
-  // each worker.
+  // Memory: batches ahead of training and testing, photos that stay decoded, and one photo that each worker
+  // decodes: while one loader works the others wait.
   std::string photos_text() const override {
     const ImageSet& set = parts_.data.train;
     if (set.in_memory()) return "";
     const DataSettings& data = parts_.settings.data;
     int64_t batches = loader_->bytes() + test_->loader().bytes();
     if (validation_) batches += validation_->loader().bytes();
-    const int64_t readers = std::max(data.workers, 1), kept = photo_cache_bytes(data);
-    const int64_t photo = 3 * max_picture_pixels + set.pictures->largest_file();
+    const int64_t largest_file =
+        std::max(set.pictures->largest_file(), parts_.data.test.pictures->largest_file());
+    const int64_t workers = std::max(data.workers, 1), kept = photo_cache_bytes(data),
+                  photo = decoding_bytes(largest_file);
     const auto gib = [](int64_t bytes) {
       return significant(double(bytes) / double(int64_t{1} << 30), 3) + " GiB";
     };
-    return text(set.height, " x ", set.width, " pixels by ", data.augment, ", tests at a shorter side of ",
-                set.photo.resize, ", decoder ", data.decoder, "; memory at most ",
-                gib(batches + kept + readers * photo), ": ", gib(batches), " of batches ahead, ", gib(kept),
-                " of decoded photos (data.cache_gib), ", counted(readers, "worker"), " x ", gib(photo),
-                " of a photo with its file");
+    const std::string how =
+        text(set.height, " x ", set.width, " pixels by ", data.augment, ", tests at a shorter side of ",
+             set.photo.resize, ", decoder ", data.decoder, "; memory at most ");
+    if (largest_file == 0) return text(how, gib(batches), " of batches ahead");  // nothing is decoded
+    return text(how, gib(batches + kept + workers * photo), ": ", gib(batches), " of batches ahead, ",
+                gib(kept), " of decoded photos (data.cache_gib), ", counted(workers, "worker"), " x ",
+                gib(photo), " to decode the largest photo there can be");
   }
   BadPictures bad_pictures() const override { return loader_->bad_pictures(); }
 

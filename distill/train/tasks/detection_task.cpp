@@ -40,11 +40,18 @@ class DetectionTask : public Task {
                .positives = parts.settings.method_boxes.positives,
                .background = parts.settings.method_boxes.background,
                .shards = shards_.get()}),
-        evaluator_(student_, parts.device, parts.data.boxes->test, testing(), parts.world) {}
+        evaluator_(student_, parts.device, parts.data.boxes->test, testing(), parts.world),
+        warmup_(warmup_of(parts.settings.method)) {}
 
   int64_t images() const override { return loader_.samples(); }
-  int64_t batches() const override { return loader_.batches(); }
-  int64_t images_before(int64_t batch) const override { return loader_.samples_before(batch); }
+  int64_t batches() const override {
+    const int64_t steps = parts_.settings.schedule.evaluate_every;
+    return steps > 0 ? steps : loader_.batches();
+  }
+  int64_t images_before(int64_t batch) const override {
+    const int64_t first = steps_before_epoch();
+    return images_of_steps(first + batch) - images_of_steps(first);
+  }
   std::string images_text() const override {
     const auto pictures = [](int64_t count, const char* which) {
       return text(with_commas(count), which, count == 1 ? " picture" : " pictures");
@@ -55,12 +62,17 @@ class DetectionTask : public Task {
 
   void begin_epoch(int epoch, int64_t first_batch) override {
     epoch_ = epoch;
-    loader_.begin_epoch(epoch, first_batch);
+    steps_ = steps_before_epoch() + first_batch;
+    begin_pass();
   }
   void step() override {
-    const HostDetections* const batch = loader_.next();
-    check(batch, "training step: the epoch has no more batches");
-    step_.run(*batch, epoch_);
+    const HostDetections* batch = loader_.next();
+    if (!batch) {
+      begin_pass();
+      batch = loader_.next();
+    }
+    ++steps_;
+    step_.run(*batch, pass_, warmup_ > 0 ? std::min(double(steps_) / warmup_, 1.0) : 1);
     parts_.average.step();
   }
   MetricTotals& totals() override { return step_.totals(); }
@@ -79,13 +91,25 @@ class DetectionTask : public Task {
   }
 
  private:
+  int64_t steps_before_epoch() const { return (epoch_ - 1) * batches(); }
+  int64_t images_of_steps(int64_t steps) const {
+    const int64_t pass = loader_.batches();
+    return steps / pass * loader_.samples() + loader_.samples_before(steps % pass);
+  }
+  // Over the pictures. What the run calls an epoch need not be one: see ScheduleSettings::evaluate_every.
+  void begin_pass() {
+    pass_ = int(steps_ / loader_.batches()) + 1;
+    loader_.begin_epoch(pass_, steps_ % loader_.batches());
+  }
+  // Steps over which the method's terms rise.
+  static double warmup_of(const MethodSettings& method) {
+    return method.has("warmup") ? method.number("warmup") : 0;
+  }
   std::unique_ptr<Shards> shards() const {
     const int count = parts_.settings.shards;
     check_shards(parts_.settings, images(), parts_.world ? parts_.world->size() : 1);
     if (count <= 1) return nullptr;
-    const Shards::Learner learner{parts_.optimizer,
-                                  learned_parameters(parts_.student, parts_.distiller),
-                                  {&parts_.student, &parts_.distiller}};
+    const Shards::Learner learner{parts_.optimizer, {&parts_.student, &parts_.distiller}};
     return std::make_unique<Shards>(parts_.device, learner, count, parts_.world);
   }
   DetectionLoaderOptions training() const {
@@ -118,7 +142,9 @@ class DetectionTask : public Task {
   std::unique_ptr<Shards> shards_;  // null where a batch is computed whole
   DetectionStep step_;
   DetectionEvaluator evaluator_;
-  int epoch_ = 1;
+  const double warmup_;
+  int epoch_ = 1, pass_ = 1;
+  int64_t steps_ = 0;  // of the run that are done
 };
 
 const std::vector<std::string>& methods_of_detectors() {
@@ -156,9 +182,6 @@ void check_boxes(const RunSettings& settings, const DataSet& data) {
         "method ", method.name,
         " reads labels, and background is the label of most boxes; without it as a class "
         "(boxes.background) only the boxes of objects can be compared (boxes.positives)");
-  check(!settings.method.has("warmup") || settings.method.number("warmup") == 0, Fault::usage,
-        "method.warmup counts epochs of a classifier; a detector's learning rate rises over its first steps "
-        "instead, leave it at 0");
   check(settings.optimizer.kind == "sgd", Fault::usage, "optimizer.kind is ", settings.optimizer.kind,
         ", which parts a classifier's gradient in two; detectors learn with sgd");
   check(settings.loss.label_smoothing == 0, Fault::usage, "loss.label_smoothing is ",

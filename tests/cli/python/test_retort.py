@@ -6,8 +6,10 @@ RETORT_PROGRAM names the program; without it the one beside this Python, which a
 import ctypes
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 from pathlib import Path
 
@@ -166,6 +168,7 @@ def test_networks_predict(name):
     prediction = network.predict(image)
     np.testing.assert_allclose(prediction.logits[0], np.loadtxt(NETWORKS / f"{name}.txt"), rtol=1e-5, atol=1e-5)
     assert prediction.labels.tolist() == [int(prediction.logits[0].argmax())]
+    assert network.class_names is None and prediction.names is None  # nor this
     with pytest.raises(ValueError, match="how pixels are normalised"):
         network.predict(np.zeros(network.shape, np.uint8))
 
@@ -178,14 +181,17 @@ def test_pixels_are_normalised_as_the_file_says(study):
     prediction = network.predict(pixels)
     assert prediction.logits.shape == (5, network.classes) and prediction.logits.dtype == np.float32
     np.testing.assert_array_equal(prediction.labels, prediction.logits.argmax(axis=1))
+    assert network.class_names is not None and len(set(network.class_names)) == network.classes
+    assert prediction.names == [network.class_names[label] for label in prediction.labels]
     np.testing.assert_allclose(prediction.probabilities().sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_array_equal(network.predict(pixels[0]).logits[0], prediction.logits[0])
     floats = (pixels / np.float32(255) - np.float32(network.mean)) / np.float32(network.std)
     np.testing.assert_allclose(network.predict(floats).logits, prediction.logits, atol=1e-4)
     np.save(study.parent / "x.npy", floats.astype(np.float32))
-    run("predict", "--weights", "s/teacher", "x.npy", "--logits", "z.npy", cwd=study.parent)
+    told = json.loads(run("predict", "--weights", "s/teacher", "x.npy", "--logits", "z.npy", "--json", cwd=study.parent))
+    assert [image["top"][0]["name"] for image in told["predictions"]] == prediction.names
     np.testing.assert_allclose(prediction.logits, np.load(study.parent / "z.npy"), atol=1e-4)
-    assert network.predict(pixels[:0]).labels.shape == (0,)
+    assert network.predict(pixels[:0]).labels.shape == (0,) and network.predict(pixels[:0]).names == []
     for wrong in (pixels[:, :-1], pixels.astype(np.int32), pixels[0, 0]):
         with pytest.raises(ValueError, match="expected uint8 or float"):
             network.predict(wrong)
@@ -241,20 +247,80 @@ def test_folders_without_records_are_os_errors(tmp_path):
     for read, folder in ((retort.read_run, tmp_path), (retort.read_run, tmp_path / "empty"), (retort.read_study, tmp_path)):
         with pytest.raises(OSError):
             read(folder)
-    (tmp_path / "config.toml").write_text("epochs = 1")
-    (tmp_path / "metrics.csv").write_text("epoch,lr\n1,0.5\n2,0.")
-    assert retort.read_run(tmp_path)["metrics"] == {"epoch": [1], "lr": [0.5]}
-    (tmp_path / "metrics.csv").write_text("epoch,lr\n1,0.5,7\n")
-    with pytest.raises(OSError, match="3 cells"):
-        retort.read_run(tmp_path)
 
 
-def test_the_library_shows_its_two_headers_alone():
+def changed(path, before, after):
+    text = path.read_text()
+    assert text.count(before) >= 1
+    path.write_text(text.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config.toml", lambda file: changed(file, "batch = 32", "batch = 33")),
+        ("config.toml", lambda file: changed(file, "# retort format", "# format")),
+        ("summary.json", lambda file: changed(file, '"top1": ', '"top1": 1')),
+        ("summary.json", lambda file: changed(file, '"xxh3"', '"xxh4"')),
+        ("summary.json", lambda file: file.write_text("{}")),
+        ("summary.json", lambda file: file.write_text('{"format": 2, "x": ' + "[" * 300000 + "]" * 300000 + "}")),
+        ("env.json", lambda file: changed(file, '"synthetic:', '"cifar100:')),
+        ("env.json", lambda file: file.write_text('{"data": "cifar100:forged"}')),
+        ("metrics.csv", lambda file: changed(file, "\n1,", "\n1,7")),
+        ("metrics.csv", lambda file: changed(file, "epoch,lr", "epoch,rl")),
+        ("metrics.csv", lambda file: file.write_text(file.read_text().splitlines(keepends=True)[0])),
+        ("env.json", lambda file: file.write_text('{"x": ' + "[" * 300000 + "]" * 300000 + ', "format": 2}')),
+        ("env.json", lambda file: (file.unlink(), os.mkfifo(file))),
+        ("summary.json", lambda file: (file.unlink(), os.mkfifo(file))),
+    ],
+)
+def test_a_run_that_does_not_hold_is_refused(study, tmp_path, name, change):
+    folder = tmp_path / "run"
+    shutil.copytree(study / "teacher", folder)
+    assert retort.read_run(folder)["summary"]["status"] == "finished"
+    change(folder / name)
+    with pytest.raises(retort.Error, match=name) as error:
+        retort.read_run(folder)
+    assert isinstance(error.value, OSError) and error.value.code == 3
+
+
+def test_a_study_that_does_not_hold_is_refused(study, tmp_path):
+    run("report", "s", "--no-eval", "--quiet", cwd=study.parent)
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    retort.read_study(folder)
+    changed(folder / "results.json", '"title": "tiny"', '"title": "tidy"')
+    with pytest.raises(OSError, match="results.json"):
+        retort.read_study(folder)
+    shutil.copy(study / "results.json", folder)
+    changed(folder / "report.json", '"title": "tiny"', '"title": "tidy"')
+    with pytest.raises(OSError, match="report.json"):
+        retort.read_study(folder)
+    shutil.copy(study / "report.json", folder)
+    changed(folder / "teacher" / "summary.json", '"seed": ', '"seed": 1')
+    with pytest.raises(OSError, match="teacher/summary.json"):
+        retort.read_study(folder)
+
+
+def test_folders_of_0_1_0_are_read_with_a_warning(tmp_path):
+    with tarfile.open(NETWORKS.parent / "runs_0.1.0" / "finished.tar.gz") as archive:
+        archive.extractall(tmp_path)
+    with pytest.warns(UserWarning, match="finished: unbound: made by 0.1.0"):
+        record = retort.read_run(tmp_path / "finished")
+    assert record["summary"]["status"] == "finished" and record["metrics"]["epoch"]
+    changed(tmp_path / "finished" / "summary.json", '"top1": ', '"top1": 1')
+    with pytest.raises(OSError, match="summary.json"):  # the checkpoint says otherwise
+        retort.read_run(tmp_path / "finished")
+
+
+def test_the_library_shows_its_three_headers_alone():
     library = Path(retort.__file__).with_name("libretort_python.so")
     names = subprocess.run(["nm", "-D", "--defined-only", str(library)], check=True, capture_output=True, text=True).stdout
     assert all(line.split()[-1].startswith("retort_") for line in names.splitlines())
-    assert "retort_loss" in names and "retort_predict" in names
+    for name in ("retort_loss", "retort_predict", "retort_class_name", "retort_check_record"):
+        assert name in names
     assert ctypes.CDLL(str(library)).retort_loss(None, None) == 3
+    assert ctypes.CDLL(str(library)).retort_check_record(None, None, 0) == 3
 
 
 def test_as_a_loss_of_pytorch():

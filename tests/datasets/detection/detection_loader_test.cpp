@@ -127,6 +127,35 @@ TEST(DetectionLoader, LongSidesAreBounded) {
   EXPECT_EQ(sizes, (std::set<std::pair<int, int>>{{10, 100}, {40, 40}}));
 }
 
+// Where nobody says how large pictures become, a very long one would take the memory of all others.
+TEST(DetectionLoader, LongSidesAreBoundedWhereNoSizeIsSaid) {
+  const DetectionPart part = part_of({{30, 2000}, {20, 1333}});
+  DetectionLoader loader(part, {.batch = 2, .flip = false, .sides = {}, .workers = 0});
+  const Seen seen = epoch_of(loader, 1);
+  ASSERT_EQ(seen.batches.size(), 1u);
+  EXPECT_EQ(seen.batches[0].height, 32);
+  EXPECT_EQ(seen.batches[0].width, 1344);
+  for (const DetectionSample& s : seen.batches[0].samples) {
+    EXPECT_EQ(s.height, 20);
+    EXPECT_EQ(s.width, 1333);
+    EXPECT_DOUBLE_EQ(s.objects.at(0).box.width, s.image == 0 ? 10 * 1333.0 / 2000 : 10);
+  }
+}
+
+TEST(DetectionLoader, BoxesTooThinForF32AreNotLearnedFrom) {
+  const CocoImage wide{1, "", 1024, 64};
+  EXPECT_FALSE(learned_from({1000, 2, 2e-5, 20}, wide)) << "1000.00002 is 1000 in f32";
+  EXPECT_FALSE(learned_from({2, 63, 20, 1.2e-6}, wide));
+  EXPECT_TRUE(learned_from({10, 2, 2e-5, 20}, wide));
+  EXPECT_TRUE(learned_from({1000, 2, 1e-4, 20}, wide));
+  EXPECT_EQ(learned_from({1000, 2, 100, 20}, wide)->width, 24) << "clipped";
+  // A picture that has none but such a box is not trained on.
+  DetectionPart part = part_of({{64, 1024}, {64, 1024}});
+  part.annotations.annotations[0].box = {1000, 2, 2e-5, 20};
+  DetectionLoader loader(part, {.batch = 1, .workers = 0});
+  EXPECT_EQ(loader.samples(), 1);
+}
+
 TEST(DetectionLoader, TestBatchesHoldPicturesOfOneSizeAsTheyAre) {
   const DetectionPart part = part_of(mixed);
   DetectionLoader loader(part, {.batch = 2, .training = false, .workers = 0});

@@ -73,6 +73,19 @@ TEST(ImageFile, Jpeg) {
   EXPECT_LE(largest_difference(read_image(data("progressive.jpg")), jpeg), 1);
 }
 
+TEST(ImageFile, SizesAreKnownBeforeDecoding) {
+  const std::filesystem::path photos = std::filesystem::path(testing::data_folder()) / "photos";
+  for (const std::filesystem::path& file :
+       {data("picture-21x14.png"), data("deep.png"), data("cmyk-adobe.jpg"), photos / "colour-420.jpg",
+        photos / "on-its-side.jpg", photos / "one-pixel.jpg", photos / "png-inside.JPEG"}) {
+    const Image image = upright(read_image(file));
+    const PictureSize size = upright_size(file);
+    EXPECT_EQ(std::pair(size.height, size.width), std::pair(image.height, image.width)) << file;
+  }
+  expect_fault(Fault::input, "no such file", [] { upright_size("no/such.png"); });
+  expect_fault(Fault::input, "", [&] { upright_size(photos / "truncated.jpg"); });
+}
+
 TEST(ImageFile, ResizesLikePillow) {
   const Image image = read_image(data("picture.png"));
   for (const auto& [width, height] : {std::pair{21, 14}, {32, 32}, {90, 60}, {7, 50}}) {
@@ -105,8 +118,20 @@ TEST(ImageFile, FitCutsTheCentre) {
 
   Image tall{1000, 1, std::vector<uint8_t>(3000, 9)};
   EXPECT_EQ(fit_image(tall, 8).image.pixels, std::vector<uint8_t>(8 * 8 * 3, 9));
-  tall = {16384, 1, std::vector<uint8_t>(16384 * 3, 9)};
-  expect_fault(Fault::input, "too narrow", [&] { fit_image(tall, 224); });
+}
+
+// What a narrow picture would be resized to has no limit: its centre alone is computed.
+TEST(ImageFile, NarrowPicturesHaveACentre) {
+  Image tall{1200, 1, std::vector<uint8_t>(1200 * 3, 10)};
+  std::fill(tall.pixels.begin() + 600 * 3, tall.pixels.end(), uint8_t(250));
+  const Image centre = fit_image(tall, 8, 256).image;  // of 256 x 307200
+  for (int y = 0; y < 8; ++y)
+    for (int x = 0; x < 8; ++x) {
+      const double between = (153596 + y + 0.5) / 256 - 599.5;  // rows 599 and 600
+      EXPECT_NEAR(centre.pixels[size_t(y * 8 + x) * 3], 10 + 240 * between, 1) << y << " " << x;
+    }
+  const Image longest{1, 16384, std::vector<uint8_t>(16384 * 3, 9)};
+  EXPECT_EQ(fit_image(longest, 224, 16384).image.pixels, std::vector<uint8_t>(224 * 224 * 3, 9));
 }
 
 TEST(ImageFile, BadFiles) {

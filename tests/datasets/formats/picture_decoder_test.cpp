@@ -94,6 +94,57 @@ TEST(PictureDecoder, BadFiles) {
   }
 }
 
+// Whether a file is bad does not depend on the part that is wanted of it.
+TEST(PictureDecoder, DamageIsSeenWhateverIsWanted) {
+  for (const Decoder decoder : {Decoder::stb, Decoder::turbo}) {
+    if (decoder == Decoder::turbo && !turbo_built()) continue;
+    PictureDecoder pictures(decoder);
+    int bad = 0;
+    for (const char* name :
+         {"colour-420.jpg", "colour-444.jpg", "progressive-420.jpg", "restarts-420.jpg", "grey.jpg"}) {
+      const std::vector<uint8_t> file = InputFile(photo(name)).read_all(1 << 20);
+      for (size_t i = file.size() / 3; i < file.size(); i += 11) {
+        std::vector<uint8_t> damaged = file;
+        damaged[i] ^= uint8_t(1 << i % 8);
+        const auto problem = [&](const Box& part) {
+          try {
+            pictures.decode(damaged, name, [&](const PictureSize& size) {
+              return part.height > 0 ? part : Box{0, 0, size.height, size.width};
+            });
+          } catch (const Error& error) {
+            return std::string(error.what());
+          }
+          return std::string();
+        };
+        const std::string whole = problem({});
+        bad += !whole.empty();
+        for (const Box& part : {Box{0, 0, 1, 1}, Box{0, 3, 9, 20}, Box{20, 0, 5, 8}})
+          EXPECT_EQ(problem(part).empty(), whole.empty())
+              << name_of(decoder) << " " << name << ", byte " << i << ": " << whole << problem(part);
+      }
+    }
+    EXPECT_GT(bad, 20);
+  }
+}
+
+// Bytes between a picture's data and its end mark.
+TEST(PictureDecoder, TurboReadsOnToTheEndMark) {
+  if (!turbo_built()) GTEST_SKIP() << "built without libjpeg-turbo";
+  for (const char* name : {"colour-420.jpg", "progressive-420.jpg", "grey.jpg"}) {
+    std::vector<uint8_t> file = InputFile(photo(name)).read_all(1 << 20);
+    file.insert(file.end() - 2, 40, 0);
+    PictureDecoder pictures(Decoder::turbo);
+    for (const bool whole : {true, false})
+      expect_fault(Fault::input, "extraneous bytes before marker 0xd9", [&] {
+        pictures.decode(file, name, [&](const PictureSize& size) {
+          return whole ? Box{0, 0, size.height, size.width} : Box{2, 2, 4, 4};
+        });
+      });
+    EXPECT_NO_THROW(decode_image(file, name, Decoder::stb))
+        << "which looks at no bytes behind the last block";
+  }
+}
+
 TEST(PictureDecoder, Names) {
   EXPECT_EQ(decoder_named("stb"), Decoder::stb);
   expect_fault(Fault::usage, "expected auto, stb or turbo", [] { decoder_named("pillow"); });

@@ -160,6 +160,19 @@ TEST(FolderListing, Lists) {
   EXPECT_EQ(listing.class_names, (Names{"0", "1"}));
   EXPECT_EQ(shown(listing.test), (Names{"1 jpg/c.jpg"}));
 
+  TempFolder flat;  // folders train and val without classes in them
+  write(flat, {"train/0.jpg", "train/1.jpg", "val/2.jpg"});
+  flat.write("train.txt", "train/0.jpg 1\ntrain/1.jpg 0\n");
+  refused(flat, "holds train.txt, but not lists of images for testing");
+  flat.write("val.txt", "val/2.jpg 1\n");
+  listing = list_folder(flat.path());
+  EXPECT_EQ(shown(listing.train), (Names{"0 train/1.jpg", "1 train/0.jpg"}));
+  EXPECT_EQ(shown(listing.test), (Names{"1 val/2.jpg"}));
+  // Class folders and lists, as for Caffe: the folders say the classes.
+  write(flat, {"train/cat/3.jpg", "train/dog/4.jpg", "val/5.jpg"});
+  flat.write("val.txt", "2.jpg 1\n5.jpg 0\n");
+  EXPECT_EQ(list_folder(flat.path()).class_names, (Names{"cat", "dog"}));
+
   folder.write("meta/train.txt", "pie/1 0\ncake/3 1\n");
   folder.write("meta/test.txt", "pie/2 0\n");
   refused(folder, "folder 'images/cake' is class 1 there, and number 0 in the byte order");
@@ -202,6 +215,38 @@ TEST(FolderListing, WhatIsRefused) {
     refused(folder, "train: holds no folders");
   }
   expect_fault(Fault::input, "no folder /nowhere/photos", [] { list_folder("/nowhere/photos"); });
+}
+
+// As ImageFolder, which looks for pictures in class folders alone.
+TEST(FolderListing, PicturesOutsideOfClassesDoNotMatter) {
+  TempFolder folder;
+  write(folder, {"train/a/1.jpg", "val/a/2.jpg", "logo.bmp", "train/map.webp", "val/map.tif", "docs/a.ppm",
+                 "test/x.bmp"});
+  EXPECT_EQ(shown(list_folder(folder.path()).test), (Names{"0 val/a/2.jpg"}));
+  write(folder, {"val/a/3.bmp"});
+  refused(folder, "1 picture is of a kind that is not read (.bmp .ppm .pgm .tif .tiff .webp), the first: " +
+                      (folder / "val/a/3.bmp").string());
+  TempFolder flat;
+  write(flat, {"train/a/1.jpg", "val/2.jpg", "val/3.webp"});
+  flat.write("val.txt", "2.jpg a\n3.webp a\n");
+  refused(flat, "1 picture is of a kind that is not read");
+  TempFolder lists;
+  write(lists, {"images/a/1.jpg", "images/a/2.jpg", "images/a/3.bmp", "logo.tiff"});
+  lists.write("train.txt", "a/1.jpg\n");
+  lists.write("val.txt", "a/2.jpg\n");
+  EXPECT_EQ(list_folder(lists.path()).train.size(), 1u);
+}
+
+// Weights and reports could not hold it: better now than when an epoch is trained.
+TEST(FolderListing, NamesOfClassesAreUtf8) {
+  TempFolder folder;
+  write(folder, {"train/a/1.jpg", "train/b\xe9/2.jpg", "val/a/3.jpg", "val/b\xe9/4.jpg"});
+  refused(folder, "train/b\xe9/2.jpg: its class, 'b\xe9', has a name that is no UTF-8");
+  TempFolder lists;
+  write(lists, {"x/1.jpg", "x/2.jpg", "x/3.jpg"});
+  lists.write("train.txt", "x/1.jpg b\xe9\nx/2.jpg a\n");
+  lists.write("val.txt", "x/3.jpg a\n");
+  refused(lists, "x/1.jpg: its class, 'b\xe9', has a name that is no UTF-8");
 }
 
 TEST(FolderListing, HashSeesPathsSizesAndLabels) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "datasets/formats/jpeg_turbo.h"
 #include "datasets/open.h"
 #include "engine/base/file.h"
 #include "tests/support/expect_error.h"
@@ -61,6 +62,29 @@ TEST(Folder, PhotosAreReadAsTheyAreTested) {
   }
 }
 
+// Small ones of one size keep it, whatever is made of them, for a network of another size too.
+TEST(Folder, SmallImagesKeepTheirSizeAsPhotos) {
+  TempFolder folder;
+  write_photo_folder(folder, 4, 2, 48);
+  const std::string spec = "folder:" + folder.path().string();
+  const DataOptions crops{.network_size = 32, .random_crops = true, .known_numbers = true};
+  for (const bool both : {true, false}) {
+    DataOptions options = crops;
+    if (!both) options.parts = Parts::test;
+    const DataSet data = open_dataset(spec, options);
+    ASSERT_FALSE(data.test.in_memory());
+    EXPECT_EQ(data.test.height, 48);
+    EXPECT_EQ(data.test.photo.size, 48);
+    EXPECT_EQ(data.test.photo.resize, 48);
+  }
+  DataOptions cut{.network_size = 32, .resize = 56, .known_numbers = true};
+  EXPECT_EQ(open_dataset(spec, cut).train.height, 48) << "resized before the centre is cut out";
+  cut.size = 32;
+  EXPECT_EQ(open_dataset(spec, cut).train.height, 32);
+  folder.write("train/amber/9.png", png_of(class_picture(0, 9, 50, 50)));
+  EXPECT_EQ(open_dataset(spec, crops).train.height, 32) << "not of one size";
+}
+
 TEST(Folder, NumbersAreMeasuredAsStored) {
   TempFolder folder;
   write_photo_folder(folder, 3, 1);
@@ -99,6 +123,10 @@ TEST(Folder, OddAndBadFiles) {
   TempFolder folder;
   write_photo_folder(folder, 2, 1);
   const std::string name = "train/amber/odd.jpg";
+  const auto put = [&](const std::string& content) {
+    std::filesystem::remove(folder / name);  // the folder changes with it: it is listed anew
+    folder.write(name, content);
+  };
   const auto read = [&] {
     const DataSet data =
         open_dataset("folder:" + folder.path().string(), DataOptions{.size = 32, .known_numbers = true});
@@ -107,27 +135,27 @@ TEST(Folder, OddAndBadFiles) {
     for (int64_t i = 0; i < data.train.size(); ++i) data.train.read(i, reader, out.data());
   };
   for (const char* good : {"png-inside.JPEG", "grey.jpg", "one-pixel.jpg", "progressive-420.jpg"}) {
-    folder.write(name, photo_bytes(good));
+    put(photo_bytes(good));
     EXPECT_NO_THROW(read()) << good;
   }
   const auto cmyk =
       InputFile(std::filesystem::path(data_folder()) / "images/cmyk-adobe.jpg").read_all(1 << 20);
-  folder.write(name, {cmyk.begin(), cmyk.end()});
+  put({cmyk.begin(), cmyk.end()});
   EXPECT_NO_THROW(read());
-  folder.write(name, "just text");
+  put("just text");
   expect_fault(Fault::input, name, [&] { read(); });
-  folder.write(name, photo_bytes("truncated.jpg"));
+  put(photo_bytes("truncated.jpg"));
   expect_fault(Fault::input, name, [&] { read(); });
-  folder.write(name, "\x1f\x8b\x08" + photo_bytes("grey.jpg"));
+  put("\x1f\x8b\x08" + photo_bytes("grey.jpg"));
   expect_fault(Fault::input, "gzip", [&] { read(); });
-  folder.write(name, "");
+  put("");
   expect_fault(Fault::input, name, [&] { read(); });
   // 20000 x 20000, by its header.
   std::string huge = png_of(class_picture(0, 0, 8, 8));
   huge.replace(16, 8, std::string("\0\0\x4e\x20\0\0\x4e\x20", 8));
   const uint32_t crc = crc32(std::as_bytes(std::span(huge.data() + 12, 17)));
   huge.replace(29, 4, {char(crc >> 24), char(crc >> 16), char(crc >> 8), char(crc)});
-  folder.write(name, huge);
+  put(huge);
   expect_fault(Fault::input, "an image of 20000 x 20000 pixels", [&] { read(); });
 }
 
@@ -163,6 +191,13 @@ TEST(Folder, Verify) {
   ASSERT_EQ(found.bad.size(), 2u);
   EXPECT_NE(found.bad[0].find("train/coral/0.png: damaged JPEG file"), std::string::npos) << found.bad[0];
   EXPECT_NE(found.bad[1].find("val/amber/2.png: "), std::string::npos) << found.bad[1];
+  if (!turbo_built()) return;
+  std::string more = photo_bytes("colour-420.jpg");
+  more.insert(more.size() - 2, 40, '\0');
+  folder.write("train/beryl/0.png", more);
+  const VerifiedFolder by_turbo = verify_folder(folder.path(), "", Decoder::turbo);
+  ASSERT_EQ(by_turbo.bad.size(), 3u);
+  EXPECT_NE(by_turbo.bad[0].find("extraneous bytes before marker"), std::string::npos) << by_turbo.bad[0];
 }
 
 }  // namespace

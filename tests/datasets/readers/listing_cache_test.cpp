@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "datasets/readers/folder.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/photo_folder.h"
 
 namespace retort::testing {
 namespace {
@@ -63,6 +65,35 @@ TEST_F(ListingCache, IsUsedUntilAFolderChanges) {
   EXPECT_EQ(cached_listing(folder_ / "photos").class_names.size(), 3u);
   fs::remove_all(folder_ / "photos/val/c");
   EXPECT_EQ(cached_listing(folder_ / "photos").test.size(), 2u);
+}
+
+// What was replaced in place is found when it is read, and listed anew by who looks at all.
+TEST_F(ListingCache, ReplacedPicturesAreNoticed) {
+  const fs::path photos = folder_ / "photos";
+  for (const auto& [name, number] :
+       {std::pair("train/a/1.jpg", 1), {"train/b/2.jpg", 2}, {"val/a/3.jpg", 3}, {"val/b/4.jpg", 4}})
+    folder_.write(text("photos/", name), png_of(class_picture(0, number, 40, 50)));
+  age();
+  const DataOptions options{.size = 32};
+  const DataSet before = read_folder(photos, options);
+  ASSERT_EQ(kept(), 2u) << "the listing, and mean and deviation";
+  const std::string other = png_of(class_picture(1, 7, 44, 50));
+  std::ofstream(photos / "train/a/1.jpg", std::ios::binary) << other;
+  const auto read_all = [&](const DataSet& data) {
+    PictureReader reader;
+    std::vector<uint8_t> to(size_t(data.train.image_bytes()));
+    for (int64_t i = 0; i < data.train.size(); ++i) data.train.read(i, reader, to.data());
+  };
+  const DataSet stale = read_folder(photos, options);
+  expect_fault(Fault::input, text("train/a/1.jpg: ", with_commas(int64_t(other.size())), " bytes, and "),
+               [&] { read_all(stale); });
+  expect_fault(Fault::input, "`retort data verify folder:", [&] { read_all(stale); });
+  EXPECT_EQ(verify_folder(photos, "", Decoder::stb).good, 4);
+  const DataSet after = read_folder(photos, options);
+  EXPECT_NO_THROW(read_all(after));
+  EXPECT_NE(after.hash(), before.hash());
+  EXPECT_NE(after.train.mean, before.train.mean);
+  EXPECT_EQ(after.train.numbers_from, before.train.numbers_from);
 }
 
 TEST_F(ListingCache, IsNotKeptWhileTheFolderChanges) {

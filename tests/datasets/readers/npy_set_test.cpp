@@ -56,6 +56,15 @@ TEST(NpySet, ImagesAndLabels) {
   EXPECT_EQ(out, ramp(80 * 80 * 3));
 }
 
+TEST(NpySet, SmallImagesKeepTheirSizeAsPhotos) {
+  TempFolder folder;
+  write_set<int64_t>(folder, 48, 3, {0, 1}, {1});
+  const DataSet data = read_npy_set(folder.path(), DataOptions{.network_size = 32, .random_crops = true});
+  ASSERT_FALSE(data.train.in_memory());
+  EXPECT_EQ(data.train.height, 48);
+  EXPECT_EQ(data.train.photo.size, 48);
+}
+
 TEST(NpySet, WhatDoesNotFit) {
   TempFolder folder;
   const auto refused = [&](const std::string& part) {

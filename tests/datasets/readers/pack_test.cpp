@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "datasets/open.h"
 #include "datasets/readers/folder.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/photo_folder.h"
@@ -49,6 +50,16 @@ TEST(Pack, PixelsAreThoseOfTheFolder) {
   const DataSet a = read_folder(folder.path(), options), b = read_pack(folder / "p", options);
   EXPECT_EQ(all_pixels(a.train), all_pixels(b.train));
   EXPECT_EQ(all_pixels(a.test), all_pixels(b.test));
+}
+
+// It would go into weights, which are UTF-8.
+TEST(Pack, TheFoldersNameIsUtf8) {
+  TempFolder folder;
+  folder.write("b\xe9/train/a/0.png", png_of(class_picture(0, 0, 8, 8)));
+  folder.write("b\xe9/val/a/1.png", png_of(class_picture(0, 1, 8, 8)));
+  pack_folder(folder / "b\xe9", folder / "p");
+  expect_fault(Fault::input, "its name 'folder:b\xe9' is no UTF-8",
+               [&] { open_dataset("pack:" + (folder / "p").string()); });
 }
 
 TEST(Pack, DamagedAndMissingParts) {

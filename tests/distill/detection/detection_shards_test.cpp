@@ -19,9 +19,7 @@ std::vector<double> state_of_all(Training& run) {
 }
 
 std::unique_ptr<Shards> shards_of(Training& run, int count, Communicator* world = nullptr) {
-  const Shards::Learner learner{*run.optimizer,
-                                learned_parameters(*run.student, *run.distiller),
-                                {run.student.get(), run.distiller.get()}};
+  const Shards::Learner learner{*run.optimizer, {run.student.get(), run.distiller.get()}};
   return std::make_unique<Shards>(*run.device, learner, count, world);
 }
 

@@ -80,5 +80,61 @@ TEST(DetectionStep, DistillationCanLookAtObjectsOnlyAndLeaveTheBackgroundOut) {
     for (size_t j = 0; j < i; ++j) EXPECT_NE(seen[i], seen[j]);
 }
 
+DetectionSample thin_sample() {
+  return {.image = 0,
+          .height = 64,
+          .width = 1024,
+          .original_height = 64,
+          .original_width = 1024,
+          .objects = {{{1000, 2, 2e-5, 20}, 3}, {{10, 2, 2e-5, 20}, 4}, {{1000, 2, 1, 20}, 5}}};
+}
+
+TEST(DetectionStep, TrueBoxesHaveSidesInF32) {
+  const TrueBoxes truth = true_boxes(thin_sample());
+  EXPECT_EQ(truth.classes, (std::vector<int32_t>{4, 5}));
+  for (const BoundingBox& box : truth.boxes) EXPECT_GT(box.width(), 0);
+}
+
+// What is left of boxes may be too thin for f32 in all pictures of a batch.
+TEST(DetectionStep, ABatchWithoutABoxOfAnObjectIsBackgroundAndDistilsNothingFromObjects) {
+  for (const char* method : {"kd", "dkd", "dist", "nkd", "rld", "ctkd", "pcd"}) {
+    Training run(method, 1);
+    run.positives = true;
+    DetectionStep step = run.step();
+    run.loader.begin_epoch(1);
+    HostDetections batch = *run.loader.next();
+    for (DetectionSample& sample : batch.samples) sample.objects = {{{1000, 2, 2e-5, 20}, 3}};
+    step.run(batch, 1);
+    const MetricTotals::Values sums = step.totals().read();
+    ASSERT_GT(sums.terms.size(), 4u) << method;
+    EXPECT_EQ(sums.terms[1], 0) << "no box to learn";
+    for (size_t i = 4; i < sums.terms.size(); ++i) EXPECT_EQ(sums.terms[i], 0) << method;
+    EXPECT_TRUE(std::isfinite(sums.loss)) << method;
+    for (const HostTensor& t : state_of(*run.student, *run.device)) {
+      if (t.type != DType::f32) continue;
+      for (const float v : t.values<float>()) ASSERT_TRUE(std::isfinite(v)) << method << ' ' << t.name;
+    }
+    // Batches with objects go on.
+    step.run(*run.loader.next(), 1);
+    EXPECT_NE(step.totals().read().terms[4], 0) << method;
+  }
+}
+
+TEST(ForEachImage, ComputesAllAndTellsTheFirstThatFailed) {
+  for (const int threads : {1, 3}) {
+    const auto device = Device::open({.name = "portable", .threads = threads});
+    std::vector<int> seen(40);
+    for_each_image(*device, seen.size(), [&](size_t n) { seen[n] += int(n); });
+    for (size_t n = 0; n < seen.size(); ++n) EXPECT_EQ(seen[n], int(n));
+    try {
+      for_each_image(*device, 40, [](size_t n) { check(n % 10 != 7, Fault::input, "image ", n); });
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "image 7");
+    }
+    for_each_image(*device, 0, [](size_t) { FAIL(); });
+  }
+}
+
 }  // namespace
 }  // namespace retort

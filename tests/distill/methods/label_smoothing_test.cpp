@@ -1,4 +1,6 @@
 // Smoothed labels: PyTorch's values (tests/data/training_options.py), in every method.
+#include <algorithm>
+
 #include "distill/methods/distiller.h"
 #include "distill/methods/registry.h"
 #include "tests/support/reference.h"
@@ -58,10 +60,11 @@ TEST(LabelSmoothing, GivesPyTorchsLossAndGradient) {
 TEST(LabelSmoothing, IsInEveryMethodsCrossEntropy) {
   const json c = reference_file("training_options.json")["smoothing"][0];
   for (const std::string method :
-       {"kd", "dkd", "dist", "nkd", "rld", "mlkd", "ctkd", "pcd", "pcd-released"}) {
+       {"kd", "dkd", "dist", "nkd", "rld", "mlkd", "ctkd", "pcd", "pcd-released", "tfkd-reg"}) {
     SCOPED_TRACE(method);
     const Smoothed plain = run(method, 0, c), smooth = run(method, c["smoothing"], c);
     ASSERT_EQ(plain.names, smooth.names);
+    EXPECT_NE(std::find(plain.names.begin(), plain.names.end(), "ce"), plain.names.end());
     for (size_t i = 0; i < plain.names.size(); ++i) {
       if (plain.names[i] == "ce")
         EXPECT_GT(std::abs(smooth.terms[i] - plain.terms[i]), 1e-3);

@@ -25,6 +25,7 @@ std::string sound_cache(const TempFolder& work) {
   cache.put_names("classes", {"a", "b", "c"});
   cache.put_accuracy("student", {{10, 20, 30}, {1, 20, 0}});
   cache.put_numbers("teacher", {0.5, 0, 1});
+  cache.put_judgement("judged", judge(std::vector<float>{1, 2, 0, 3, 1, 0}, std::vector<int32_t>{0, 0}, 3));
   cache.put_chosen(
       "chosen",
       {{.reason = "why", .index = 59, .label = 2, .teacher = three, .student = three, .pixels = {}}});
@@ -46,6 +47,8 @@ bool found(EvaluationCache& cache, const std::string& key) {
   ClassAccuracy accuracy;
   std::vector<double> confidence;
   std::vector<ChosenImage> chosen;
+  Judgement judged;
+  if (key == "judged") return cache.find_judgement(key, 3, judged);
   if (key == "classes") return cache.find_names(key, names);
   if (key == "student") return cache.find_accuracy(key, 3, accuracy);
   if (key == "teacher") return cache.find_confidence(key, 3, confidence);
@@ -60,7 +63,7 @@ TEST(EvaluationCache, KeepsWhatWasPut) {
   EXPECT_TRUE(cache.find_accuracy("student", 3, accuracy));
   EXPECT_EQ(accuracy.correct, (std::vector<int64_t>{1, 20, 0}));
   EXPECT_EQ(accuracy.top1(), 35);
-  for (const char* key : {"classes", "teacher", "chosen"}) EXPECT_TRUE(found(cache, key)) << key;
+  for (const char* key : {"classes", "teacher", "judged", "chosen"}) EXPECT_TRUE(found(cache, key)) << key;
   EXPECT_FALSE(found(cache, "nothing"));
   EXPECT_TRUE(cache.notes().empty());
 }
@@ -74,6 +77,17 @@ TEST(EvaluationCache, CraftedEntriesAreNotTaken) {
     json one = chosen;
     one[key] = value;
     return json::array({one});
+  };
+  const json judged = json::parse(sound)["entries"]["judged"]["value"];
+  const auto of_first = [&](const char* key, size_t bin, const json& value) {
+    json one = judged;
+    one[key][bin] = value;
+    return one;
+  };
+  const auto saying = [&](const json& said) {
+    json one = judged;
+    one["said"] = said;
+    return one;
   };
   const std::vector<std::pair<std::string, json>> crafted = {
       {"student", {{"images", {10, 20, 30}}, {"correct", json::array()}}},
@@ -106,6 +120,18 @@ TEST(EvaluationCache, CraftedEntriesAreNotTaken) {
       {"chosen", with("teacher", {1, 2, nullptr})},
       {"chosen", with("reason", 7)},
       {"chosen", json(std::vector<json>(17, chosen))},
+      {"judged", of_first("confidence", 0, 0.5)},  // of no images
+      {"judged", of_first("confidence", 0, -1)},
+      {"judged", of_first("images", 0, 1)},
+      {"judged", of_first("right", 0, 1)},
+      {"judged", of_first("images", 15, 0)},  // a bin more
+      {"judged", saying(json::array())},
+      {"judged", saying({{0, 0, 1}, {0, 1, 2}})},
+      {"judged", saying({{0, 0, 1}, {0, 3, 1}})},
+      {"judged", saying({{0, 0, 1}, {0, 1, 0.5}})},
+      {"judged", saying({{0, 0, 2}})},  // one of them is right
+      {"judged", saying({{0, 0, 1}, {0, 1, 0}, {0, 1, 1}})},
+      {"judged", saying({{0, 0, 1}, {0, 1, 1}, {1, 1, 1}, {1, 2, -1}})},
   };
   for (const auto& [key, value] : crafted) {
     for (const bool mended : {false, true}) {
@@ -133,16 +159,19 @@ TEST(EvaluationCache, AFlippedDigitIsFound) {
     work.write("c.json", flipped);
     EvaluationCache cache(work / "c.json");
     size_t whole = 0;
-    for (const char* key : {"classes", "student", "teacher", "chosen"}) whole += found(cache, key);
-    believed += whole == 4;
+    for (const char* key : {"classes", "student", "teacher", "judged", "chosen"}) whole += found(cache, key);
+    believed += whole == 5;
   }
   EXPECT_EQ(believed, 0u);
 }
 
 TEST(EvaluationCache, AFileThatIsNoneIsNone) {
   TempFolder work;
-  for (const char* content :
-       {"", "[1]", "{}", "null", "{\"format\": \"retort report cache 2\", \"entries\": 3}",
+  constexpr size_t levels = 300'000;  // the library would copy and print these by recursion
+  const std::string deep = R"({"format": "retort report cache 2", "entries": {"student": )" +
+                           std::string(levels, '[') + std::string(levels, ']') + "}}";
+  for (const std::string content :
+       {"", deep.c_str(), "[1]", "{}", "null", "{\"format\": \"retort report cache 2\", \"entries\": 3}",
         "{\"format\": \"retort report cache 1\", \"entries\": {}}",
         "{\"format\": 2, \"entries\": {\"student\": 3}}"}) {
     work.write("c.json", content);

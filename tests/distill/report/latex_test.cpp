@@ -66,9 +66,10 @@ TEST(ReportLatex, TextIsSafe) {
   EXPECT_EQ(escaped_latex("a_b & 50% {x}^2 ~ #1 $ \\x"),
             "a\\_b \\& 50\\% \\{x\\}\\textasciicircum{}2 \\textasciitilde{} \\#1 \\$ \\textbackslash{}x");
   EXPECT_EQ(escaped_latex("a\nb<c"), "a b$<$c");
+  EXPECT_EQ(escaped_latex("[1] *best*"), "{[}1] {*}best{*}");
 }
 
-// Whatever a study is called, LaTeX takes the table as it is.
+// Whatever a study and its rows are called, LaTeX takes the table as it is.
 TEST(ReportLatex, Compiles) {
   if (std::system("pdflatex --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "there is no pdflatex here";
   FakeRuns runs;
@@ -79,6 +80,8 @@ TEST(ReportLatex, Compiles) {
   add_seeds(runs, "pcd", plain, {50});
   Results results = collect_results({runs.folder()});
   results.title = "50 % of #1: {a_b} & ~c^2 $x$ \\d <e|f>, ± é";
+  results.pairs.at(0).rows.at(0).label = "[2pt] a";  // after the \\ of the row before
+  results.pairs.at(0).rows.at(1).label = "* b";
   runs.work().write("paper.tex", "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n" +
                                      report_latex({.data = results, .evaluations = {}}) +
                                      "\\end{document}\n");

@@ -84,6 +84,38 @@ TEST(CurvesSvg, OfADetector) {
   expect_contains(learning_curves("boxes", {{"a", metrics}, {"b", metrics}}), ">b AP50<");
 }
 
+TEST(CurvesSvg, WhatWasNotMeasuredIsNoPointAndTheFigureSaysWhy) {
+  MetricsTable metrics{.metrics = detection_metrics(), .terms = {}, .rows = {}};
+  const auto add = [&](double ap) {
+    metrics.rows.push_back({.epoch = int(metrics.rows.size()) + 1,
+                            .train_loss = 2,
+                            .tested = valued(detection_metrics(), {ap, ap, ap}),
+                            .terms = {}});
+  };
+  const std::string why = "was not measured: the test images hold no box to find.";
+  for (int epoch = 1; epoch <= 3; ++epoch) add(-1);
+  const std::string none = learning_curves("boxes", {{"", metrics}});
+  expect_well_formed(none);
+  expect_contains(none, why);
+  EXPECT_EQ(count(none, ">-1"), 0u);
+  add(20);
+  const std::string one = learning_curves("boxes", {{"", metrics}});
+  expect_well_formed(one);
+  EXPECT_EQ(one.find(why), std::string::npos);
+  EXPECT_EQ(count(one, "<circle"), 2u);  // AP and AP50 of the last epoch
+}
+
+TEST(CurvesSvg, AccuraciesThatAreAllAlikeStayWithinTheirAxis) {
+  for (const double all : {0.0, 100.0}) {
+    MetricsTable metrics = table(3);
+    for (EpochMetrics& row : metrics.rows) row.tested[0].value = row.trained = all;
+    const std::string svg = learning_curves("alike", {{"x", metrics}});
+    expect_well_formed(svg);
+    for (const char* beyond : {">-0.", ">100.2<", ">100.5<"})
+      EXPECT_EQ(count(svg, beyond), 0u) << all << beyond;
+  }
+}
+
 TEST(CurvesSvg, SeveralRuns) {
   std::vector<RunCurves> runs;
   for (int i = 0; i < 20; ++i) runs.push_back({"run " + std::to_string(i), table(5, i)});

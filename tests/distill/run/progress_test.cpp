@@ -147,6 +147,9 @@ TEST_F(ProgressTest, WordsAreTheMetrics) {
   progress.epoch(boxes, 1);
   EXPECT_EQ(screen.take(),
             "epoch 1/1  lr 0  train loss 2.0000  AP 20.00 %  AP50 45.50 %  AP75 7.00 %  0.0 s\n");
+  boxes.tested = valued(detection_metrics(), {-1, -1, -1});  // not measured
+  progress.epoch(boxes, 1);
+  EXPECT_EQ(screen.take(), "epoch 1/1  lr 0  train loss 2.0000  AP -  AP50 -  AP75 -  0.0 s\n");
   boxes.tested = {{metric_named("perplexity"), 12.25}};
   progress.epoch(boxes, 1);
   EXPECT_EQ(screen.take(), "epoch 1/1  lr 0  train loss 2.0000  perplexity 12.2500  0.0 s\n");

@@ -185,6 +185,15 @@ TEST(RunRecord, MetricsAreThoseOfTheFile) {
 
 TEST(RunRecord, BrokenSummaries) {
   TempFolder folder;
+  constexpr size_t levels = 300'000;  // its library would print these by recursion
+  const std::string lists = std::string(levels, '[') + std::string(levels, ']');
+  for (const std::string& deep : {R"({"format": 2, "x": )" + lists + "}", R"({"status": )" + lists + "}"}) {
+    write_file(folder / "summary.json", deep);
+    expect_contains(error_of(Fault::input, [&] { read_summary(folder / "summary.json"); }), "nested deeper");
+    write_file(folder / "env.json", deep);
+    expect_contains(error_of(Fault::input, [&] { recorded_data_hash(folder / "env.json"); }),
+                    "nested deeper");
+  }
   for (const char* broken : {"", "{", "[]", "{}", "{\"status\": 1}", "null"}) {
     write_file(folder / "summary.json", broken);
     expect_contains(error_of(Fault::input, [&] { read_summary(folder / "summary.json"); }), "summary.json");

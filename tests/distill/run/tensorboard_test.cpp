@@ -118,6 +118,14 @@ TEST(TensorBoard, TagsAreTheMetricsColumns) {
   EXPECT_EQ(scalars[4].first, "lr");
 }
 
+TEST(TensorBoard, WhatWasNotMeasuredIsLeftOut) {
+  const auto scalars =
+      scalars_of({.epoch = 1, .tested = valued(detection_metrics(), {-1, 40, -1}), .terms = {}}, {}, 1);
+  std::vector<std::string> tags;
+  for (const auto& [tag, value] : scalars) tags.push_back(tag);
+  EXPECT_EQ(tags, (std::vector<std::string>{"train_loss", "AP50", "lr", "images_per_second"}));
+}
+
 TEST(TensorBoard, EachStartHasItsFile) {
   TempFolder folder;
   TensorBoard first(folder.path(), 1), second(folder.path(), 7);

@@ -30,6 +30,14 @@ TEST(DataOptions, FollowTheNetworkWhereNothingIsSet) {
   EXPECT_EQ(large.cache_bytes, memory_limit() / 4);
 }
 
+TEST(DataOptions, ProcessesOfAMachineShareWhatIsKept) {
+  const int64_t alone = data_options(with("resnet8", {})).cache_bytes;
+  share_memory(4);
+  EXPECT_EQ(data_options(with("resnet8", {})).cache_bytes, alone / 4);
+  EXPECT_EQ(data_options(with("resnet8", {{"data.cache_gib", "0.5"}})).cache_bytes, int64_t{1} << 29);
+  share_memory(1);
+}
+
 TEST(DataOptions, SayWhatIsSet) {
   const DataOptions options = data_options(with("resnet8", {{"data.size", "48"},
                                                             {"data.test_resize", "56"},
@@ -46,6 +54,22 @@ TEST(DataOptions, SayWhatIsSet) {
   EXPECT_EQ(options.photo.scale, (std::array<double, 2>{0.2, 0.9}));
   EXPECT_EQ(options.photo.ratio, (std::array<double, 2>{0.5, 2}));
   EXPECT_EQ(options.cache_bytes, int64_t{1} << 29);
+}
+
+TEST(DataOptions, OfDetectorsTakeWhatCounts) {
+  const DataOptions options = data_options(with("rcnn_tiny", {{"data.size", "64"}, {"data.decoder", "stb"}}));
+  EXPECT_EQ(options, DataOptions{});
+  for (const auto& [key, value] : {std::pair("data.test_resize", "80"),
+                                   {"data.scale", "0.2 0.9"},
+                                   {"data.ratio", "0.5 2"},
+                                   {"data.views", "2"},
+                                   {"data.cache_gib", "1"},
+                                   {"data.bad", "skip"},
+                                   {"data.val_labels", "labels.txt"}})
+    expect_fault(Fault::usage, std::string(key) + " is not for the pictures of detectors",
+                 [&, k = key, v = value] {
+                   data_options(with("rcnn_tiny", {{k, v}}));
+                 });
 }
 
 TEST(DataOptions, RangesAreTwoAscendingNumbers) {

@@ -37,5 +37,22 @@ TEST(Schedule, FallsAfterEachMilestone) {
   EXPECT_EQ(schedule.at(240, 0), 0.05 * 0.1 * 0.1 * 0.1);
 }
 
+// detectron2's, which falls in the middle of what the run calls an epoch.
+TEST(Schedule, FallsAfterSteps) {
+  const Schedule schedule{.base = 0.01,
+                          .milestones = {120000, 160000},
+                          .milestones_are_steps = true,
+                          .factor = 0.1,
+                          .warmup_steps = 1000,
+                          .steps_per_epoch = 50000,
+                          .epochs = 4};
+  EXPECT_NEAR(schedule.at(1, 0), 0.01 / 1000, 1e-15);
+  EXPECT_EQ(schedule.at(1, 1000), 0.01);
+  EXPECT_EQ(schedule.at(3, 19999), 0.01);
+  EXPECT_EQ(schedule.at(3, 20000), 0.01 * 0.1);
+  EXPECT_EQ(schedule.at(4, 9999), 0.01 * 0.1);
+  EXPECT_EQ(schedule.at(4, 10000), 0.01 * 0.1 * 0.1);
+}
+
 }  // namespace
 }  // namespace retort::testing

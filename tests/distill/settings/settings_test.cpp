@@ -226,6 +226,26 @@ TEST(Resolve, ShorterRunsScaleWhatNobodySet) {
   expect_contains(notes[1], "warm-up lasts 2 of 24 epochs, scaled from 20 of 240");
 }
 
+TEST(Resolve, SaysWhereThereAreNoLabelsToSmooth) {
+  RunSettings settings = distillation();
+  settings.epochs = 240;
+  settings.loss.label_smoothing = 0.1;
+  EXPECT_TRUE(resolve(settings).empty());
+  settings.method.set("ce_weight", "0");
+  expect_contains(resolve(settings).at(0), "loss.label_smoothing is not used");
+}
+
+// Never to 0, which the method does not take.
+TEST(Resolve, ShorterRunsScaleACurriculum) {
+  for (const auto& [epochs, scaled] : {std::pair{24, 1.0}, std::pair{1, 0.1}}) {
+    RunSettings settings = distillation();
+    settings.method = method_settings("ctkd");
+    settings.epochs = epochs;
+    resolve(settings);
+    EXPECT_EQ(settings.method.number("curriculum"), scaled);
+  }
+}
+
 TEST(Resolve, WhatIsSetIsNeverScaled) {
   RunSettings settings = distillation();
   settings.epochs = 24;
@@ -280,6 +300,10 @@ TEST(Resolve, RefusesWhatCannotRun) {
   refused("use `retort distill`", [](RunSettings& s) {
     s.command = "train";
     s.method = method_settings("ce");
+  });
+  refused("ls-ce smooths the labels itself (method.smoothing)", [](RunSettings& s) {
+    s.method = method_settings("ls-ce");
+    s.loss.label_smoothing = 0.1;
   });
   RunSettings alone = distillation();
   alone.method = method_settings("ce");

@@ -4,8 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "datasets/readers/listing_cache.h"
+#include "distill/study/check_cache.h"
+#include "engine/base/cache_folder.h"
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
@@ -199,7 +203,7 @@ TEST_F(Check, WhatIsNothingOfThese) {
   EXPECT_EQ(run({"check", "run", "run"}, work_).code, 2);
 }
 
-TEST_F(Check, TheCache) {
+TEST_F(Check, TheTablesOfACache) {
   const fs::path cache = work_ / "cache";
   ASSERT_EQ(run({"distill", "--teacher", "run", "--student", "resnet8", "--method", "kd", "--epochs", "1",
                  "--batch", "16", "--teacher-source", "table", "--set", "teacher_table.folder=cache", "--out",
@@ -207,18 +211,90 @@ TEST_F(Check, TheCache) {
                 work_)
                 .code,
             0);
-  CheckResult result = check_cache(cache);
-  ASSERT_EQ(result.files.size(), 1u);
-  EXPECT_TRUE(result.ok());
-  const fs::path rows = result.files[0].path;
-  std::string content = content_of(rows);
+  const CheckResult result = check_cache(cache);
+  ASSERT_EQ(result.files.size(), 2u);
+  for (const CheckedFile& file : result.files) EXPECT_EQ(file.status, Status::ok) << file.path;
+  const fs::path table = result.files[0].path.parent_path(), rows = table / "rows", index = table / "index";
+  const std::string all_rows = content_of(rows), whole = content_of(index);
+  // Exactly this file is wrong; the remedy is for all of them, and the cache holds then.
+  const auto expect_found = [&](const fs::path& file, Status status, const std::string& content) {
+    std::ofstream(file, std::ios::binary) << content;
+    if (content.empty() && status == Status::missing) fs::remove(file);
+    const CheckResult found = check_cache(cache);
+    for (const CheckedFile& one : found.files)
+      EXPECT_EQ(one.status, one.path == file ? status : Status::ok) << one.path << " " << one.reason;
+    EXPECT_EQ(found.files[0].remedy + found.files[1].remedy, "rm -r " + table.string());
+    EXPECT_EQ(run({"check", "--cache", "cache"}, work_).code, 8);
+    std::ofstream(file, std::ios::binary) << (file == rows ? all_rows : whole);
+    EXPECT_TRUE(check_cache(cache).ok());
+  };
+  std::string content = all_rows;
   content[content.size() / 2] ^= 1;
-  std::ofstream(rows, std::ios::binary) << content;
-  result = check_cache(cache);
-  EXPECT_EQ(result.files.at(0).status, Status::damaged);
-  expect_contains(result.files[0].remedy, "rm -r ");
-  EXPECT_EQ(run({"check", "--cache", "cache"}, work_).code, 8);
+  expect_found(rows, Status::damaged, content);
+  expect_found(rows, Status::damaged, all_rows.substr(0, all_rows.size() / 32 * 31));  // of 32, whole ones
+  const size_t entry = whole.find_first_not_of('\0') / 8 * 8;
+  for (const size_t byte : {0, 2, 4, 7}) {
+    content = whole;
+    content[entry + byte] ^= 64;
+    expect_found(index, Status::damaged, content);
+  }
+  content = whole;
+  content[entry + 8 == content.size() ? entry - 8 : entry + 8] ^= 1;  // where nothing was, or another
+  expect_found(index, Status::damaged, content);
+  expect_found(index, Status::damaged, "");
+  expect_found(index, Status::missing, "");
+  expect_found(index, Status::damaged, std::string(whole.size(), '\0'));
+  expect_found(index, Status::damaged, "some text");
+  // Of an older program: its rows vouch for themselves.
+  std::string old;
+  for (size_t i = 0; i < whole.size(); i += 8) old += whole.substr(i, 4);
+  std::ofstream(index, std::ios::binary) << old;
+  EXPECT_EQ(check_cache(cache).files[1].status, Status::unbound);
+  old[entry / 2] ^= 1;
+  std::ofstream(index, std::ios::binary) << old;
+  EXPECT_EQ(check_cache(cache).files[1].status, Status::damaged);
+  EXPECT_EQ(std::system(check_cache(cache).files[1].remedy.c_str()), 0);
+  EXPECT_TRUE(check_cache(cache).ok());
   expect_fault(Fault::input, "no cache folder", [&] { check_cache(work_ / "nowhere"); });
+}
+
+TEST(CheckCache, WhatElseIsKept) {
+  const TempFolder work;
+  FolderListing listing;
+  listing.class_names = {"cat", "dog"};
+  listing.train = {{.path = "train/cat/1.png", .label = 0, .bytes = 100}};
+  const std::string head = "retort cuDNN plan 1\ncuDNN 9\nconvolution\n", plan = "{\n\"a\": 1\n}";
+  const std::string choices = "forward 1: direct (1 us)\n", machine = "a machine";
+  const std::vector<std::pair<std::string, std::string>> kept = {
+      {"cache/folders/0123456789abcdef", listing_text(listing)},
+      {"cache/folders/123-stb-numbers", "0.5 0.5 0.5 0.25 0.25 0.25 100\n"},
+      {"cache/cudnn-plans/" + digest_of(head) + ".plan", head + digest_of(plan) + "\n" + plan},
+      {"cache/convolutions/" + digest_of(machine) + ".txt",
+       "retort convolutions 1\n" + machine + "\n" + digest_of(choices) + "\n" + choices}};
+  for (const auto& [name, content] : kept) work.write(name, content);
+  work.write("cache/cudnn-plans/candidates.csv", "never read");
+  ASSERT_EQ(check_cache(work / "cache").files.size(), kept.size());
+  for (const auto& [name, content] : kept) {
+    SCOPED_TRACE(name);
+    const auto found = [&, place = work / name] {
+      for (const CheckedFile& file : check_cache(work / "cache").files)
+        if (file.path == place) return file;
+      ADD_FAILURE() << "is not looked at";
+      return CheckedFile{};
+    };
+    const bool has_hash = !name.ends_with("-numbers");
+    EXPECT_EQ(found().status, has_hash ? Status::ok : Status::unbound) << found().reason;
+    for (const size_t at : {size_t{3}, content.size() / 2, content.size() - 2}) {
+      std::string changed = content;
+      changed[at] = changed[at] == 'x' ? 'y' : 'x';
+      work.write(name, changed);
+      EXPECT_EQ(found().status, Status::damaged) << at;
+    }
+    const std::string remedy = found().remedy;
+    EXPECT_EQ(remedy, "rm " + (work / name).string());
+    EXPECT_EQ(std::system(remedy.c_str()), 0);
+    EXPECT_TRUE(check_cache(work / "cache").ok());
+  }
 }
 
 }  // namespace

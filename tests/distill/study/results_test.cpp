@@ -322,6 +322,34 @@ TEST(Results, AMetricThatIsBetterLow) {
   EXPECT_EQ(mean_cell(pair.rows[0], &Summary::last, "-").substr(0, 6), "0.4947");
 }
 
+// COCO's -1 is no precision: no mean, no deviation, no difference.
+TEST(Results, WhatWasNotMeasuredIsInNoStatistics) {
+  const auto row_of = [](const std::string& method, const std::vector<double>& values) {
+    ResultRow row{.label = method, .method = method, .settings = FakeRuns::settings(method)};
+    for (const double value : values) {
+      ResultRun run{.seed = row.runs.size() + 1, .status = "finished"};
+      run.summary.status = "finished";
+      run.summary.metrics = detection_metrics();
+      run.summary.last = EpochResult{2, valued(detection_metrics(), {value, value, value})};
+      if (value >= 0) run.summary.best = run.summary.last;
+      row.runs.push_back(run);
+    }
+    return row;
+  };
+  ResultPair pair{.name = "p", .teacher = "t", .student = "s", .data = "d", .data_hash = "h"};
+  pair.rows = {row_of("kd", {-1, 30, 31}), row_of("pcd", {-1, -1, 32})};
+  EXPECT_EQ(pair.rows[0].values(&Summary::last), (std::vector<double>{30, 31}));
+  EXPECT_EQ(against_kd(pair, pair.rows[1]).last.n, 1u);
+  EXPECT_EQ(against_kd(pair, pair.rows[1]).last.mean, 1);
+  const auto sentences = [&] { return joined(apart_sentences({.title = "", .pairs = {pair}, .notes = {}})); };
+  EXPECT_EQ(sentences(), "");
+  pair.rows = {row_of("kd", {-1, -1}), row_of("pcd", {-1, -1})};
+  EXPECT_EQ(mean_cell(pair.rows[1], &Summary::last, "-"), "-");
+  EXPECT_EQ(against_kd(pair, pair.rows[1]).last.n, 0u);
+  expect_contains(sentences(), "p: AP, as COCO scores it, was not measured: the test images hold no box");
+  EXPECT_EQ(seeds_text(pair.rows[1]).find("1.00"), std::string::npos) << seeds_text(pair.rows[1]);
+}
+
 TEST(Results, SeedsShowACopyAndADivergedRunAsWhatTheyAre) {
   ResultRow row;
   for (const uint64_t seed : {1, 2, 3}) {

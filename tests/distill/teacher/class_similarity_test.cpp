@@ -10,6 +10,7 @@
 #include "datasets/open.h"
 #include "layers/module.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/photo_folder.h"
 
 namespace retort {
 namespace {
@@ -89,6 +90,43 @@ TEST(ClassSimilarity, IsTheCentredKernelAlignment) {
       EXPECT_NEAR(found[i * classes + j], expected, 1e-4 * expected) << i << " " << j;
       EXPECT_EQ(found[i * classes + j], found[j * classes + i]);
       EXPECT_LT(found[i * classes + j], 1);
+    }
+  }
+}
+
+// Photos' maps would fill a machine: their logits are compared, a row an image.
+TEST(ClassSimilarity, OfPhotosIsThatOfLogits) {
+  testing::TempFolder folder;
+  testing::write_photo_folder(folder, 4, 1);
+  const DataSet data =
+      open_dataset("folder:" + folder.path().string(), DataOptions{.size = 32, .resize = 40});
+  ASSERT_FALSE(data.train.in_memory());
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto teacher = make_model("resnet8", *device, {.classes = data.train.classes});
+  initialize(*teacher, *device, 3);
+  const auto classes = size_t(data.train.classes);
+  std::vector<int32_t> samples;
+  std::vector<Rows> features(classes);
+  Loader loader(data.train, LoaderOptions::evaluation(1, 0));
+  loader.begin_epoch(0);
+  while (const HostBatch* host = loader.next()) {
+    device->step_arena().rewind();
+    samples.push_back(int32_t(samples.size()));
+    const Pass pass{*device};
+    const Var x = pass.make({1, 32, 32, 3}, DType::f32);
+    device->backend().upload(x, host->images);
+    features[size_t(host->labels[0])].push_back(read_values(*device, (*teacher)(x, pass)));
+  }
+  for (Rows& rows : features) centre(rows);
+  const std::vector<double> found =
+      class_similarity(*teacher, *device, data.train, samples, normalize_of(data.train));
+  for (size_t i = 0; i < classes; ++i) {
+    ASSERT_EQ(features[i].size(), 4u);
+    for (size_t j = 0; j < i; ++j) {
+      const double expected = square_of_product(features[j], features[i]) /
+                              std::sqrt(square_of_product(features[i], features[i]) *
+                                        square_of_product(features[j], features[j]));
+      EXPECT_NEAR(found[i * classes + j], expected, 1e-4) << i << " " << j;
     }
   }
 }

@@ -106,12 +106,46 @@ TEST(TeacherTable, DamagedRowsAreNotFound) {
     EXPECT_TRUE(holds(table, 1));
   }
   // An index that points to another slot's row, behind the end, or nowhere.
+  const std::string entry = content_of(index).substr(8 * 3, 8);
   for (const char number : {'\1', '\100', '\0'}) {
-    overwrite(index, 4 * 3, std::string(1, number) + std::string(3, '\0'));
+    overwrite(index, 8 * 3, std::string(1, number) + std::string(3, '\0'));
     EXPECT_FALSE(holds(table, 3));
+  }
+  // Nor is it believed where it points to the right row and its own hash is wrong.
+  for (size_t byte = 4; byte < 8; ++byte) {
+    std::string changed = entry;
+    changed[byte] = char(changed[byte] ^ 1);
+    overwrite(index, 8 * 3, changed);
+    EXPECT_FALSE(holds(table, 3));
+    std::vector<bool> wanted(size_t(shape.slots()));
+    wanted[2] = wanted[3] = wanted[4] = true;
+    EXPECT_EQ(table.count(wanted), 1);
   }
   ASSERT_TRUE(append(table, {3}));  // what was lost is stored again
   EXPECT_TRUE(holds(table, 3));
+}
+
+// An older program's index has no hashes: rows vouch for themselves, and it stays what it is.
+TEST(TeacherTable, AnOlderIndexIsReadAndWritten) {
+  TempFolder work;
+  const fs::path index = work / "logits-a" / "index";
+  { ASSERT_TRUE(append(*std::make_unique<LogitStore>(work / "logits-a", "a", shape), {0, 5})); }
+  std::string old;
+  const std::string hashed = content_of(index);
+  ASSERT_EQ(hashed.size(), size_t(shape.index_bytes()));
+  for (size_t at = 0; at < hashed.size(); at += 8) old += hashed.substr(at, 4);
+  std::ofstream(index, std::ios::binary) << old;
+  {
+    LogitStore table(work / "logits-a", "a", shape);
+    EXPECT_TRUE(holds(table, 0) && holds(table, 5));
+    EXPECT_FALSE(holds(table, 1));
+    ASSERT_TRUE(append(table, {1}));
+    EXPECT_TRUE(holds(table, 1));
+    EXPECT_EQ(table.count(std::vector<bool>(size_t(shape.slots()), true)), 3);
+  }
+  EXPECT_EQ(fs::file_size(index), old.size());
+  overwrite(index, 0, "\2");
+  EXPECT_FALSE(holds(LogitStore(work / "logits-a", "a", shape), 0));
 }
 
 TEST(TeacherTable, ARowThatWasCutOffIsPassedOver) {
@@ -183,7 +217,7 @@ TEST(TeacherTable, AFullDiskEndsStoringAndNothingElse) {
   rlimit before{};
   ::getrlimit(RLIMIT_FSIZE, &before);
   ::signal(SIGXFSZ, SIG_IGN);
-  // The index fits, two and a half rows do.
+  // Rows as many as fit into half an index.
   const rlimit small{rlim_t(4 * shape.slots()), before.rlim_max};
   std::vector<int64_t> many;
   for (int64_t slot = 2; slot < 2 + 2 * int64_t(small.rlim_cur) / shape.row_bytes(); ++slot)
@@ -423,7 +457,7 @@ TEST(StoredTeacher, WithoutAFolderTheTeacherIsAsked) {
 
 TEST(StoredTeacher, AFullTableIsToldOnceAndTheRunGoesOn) {
   Scene s("portable");
-  s.settings.teacher_table.limit_gib = 50e3 / double(1 << 30);  // the index and a few rows
+  s.settings.teacher_table.limit_gib = 100e3 / double(1 << 30);  // the index and a few rows
   StoredTeacher table = s.table();
   table.open(s.samples());
   DeviceBatch batches(*s.device, s.images, s.settings.batch);

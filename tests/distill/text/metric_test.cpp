@@ -35,6 +35,25 @@ TEST(Metric, ShowsItsUnit) {
   EXPECT_EQ(loss.of_differences(), "test loss");
 }
 
+// COCO's -1 is no precision.
+TEST(Metric, WhatWasNotMeasuredIsNoNumber) {
+  const Metric ap = metric_named("AP"), top1 = metric_named("top1"), loss = metric_named("loss");
+  for (const Metric& metric : {ap, top1, loss}) {
+    EXPECT_FALSE(metric.is_measured(std::nan("")));
+    EXPECT_EQ(metric.number(std::nan("")), "-");
+    EXPECT_EQ(metric.shown(std::nan("")), "-");
+    EXPECT_TRUE(metric.is_measured(0));
+  }
+  EXPECT_FALSE(ap.is_measured(-1));
+  EXPECT_FALSE((MetricValue{ap, -1}.is_measured()));
+  EXPECT_EQ(ap.shown(-1), "-");
+  EXPECT_EQ(ap.shown(0), "0.00 %");
+  EXPECT_EQ(loss.shown(-1), "-1.0000") << "a loss may be so";
+  EXPECT_EQ(ap.not_measured(),
+            "AP, as COCO scores it, was not measured: the test images hold no box to find.");
+  EXPECT_EQ(top1.not_measured(), "Top-1 was not measured.");
+}
+
 // A file says which metric it holds by its name, or by its column.
 TEST(Metric, NamesAndColumnsAreOfOneMetricEach) {
   std::set<std::string> names, columns;

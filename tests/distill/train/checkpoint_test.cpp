@@ -67,6 +67,10 @@ TEST(Checkpoint, CountersNameTheirMetrics) {
     EXPECT_EQ(read.last->value("AP75"), -1);
   }
   testing::error_of(Fault::input, [&] { counters_from(now, "c"); });
+  const std::string lists = std::string(300'000, '[') + std::string(300'000, ']');
+  testing::expect_contains(
+      testing::error_of(Fault::input, [&] { counters_from(R"({"epoch": )" + lists + "}", "c"); }),
+      "nested deeper");
   counters.best = counters.last = EpochResult{1, valued(classification_metrics(), {20, 45, std::nan("")})};
   EXPECT_TRUE(std::isnan(counters_from(counters_text(counters), "c").last->value("loss")));
   testing::expect_contains(counters_text(counters),

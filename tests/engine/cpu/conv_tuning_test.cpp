@@ -284,13 +284,39 @@ TEST(ConvTuning, ARunThatGoesOnComputesAsItBegan) {
     program.signal(SIGKILL);
     program.wait();
   }
+  std::string damaged = content_of(work / "c/convolutions.txt");
+  replace(damaged, "direct", "winograd");
+  for (const char* copy : {"lost", "other", "damaged", "old"})
+    fs::copy(work / "c", work / copy, fs::copy_options::recursive);
   // Another cache, in which nothing is, and another number of threads.
   EXPECT_EQ(hash_of(run({"train", "--resume", "c", "--threads", "2", "--json"}, work)), undisturbed);
-
-  std::string damaged = content_of(work / "b/convolutions.txt");
-  replace(damaged, "direct", "winograd");
-  std::ofstream(work / "b/convolutions.txt", std::ios::binary) << damaged;
-  expect_contains(failure(3, {"train", "--resume", "b", "--epochs", "5"}, work), "convolutions.txt: is damaged");
+  // The checkpoint holds the choices, whatever became of the file.
+  fs::remove(work / "lost/convolutions.txt");
+  fs::copy_file(work / "a/convolutions.txt", work / "other/convolutions.txt",
+                fs::copy_options::overwrite_existing);
+  std::ofstream(work / "damaged/convolutions.txt", std::ios::binary) << damaged;
+  for (const char* copy : {"lost", "other", "damaged"}) {
+    const Outcome resumed = run({"train", "--resume", copy, "--json"}, work);
+    EXPECT_EQ(hash_of(resumed), undisturbed) << copy;
+    expect_contains(resumed.err, "/convolutions.txt: is not ");
+    expect_contains(resumed.err, "the checkpoint's own record is used");
+    EXPECT_EQ(content_of(work / copy / "convolutions.txt"), content_of(work / "b/convolutions.txt")) << copy;
+  }
+  // One of before does not: its file is believed, and one that is lost is missed.
+  for (const char* name : {"last", "previous"}) {
+    const fs::path file = work / ("old/checkpoints/" + std::string(name) + ".safetensors");
+    SafeTensors old = read_safetensors(file);
+    old.metadata.erase("convolutions");
+    std::vector<TensorView> tensors;
+    for (const HostTensor& tensor : old.tensors) tensors.push_back(tensor.view());
+    write_safetensors(file, old.metadata, tensors);
+  }
+  std::ofstream(work / "old/convolutions.txt", std::ios::binary) << damaged;
+  EXPECT_EQ(run({"train", "--resume", "old"}, work).code, 3);
+  fs::remove(work / "old/convolutions.txt");
+  const Outcome measured = run({"train", "--resume", "old"}, work);
+  EXPECT_EQ(measured.code, 0) << measured.err;
+  expect_contains(measured.err, "old/convolutions.txt: is not there");
 
   EXPECT_EQ(run(
                 [&] {

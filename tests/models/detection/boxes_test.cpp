@@ -1,6 +1,7 @@
 // Boxes against what torchvision computes, see tests/data/detection.py.
 #include "models/detection/boxes.h"
 
+#include <bit>
 #include <limits>
 #include <numeric>
 
@@ -52,6 +53,31 @@ TEST(Boxes, CoderAsTorchvision) {
       EXPECT_NEAR(box.x2, decoded[i].x2, 1e-5f * size);
       EXPECT_NEAR(box.y2, decoded[i].y2, 1e-5f * size);
     }
+  }
+}
+
+// Compared several at once: as one by one, to the bit.
+TEST(Boxes, SuppressionIsByTheIou) {
+  RandomWords random(1, box_purpose::roi_sample, 0, 0);
+  const auto drawn = [&](uint32_t most) { return float(random_below(random.next(), 8 * most)) / 8; };
+  std::vector<BoundingBox> boxes;
+  std::vector<float> scores;
+  for (int i = 0; i < 400; ++i) {
+    const float x = drawn(60), y = drawn(60);
+    boxes.push_back({x, y, x + drawn(20), y + drawn(20)});  // some without area
+    scores.push_back(drawn(10));
+  }
+  for (const float threshold : {0.0f, 0.25f, 0.5f, 0.7f}) {
+    std::vector<int32_t> expected;
+    for (const int32_t i : highest(scores, 400)) {
+      bool covered = false;
+      for (const int32_t better : expected)
+        covered = covered || iou(boxes[size_t(better)], boxes[size_t(i)]) > threshold;
+      if (!covered) expected.push_back(i);
+    }
+    EXPECT_EQ(suppress(boxes, scores, threshold), expected) << threshold;
+    expected.resize(40);
+    EXPECT_EQ(suppress(boxes, scores, threshold, 40), expected);
   }
 }
 
@@ -126,6 +152,33 @@ TEST(Anchors, LevelOfABox) {
   EXPECT_EQ(level_of(coco, square(4000)), 3);
   EXPECT_EQ(level_of(coco, square(1)), 0);
   EXPECT_EQ(level_of(coco, {5, 5, 5, 9}), 0) << "without area";
+}
+
+// On the grid of levels() in detection.py.
+TEST(Anchors, LevelsNearTheirBordersAsPyTorch) {
+  const json file = reference_file("detection.json")["levels"];
+  const int steps = file["steps"];
+  const auto stepped = [](float side, int by) {
+    return std::bit_cast<float>(std::bit_cast<int32_t>(side) + by);
+  };
+  size_t row = 0;
+  for (const float canonical : {224.0f, 56.0f}) {
+    DetectorSpec spec;
+    spec.canonical_side = double(canonical);
+    for (const float factor : {0.5f, 1.0f, 2.0f})
+      for (const float slender : {1.0f, 2.0f})
+        for (const auto& [x, y] : {std::pair(0.0f, 0.0f), std::pair(37.7f, 11.3f)})
+          for (int high = -2; high <= 2; ++high) {
+            std::string levels;
+            for (int wide = -steps; wide <= steps; ++wide) {
+              const BoundingBox box{x, y, x + stepped(canonical * factor * slender, wide),
+                                    y + stepped(canonical * factor / slender, high)};
+              levels += std::to_string(2 + level_of(spec, box));
+            }
+            EXPECT_EQ(levels, file["rows"].at(row++).get<std::string>()) << canonical << ' ' << factor;
+          }
+  }
+  EXPECT_EQ(row, file["rows"].size());
 }
 
 class TargetsTest : public ::testing::Test {

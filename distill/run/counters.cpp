@@ -1,4 +1,4 @@
-#include "distill/train/counters.h"
+#include "distill/run/counters.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "distill/run/json_nesting.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -96,6 +97,15 @@ class Numbers {
 
 }  // namespace
 
+bool is_same(const std::optional<EpochResult>& a, const std::optional<EpochResult>& b) {
+  if (!a || !b) return !a && !b;
+  return a->epoch == b->epoch && a->values.size() == b->values.size() &&
+         std::all_of(a->values.begin(), a->values.end(), [&](const MetricValue& one) {
+           const double other = b->value(one.metric.name);
+           return one.value == other || (std::isnan(one.value) && std::isnan(other));
+         });
+}
+
 std::string counters_text(const Counters& c) {
   return Json{{"epoch", c.epoch},           {"batch", c.batch},
               {"seconds", c.seconds},       {"epoch_seconds", c.epoch_seconds},
@@ -107,6 +117,7 @@ std::string counters_text(const Counters& c) {
 }
 
 Counters counters_from(const std::string& content, const std::string& file, const Metrics& metrics) {
+  check_nesting(content, file);
   const Json object = Json::parse(content, nullptr, /*allow_exceptions=*/false);
   const Numbers j(object, file);
   constexpr int64_t most_batches = int64_t{1} << 31;

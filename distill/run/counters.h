@@ -18,6 +18,9 @@ struct Counters {
   MetricTotals::Values totals;  // of the epoch in progress
 };
 
+// Whether they are of one epoch and hold the same numbers; NaN is the same as NaN.
+bool is_same(const std::optional<EpochResult>& a, const std::optional<EpochResult>& b);
+
 // As JSON; doubles read back as the same bits.
 std::string counters_text(const Counters& counters);
 
