@@ -64,9 +64,7 @@ EvaluationCache::EvaluationCache(std::filesystem::path file)
   std::error_code ignored;
   if (!std::filesystem::exists(file_, ignored)) return;
   try {
-    const std::string content = read_text_file(file_, 1 << 28);
-    check_nesting(content, file_.string());
-    const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
+    const Json json = parse_json<Json>(read_text_file(file_, 1 << 28), file_.string());
     if (json.is_object() && json.contains("entries") && json.at("entries").is_object() &&
         json.value("format", Json()) == Json(format))
       content_->entries = json.at("entries");

@@ -117,8 +117,7 @@ std::string counters_text(const Counters& c) {
 }
 
 Counters counters_from(const std::string& content, const std::string& file, const Metrics& metrics) {
-  check_nesting(content, file);
-  const Json object = Json::parse(content, nullptr, /*allow_exceptions=*/false);
+  const Json object = parse_json<Json>(content, file);
   const Numbers j(object, file);
   constexpr int64_t most_batches = int64_t{1} << 31;
   Counters c;

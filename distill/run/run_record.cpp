@@ -59,9 +59,7 @@ double number_of(const Json& json) {
 
 // What a run wrote there.
 Json read_environment(const std::filesystem::path& file) {
-  const std::string content = read_text_file(file, 64 << 20);
-  check_nesting(content, file.string());
-  const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
+  const Json json = parse_json<Json>(read_text_file(file, 64 << 20), file.string());
   check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
         file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
   check_seal(json, file);
@@ -198,9 +196,8 @@ void write_summary(const std::filesystem::path& file, const Summary& summary) {
 
 Summary read_summary(const std::filesystem::path& file) {
   const std::string content = read_text_file(file, 1 << 20);
-  check_nesting(content, file.string());
   try {
-    const Json json = Json::parse(content);
+    const Json json = parse_json<Json>(content, file.string(), /*throws=*/true);
     const bool has_seal = check_seal(json, file);
     const SummaryReader of(json, file);
     const Metrics metrics = of.metrics();

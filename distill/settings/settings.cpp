@@ -1,7 +1,6 @@
 #include "distill/settings/settings.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "datasets/augment/augment.h"
@@ -75,14 +74,22 @@ void validate(const RunSettings& settings) {
   }
 }
 
-// Of the recipe's milestones those that still fall into the run, each on an epoch of its own.
-std::vector<int> scaled_milestones(int epochs) {
-  std::vector<int> scaled;
-  for (const int milestone : recipe_milestones) {
-    const int epoch = int(std::lround(double(milestone) * epochs / recipe_epochs));
-    if (epoch >= 1 && epoch < epochs && (scaled.empty() || epoch > scaled.back())) scaled.push_back(epoch);
+// These shares of a run's epochs or steps: those that fall into it, each of its own.
+std::vector<int> milestones_at(const std::vector<double>& shares, int64_t length) {
+  std::vector<int> milestones;
+  for (const double share : shares) {
+    const int64_t end = std::llround(share * double(length));
+    if (end >= 1 && end < length && (milestones.empty() || end > milestones.back()))
+      milestones.push_back(int(end));
   }
-  return scaled;
+  return milestones;
+}
+
+// The recipe's in a run of so many epochs.
+std::vector<int> scaled_milestones(int epochs) {
+  std::vector<double> shares;
+  for (const int milestone : recipe_milestones) shares.push_back(double(milestone) / recipe_epochs);
+  return milestones_at(shares, epochs);
 }
 
 // What a method is on boxes, where nobody says otherwise: logits are compared as they are, from the first
@@ -131,13 +138,8 @@ void settle_detector_milestones(RunSettings& settings, std::vector<std::string>&
   ScheduleSettings& schedule = settings.schedule;
   if (schedule.milestones) return;
   const int64_t length = schedule.steps > 0 ? schedule.steps : settings.epochs;
-  const auto shares = is_small(settings.model) ? std::array{0.7, 0.9} : std::array{2.0 / 3, 8.0 / 9};
-  std::vector<int> milestones;
-  for (const double share : shares) {
-    const auto end = std::llround(share * double(length));
-    if (end >= 1 && end < length && (milestones.empty() || end > milestones.back()))
-      milestones.push_back(int(end));
-  }
+  const std::vector<int> milestones =
+      milestones_at(is_small(settings.model) ? std::vector{0.7, 0.9} : std::vector{2.0 / 3, 8.0 / 9}, length);
   schedule.milestones = milestones;
   if (milestones.empty()) return;
   notes.push_back(text("lr is lowered after ", join(milestones), " of ",

@@ -10,6 +10,7 @@
 #include "distill/run/run_settings.h"
 #include "distill/run/sealed.h"
 #include "distill/study/check_run.h"
+#include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/remedies.h"
 #include "distill/study/report_file.h"
@@ -27,11 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Status = CheckedFile::Status;
-
-bool there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 // What a report keeps of checkpoints: each entry carries its own hash.
 bool check_kept(const fs::path& file) {
@@ -52,7 +48,7 @@ bool check_kept(const fs::path& file) {
 // Folders
 
 bool is_study(const fs::path& folder) {
-  return there(folder / "results.json") || there(folder / "study.lock");
+  return is_present(folder / "results.json") || is_present(folder / "study.lock");
 }
 
 // The study that a run lies in, with its results; empty if there is none.
@@ -114,7 +110,7 @@ class FolderCheck {
     if (looks_like_run(root_)) return "run";
     if (holds_seeds(root_)) return "seeds";
     if (is_study(root_)) return "study";
-    return runs_.empty() && there(root_ / "report.json") ? "report" : "runs";
+    return runs_.empty() && is_present(root_ / "report.json") ? "report" : "runs";
   }
 
   // Of the runs that are there.
@@ -227,10 +223,11 @@ void FolderCheck::check_seeds(const fs::path& folder) {
 void FolderCheck::check_beside(const fs::path& folder) {
   if (holds_seeds(folder)) check_seeds(folder);
   const fs::path report = folder / "report.json", kept = folder / "report-cache.json";
-  if (there(report))
+  if (is_present(report))
     files_.push_back(checked(report, runs_in(folder).empty() ? "" : report_command(folder),
                              [&] { return read_published_report(report).bound; }));
-  if (there(kept)) files_.push_back(checked(kept, remove_command(kept), [&] { return check_kept(kept); }));
+  if (is_present(kept))
+    files_.push_back(checked(kept, remove_command(kept), [&] { return check_kept(kept); }));
 }
 
 // One file

@@ -15,6 +15,7 @@
 #include "distill/run/run_settings.h"
 #include "distill/run/sealed.h"
 #include "distill/study/check_cache.h"
+#include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/remedies.h"
 #include "distill/study/resume_point.h"
@@ -32,11 +33,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using Status = CheckedFile::Status;
-
-bool there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 bool is_wrong(const CheckedFile& file) {
   return file.status == Status::damaged || file.status == Status::missing;
@@ -130,7 +126,7 @@ void RunCheck::blame(const std::string& message) {
 }
 
 void RunCheck::check_config() {
-  if (!there(config_)) {
+  if (!is_present(config_)) {
     files_.push_back({config_, Status::missing, "is not there, though other files of a run are", ""});
     return;
   }
@@ -158,11 +154,11 @@ bool RunCheck::check_checkpoint(const fs::path& file) {
 
 void RunCheck::check_checkpoints() {
   for (const fs::path& file : {last_, previous_, best_})
-    if (there(file)) look(file, [&] { return check_checkpoint(file); });
+    if (is_present(file)) look(file, [&] { return check_checkpoint(file); });
   if (!holds(config_)) return;
   check_belonging();
-  if (!there(last_)) {
-    std::string why = there(previous_) ? "is not there, the checkpoint before it is" : "";
+  if (!is_present(last_)) {
+    std::string why = is_present(previous_) ? "is not there, the checkpoint before it is" : "";
     try {
       if (why.empty()) resume_point(folder_);
     } catch (const Error& error) {  // of the folder, or of a file that is looked at below
@@ -171,10 +167,10 @@ void RunCheck::check_checkpoints() {
     }
     if (!why.empty()) files_.push_back({last_, Status::missing, why, ""});
   }
-  lost_ = !point() && (there(previous_) || there(last_) ||
+  lost_ = !point() && (is_present(previous_) || is_present(last_) ||
                        std::any_of(files_.begin(), files_.end(),
                                    [&](const CheckedFile& file) { return file.path == last_; }));
-  if (!there(best_) && point() && point()->counters.best)
+  if (!is_present(best_) && point() && point()->counters.best)
     files_.push_back({best_, Status::missing,
                       text("is not there; the best epoch so far is ", point()->counters.best->epoch), ""});
 }
@@ -232,7 +228,7 @@ void RunCheck::check_summary() {
 // else.
 void RunCheck::check_metrics() {
   const std::optional<EpochResult> last = point() ? point()->counters.last : std::nullopt;
-  if (!there(metrics_) && !last) return;
+  if (!is_present(metrics_) && !last) return;
   look(metrics_, [&] {
     const MetricsTable table = read_metrics(metrics_);
     for (const EpochMetrics& row : table.rows) {
@@ -275,7 +271,7 @@ std::vector<std::string> lines_of(const std::string& content) {
 void RunCheck::check_convolutions() {
   const std::string known =
       point() && point()->binding.convolutions ? *point()->binding.convolutions : std::string();
-  if (!there(convolutions_) && known.empty()) return;
+  if (!is_present(convolutions_) && known.empty()) return;
   look(convolutions_, [&] {
     const std::string content = read_text_file(convolutions_);
     ConvTuning().continue_with(content, convolutions_.string());
@@ -351,7 +347,7 @@ std::string RunCheck::remedy_of(const CheckedFile& file) const {
 
 bool looks_like_run(const fs::path& folder) {
   if (RunFolder::is_run(folder) || RunFolder::has_checkpoint(folder)) return true;
-  const auto has = [&](const char* name) { return there(folder / name); };
+  const auto has = [&](const char* name) { return is_present(folder / name); };
   return has("lock") && (has("summary.json") || has("metrics.csv") || has("env.json"));
 }
 

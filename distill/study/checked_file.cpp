@@ -32,9 +32,7 @@ bool CheckResult::ok() const {
 }
 
 nlohmann::ordered_json read_json(const std::filesystem::path& file) {
-  const std::string content = read_text_file(file, 1 << 28);
-  check_nesting(content, file.string());
-  return nlohmann::ordered_json::parse(content, nullptr, /*allow_exceptions=*/false);
+  return parse_json<nlohmann::ordered_json>(read_text_file(file, 1 << 28), file.string());
 }
 
 std::string reason_in(const std::string& message, const std::filesystem::path& file) {

@@ -160,8 +160,7 @@ class Collector {
     if (!fs::exists(file, ignored)) return false;
     const std::string content = read_text_file(file, 1 << 28);
     try {
-      check_nesting(content, file.string());
-      const auto whole = nlohmann::ordered_json::parse(content, nullptr, /*allow_exceptions=*/false);
+      const auto whole = parse_json<nlohmann::ordered_json>(content, file.string());
       check(whole.is_object(), Fault::input, file.string(), ": is no JSON object");
       check_seal(whole, file);
     } catch (const Error& error) {  // the runs themselves say what they are

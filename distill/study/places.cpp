@@ -36,12 +36,12 @@ std::string named_file(const std::string& spec, const std::string& key) {
   return spec.substr(begin, spec.find(',', begin) - begin);
 }
 
-bool present(const fs::path& file) {
-  std::error_code ignored;
-  return fs::exists(file, ignored);
-}
-
 }  // namespace
+
+bool is_present(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
 
 std::string data_elsewhere(const std::string& given, const std::string& own) {
   const std::string kind = "coco:";
@@ -51,8 +51,8 @@ std::string data_elsewhere(const std::string& given, const std::string& own) {
     return given;
   const fs::path folder = given.substr(kind.size());
   bool all = true;
-  for (const char* key : {"train", "test", "images"}) all = all && present(folder / named_file(own, key));
-  const bool cocos_own = present(folder / "annotations" / "instances_val2017.json");
+  for (const char* key : {"train", "test", "images"}) all = all && is_present(folder / named_file(own, key));
+  const bool cocos_own = is_present(folder / "annotations" / "instances_val2017.json");
   return !all && cocos_own ? given : given + own.substr(names);
 }
 
@@ -66,7 +66,7 @@ std::string labels_elsewhere(const std::string& given, const DataSettings& own) 
   const fs::path within = normal(own.val_labels).lexically_relative(normal(own.spec.substr(kind.size())));
   if (within.empty() || *within.begin() == "..") return {};
   const fs::path labels = fs::path(given.substr(kind.size())) / within;
-  return present(labels) ? labels.string() : std::string();
+  return is_present(labels) ? labels.string() : std::string();
 }
 
 std::string folder_from(const fs::path& run) {

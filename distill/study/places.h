@@ -19,6 +19,9 @@ std::vector<std::string> places_of_data(const RunSettings& settings, const std::
 std::vector<std::string> places_of_weights(const std::string& spec, const RunSettings& settings,
                                            const std::filesystem::path& run);
 
+// Whether something lies there; what cannot be asked does not.
+bool is_present(const std::filesystem::path& path);
+
 // Whether there is something; drawn images are everywhere.
 bool is_there(const std::string& place);
 

@@ -194,8 +194,8 @@ PublishedReport read_published_report(const std::filesystem::path& file) {
   PublishedReport report;
   try {
     const std::string content = read_text_file(file, 1 << 28);
-    check_nesting(content, file.string());
-    report.bound = check_seal(nlohmann::ordered_json::parse(content), file);
+    report.bound =
+        check_seal(parse_json<nlohmann::ordered_json>(content, file.string(), /*throws=*/true), file);
     const Json json = Json::parse(content);
     report.title = json.at("title").get<std::string>();
     const auto data = json.value("data", "");

@@ -1,6 +1,7 @@
 #include "distill/study/resume_point.h"
 
 #include "distill/run/run_folder.h"
+#include "distill/study/places.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -12,14 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_file(const fs::path& file) {
-  std::error_code ignored;
-  return fs::exists(file, ignored);
-}
-
 // Why the checkpoint cannot be believed; empty: it is sound.
 std::string damage_of(const fs::path& file) {
-  if (!is_file(file)) return file.string() + ": is not there";
+  if (!is_present(file)) return file.string() + ": is not there";
   try {
     read_safetensors(file);
     return "";
@@ -47,14 +43,14 @@ bool was_trained(const RecordedRun& run, const fs::path& folder) {
   const std::string status = run.summary ? run.summary->status : "diverged";
   const bool said =
       status == "finished" || status == "stopped" || (status == "running" && run.summary->epochs_done > 0);
-  return said || run.metrics.rows.size() > 1 || is_file(RunFolder::best_of(folder));
+  return said || run.metrics.rows.size() > 1 || is_present(RunFolder::best_of(folder));
 }
 
 std::string anew(const fs::path& folder) {
   const std::string shown = folder.string();
   return text("`retort ", read_run_settings(folder).command, " --config ", (folder / "config.toml").string(),
               " --out ", shown, " --force` trains it anew",
-              is_file(RunFolder::best_of(folder))
+              is_present(RunFolder::best_of(folder))
                   ? text("; another run can start from --init ", shown, ":best")
                   : std::string());
 }
@@ -94,7 +90,7 @@ void restore_checkpoints(const fs::path& folder, const fs::path& point, const Te
     copy.commit();
     tell(text(problem, "; made again from ", point.filename().string()));
   };
-  if (is_file(previous) && point != previous) restore(previous, true);
+  if (is_present(previous) && point != previous) restore(previous, true);
   if (counters.best) restore(best, is_best(counters));
 }
 

@@ -72,8 +72,7 @@ void flatten(const std::string& prefix, const Json& json, KeysAndTexts& all) {
 KeysAndTexts environment_of(const fs::path& folder) {
   KeysAndTexts all;
   const auto content = read_text_if_readable(folder / "env.json", 1 << 24);
-  if (content) check_nesting(*content, (folder / "env.json").string());
-  const Json json = content ? Json::parse(*content, nullptr, /*allow_exceptions=*/false) : Json();
+  const Json json = content ? parse_json<Json>(*content, (folder / "env.json").string()) : Json();
   if (!json.is_object()) return all;
   flatten("", json, all);
   // When it ran, how it was started, and what guards the file itself say nothing of how it was made; the seed

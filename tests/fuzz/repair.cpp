@@ -67,8 +67,7 @@ std::string repaired_safetensors(std::string file) {
 
 std::string resealed_json(const std::string& content) {
   using Json = nlohmann::ordered_json;
-  check_nesting(content, "fuzz");
-  const Json json = Json::parse(content, nullptr, /*allow_exceptions=*/false);
+  const Json json = parse_json<Json>(content, "fuzz");
   if (!json.is_object() || !json.contains("xxh3")) return content;
   return sealed(json).dump(2, ' ', false, Json::error_handler_t::replace);
 }

@@ -8,7 +8,7 @@ namespace retort::fuzz {
 std::string repaired_safetensors(std::string file);
 
 // JSON of a run or study whose object has a hash (distill/run/sealed.h), with the right one; else as it is.
-// Fault::input as of check_nesting().
+// Fault::input as of parse_json().
 std::string resealed_json(const std::string& content);
 
 }  // namespace retort::fuzz

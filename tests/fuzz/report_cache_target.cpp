@@ -29,8 +29,7 @@ void require_sound(const Judgement& judged, size_t classes) {
 void read_report_cache(Bytes bytes) {
   using Json = nlohmann::json;
   static MemoryFile place;
-  check_nesting(text_of(bytes), "fuzz");
-  Json json = Json::parse(text_of(bytes), nullptr, /*allow_exceptions=*/false);
+  Json json = parse_json<Json>(text_of(bytes), "fuzz");
   std::vector<std::string> keys;
   if (json.is_object() && json.contains("entries") && json["entries"].is_object()) {
     for (auto& [key, entry] : json["entries"].items()) {
