@@ -52,7 +52,8 @@ int run_check(const Arguments& arguments) {
       {"retort check runs/pcd", "retort check student.safetensors --json", "retort check --cache"});
   std::vector<std::string> names;
   bool cache = false, json = false;
-  options.positional("DIR|FILE", "a run, a folder of runs or a study, a report, weights, a .retort", names);
+  options.positional("DIR|FILE", "a run, a folder of runs or a study, a report, weights, .retort, .onnx",
+                     names);
   options.flag("--cache", "the cache folder (DIR, or RETORT_CACHE, or ~/.cache/retort)", cache);
   options.flag("--json", "result as JSON: {kind, files: [{path, status, reason, remedy}], ok}", json);
   if (!options.parse(arguments)) return 0;

@@ -17,9 +17,11 @@
 #include "distill/study/runs.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
+#include "engine/base/file_kind.h"
 #include "engine/infer/format.h"
 #include "engine/infer/retort.h"
 #include "layers/formats/pytorch_file.h"
+#include "models/export/onnx_model.h"
 #include "models/weights.h"
 
 namespace retort {
@@ -243,9 +245,13 @@ CheckResult check_file(const fs::path& path) {
               return true;
             })}};
   }
+  if (kind_of_file(bytes) == FileKind::onnx) {
+    const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return {"network", {checked(path, "", [&] { return parse_onnx(content, path.string()).has_hash; })}};
+  }
   const bool ours = path.extension() == ".safetensors";
   check(ours || looks_like_pytorch(bytes), Fault::input, path.string(),
-        ": is neither weights (.safetensors, .pth) nor a network of the C library (.retort)");
+        ": is neither weights (.safetensors, .pth) nor a network (.retort, .onnx)");
   return {"weights", {checked(path, "", [&] { return open_weights(path).file.verified; })}};
 }
 

@@ -1,7 +1,9 @@
 // The file of an OnnxModel. Field numbers are those of onnx.proto, which ONNX never changes.
 #include <bit>
 #include <cstring>
+#include <span>
 
+#include "engine/base/hash.h"
 #include "models/export/onnx_model.h"
 #include "models/export/protobuf.h"
 
@@ -59,6 +61,30 @@ enum { value = 1, symbol = 2 };
 enum AttributeType { attribute_integer = 2, attribute_integers = 7 };
 enum ElementType { element_f32 = 1, element_i64 = 7 };
 constexpr const char* batch_symbol = "N";
+
+// --- the hash, a file's last metadata entry, of all before it
+
+constexpr const char* hash_key = "xxh3";
+
+std::string metadata_entry(const std::string& key, const std::string& value) {
+  ProtoWriter entry, out;
+  entry.piece(entry_field::key, key);
+  entry.piece(entry_field::value, value);
+  out.piece(model_field::metadata, entry.bytes());
+  return out.bytes();
+}
+
+std::string hash_entry(std::string_view before) {
+  return metadata_entry(hash_key, hash_of(std::as_bytes(std::span(before))));
+}
+
+const size_t hash_entry_size = hash_entry("").size();
+
+bool hash_holds(std::string_view file) {
+  if (file.size() < hash_entry_size) return false;
+  const std::string_view before = file.substr(0, file.size() - hash_entry_size);
+  return file.substr(before.size()) == hash_entry(before);
+}
 
 // --- writing
 
@@ -145,6 +171,10 @@ class Parser {
       }
     });
     expect(has_graph, "no graph; is it an ONNX file?");
+    model.has_hash = model.metadata.erase(hash_key) > 0;
+    expect(!model.has_hash || hash_holds(bytes),
+           "its hash (XXH3) is another one: the file is damaged, or was changed after `retort export`; "
+           "export it again");
     return model;
   }
 
@@ -287,13 +317,9 @@ std::string onnx_file(const OnnxModel& model) {
   out.piece(model_field::doc, model.doc);
   out.piece(model_field::graph, graph.bytes());
   out.piece(model_field::operator_sets, set.bytes());
-  for (const auto& [key, value] : model.metadata) {
-    ProtoWriter entry;
-    entry.piece(entry_field::key, key);
-    entry.piece(entry_field::value, value);
-    out.piece(model_field::metadata, entry.bytes());
-  }
-  return out.bytes();
+  std::string file = out.bytes();
+  for (const auto& [key, value] : model.metadata) file += metadata_entry(key, value);
+  return file + hash_entry(file);
 }
 
 OnnxModel parse_onnx(std::string_view bytes, const std::string& file) {

@@ -39,15 +39,18 @@ struct OnnxModel {
   std::vector<OnnxTensor> initializers;
   std::vector<OnnxNode> nodes;  // in an order in which they can run
   OnnxValue input, output;
+  bool has_hash = true;  // the file's; those of 0.1.0 have none
   bool operator==(const OnnxModel&) const = default;
 };
 
 // The graph with images N,3,H,W as ONNX's users expect them. Input "images", output "logits".
 OnnxModel onnx_model(const InferenceGraph& graph);
 
+// With the hash (XXH3) of all before it as the last metadata entry, "xxh3".
 std::string onnx_file(const OnnxModel& model);
 
-// Reads what onnx_file() writes. Fault::input, naming `file`, for what is damaged or of another kind.
+// Reads what onnx_file() writes, and holds it to its hash, where it has one. Fault::input, naming `file`, for
+// what is damaged or of another kind.
 OnnxModel parse_onnx(std::string_view bytes, const std::string& file);
 
 // The logits, N x classes, of images N,3,H,W (row-major), computed by plain loops from the definitions of

@@ -1,5 +1,6 @@
 """Files that somebody made on purpose: every value of every JSON, TOML and checkpoint replaced by what nobody writes, with
-the hashes made right again; and names that are markup where they are shown. No crash, no hang, a documented exit."""
+the hashes made right again; PyTorch's archives; servers; and names that are markup where they are shown. No crash, no
+hang, a documented exit."""
 
 import ctypes
 import json
@@ -10,8 +11,10 @@ import struct
 import sys
 import tomllib
 
+import crafted_archives
+import crafted_servers
 from campaign_flips import fixtures
-from jobs import STUDY
+from jobs import STUDY, Distill
 
 sys.setrecursionlimit(5000)  # what follows is deep
 
@@ -178,9 +181,17 @@ def trials(space, seed):
               if fixture.name in ("finished run", "half a run", "study", "half of two seeds", "export")]
     hashes = Hashes(space)
     number = 0
+
+    def weights():
+        return Distill(space).teacher() / "checkpoints" / "last.safetensors"
+
     while True:
         chance = random.Random(f"crafted {seed} {number}")
-        if number % 10 == 9:
+        if number % 10 in (2, 5):
+            yield str(number), "archive", lambda n=number: crafted_archives.trial(space, weights, seed, n)
+        elif number % 10 == 7:
+            yield str(number), "server", lambda n=number: crafted_servers.trial(space, seed, n)
+        elif number % 10 == 9:
             yield str(number), "names", lambda chance=chance: trial_names(space, chance)
         else:
             fixture = chance.choice(chosen)

@@ -1,4 +1,5 @@
-"""Damaged files: whatever the program wrote and reads again. Found and said, or of no matter; never another result."""
+"""Damaged files: whatever the program wrote and reads again. Found and said, or of no matter; never another result; and what
+a command refuses, `retort check` finds too."""
 
 import json
 import os
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from jobs import NETWORK, Compare, Distill, Seeds, Train, Tune, difference
+from jobs import DATA, NETWORK, Compare, Distill, Seeds, Train, Tune, difference, without_times
 
 
 def flip(data, chance, times):
@@ -47,21 +48,14 @@ DAMAGES = {
     "a third zeroed": zeroed,
     "digit": other_digit,
 }
-# Never results: times, and where things lie.
-TIMES = {"seconds", "time", "made", "run", "folder"}
-
-
-def without_times(value):
-    if isinstance(value, dict):
-        return {key: without_times(one) for key, one in value.items() if key not in TIMES}
-    return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
 class Fixture:
     """A folder of files, always at the same place, and the commands that read it."""
 
-    def __init__(self, space, name, make, readers, outcome=None):
+    def __init__(self, space, name, make, readers, outcome=None, check=("run",)):
         self.space, self.name, self.make, self.readers, self.outcome = space, name, make, readers, outcome
+        self.check = check
         self.place = space.folder / "place-of-flips"
 
     def pristine(self):
@@ -90,6 +84,15 @@ class Fixture:
             except ValueError:
                 pass
         return result, told, self.outcome(self.place) if self.outcome and result.code == 0 else {}
+
+    def complaints_of_check(self, why):
+        """What `retort check` says of files that a command refused; these were not changed since."""
+        for place in self.check:
+            result = self.space.run(["check", self.place / place], self.place / "cache")
+            wrong = result.complaints()
+            if wrong or result.code != 0:
+                return wrong
+        return [f"check finds nothing, after: {why}"]
 
     def expected(self, reader):
         def make():
@@ -133,10 +136,22 @@ def fixtures(space):
         run_job(seeds, place)
         shutil.rmtree(place / "run" / "seed-2")
 
-    def make_export(place):
+    def make_export(form):
+        def make(place):
+            run_job(train, place)
+            space.run(["export", place / "run", "--to", form, "-o", place / f"net.{form}"], place / "cache")
+            shutil.rmtree(place / "run")
+        return make
+
+    def export_of(form):
+        """What is read of every export."""
+        return {"eval": ["eval", "--weights", f"PLACE/net.{form}", *synthetic],
+                "predict": ["predict", "--weights", f"PLACE/net.{form}", "--data", DATA, "--image", "3", "--json"],
+                "check": ["check", f"PLACE/net.{form}", "--json"]}
+
+    def make_two(place):
         run_job(train, place)
-        space.run(["export", place / "run", "--to", "safetensors", "-o", place / "net.safetensors"], place / "cache")
-        shutil.rmtree(place / "run")
+        shutil.copytree(place / "run", place / "other")
 
     def make_cache(place):
         run_job(distill, place)
@@ -155,7 +170,13 @@ def fixtures(space):
         "distill": ["distill", "--teacher", "PLACE/run", "--student", "resnet8", "--method", "kd", "--epochs", "1",
                     *NETWORK, "--teacher-source", "live", "--out", "PLACE/student", "--json"],
         "report": ["report", "PLACE", "--threads", "1", "--json"],
+        "check": ["check", "PLACE/run", "--json"],
+        "predict": ["predict", "--weights", "PLACE/run", "--image", "3", "--json"],
+        "explain": ["explain", "--weights", "PLACE/run", "--teacher", "PLACE/run:best", "--image", "3"],
+        "export": ["export", "PLACE/run", "--to", "infer", "-o", "PLACE/net.retort", "--json"],
+        "info": ["info", "PLACE/run", "--json"],
     }
+    lists = {"ls": ["ls", "PLACE", "--json"], "diff": ["diff", "PLACE/run", "PLACE/other", "--json"]}
     return [
         Fixture(space, "finished run", lambda place: run_job(train, place), readers),
         Fixture(space, "half a run", lambda place: stop_halfway(train, place), resume, train.outcome),
@@ -165,13 +186,16 @@ def fixtures(space):
             "report": ["report", "PLACE/run", "--threads", "1", "--json"],
             "report again": ["report", "PLACE/run", "--threads", "1", "--json", "--out", "PLACE/page"]}),
         Fixture(space, "half of two seeds", make_half_seeds, resume, seeds.outcome),
-        Fixture(space, "export", make_export, {
-            "eval": ["eval", "--weights", "PLACE/net.safetensors", *synthetic],
+        Fixture(space, "two runs", make_two, lists, check=("run", "other")),
+        Fixture(space, "export", make_export("safetensors"), {
+            **export_of("safetensors"),
             "info": ["info", "PLACE/net.safetensors", "--json"],
             "import": ["import", "PLACE/net.safetensors", "--model", "resnet8", "--out", "PLACE/again.safetensors",
-                       "--json"]}),
-        Fixture(space, "logits", make_cache, {"distill": [*distill.start(space.folder)[:-1], "PLACE/run", "--json"]}),
-        Fixture(space, "tuning", make_tuned_cache, {"train": [*tune.start(space.folder)[:-1], "PLACE/run"]}),
+                       "--json"]}, check=("net.safetensors",)),
+        Fixture(space, "export to ONNX", make_export("onnx"), export_of("onnx"), check=("net.onnx",)),
+        Fixture(space, "export to the library", make_export("infer"), export_of("infer"), check=("net.infer",)),
+        Fixture(space, "logits", make_cache, {"distill": [*distill.start(space.folder)[:-1], "PLACE/run", "--json"]}, check=()),
+        Fixture(space, "tuning", make_tuned_cache, {"train": [*tune.start(space.folder)[:-1], "PLACE/run"]}, check=()),
     ]
 
 
@@ -201,6 +225,8 @@ def trial(fixture, chance):
     if path.exists() and path.read_bytes() == damaged:  # nothing was made of it, and nothing need be
         untouched = str(path.relative_to(fixture.place)).removeprefix("run/")
         state = {**state, untouched: expected_state.get(untouched)} if untouched in state else state
+    if not wrong and result.code not in (0, 8) and path.exists() and path.read_bytes() == damaged and fixture.check:
+        wrong = fixture.complaints_of_check(f"exit {result.code}: {result.reason()}")
     # What a run goes on from is mended, finished or not.
     if not wrong and result.code == 0 and reader == "resume" and path.name in ("last.safetensors", "previous.safetensors"):
         wrong = [f"{path.name} is still damaged"] if path.exists() and path.read_bytes() == damaged else []

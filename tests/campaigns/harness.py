@@ -39,7 +39,7 @@ class Result:
             return [f"killed by signal {-self.code} ({signal.Signals(-self.code).name}): {shown}: {self.reason()}"]
         if self.code >= 0 and self.code not in DOCUMENTED:
             return [f"exit {self.code}: {shown}: {self.reason()}"]
-        if self.code > 0 and not self.err.strip():
+        if self.code > 0 and not self.err.strip() and not self.out.strip():
             return [f"exit {self.code} without a word: {shown}"]
         return []
 

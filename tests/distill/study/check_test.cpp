@@ -176,10 +176,13 @@ TEST_F(Check, FoldersOfRunsAndSeeds) {
 TEST_F(Check, Files) {
   ASSERT_EQ(run({"export", "run", "--to", "safetensors", "-o", "w.safetensors"}, work_).code, 0);
   ASSERT_EQ(run({"export", "run", "--to", "infer", "-o", "n.retort"}, work_).code, 0);
+  ASSERT_EQ(run({"export", "run", "--to", "onnx", "-o", "n.onnx"}, work_).code, 0);
   EXPECT_EQ(check_path(work_ / "w.safetensors").files.at(0).status, Status::ok);
   EXPECT_EQ(check_path(work_ / "n.retort").kind, "network");
   EXPECT_TRUE(check_path(work_ / "n.retort").ok());
-  for (const std::string name : {"w.safetensors", "n.retort"}) {
+  EXPECT_EQ(check_path(work_ / "n.onnx").kind, "network");
+  EXPECT_EQ(check_path(work_ / "n.onnx").files.at(0).status, Status::ok);
+  for (const std::string name : {"w.safetensors", "n.retort", "n.onnx"}) {
     std::string content = content_of(work_ / name);
     content[content.size() / 2] ^= 4;
     work_.write(name, content);

@@ -141,6 +141,25 @@ TEST(OnnxFile, OperatorsRefuseWhatDoesNotFit) {
   expect_fault(Fault::input, "'nowhere'", [&] { run_onnx(model, std::vector<float>(12), 1, "x"); });
 }
 
+// A flipped bit of a weight was believed, by eval and predict as well.
+TEST(OnnxFile, EveryChangedByteIsFound) {
+  const std::string whole = onnx_file(small_model());
+  EXPECT_TRUE(parse_onnx(whole, "x").has_hash);
+  const size_t entry = 26;  // of metadata, with the hash
+  for (size_t at = 0; at + entry < whole.size(); ++at) {
+    std::string file = whole;
+    file[at] ^= 4;
+    expect_fault(Fault::input, "x: ", [&] { parse_onnx(file, "x"); });
+  }
+  std::string other = whole;
+  other.back() = other.back() == '0' ? '1' : '0';
+  expect_fault(Fault::input, "its hash (XXH3) is another one", [&] { parse_onnx(other, "x"); });
+  // As 0.1.0 wrote it.
+  OnnxModel without = small_model();
+  without.has_hash = false;
+  EXPECT_EQ(parse_onnx(whole.substr(0, whole.size() - entry), "x"), without);
+}
+
 TEST(OnnxFile, MutationsAreRefusedOrRead) {
   const std::string original = onnx_file(small_model());
   int refused = 0;
