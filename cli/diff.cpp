@@ -84,14 +84,16 @@ int run_diff(const Arguments& arguments) {
   const RunDifference difference = difference_of(runs[0], runs[1]);
   for (const std::string& note : difference.notes) print_error("note: " + note);
   if (json) {
-    print_json({{"runs", runs},
+    Json all = {{"runs", runs},
                 {"settings", json_of(difference.settings)},
                 {"environment", json_of(difference.environment)},
                 {"results", json_of(difference.results)},
                 {"common_epochs", difference.common_epochs},
                 {"first_epoch", difference.first_epoch ? Json(*difference.first_epoch) : Json(nullptr)},
                 {"first_column", difference.first_epoch ? Json(difference.first_column) : Json(nullptr)},
-                {"weights", word_of(difference.weights)}});
+                {"weights", word_of(difference.weights)}};
+    if (!difference.notes.empty()) all["notes"] = difference.notes;
+    print_json(all);
   } else {
     print(text_of(difference, runs[0], runs[1]));
   }

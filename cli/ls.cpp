@@ -34,6 +34,7 @@ Json json_of(const std::vector<ListedRun>& runs) {
     one["last"] = first(run.summary.last);
     one["seconds"] = run.summary.seconds;
     one["weights_hash"] = run.summary.weights_hash;
+    if (!run.notes.empty()) one["notes"] = run.notes;
     all.push_back(std::move(one));
   }
   return {{"runs", all}};

@@ -243,11 +243,13 @@ def trial(fixture, chance):
 
 
 def said(told, expected, path):
-    """Whether a report names the file as one that it could not use: what came of it is then missing, and not another."""
+    """Whether a report, a list of runs or a comparison names the file as one that it could not use: what came of it is then
+    missing, or as a note says, and not another."""
     if not isinstance(told, dict) or not isinstance(expected, dict):
         return False
-    new = [one for one in told.get("missing", []) if one not in expected.get("missing", [])]
-    return any(path.name in str(one) for one in new)
+    named = [told, *(one for one in told.get("runs", []) if isinstance(one, dict))]
+    notes = [note for one in named for note in [*one.get("missing", []), *one.get("notes", [])]]
+    return any(path.name in str(note) for note in notes if note not in expected.get("missing", []))
 
 
 def difference_of(expected, found):

@@ -76,6 +76,22 @@ TEST(RunRepair, AFinishedRunGoesOnFromTheCheckpointBefore) {
   }
 }
 
+// For a program that reads only what ls and diff print, too.
+TEST(RunRepair, ListsSayWhatTheyTookFromTheCheckpointBefore) {
+  const TempFolder work;
+  succeed(training("t", "2"), work);
+  const auto listed = [&](const Strings& words) { return json::parse(run(words, work).out); };
+  EXPECT_FALSE(listed({"ls", ".", "--json"})["runs"][0].contains("notes"));
+  flip_header(RunFolder::last_of(work / "t"));
+  const json row = listed({"ls", ".", "--json"})["runs"][0], both = listed({"diff", "t", "t", "--json"});
+  EXPECT_EQ(row["epochs_done"], 1);
+  for (const json& said : {row, both}) {
+    ASSERT_TRUE(said.contains("notes")) << said;
+    expect_contains(said["notes"][0], "last.safetensors");
+    expect_contains(said["notes"][0], "looking at the checkpoint before it");
+  }
+}
+
 TEST(RunRepair, TheCheckpointBeforeIsMadeAgain) {
   const TempFolder work;
   succeed(training("t", "2"), work);
