@@ -7,6 +7,7 @@
 
 #include "distill/run/json_nesting.h"
 #include "distill/run/run_folder.h"
+#include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/recorded_run.h"
 #include "distill/text/text_format.h"
@@ -19,7 +20,7 @@ namespace retort {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // As recorded_run.h believes it: settings that are not those that the run was sealed with are no settings of
 // it.
@@ -69,12 +70,21 @@ void flatten(const std::string& prefix, const Json& json, KeysAndTexts& all) {
   }
 }
 
-KeysAndTexts environment_of(const fs::path& folder) {
+// Nothing where the file is not there or, as a note then says, is not what a run wrote.
+KeysAndTexts environment_of(const fs::path& folder, std::vector<std::string>& notes) {
   KeysAndTexts all;
-  const auto content = read_text_if_readable(folder / "env.json", 1 << 24);
-  const Json json = content ? parse_json<Json>(*content, (folder / "env.json").string()) : Json();
-  if (!json.is_object()) return all;
-  flatten("", json, all);
+  const fs::path file = folder / "env.json";
+  const auto content = read_text_if_readable(file, 1 << 24);
+  if (!content) return all;
+  try {
+    const Json json = parse_json<Json>(*content, file.string());
+    check(json.is_object(), Fault::input, file.string(), ": is no JSON object");
+    check_seal(json, file);
+    flatten("", json, all);
+  } catch (const Error& error) {
+    notes.push_back(text(error.what(), "; what it says is not compared"));
+    return {};
+  }
   // When it ran, how it was started, and what guards the file itself say nothing of how it was made; the seed
   // and the data's name are settings.
   std::erase_if(all, [](const auto& entry) {
@@ -171,7 +181,8 @@ RunDifference difference_of(const fs::path& a, const fs::path& b) {
   for (const ListedRun* run : {&left, &right})
     difference.notes.insert(difference.notes.end(), run->notes.begin(), run->notes.end());
   difference.settings = differing(all_keys(left.settings), all_keys(right.settings));
-  difference.environment = differing(environment_of(a), environment_of(b));
+  const KeysAndTexts made = environment_of(a, difference.notes), also = environment_of(b, difference.notes);
+  difference.environment = differing(made, also);
   // A classifier and a detector have other metrics behind the first four.
   difference.results = differing(results_of(left.summary), results_of(right.summary), /*equal_too=*/true);
   compare_metrics(left.metrics, right.metrics, difference);

@@ -37,7 +37,7 @@ struct RunDifference {
   std::string first_column = {};
   int common_epochs = 0;
   enum class Weights { unknown, same, different } weights = Weights::unknown;  // the last ones
-  std::vector<std::string> notes = {};                                         // of both runs, see ListedRun
+  std::vector<std::string> notes = {};  // of both runs, see ListedRun; and an env.json that is damaged
 };
 
 // Fault::input if one of them is no run or cannot be read.

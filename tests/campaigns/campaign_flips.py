@@ -248,7 +248,7 @@ def said(told, expected, path):
     if not isinstance(told, dict) or not isinstance(expected, dict):
         return False
     named = [told, *(one for one in told.get("runs", []) if isinstance(one, dict))]
-    notes = [note for one in named for note in [*one.get("missing", []), *one.get("notes", [])]]
+    notes = [note for one in named for note in [*one.get("missing", []), *one.get("notes", []), one.get("problem", "")]]
     return any(path.name in str(note) for note in notes if note not in expected.get("missing", []))
 
 

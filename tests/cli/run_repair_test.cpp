@@ -92,6 +92,23 @@ TEST(RunRepair, ListsSayWhatTheyTookFromTheCheckpointBefore) {
   }
 }
 
+// One digit of the images' hash, and diff told of other images.
+TEST(RunRepair, DiffBelievesNoDamagedEnvironment) {
+  const TempFolder work;
+  succeed(training("t", "1"), work);
+  fs::copy(work / "t", work / "o", fs::copy_options::recursive);
+  std::string content = content_of(work / "o/env.json");
+  const size_t at = content.find("\"data_hash\": \"");
+  ASSERT_NE(at, std::string::npos);
+  content[at + 15] = content[at + 15] == '0' ? '1' : '0';
+  for (const std::string& damaged : {content, content.substr(0, at), std::string()}) {
+    work.write("o/env.json", damaged);
+    const json said = json::parse(run({"diff", "t", "o", "--json"}, work).out);
+    expect_contains(said["notes"].dump(), "o/env.json");
+    expect_contains(said["notes"].dump(), "what it says is not compared");
+  }
+}
+
 TEST(RunRepair, TheCheckpointBeforeIsMadeAgain) {
   const TempFolder work;
   succeed(training("t", "2"), work);
