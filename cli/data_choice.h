@@ -19,6 +19,8 @@ class DataChoice {
   void add(const std::string& given);
   // Over `data`: what was given.
   void apply(DataSettings& data) const;
+  // As they were given, in order.
+  const std::vector<std::string>& given() const { return given_; }
   // data.size, 0 where it was not given.
   int64_t size() const;
 

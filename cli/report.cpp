@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/data_choice.h"
 #include "cli/device_choice.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -25,6 +26,7 @@ int run_report(const Arguments& arguments) {
   options.positional("DIR", "studies' folders, folders of runs, or published ones", folders);
   options.output("--out", "DIR", "folder of report.html, .md, .csv, .json, classes.csv (the first DIR)", out);
   options.text("--data", "SPEC", "where the test images lie (as the runs say)", reporting.data);
+  const DataChoice photos(options);
   options.flag("--no-eval", "leave out what needs checkpoints: classes, PCD at work", no_eval);
   options.flag("--images", "show test images also of data that is not drawn by the program",
                reporting.pictures);
@@ -42,6 +44,7 @@ int run_report(const Arguments& arguments) {
   check(std::find(formats.begin(), formats.end(), format) != formats.end(), Fault::usage, "--to is '", format,
         "', expected one of markdown, latex, csv, json");
   reporting.out = out;
+  reporting.data_keys = photos.given();
   reporting.evaluate = !no_eval;
   check_threads(threads);
   reporting.threads = int(threads);

@@ -53,18 +53,12 @@ class Evaluating {
   const DetectionPart& part() const { return set_.boxes->test; }
 
   void open(const ResultPair& pair) {
-    const auto kind = [](const std::string& spec) { return spec.substr(0, spec.find(':')); };
-    const bool elsewhere = !options_.data.empty() && kind(options_.data) == kind(pair.data);
-    DataOptions reading;
-    settings_ = {};
-    for (const ResultRow& row : pair.rows) {
-      if (!row.settings) continue;
-      reading = data_options(*row.settings);
-      settings_ = row.settings->data;
-    }
+    const RunSettings settings = settings_to_read(pair, options_);
+    settings_ = settings.data;
+    DataOptions reading = data_options(settings);
     reading.parts = Parts::test;
     reading.threads = options_.threads;
-    set_ = open_dataset(elsewhere ? data_elsewhere(options_.data, pair.data) : pair.data, reading);
+    set_ = open_dataset(settings.data.spec, reading);
     check(bool(set_.boxes), Fault::input, pair.data, ": holds no boxes, and ", pair.student, " finds some");
     number_of_.clear();
     for (const CocoCategory& category : set_.boxes->categories)
@@ -112,8 +106,8 @@ class Evaluating {
     return classes;
   }
 
-  static std::string key(const ResultPair& pair, const std::string& hash) {
-    return "boxes " + (pair.data_hash.empty() ? pair.data : pair.data_hash) + " " + hash;
+  std::string key(const ResultPair& pair, const std::string& hash) const {
+    return "boxes " + (pair.data_hash.empty() ? pair.data : pair.data_hash) + options_.read_as() + " " + hash;
   }
 
   void evaluate(const ResultPair& pair, PairBoxes& result) {

@@ -12,6 +12,7 @@
 #include "distill/report/pcd_steps.h"
 #include "distill/run/named_weights.h"
 #include "distill/settings/data_options.h"
+#include "distill/settings/setting_keys.h"
 #include "distill/study/places.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
@@ -22,6 +23,10 @@
 namespace retort {
 
 namespace {
+
+std::string kind_of(const std::string& spec) {
+  return spec.substr(0, spec.find(':'));
+}
 
 // Weights as a run or a pair names them, and what is known of them where their file does not say.
 struct Network {
@@ -79,19 +84,22 @@ class Evaluating {
   }
 
  private:
-  static std::string kind_of(const std::string& spec) { return spec.substr(0, spec.find(':')); }
-
   // Of the pair at work: its data in the keys of the cache.
   std::string data_key() const {
-    return pair_->data_hash.empty() ? (pair_->is_synthetic() ? pair_->data : kind_of(pair_->data))
-                                    : pair_->data_hash;
+    const std::string named = pair_->is_synthetic() ? pair_->data : kind_of(pair_->data);
+    return (pair_->data_hash.empty() ? named : pair_->data_hash) + options_.read_as();
   }
 
   // The test images of the pair; never two sets in memory.
   const ImageSet& images() {
-    const bool elsewhere = !options_.data.empty() && kind_of(options_.data) == kind_of(pair_->data);
-    const std::string spec = elsewhere ? data_elsewhere(options_.data, pair_->data) : pair_->data;
-    const DataOptions options = reading(), deciding = deciding_options(spec, options);
+    const RunSettings settings = settings_to_read(*pair_, options_);
+    const std::string& spec = settings.data.spec;
+    DataOptions options = data_options(settings);
+    options.parts = Parts::test;
+    options.random_crops = false;
+    options.cache_bytes = 0;  // each is read once
+    options.threads = options_.threads;
+    const DataOptions deciding = deciding_options(spec, options);
     if (!images_ || spec_ != spec || !(reading_ == deciding)) {
       images_.reset();
       logits_.clear();
@@ -104,18 +112,6 @@ class Evaluating {
           ": names ", names_.size(), " classes, the images have ", images_->classes,
           "; it is made anew, try again");
     return *images_;
-  }
-
-  // As the pair's runs read them.
-  DataOptions reading() const {
-    DataOptions options;
-    for (const ResultRow& row : pair_->rows)
-      if (row.settings) options = data_options(*row.settings);
-    options.parts = Parts::test;
-    options.random_crops = false;
-    options.cache_bytes = 0;  // each is read once
-    options.threads = options_.threads;
-    return options;
   }
 
   const std::vector<std::string>& names() {
@@ -397,6 +393,29 @@ class Evaluating {
 };
 
 }  // namespace
+
+std::string EvaluationOptions::read_as() const {
+  std::string all;
+  for (const std::string& key : data_keys) all += " " + key;
+  return all;
+}
+
+RunSettings settings_to_read(const ResultPair& pair, const EvaluationOptions& options) {
+  RunSettings now;
+  now.model = pair.student;
+  for (const ResultRow& row : pair.rows)
+    if (row.settings) now = *row.settings;
+  now.data.spec = pair.data;
+  if (!options.data.empty() && kind_of(options.data) == kind_of(pair.data)) {
+    now.data.val_labels = labels_elsewhere(options.data, now.data);
+    now.data.spec = data_elsewhere(options.data, pair.data);
+  }
+  for (const std::string& given : options.data_keys) {
+    const size_t is = given.find('=');
+    set_key(now, given.substr(0, is), given.substr(is + 1));
+  }
+  return now;
+}
 
 Evaluations evaluate_report(const Results& data, const EvaluationOptions& options, Progress& progress) {
   return Evaluating(data, options, progress).run();

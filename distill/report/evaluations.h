@@ -8,6 +8,7 @@
 
 #include "distill/report/evaluation_cache.h"
 #include "distill/run/progress.h"
+#include "distill/settings/settings.h"
 #include "distill/study/results.h"
 
 namespace retort {
@@ -33,10 +34,17 @@ struct Evaluations {
 struct EvaluationOptions {
   std::filesystem::path cache;  // the file; read if it is there, written if something was computed
   std::string data;             // where the images of that set lie now, if not where the runs say
+  std::vector<std::string> data_keys;  // "data.decoder=turbo": how they are read, over what the runs say
   std::string mean, deviation;  // how networks see images of which neither file nor run says it
   bool pictures = false;        // pixels of the chosen images
   int threads = 0;
+
+  // In the keys of the cache: read otherwise, results are others.
+  std::string read_as() const;
 };
+
+// As the pair's runs were made, but for where and how its test images are read under these options.
+RunSettings settings_to_read(const ResultPair& pair, const EvaluationOptions& options);
 
 // The last weights of every run that counts, on the test images of its own data set, and the teacher's.
 // Weights whose accuracy there is not the one that their summary tells are not shown. What fails becomes a

@@ -63,6 +63,7 @@ Report make_report(const std::vector<std::filesystem::path>& folders, const Repo
   const std::filesystem::path out = options.out.empty() ? folders.front() : options.out;
   const EvaluationOptions evaluating{.cache = out / "report-cache.json",
                                      .data = options.data,
+                                     .data_keys = options.data_keys,
                                      .mean = options.mean,
                                      .deviation = options.deviation,
                                      .pictures = options.pictures,

@@ -122,6 +122,19 @@ TEST(MovedData, LabelsOfTestImagesInTheFolder) {
   succeed({"distill", "--teacher", "t", "--student", "resnet8", "--method", "kd", "--data", "folder:r",
            "--set", "data.size=32", "--epochs", "1", "--batch", "4", "--out", "s"},
           work);
+  // How well a student is calibrated needs its test images.
+  const auto evaluated = [&](const Strings& more) {
+    fs::remove_all(work / "page");
+    const Strings words = Strings{"report", "t", "--out", "page", "--json"} + more;
+    const nlohmann::json report = json_of(succeed(words, work));
+    const nlohmann::json& error = report["pairs"][0]["calibration_error"];
+    return error.is_object() && error["students"].contains("ce") && error["students"]["ce"]["n"] == 1;
+  };
+  EXPECT_TRUE(evaluated({"--data", "folder:r"}));
+  fs::rename(work / "r/which.txt", work / "moved.txt");
+  EXPECT_FALSE(evaluated({"--data", "folder:r"}));
+  EXPECT_TRUE(evaluated({"--data", "folder:r", "--set", "data.val_labels=moved.txt"}));
+  expect_contains(failure(2, {"report", "t", "--set", "data.augment=none"}, work), "expected data.decoder");
   DataSettings own;
   own.spec = "folder:p";
   own.val_labels = "p/which.txt";
