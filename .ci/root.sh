@@ -108,7 +108,7 @@ make_root() {
 # drop_root FOLDER
 drop_root() {
   local point
-  for point in proc dev/pts dev/shm var/cache/apt/archives ccache cifar-100; do
+  for point in proc dev/pts dev/shm var/cache/apt/archives ccache RETORT_CIFAR100 RETORT_PHOTOS; do
     umount -l "$1/$point" 2>/dev/null || true
   done
   [ -n "${RETORT_KEEP:-}" ] || rm -rf --one-file-system "$1"
