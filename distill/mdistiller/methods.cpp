@@ -163,11 +163,12 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
         {"GDKD.KL_TYPE", {"forward"}, "here it is forward"}}},
       {{"LDRLD"},
        "ldrld",
-       {},
+       {{"schedule.ramp", {}, "20"}},
        {},
        0,
-       "lr: the authors' release lets it rise over 20 epochs and then, by a slip, keeps 0.95 of it up to the "
-       "first milestone; here it is the usual one."},
+       "lr: the authors' release, once it has risen over 20 epochs, by a slip keeps 0.95 of it up to the "
+       "first "
+       "milestone; so does --set schedule.ramp_slip=true."},
       transport(),
       {{"CRLD"},
        "crld",

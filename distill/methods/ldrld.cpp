@@ -51,10 +51,7 @@ class Ldrld : public Distiller {
 MethodInfo ldrld_method() {
   std::vector<MethodKey> keys = common_keys("1", "0");
   for (MethodKey& key : keys) {
-    if (key.name == "warmup")
-      key.help +=
-          "; the authors' release has lr rise instead, over 20 epochs, and then by a slip stay at "
-          "0.95 of itself up to the first milestone";
+    if (key.name == "warmup") key.help += "; the authors' release has lr rise instead: schedule.ramp";
   }
   keys.push_back(temperature_key("4"));
   keys.push_back({"alpha", MethodKey::number, "10.5",

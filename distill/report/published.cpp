@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "distill/report/embedded.h"
+#include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "models/network_input.h"
@@ -105,6 +106,8 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   if (settings.schedule.kind != "multistep") return "a " + settings.schedule.kind + " schedule";
   if (settings.schedule.warmup_steps != 0)
     return text("lr warmed up over ", settings.schedule.warmup_steps, " steps");
+  if (settings.schedule.ramp > 1 && settings.method.method().name != "ldrld")
+    return text("lr ramped up over ", counted(int(settings.schedule.ramp), "epoch"));
   if (settings.shards > 1) return "batches in parts";
   if (settings.loss.label_smoothing != 0) return "smoothed labels";
   if (settings.ema.decay != 0) return "averaged weights";

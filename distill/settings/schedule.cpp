@@ -18,6 +18,9 @@ double Schedule::at(int epoch, int64_t step) const {
       if (milestones_are_steps ? now >= milestone : epoch > milestone) rate *= factor;
     }
   }
+  const bool at_first = milestones.empty() || epoch <= milestones.front();
+  if (ramp > 1 && (epoch < ramp || (ramp_slip && at_first)))
+    rate *= double(std::min<int64_t>(epoch, ramp - 1)) / double(ramp);
   if (now >= warmup_steps) return rate;
   constexpr double start = 1e-3;
   return rate * (start + (1 - start) * double(now) / double(warmup_steps));
@@ -30,6 +33,8 @@ Schedule schedule_of(const RunSettings& settings, int64_t batches) {
           .factor = settings.schedule.factor,
           .kind = settings.schedule.kind == "cosine" ? Schedule::cosine : Schedule::multistep,
           .warmup_steps = settings.schedule.warmup_steps,
+          .ramp = settings.schedule.ramp,
+          .ramp_slip = settings.schedule.ramp_slip,
           .steps_per_epoch = batches,
           .epochs = settings.epochs};
 }

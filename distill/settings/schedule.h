@@ -20,6 +20,10 @@ struct Schedule {
   // The first steps' rates rise along a line from a thousandth of their value: torch's LinearLR(1e-3,
   // warmup_steps).
   int64_t warmup_steps = 0;
+  // In epoch e < ramp the rate is e / ramp of itself; with the slip it stays short of one part up to the
+  // first milestone: ScheduleSettings.
+  int64_t ramp = 0;
+  bool ramp_slip = false;
   int64_t steps_per_epoch = 1, epochs = 240;
 
   // step: of the epoch, from 0.

@@ -55,6 +55,10 @@ struct ScheduleSettings {
   double factor = 0.1;
   std::string kind = "multistep";  // multistep | cosine: to 0 over the run's steps, without milestones
   int64_t warmup_steps = 0;        // over which lr rises from a thousandth of itself
+  // Epochs over whose first, e < ramp, lr is e / ramp of itself: LDRLD's (arXiv:2507.15911). ramp_slip:
+  // behind them it stays (ramp - 1) / ramp of itself up to the first milestone, as in its authors' code.
+  int64_t ramp = 0;
+  bool ramp_slip = false;
   // Of detectors, whose recipes count steps: so many, 0: as many as the epochs have; and after how many it is
   // tested. These are then the run's "epochs", rows of its metrics, whatever the data's length.
   int64_t steps = 0, evaluate_every = 0;

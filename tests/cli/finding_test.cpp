@@ -106,7 +106,8 @@ TEST(Finding, SettingsAreFoundByPartFlagMethodAndPattern) {
   EXPECT_TRUE(found("pcd").contains("method.stages"));
   EXPECT_EQ(found("schedule.*"),
             (std::set<std::string>{"schedule.evaluate_every", "schedule.factor", "schedule.kind",
-                                   "schedule.milestones", "schedule.steps", "schedule.warmup_steps"}));
+                                   "schedule.milestones", "schedule.ramp", "schedule.ramp_slip",
+                                   "schedule.steps", "schedule.warmup_steps"}));
   EXPECT_EQ(found("see?"), std::set<std::string>{"seed"});
   expect_contains(failure(2, {"settings", "temprature"}, work), "method.temperature");
   expect_contains(failure(2, {"settings", "a", "b"}, work), "expected one");

@@ -162,11 +162,10 @@ TEST(MdistillerForks, SimKdsWeightAndFactor) {
                     "SIMKD.FACTOR is not translated: here it is 2"));
 }
 
-TEST(MdistillerForks, LdrldsRateIsNotTheReleases) {
-  expect_contains(translated(config("LDRLD")).toml, "# lr: the authors' release lets it rise over 20 epochs");
-  for (const auto& [key, value] : method_settings("ldrld").list()) {
-    if (key.name == "warmup") expect_contains(key.help, "0.95 of itself up to the first milestone");
-  }
+TEST(MdistillerForks, LdrldsRateRisesWithoutTheSlip) {
+  const std::string toml = translated(config("LDRLD")).toml;
+  expect_contains(toml, "ramp = 20");
+  expect_contains(toml, "schedule.ramp_slip=true");
 }
 
 // Two codes called themselves so; only one of them standardises, and a file's own switch decides.

@@ -37,6 +37,25 @@ TEST(Schedule, FallsAfterEachMilestone) {
   EXPECT_EQ(schedule.at(240, 0), 0.05 * 0.1 * 0.1 * 0.1);
 }
 
+// LDRLD's release (arXiv:2507.15911): e / 20 of lr in epoch e < 20; what it set in epoch 19 stays, by a slip,
+// up to the first milestone.
+TEST(Schedule, RampsAndTheSlipOfLdrld) {
+  Schedule schedule{.base = 0.05, .milestones = {150, 180, 210}, .factor = 0.1, .ramp = 20};
+  EXPECT_EQ(schedule.at(1, 0), 0.05 * (1. / 20));
+  EXPECT_EQ(schedule.at(1, 781), 0.05 * (1. / 20)) << "by epochs, not by steps";
+  EXPECT_EQ(schedule.at(19, 0), 0.05 * (19. / 20));
+  EXPECT_EQ(schedule.at(20, 0), 0.05);
+  EXPECT_EQ(schedule.at(151, 0), 0.05 * 0.1);
+  schedule.ramp_slip = true;
+  EXPECT_EQ(schedule.at(7, 0), 0.05 * (7. / 20));
+  for (const int epoch : {19, 20, 150}) EXPECT_EQ(schedule.at(epoch, 0), 0.05 * (19. / 20)) << epoch;
+  EXPECT_EQ(schedule.at(151, 0), 0.05 * 0.1);
+  for (const int64_t none : {0, 1}) {
+    schedule.ramp = none;
+    EXPECT_EQ(schedule.at(1, 0), 0.05) << none;
+  }
+}
+
 // detectron2's, which falls in the middle of what the run calls an epoch.
 TEST(Schedule, FallsAfterSteps) {
   const Schedule schedule{.base = 0.01,
