@@ -38,16 +38,16 @@ std::vector<double> ranks_of(const std::vector<double>& values) {
 // The keys of the method that two rows set differently; "" for one whose value does not matter.
 std::vector<std::string> differing_keys(const ResultRow& a, const ResultRow& b) {
   std::vector<std::string> keys;
-  const auto list_a = a.settings->method.list(), list_b = b.settings->method.list();
+  const KeysAndTexts list_a = method_keys(*a.settings), list_b = method_keys(*b.settings);
   for (size_t i = 0; i < list_a.size() && i < list_b.size(); ++i) {
-    if (list_a[i].text != list_b[i].text) keys.push_back(list_a[i].key.name);
+    if (list_a[i].second != list_b[i].second) keys.push_back(list_a[i].first);
   }
   return keys;
 }
 
 std::string value_of(const ResultRow& row, const std::string& key) {
-  for (const auto& value : row.settings->method.list()) {
-    if (value.key.name == key) return value.text;
+  for (const auto& [name, value] : method_keys(*row.settings)) {
+    if (name == key) return value;
   }
   return "";
 }
@@ -90,6 +90,13 @@ Part part_of(const std::string& key, const ResultRow& with, const ResultRow& wit
     return {"Do both directions help?", "Yes, both are better than one.", "No, one is better than both.",
             "Both directions visit the same partitions: one of them alone is the same loss at half its "
             "weight."};
+  if (key == "background" && b == "false")
+    return {"Does background help as a class that is ranked?", "Yes, with background it is better.",
+            "No, without background it is better.", ""};
+  if (key == "positives" && b == "true")
+    return {"Do boxes of background help?", "Yes, all boxes are better than those of objects alone.",
+            "No, boxes of objects alone are better.",
+            "The term is a mean over the boxes: of objects alone it is larger."};
   return {text("Is ", key, " = ", a, " better than ", b, "?"), text("Yes, ", a, " is better."),
           text("No, ", b, " is better."), ""};
 }
@@ -141,7 +148,7 @@ std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
   const ResultRow* whole = nullptr;
   for (const ResultRow& row : pair.rows) {
     if (row.method != "pcd" || !row.settings || !row.apart.empty()) continue;
-    if (!whole || keys_set(row.settings->method) < keys_set(whole->settings->method)) whole = &row;
+    if (!whole || keys_set(*row.settings) < keys_set(*whole->settings)) whole = &row;
   }
   if (!whole) return answers;
   const auto add = [&](const Part& part, const ResultRow& without) {

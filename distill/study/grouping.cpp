@@ -80,7 +80,7 @@ std::vector<Group> groups_of(const std::vector<FoundRun>& runs) {
   std::map<std::tuple<PairKey, KeysAndTexts, KeysAndTexts, KeysAndTexts>, Row> rows;
   for (const FoundRun& run : runs) {
     const PairKey key{data_identity(run), run.settings.model, teacher_identity(run)};
-    rows[{key, training_of(run.settings), method_keys(run.settings.method), training_keys(run.settings)}]
+    rows[{key, training_of(run.settings), method_keys(run.settings), training_keys(run.settings)}]
         .runs.push_back(&run);
   }
   std::map<std::pair<PairKey, KeysAndTexts>, Group> groups;
@@ -152,19 +152,20 @@ std::vector<Group> tables_of(const std::vector<Group>& all) {
 // In the order of their study; then of the methods, plain ones first.
 void order_rows(std::vector<Row>& rows) {
   const auto rank = [](const Row& row) {
-    const MethodSettings& method = row.first().settings.method;
+    const RunSettings& settings = row.first().settings;
     const auto& known = methods();
-    const auto at = std::find_if(known.begin(), known.end(),
-                                 [&](const MethodInfo& info) { return info.name == method.method().name; });
-    return std::make_tuple(row.order(), at - known.begin(), keys_set(method), method_keys(method),
-                           training_keys(row.first().settings));
+    const auto at = std::find_if(known.begin(), known.end(), [&](const MethodInfo& info) {
+      return info.name == settings.method.method().name;
+    });
+    return std::make_tuple(row.order(), at - known.begin(), keys_set(settings), method_keys(settings),
+                           training_keys(settings));
   };
   std::stable_sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) { return rank(a) < rank(b); });
 }
 
 ResultRow result_row(const Row& row) {
   const FoundRun& first = row.first();
-  ResultRow result{.label = first.label.empty() ? method_label(first.settings.method) : first.label,
+  ResultRow result{.label = first.label.empty() ? method_label(first.settings) : first.label,
                    .method = first.settings.method.method().name,
                    .settings = first.settings};
   for (const FoundRun* run : row.runs) result.runs.push_back(run->run);
@@ -178,7 +179,7 @@ void name_uniquely(ResultPair& pair, ResultRow& row) {
     return std::any_of(pair.rows.begin(), pair.rows.end(),
                        [&](const ResultRow& other) { return other.label == row.label; });
   };
-  if (taken() && row.settings) row.label = method_label(row.settings->method);
+  if (taken() && row.settings) row.label = method_label(*row.settings);
   if (taken() && row.settings && row.apart.empty()) row.label = plain + " (set otherwise)";
   for (int count = 2; taken(); ++count) row.label = text(plain, " (", count, ")");
 }

@@ -16,12 +16,12 @@ namespace retort {
 
 namespace {
 
-// What changes no result, what is the pair's, and what becomes "teacher's logits" below.
+// What changes no result, what is the pair's or the method's, and what becomes "teacher's logits" below.
 bool aside(const SettingKey& key) {
   static const std::set<std::string> of_pair = {"command",   "model",    "teacher", "teacher_model",
                                                 "data.spec", "typed_in", "seed"};
   return key.effect == KeyEffect::none || of_pair.contains(key.name) || key.name == "teacher_source" ||
-         key.name.starts_with("teacher_table.");
+         key.name.starts_with("teacher_table.") || key.name.starts_with("boxes.");
 }
 
 // "4 epochs" of epochs and 4.
@@ -127,9 +127,12 @@ KeysAndTexts training_keys(const RunSettings& settings) {
   return keys;
 }
 
-KeysAndTexts method_keys(const MethodSettings& method) {
-  KeysAndTexts keys = {{"name", method.method().name}};
-  for (const MethodSettings::Value& value : method.list()) keys.emplace_back(value.key.name, value.text);
+KeysAndTexts method_keys(const RunSettings& settings) {
+  KeysAndTexts keys = {{"name", settings.method.method().name}};
+  for (const auto& value : settings.method.list()) keys.emplace_back(value.key.name, value.text);
+  const auto word = [](bool flag) { return flag ? "true" : "false"; };
+  keys.emplace_back("background", word(settings.method_boxes.background));
+  keys.emplace_back("positives", word(settings.method_boxes.positives));
   return keys;
 }
 
@@ -150,19 +153,28 @@ std::string own_words(const RunSettings& a, const RunSettings& b) {
   return words;
 }
 
-size_t keys_set(const MethodSettings& method) {
-  size_t count = 0;
-  for (const MethodSettings::Value& value : method.list())
-    count += value.key.name != "warmup" && value.text != value.key.fallback;
-  return count;
+namespace {
+
+// Of the method's keys those that are not at their defaults; warmup, which is scaled, aside.
+KeysAndTexts unusual_keys(const RunSettings& settings) {
+  RunSettings usual;
+  usual.method = MethodSettings(settings.method.method());
+  const KeysAndTexts all = method_keys(settings), of_usual = method_keys(usual);
+  KeysAndTexts keys;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].first != "warmup" && all[i] != of_usual[i]) keys.push_back(all[i]);
+  return keys;
 }
 
-std::string method_label(const MethodSettings& method) {
-  std::string label = method.method().name;
-  for (const MethodSettings::Value& value : method.list()) {
-    if (value.key.name != "warmup" && value.text != value.key.fallback)
-      label += ", " + value.key.name + " " + value.text;
-  }
+}  // namespace
+
+size_t keys_set(const RunSettings& settings) {
+  return unusual_keys(settings).size();
+}
+
+std::string method_label(const RunSettings& settings) {
+  std::string label = settings.method.method().name;
+  for (const auto& [key, value] : unusual_keys(settings)) label += ", " + key + " " + value;
   return label;
 }
 
@@ -203,9 +215,8 @@ const Metric& ResultPair::metric() const {
 const ResultRow* ResultPair::plain_kd() const {
   const ResultRow* best = nullptr;
   const auto rank = [](const ResultRow& row) {
-    return std::make_tuple(!row.settings,
-                           row.settings ? keys_set(row.settings->method) : size_t(row.label != "kd"),
-                           row.settings ? method_keys(row.settings->method) : KeysAndTexts{});
+    return std::make_tuple(!row.settings, row.settings ? keys_set(*row.settings) : size_t(row.label != "kd"),
+                           row.settings ? method_keys(*row.settings) : KeysAndTexts{});
   };
   for (const ResultRow& row : rows) {
     if (row.method == "kd" && row.apart.empty() && (!best || rank(row) < rank(*best))) best = &row;

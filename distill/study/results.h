@@ -116,11 +116,11 @@ std::string own_words(const RunSettings& a, const RunSettings& b);
 // those of the method. Equal ones make runs of one row; the first alone decide whether rows may be compared.
 using KeysAndTexts = std::vector<std::pair<std::string, std::string>>;
 KeysAndTexts training_keys(const RunSettings& settings);
-KeysAndTexts method_keys(const MethodSettings& method);
+KeysAndTexts method_keys(const RunSettings& settings);  // with a detector's boxes.*
 
 // A method by its name and what is not as usual: "pcd, ranking none".
-std::string method_label(const MethodSettings& method);
-size_t keys_set(const MethodSettings& method);  // not at their defaults; warmup, which is scaled, aside
+std::string method_label(const RunSettings& settings);
+size_t keys_set(const RunSettings& settings);  // not at their defaults; warmup, which is scaled, aside
 
 enum class Verdict { unknown, better, worse, cannot_tell };
 

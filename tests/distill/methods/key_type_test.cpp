@@ -90,8 +90,8 @@ TEST(KeyType, OneValueHasOneText) {
   const RunSettings plain = run_of("3", "1", "0.05"), other = run_of("03", "1.0", "5e-2");
   EXPECT_EQ(deciding(plain), deciding(other));
   EXPECT_EQ(settings_toml(plain), settings_toml(other));
-  EXPECT_EQ(method_label(plain.method), "pcd");
-  EXPECT_EQ(method_label(other.method), "pcd");
+  EXPECT_EQ(method_label(plain), "pcd");
+  EXPECT_EQ(method_label(other), "pcd");
   // The file is TOML, which has no 03, and says the same.
   const testing::TempFolder folder;
   RunSettings again;

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "distill/report/analysis.h"
 #include "distill/settings/setting_keys.h"
 #include "distill/study/collect.h"
 #include "distill/study/grouping.h"
@@ -112,7 +113,9 @@ TEST(Results, OnlyTheMethodMayDiffer) {
                                                                      {"checkpoint_minutes", "1"},
                                                                      {"seed", "7"},
                                                                      {"teacher_source", "table"},
-                                                                     {"method.temperature", "9"}})
+                                                                     {"method.temperature", "9"},
+                                                                     {"boxes.background", "false"},
+                                                                     {"boxes.positives", "true"}})
     EXPECT_EQ(differing(key, value), "") << key;
   // Stored in f16 the teacher is another one; a student without a teacher is not concerned.
   RunSettings stored = FakeRuns::settings("pcd");
@@ -120,6 +123,26 @@ TEST(Results, OnlyTheMethodMayDiffer) {
   stored.teacher_table.precision = "f16";
   expect_contains(apart_by(stored, FakeRuns::settings("kd")), "f16");
   EXPECT_EQ(apart_by(stored, FakeRuns::settings("ce")), "");
+}
+
+// detection-ablation's rows had no interval: they were said to be not comparable.
+TEST(Results, WhichBoxesAMethodSeesIsOfTheMethod) {
+  FakeRuns runs;
+  RunSettings whole = FakeRuns::settings("pcd"), objects = whole;
+  objects.method_boxes.positives = true;
+  for (const uint64_t seed : {1, 2}) {
+    runs.add(text("w", seed), whole, {.best = 30, .last = 30 + double(seed), .seed = seed});
+    runs.add(text("o", seed), objects, {.best = 20, .last = 20 + 2 * double(seed), .seed = seed});
+  }
+  const Results results = collect_results({runs.folder()});
+  const ResultRow& other = row_of(results, "pcd, positives true");
+  EXPECT_EQ(other.finished(), 2u);
+  const Comparison comparison = compare_rows(row_of(results, "pcd"), other);
+  EXPECT_EQ(comparison.apart, "");
+  EXPECT_EQ(comparison.last.n, 2u);
+  const std::vector<AblationAnswer> answers = ablation_answers(results.pairs[0]);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].question, "Do boxes of background help?");
 }
 
 TEST(Results, EqualWeightsAreOneRunWhateverTheirSeeds) {
