@@ -112,7 +112,8 @@ std::string explanation_text(const Explanation& explained, size_t rows) {
   std::string all;
   for (const std::string& sentence : parts.sentences()) all += paragraph(sentence);
   all += "\n" + paragraph(parts.ranking_sentence());
-  TextTable classes({"rank", "class", "teacher", "student", "gap", "teacher %", "student %"});
+  TextTable classes({"rank", "class", "teacher", "student", "gap",
+                     "teacher, % at tau " + significant(parts.tau, 3), "student, %"});
   const auto& order = parts.steps.order;
   for (size_t r = 0; r < std::min(rows, order.size()); ++r) {
     const auto c = size_t(order[r]);

@@ -52,8 +52,8 @@ std::string value_of(const ResultRow& row, const std::string& key) {
   return "";
 }
 
-std::string answer_text(const Comparison& comparison, const ResultRow& with, const std::string& yes,
-                        const std::string& no) {
+std::string answer_text(const Comparison& comparison, const ResultRow& with, const ResultRow& without,
+                        const std::string& yes, const std::string& no) {
   const PairedDifference& d = comparison.last;
   if (!comparison.apart.empty()) return "Not comparable: " + comparison.apart + ".";
   switch (verdict_of(d)) {
@@ -69,6 +69,8 @@ std::string answer_text(const Comparison& comparison, const ResultRow& with, con
   if (d.n == 0 && comparison.same_weights > 0) return "No difference: the weights are the same.";
   if (d.n == 0 && with.finished() > 0 && with.values(&Summary::last).empty())
     return with.metric().not_measured();
+  for (const ResultRow* row : {&with, &without})
+    if (row->all_diverged()) return "No answer: every run of " + row->label + " diverged.";
   if (d.n == 0) return "No seed of both is finished yet.";
   return d.n == 1 ? "Cannot tell: one seed has no interval."
                   : "Cannot tell: all seeds differ alike, no interval.";
@@ -158,7 +160,7 @@ std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
                           .without = without.label,
                           .best = comparison.best,
                           .last = comparison.last,
-                          .answer = answer_text(comparison, *whole, part.yes, part.no),
+                          .answer = answer_text(comparison, *whole, without, part.yes, part.no),
                           .remark = part.remark};
     answers.push_back(std::move(answer));
   };

@@ -51,7 +51,7 @@ while IFS= read -r line; do
       from=$SECONDS
       if [ -n "$short" ]; then
         line=${line//train=4500,test=1920/train=96,test=48}
-        line=$(sed -E 's/--epochs [0-9]+/--epochs 1 --batch 32/; s/compare quick --seeds 3 /compare quick --data synthetic:train=96,test=48 --epochs 1 --set batch=32 /' <<<"$line")
+        line=$(sed -E 's/--epochs [0-9]+/--epochs 1 --batch 32/; s/compare quick --seeds [0-9]+ /compare quick --data synthetic:train=96,test=48 --epochs 1 --set batch=32 /' <<<"$line")
       fi
       bash -c "$line" >>"$work/output" 2>"$work/errors" </dev/null || { cat "$work/errors" >&2; fail "$line: failed"; }
       echo "$((SECONDS - from)) s: $line"

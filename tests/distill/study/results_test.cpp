@@ -145,6 +145,18 @@ TEST(Results, WhichBoxesAMethodSeesIsOfTheMethod) {
   EXPECT_EQ(answers[0].question, "Do boxes of background help?");
 }
 
+// "No seed of both is finished yet", it said, as if one would be.
+TEST(Results, WhatDivergedGivesNoAnswer) {
+  FakeRuns runs;
+  runs.add("whole", FakeRuns::settings("pcd"), {});
+  for (const uint64_t seed : {1, 2})
+    runs.add(text("released", seed), FakeRuns::settings("pcd-released"),
+             {.status = "diverged", .seed = seed});
+  const std::vector<AblationAnswer> answers = ablation_answers(collect_results({runs.folder()}).pairs[0]);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].answer, "No answer: every run of pcd-released diverged.");
+}
+
 TEST(Results, EqualWeightsAreOneRunWhateverTheirSeeds) {
   FakeRuns runs;
   for (const uint64_t seed : {1, 2, 3}) {
