@@ -19,7 +19,7 @@ void DataChoice::add(const std::string& given) {
   check(
       std::find(keys.begin(), keys.end(), key) != keys.end(), Fault::usage, "--set ", given,
       ": expected data.decoder=stb, turbo or auto, data.test_resize=N, data.size=N or data.val_labels=FILE");
-  given_.push_back(given);
+  given_.push_back(key_and_value(given));
   DataSettings checked;
   apply(checked);
 }
@@ -27,10 +27,7 @@ void DataChoice::add(const std::string& given) {
 void DataChoice::apply(DataSettings& data) const {
   RunSettings settings;
   settings.data = data;
-  for (const std::string& given : given_) {
-    const auto [key, value] = key_and_value(given);
-    set_key(settings, key, value);
-  }
+  for (const auto& [key, value] : given_) set_key(settings, key, value);
   data = settings.data;
 }
 

@@ -2,6 +2,7 @@
 // val_labels.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/options.h"
@@ -19,13 +20,13 @@ class DataChoice {
   void add(const std::string& given);
   // Over `data`: what was given.
   void apply(DataSettings& data) const;
-  // As they were given, in order.
-  const std::vector<std::string>& given() const { return given_; }
+  // What was given, in order, as key and value.
+  const std::vector<std::pair<std::string, std::string>>& given() const { return given_; }
   // data.size, 0 where it was not given.
   int64_t size() const;
 
  private:
-  std::vector<std::string> given_;
+  std::vector<std::pair<std::string, std::string>> given_;
 };
 
 }  // namespace retort

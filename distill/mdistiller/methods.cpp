@@ -167,8 +167,7 @@ const std::vector<MdistillerMethod>& mdistiller_methods() {
        {},
        0,
        "lr: the authors' release, once it has risen over 20 epochs, by a slip keeps 0.95 of it up to the "
-       "first "
-       "milestone; so does --set schedule.ramp_slip=true."},
+       "first milestone; so does --set schedule.ramp_slip=true."},
       transport(),
       {{"CRLD"},
        "crld",

@@ -396,7 +396,7 @@ class Evaluating {
 
 std::string EvaluationOptions::read_as() const {
   std::string all;
-  for (const std::string& key : data_keys) all += " " + key;
+  for (const auto& [key, value] : data_keys) all += " " + key + "=" + value;
   return all;
 }
 
@@ -407,13 +407,11 @@ RunSettings settings_to_read(const ResultPair& pair, const EvaluationOptions& op
     if (row.settings) now = *row.settings;
   now.data.spec = pair.data;
   if (!options.data.empty() && kind_of(options.data) == kind_of(pair.data)) {
-    now.data.val_labels = labels_elsewhere(options.data, now.data);
+    if (const std::string labels = labels_elsewhere(options.data, now.data); !labels.empty())
+      now.data.val_labels = labels;
     now.data.spec = data_elsewhere(options.data, pair.data);
   }
-  for (const std::string& given : options.data_keys) {
-    const size_t is = given.find('=');
-    set_key(now, given.substr(0, is), given.substr(is + 1));
-  }
+  for (const auto& [key, value] : options.data_keys) set_key(now, key, value);
   return now;
 }
 

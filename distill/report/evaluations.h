@@ -34,7 +34,7 @@ struct Evaluations {
 struct EvaluationOptions {
   std::filesystem::path cache;  // the file; read if it is there, written if something was computed
   std::string data;             // where the images of that set lie now, if not where the runs say
-  std::vector<std::string> data_keys;  // "data.decoder=turbo": how they are read, over what the runs say
+  KeysAndTexts data_keys = {};  // "data.decoder", "turbo": how they are read, over what the runs say
   std::string mean, deviation;  // how networks see images of which neither file nor run says it
   bool pictures = false;        // pixels of the chosen images
   int threads = 0;

@@ -36,7 +36,7 @@ std::string report_json(const Report& report);  // what collect_results() reads 
 struct ReportOptions {
   std::filesystem::path out;  // folder of the files; empty: the first of the runs'
   std::string data;           // where the test images lie, if not where the runs say
-  std::vector<std::string> data_keys;  // "data.decoder=turbo": how they are read, over what the runs say
+  KeysAndTexts data_keys = {};  // "data.decoder", "turbo": how they are read, over what the runs say
   std::string mean, deviation;  // how networks see images of which neither file nor run says it
   bool evaluate = true;       // checkpoints on the test images
   bool pictures = false;      // of test images also where the data is not synthetic

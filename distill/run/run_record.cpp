@@ -57,15 +57,6 @@ double number_of(const Json& json) {
   return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
 
-// What a run wrote there.
-Json read_environment(const std::filesystem::path& file) {
-  const Json json = parse_json<Json>(read_text_file(file, 64 << 20), file.string());
-  check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
-        file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
-  check_seal(json, file);
-  return json;
-}
-
 constexpr int most_epochs = 1000001;  // one more than a run may have
 constexpr int most_views = 162;
 
@@ -151,6 +142,14 @@ Environment this_environment() {
   environment.machine = this_machine();
   environment.started = utc_time();
   return environment;
+}
+
+Json read_environment(const std::filesystem::path& file) {
+  const Json json = parse_json<Json>(read_text_file(file, 64 << 20), file.string());
+  check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
+        file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
+  check_seal(json, file);
+  return json;
 }
 
 void write_environment(const std::filesystem::path& file, const Environment& environment, bool resumed) {

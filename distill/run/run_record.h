@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,10 @@ Environment this_environment();
 
 // Writes env.json, sealed; for a resumed run it keeps what is there and adds this one to the list "resumed".
 void write_environment(const std::filesystem::path& file, const Environment& environment, bool resumed);
+
+// What an env.json says, held to its hash where it has one. Fault::input, naming the file, for what no run
+// wrote.
+nlohmann::ordered_json read_environment(const std::filesystem::path& file);
 
 // The data_hash that an env.json holds, empty if the file is not there or has none.
 std::string recorded_data_hash(const std::filesystem::path& file);

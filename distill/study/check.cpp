@@ -259,7 +259,7 @@ CheckResult check_file(const fs::path& path) {
 
 CheckResult check_path(const fs::path& path) {
   std::error_code ignored;
-  check(fs::exists(path, ignored), Fault::input, path.string(), ": no such file or folder");
+  check(is_present(path), Fault::input, path.string(), ": no such file or folder");
   return fs::is_directory(path, ignored) ? FolderCheck(path).result() : check_file(path);
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "distill/run/json_nesting.h"
+#include "distill/study/places.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 
@@ -42,8 +43,7 @@ std::string reason_in(const std::string& message, const std::filesystem::path& f
 
 CheckedFile checked(const std::filesystem::path& path, const std::string& remedy,
                     const std::function<bool()>& read) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return {path, Status::missing, "is not there", remedy};
+  if (!is_present(path)) return {path, Status::missing, "is not there", remedy};
   try {
     if (read()) return {path, Status::ok, "", ""};
     return {path, Status::unbound, "carries no hash: damage would not show", ""};

@@ -51,7 +51,7 @@ class Collector {
       root_ = folder;
       search(folder);
       if (runs_.size() + planned_.size() + published_.size() + again_ == before &&
-          fs::exists(folder / "report.json", ignored))
+          is_present(folder / "report.json"))
         read_published(folder / "report.json");
       check(runs_.size() + planned_.size() + published_.size() + again_ > before ||
                 results_.notes.size() > notes,
@@ -156,8 +156,7 @@ class Collector {
   // A study's own list of what there should be. False if there is none that can be read.
   bool from_results(const fs::path& folder) {
     const fs::path file = folder / "results.json";
-    std::error_code ignored;
-    if (!fs::exists(file, ignored)) return false;
+    if (!is_present(file)) return false;
     const std::string content = read_text_file(file, 1 << 28);
     try {
       const auto whole = parse_json<nlohmann::ordered_json>(content, file.string());
@@ -230,12 +229,11 @@ class Collector {
 
   // Where the weights lie that a run names: as it named them, or in its folder, if that was moved.
   static fs::path located(const std::string& spec, const fs::path& root) {
-    std::error_code ignored;
     const fs::path given = weights_spec(spec).path;
     if (given.empty()) return {};
-    if (fs::exists(given, ignored)) return given;
+    if (is_present(given)) return given;
     for (const fs::path& tail : {given.filename(), given.parent_path().filename() / given.filename()}) {
-      if (!tail.empty() && fs::exists(root / tail, ignored)) return root / tail;
+      if (!tail.empty() && is_present(root / tail)) return root / tail;
     }
     return {};
   }

@@ -95,13 +95,12 @@ std::vector<std::string> places_of_weights(const std::string& spec, const RunSet
 }
 
 bool is_there(const std::string& place) {
-  std::error_code ignored;
-  if (fs::exists(place, ignored)) return true;
-  if (const auto [path, best] = weights_spec(place); best) return fs::exists(path, ignored);
+  if (is_present(place)) return true;
+  if (const auto [path, best] = weights_spec(place); best) return is_present(path);
   const auto [kind, folder] = kind_and_place(place);
   if (kind.empty() || kind == place) return is_drawn(place);
   // Options may follow the folder.
-  return fs::exists(folder, ignored) || fs::exists(folder.substr(0, folder.find(',')), ignored);
+  return is_present(folder) || is_present(folder.substr(0, folder.find(',')));
 }
 
 std::string first_there(const std::vector<std::string>& places) {

@@ -5,6 +5,7 @@
 
 #include "distill/run/run_folder.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/places.h"
 #include "distill/study/study.h"
 #include "distill/train/checkpoint.h"
 #include "engine/base/check.h"
@@ -57,8 +58,7 @@ class Reading {
       checkpoint_ = read_checkpoint_record(last);
       checkpoint_file_ = last;
     } catch (const Error& error) {
-      std::error_code ignored;
-      if (error.fault() != Fault::input || !fs::exists(previous, ignored)) throw;
+      if (error.fault() != Fault::input || !is_present(previous)) throw;
       run_.notes.push_back(text(error.what(), "; looking at the checkpoint before it"));
       checkpoint_ = read_checkpoint_record(previous);
       checkpoint_file_ = previous;
@@ -76,8 +76,7 @@ class Reading {
 
   void read_results() {
     const fs::path file = folder_ / "summary.json";
-    std::error_code ignored;
-    if (!fs::exists(file, ignored)) {
+    if (!is_present(file)) {
       if (checkpoint_) run_.summary = from_checkpoint();
       run_.summary_made = bool(checkpoint_);
       return;
@@ -146,9 +145,8 @@ class Reading {
     const fs::path file = folder_ / "metrics.csv";
     const int last = checkpoint_ && checkpoint_->counters.last ? checkpoint_->counters.last->epoch : 0;
     const bool vouched = checkpoint_ && checkpoint_->binding.sealed;
-    std::error_code ignored;
     try {
-      if (fs::exists(file, ignored)) run_.metrics = read_metrics(file);
+      if (is_present(file)) run_.metrics = read_metrics(file);
     } catch (const Error& error) {
       if (error.fault() != Fault::input || !vouched) throw;
       run_.notes.push_back(error.what());

@@ -111,6 +111,17 @@ const Metric* metric_of(const ResultRow& row) {
   return nullptr;
 }
 
+// Of the method's keys those that are not at their defaults; warmup, which is scaled, aside.
+KeysAndTexts unusual_keys(const RunSettings& settings) {
+  RunSettings usual;
+  usual.method = MethodSettings(settings.method.method());
+  const KeysAndTexts all = method_keys(settings), of_usual = method_keys(usual);
+  KeysAndTexts keys;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].first != "warmup" && all[i] != of_usual[i]) keys.push_back(all[i]);
+  return keys;
+}
+
 }  // namespace
 
 KeysAndTexts training_keys(const RunSettings& settings) {
@@ -152,21 +163,6 @@ std::string own_words(const RunSettings& a, const RunSettings& b) {
   for (const Differing& d : differing(a, b)) words += (words.empty() ? "" : ", ") + words_of(d.key, d.a);
   return words;
 }
-
-namespace {
-
-// Of the method's keys those that are not at their defaults; warmup, which is scaled, aside.
-KeysAndTexts unusual_keys(const RunSettings& settings) {
-  RunSettings usual;
-  usual.method = MethodSettings(settings.method.method());
-  const KeysAndTexts all = method_keys(settings), of_usual = method_keys(usual);
-  KeysAndTexts keys;
-  for (size_t i = 0; i < all.size(); ++i)
-    if (all[i].first != "warmup" && all[i] != of_usual[i]) keys.push_back(all[i]);
-  return keys;
-}
-
-}  // namespace
 
 size_t keys_set(const RunSettings& settings) {
   return unusual_keys(settings).size();

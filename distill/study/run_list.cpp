@@ -5,10 +5,10 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "distill/run/json_nesting.h"
 #include "distill/run/run_folder.h"
-#include "distill/run/sealed.h"
+#include "distill/run/run_record.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
@@ -74,13 +74,9 @@ void flatten(const std::string& prefix, const Json& json, KeysAndTexts& all) {
 KeysAndTexts environment_of(const fs::path& folder, std::vector<std::string>& notes) {
   KeysAndTexts all;
   const fs::path file = folder / "env.json";
-  const auto content = read_text_if_readable(file, 1 << 24);
-  if (!content) return all;
+  if (!is_present(file)) return all;
   try {
-    const Json json = parse_json<Json>(*content, file.string());
-    check(json.is_object(), Fault::input, file.string(), ": is no JSON object");
-    check_seal(json, file);
-    flatten("", json, all);
+    flatten("", read_environment(file), all);
   } catch (const Error& error) {
     notes.push_back(text(error.what(), "; what it says is not compared"));
     return {};

@@ -463,8 +463,7 @@ std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& o
 }
 
 bool holds_seeds(const fs::path& folder) {
-  std::error_code ignored;
-  return fs::exists(seeds_file(folder), ignored);
+  return is_present(seeds_file(folder));
 }
 
 }  // namespace retort

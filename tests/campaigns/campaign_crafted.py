@@ -14,6 +14,7 @@ import tomllib
 import crafted_archives
 import crafted_servers
 from campaign_flips import fixtures
+from harness import safetensors_parts
 from jobs import STUDY, Distill
 
 sys.setrecursionlimit(5000)  # what follows is deep
@@ -103,11 +104,6 @@ class Hashes:
         return f"{self.library.retort_xxh3(data, len(data)):016x}"
 
 
-def safetensors_metadata(data):
-    length = struct.unpack("<Q", data[:8])[0]
-    return json.loads(data[8:8 + length]), data[8 + length:]
-
-
 def safetensors_file(header, data, hashes):
     """The container with its header's hash right; the tensors' hashes are those of the data that is there."""
     metadata = header.get("__metadata__")
@@ -126,7 +122,7 @@ def crafted(path, data, chance, hashes):
     for _ in range(50):
         name = chance.choice(sorted(VALUES) + list(STRUCTURES))
         if path.suffix == ".safetensors":
-            tree, rest = safetensors_metadata(data)
+            tree, rest = safetensors_parts(data)
             place = chance.choice(list(places(tree)))
             inner = None
             if place == ("__metadata__", "counters") and chance.random() < .8 or chance.random() < .5:

@@ -1,14 +1,15 @@
 """Checkpoints as PyTorch's zip files, made by hand from a run's weights, with one thing in them that nobody writes."""
 
 import io
-import json
 import pickle
 import random
-import struct
 import sys
 import types
 import warnings
 import zipfile
+
+from harness import safetensors_parts
+from jobs import DATA, NETWORK
 
 warnings.filterwarnings("ignore", "Duplicate name")
 NUMBERS = [0, 1, 0x7fff, 0xfffe, 0xffff, 0x7fffffff, 0xfffffffe, 0xffffffff]
@@ -64,12 +65,11 @@ class Pickler(pickle.Pickler):
 
 def tensors_of(safetensors):
     """(name, shape, bytes) of the f32 tensors of a file."""
-    data = safetensors.read_bytes()
-    length = struct.unpack("<Q", data[:8])[0]
-    for name, entry in json.loads(data[8:8 + length]).items():
+    header, data = safetensors_parts(safetensors.read_bytes())
+    for name, entry in header.items():
         if name != "__metadata__" and entry["dtype"] == "F32" and not name.startswith("optimizer"):
             begin, end = entry["data_offsets"]
-            yield name, entry["shape"], data[8 + length + begin:8 + length + end]
+            yield name, entry["shape"], data[begin:end]
 
 
 def strides_of(shape):
@@ -81,7 +81,7 @@ def strides_of(shape):
 
 
 def archive(tensors, chance=None):
-    """The zip file; with `chance`, (what was done to its pickle or entries, the file)."""
+    """(what was done to its pickle or entries, the zip file); without `chance` nothing was."""
     state, entries, what = {}, [], "nothing"
     victim = chance.randrange(len(tensors)) if chance else -1
     for number, (name, shape, data) in enumerate(tensors):
@@ -155,9 +155,8 @@ READERS = {
     "import": ["import", "FILE", "--model", "resnet8", "--out", "OUT"],
     "info": ["info", "FILE", "--model", "resnet8", "--json"],
     "check": ["check", "FILE", "--json"],
-    "eval": ["eval", "--weights", "FILE", "--model", "resnet8", "--data", "synthetic:train=32,test=16", "--threads", "1", "--json"],
-    "init": ["train", "--model", "resnet8", "--init", "FILE", "--data", "synthetic:train=32,test=16", "--epochs", "1",
-             "--batch", "8", "--threads", "1", "--workers", "1", "--out", "RUN"],
+    "eval": ["eval", "--weights", "FILE", "--model", "resnet8", "--data", DATA, "--threads", "1", "--json"],
+    "init": ["train", "--model", "resnet8", "--init", "FILE", "--epochs", "1", *NETWORK, "--out", "RUN"],
 }
 
 

@@ -166,15 +166,20 @@ def distinct_calls(calls):
     return chosen
 
 
+def safetensors_parts(data):
+    """(header, bytes of the tensors). ValueError where the header is no JSON."""
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + length]), data[8 + length:]
+
+
 def safetensors_complaint(path):
     """Why this is no whole safetensors file, or None. Its hashes are the program's to check."""
     data = path.read_bytes()
     if len(data) < 8:
         return f"{path}: {len(data)} bytes"
-    length = struct.unpack("<Q", data[:8])[0]
     try:
-        header = json.loads(data[8:8 + length])
+        header, tensors = safetensors_parts(data)
     except ValueError:
         return f"{path}: its header is no JSON"
     end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
-    return None if 8 + length + end == len(data) else f"{path}: {len(data)} bytes, expected {8 + length + end}"
+    return None if end == len(tensors) else f"{path}: {len(tensors)} bytes of tensors, expected {end}"

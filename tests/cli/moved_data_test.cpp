@@ -123,14 +123,15 @@ TEST(MovedData, LabelsOfTestImagesInTheFolder) {
            "--set", "data.size=32", "--epochs", "1", "--batch", "4", "--out", "s"},
           work);
   // How well a student is calibrated needs its test images.
-  const auto evaluated = [&](const Strings& more) {
+  const auto evaluated = [&](const Strings& more, const std::string& folder = "t") {
     fs::remove_all(work / "page");
-    const Strings words = Strings{"report", "t", "--out", "page", "--json"} + more;
+    const Strings words = Strings{"report", folder, "--out", "page", "--json"} + more;
     const nlohmann::json report = json_of(succeed(words, work));
     const nlohmann::json& error = report["pairs"][0]["calibration_error"];
     return error.is_object() && error["students"].contains("ce") && error["students"]["ce"]["n"] == 1;
   };
   EXPECT_TRUE(evaluated({"--data", "folder:r"}));
+  EXPECT_TRUE(evaluated({"--data", "folder:r"}, "u")) << "its labels lie beside the folder, and stay there";
   fs::rename(work / "r/which.txt", work / "moved.txt");
   EXPECT_FALSE(evaluated({"--data", "folder:r"}));
   EXPECT_TRUE(evaluated({"--data", "folder:r", "--set", "data.val_labels=moved.txt"}));

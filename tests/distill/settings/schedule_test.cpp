@@ -50,6 +50,10 @@ TEST(Schedule, RampsAndTheSlipOfLdrld) {
   EXPECT_EQ(schedule.at(7, 0), 0.05 * (7. / 20));
   for (const int epoch : {19, 20, 150}) EXPECT_EQ(schedule.at(epoch, 0), 0.05 * (19. / 20)) << epoch;
   EXPECT_EQ(schedule.at(151, 0), 0.05 * 0.1);
+  Schedule by_steps = schedule;
+  by_steps.milestones = {5000, 6000}, by_steps.milestones_are_steps = true, by_steps.steps_per_epoch = 100;
+  EXPECT_EQ(by_steps.at(50, 99), 0.05 * (19. / 20));
+  EXPECT_EQ(by_steps.at(51, 0), 0.05 * 0.1) << "their milestones are no epochs";
   for (const int64_t none : {0, 1}) {
     schedule.ramp = none;
     EXPECT_EQ(schedule.at(1, 0), 0.05) << none;
