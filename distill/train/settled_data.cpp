@@ -41,12 +41,14 @@ void settle_numbers(RunSettings& settings, const Weights& init, const ImageSet& 
   if (init.metadata("mean")) {
     own.numbers = "of " + settings.init;
   } else if (settings.method.method().reads.teacher && !settings.teacher.empty()) {
-    const Weights teacher_file = read_weights(settings.teacher);
+    Weights teacher_file = read_weights(settings.teacher);
+    set_channel_numbers(teacher_file, settings.teacher_mean, settings.teacher_std);
     const std::string *mean = teacher_file.metadata("mean"), *deviation = teacher_file.metadata("std");
     if (!mean || !deviation) return;
     own.mean = *mean;
     own.std = *deviation;
-    own.numbers = "of " + settings.teacher;
+    own.numbers =
+        settings.teacher_mean.empty() ? "of " + settings.teacher : "as given for " + settings.teacher;
   }
 }
 

@@ -17,7 +17,8 @@ void settle_data(DataSettings& data, const ImageSet& train);
 void check_photos(const RunSettings& settings, const ImageSet& train);
 
 // Folders come without numbers of their own: those of the weights it starts from (init, may be empty), else
-// the teacher's, before others. Where they come from is settings.data.numbers.
+// the teacher's (teacher_mean and teacher_std, or its file's), before others. Where they come from is
+// settings.data.numbers.
 void settle_numbers(RunSettings& settings, const Weights& init, const ImageSet& train);
 
 // A line for the user where data.limit leaves out all images of a class: folders are in the order of their

@@ -52,6 +52,19 @@ TEST_F(PhotoTeacher, ItsSizeIsTheStudentsWhereNobodySetsOne) {
   EXPECT_FALSE(std::filesystem::exists(work() / "b"));
 }
 
+// Images are normalised for the student as for its teacher, whether its file or the user says how.
+TEST_F(PhotoTeacher, ItsMeanAndDeviationAreTheStudents) {
+  const auto numbers = [](const Strings& more) {
+    succeed(distill(Strings{"--out", "n", "--force"} + more), work());
+    return content_of(work() / "n/config.toml");
+  };
+  expect_contains(numbers({}), "numbers = \"of teacher\"");
+  const std::string given =
+      numbers({"--set", "teacher_mean=0.5,0.25,0.125", "--set", "teacher_std=0.5,0.25,1"});
+  expect_contains(given, "numbers = \"as given for teacher\"");
+  expect_contains(given, "mean = \"0.5 0.25 0.125\"\nstd = \"0.5 0.25 1\"");
+}
+
 // Before the teacher is tested, and before a study trains one.
 TEST_F(PhotoTeacher, WhatPhotosHaveNotIsRefusedAtOnce) {
   const std::pair<Strings, const char*> refusals[] = {
