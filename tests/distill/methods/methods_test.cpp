@@ -401,11 +401,10 @@ TEST(Methods, SharesAreAtMostOne) {
   const auto device = portable();
   for (const auto& [method, key] : std::vector<std::pair<std::string, std::string>>{
            {"ls-ce", "smoothing"}, {"tfkd-reg", "alpha"}, {"revision", "lambda"}, {"crld", "threshold"}}) {
-    expect_contains(error_of(Fault::usage,
-                             [&] {
-                               make_distiller(settings_of(method, {{key, "1.5"}}), *device);
-                             }),
-                    "expected a number from 0 to 1");
+    const auto too_large = [&, &method = method, &key = key] {
+      make_distiller(settings_of(method, {{key, "1.5"}}), *device);
+    };
+    expect_contains(error_of(Fault::usage, too_large), "expected a number from 0 to 1");
   }
   expect_contains(error_of(Fault::usage, [&] { make_distiller(settings_of("wkd-l"), *device); }),
                   "how alike a teacher sees the classes");

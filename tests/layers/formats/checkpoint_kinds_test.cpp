@@ -259,7 +259,8 @@ TEST(CheckpointKinds, TensorsOfOtherTypesAreLeftOut) {
     ASSERT_EQ(read.left_out.size(), 1u) << word;
     EXPECT_EQ(read.left_out[0].name, "table");
     expect_contains(read.left_out[0].why, word);
-    expect_contains(error_of(Fault::input, [&] { taken(pickle::dict({{"w.weight", value}})); }), word);
+    const auto alone = [&, &value = value] { taken(pickle::dict({{"w.weight", value}})); };
+    expect_contains(error_of(Fault::input, alone), word);
   }
 }
 
@@ -335,7 +336,7 @@ TEST(CheckpointKinds, OtherFilesAreCalledByTheirName) {
   };
   for (const auto& [name, content, word] : files) {
     work.write(name, content);
-    expect_contains(error_of(Fault::input, [&] { read_weights_file(work / name); }), word);
+    expect_contains(error_of(Fault::input, [&, &name = name] { read_weights_file(work / name); }), word);
   }
 }
 
