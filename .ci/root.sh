@@ -72,7 +72,7 @@ apt_settings() {
 # make_root SUITE FOLDER: a copy of debootstrap's minbase with git, certificates and sudo, and the user `stranger`.
 make_root() {
   local suite=$1 root=$2 base=$cache/$1/base
-  mkdir -p "$cache/$suite/archives/partial"
+  mkdir -p "$cache/$suite/archives"
   (
     flock 8
     # What is older than a fortnight is made anew, lest it drifts from what a new system is.
@@ -101,14 +101,24 @@ make_root() {
   mkdir -p "$root/dev/pts" "$root/dev/shm"
   mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
   mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
-  mount --bind "$cache/$suite/archives" "$root/var/cache/apt/archives"
+  link_packages "$cache/$suite/archives" "$root/var/cache/apt/archives"
   install -d -o $stranger_id -g $stranger_id "$root/src"
+}
+
+# link_packages FROM TO: packages that were fetched. Links, not one folder for all: apt locks its folder, and two runs may
+# go on at a time.
+link_packages() {
+  find "$1" -maxdepth 1 -name '*.deb' -exec cp -ln -t "$2" {} +
+}
+# keep_packages ROOT SUITE: for the roots after this one.
+keep_packages() {
+  link_packages "$1/var/cache/apt/archives" "$cache/$2/archives"
 }
 
 # drop_root FOLDER
 drop_root() {
   local point
-  for point in proc dev/pts dev/shm var/cache/apt/archives ccache RETORT_CIFAR100 RETORT_PHOTOS; do
+  for point in proc dev/pts dev/shm ccache RETORT_CIFAR100 RETORT_PHOTOS; do
     umount -l "$1/$point" 2>/dev/null || true
   done
   [ -n "${RETORT_KEEP:-}" ] || rm -rf --one-file-system "$1"
@@ -140,7 +150,8 @@ offline_stranger() {
 install_in() {
   local root=$1
   shift
-  as_root "$root" apt-get update -qq && as_root "$root" apt-get install -y -qq --no-install-recommends "$@"
+  as_root "$root" apt-get update -qq && as_root "$root" apt-get install -y -qq --no-install-recommends "$@" &&
+    keep_packages "$root" "$(. "$root/etc/os-release" && echo "$VERSION_CODENAME")"
 }
 
 # use_ccache ROOT: where RETORT_BARE_CCACHE names a folder.
