@@ -105,14 +105,15 @@ make_root() {
   install -d -o $stranger_id -g $stranger_id "$root/src"
 }
 
-# link_packages FROM TO: packages that were fetched. Links, not one folder for all: apt locks its folder, and two runs may
-# go on at a time.
-link_packages() {
-  find "$1" -maxdepth 1 -name '*.deb' -exec cp -ln -t "$2" {} +
-}
-# keep_packages ROOT SUITE: for the roots after this one.
+# keep_packages ROOT: what was fetched for it, for the roots after this one.
 keep_packages() {
-  link_packages "$1/var/cache/apt/archives" "$cache/$2/archives"
+  local suite
+  suite=$(. "$1/etc/os-release" && echo "$VERSION_CODENAME")
+  link_packages "$1/var/cache/apt/archives" "$cache/$suite/archives"
+}
+# Links, not one folder for all: apt locks its folder, and two runs may go on at a time. What is there stays.
+link_packages() {
+  ln "$1"/*.deb "$2/" 2>/dev/null || true
 }
 
 # drop_root FOLDER
@@ -151,7 +152,7 @@ install_in() {
   local root=$1
   shift
   as_root "$root" apt-get update -qq && as_root "$root" apt-get install -y -qq --no-install-recommends "$@" &&
-    keep_packages "$root" "$(. "$root/etc/os-release" && echo "$VERSION_CODENAME")"
+    keep_packages "$root"
 }
 
 # use_ccache ROOT: where RETORT_BARE_CCACHE names a folder.
