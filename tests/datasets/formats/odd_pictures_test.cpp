@@ -278,7 +278,7 @@ TEST(OddPictures, EveryRefusalHasAReason) {
            {"version https://git-lfs.github.com/spec/v1", "git lfs pull"},
            {"<!DOCTYPE html>", "web page"},
            {"", "neither a JPEG nor a PNG file, but empty"}}) {
-    expect_fault(Fault::input, words, [&, &begin = begin] { decode_image(bytes(begin), "kind"); });
+    expect_fault(Fault::input, words, [&, &content = begin] { decode_image(bytes(content), "kind"); });
   }
   expect_fault(Fault::input, "magick", [&] { decode_image(bytes("GIF89a"), "kind"); });
 }

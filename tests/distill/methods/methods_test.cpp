@@ -401,8 +401,8 @@ TEST(Methods, SharesAreAtMostOne) {
   const auto device = portable();
   for (const auto& [method, key] : std::vector<std::pair<std::string, std::string>>{
            {"ls-ce", "smoothing"}, {"tfkd-reg", "alpha"}, {"revision", "lambda"}, {"crld", "threshold"}}) {
-    const auto too_large = [&, &method = method, &key = key] {
-      make_distiller(settings_of(method, {{key, "1.5"}}), *device);
+    const auto too_large = [&, &whose = method, &share = key] {
+      make_distiller(settings_of(whose, {{share, "1.5"}}), *device);
     };
     expect_contains(error_of(Fault::usage, too_large), "expected a number from 0 to 1");
   }

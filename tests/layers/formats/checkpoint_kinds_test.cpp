@@ -259,7 +259,7 @@ TEST(CheckpointKinds, TensorsOfOtherTypesAreLeftOut) {
     ASSERT_EQ(read.left_out.size(), 1u) << word;
     EXPECT_EQ(read.left_out[0].name, "table");
     expect_contains(read.left_out[0].why, word);
-    const auto alone = [&, &value = value] { taken(pickle::dict({{"w.weight", value}})); };
+    const auto alone = [&, &tensor = value] { taken(pickle::dict({{"w.weight", tensor}})); };
     expect_contains(error_of(Fault::input, alone), word);
   }
 }
@@ -336,7 +336,7 @@ TEST(CheckpointKinds, OtherFilesAreCalledByTheirName) {
   };
   for (const auto& [name, content, word] : files) {
     work.write(name, content);
-    expect_contains(error_of(Fault::input, [&, &name = name] { read_weights_file(work / name); }), word);
+    expect_contains(error_of(Fault::input, [&, &file = name] { read_weights_file(work / file); }), word);
   }
 }
 
