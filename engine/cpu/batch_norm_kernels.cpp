@@ -9,16 +9,15 @@ namespace {
 template <class T>
 void moments(const T* x, int64_t rows, int64_t channels, T* mean, T* squares) {
   T* const mean_sum[1] = {mean};
-  sum_columns<T, 1, 0>(rows, channels, nullptr, mean_sum,
-                       [=](int64_t i, int64_t j, const Lane64<T, 0>&, T (*total)[wide]) {
-                         total[0][j] += x[i];
-                       });
+  sum_columns<T, 1, 0>(
+      rows, channels, nullptr, mean_sum,
+      [=](int64_t i, int64_t j, const Lanes<T, 0>&, T(*total)[stripe]) { total[0][j] += x[i]; });
   const T scale = T(1) / T(rows);
   for (int64_t c = 0; c < channels; ++c) mean[c] *= scale;
   const T* const params[1] = {mean};
   T* const square_sum[1] = {squares};
   sum_columns<T, 1, 1>(rows, channels, params, square_sum,
-                       [=](int64_t i, int64_t j, const Lane64<T, 1>& lanes, T (*total)[wide]) {
+                       [=](int64_t i, int64_t j, const Lanes<T, 1>& lanes, T(*total)[stripe]) {
                          const T d = x[i] - lanes.v[0][j];
                          total[0][j] += d * d;
                        });
@@ -37,7 +36,7 @@ void gradient_sums_as(const BatchNormBlock<T>& block, const T* mean, const T* in
   const T* const params[2] = {mean, inverse_std};
   T* const sums[2] = {sum_g, sum_gx};
   sum_columns<T, 2, 2>(block.rows, block.channels, params, sums,
-                       [=](int64_t i, int64_t j, const Lane64<T, 2>& lanes, T (*total)[wide]) {
+                       [=](int64_t i, int64_t j, const Lanes<T, 2>& lanes, T(*total)[stripe]) {
                          const T g = masked_gradient<T, masked>(y, dy, i);
                          total[0][j] += g;
                          total[1][j] += g * ((x[i] - lanes.v[0][j]) * lanes.v[1][j]);
@@ -53,7 +52,7 @@ void gradient_sums(const BatchNormBlock<T>& block, const T* mean, const T* inver
 template <class T, bool masked, bool has_dx, bool dx_adds, bool has_dadd, bool dadd_adds>
 void gradient_as(const BatchNormBlock<T>& block, const T* const* params, T* dx, T* dadd) {
   const T *x = block.x, *y = block.y, *dy = block.dy;
-  for_columns<T, 4>(block.rows, block.channels, params, [=](int64_t i, int64_t j, const Lane64<T, 4>& lanes) {
+  for_columns<T, 4>(block.rows, block.channels, params, [=](int64_t i, int64_t j, const Lanes<T, 4>& lanes) {
     const T g = masked_gradient<T, masked>(y, dy, i);
     if constexpr (has_dx) {
       const T d = lanes.v[1][j] * g + (lanes.v[2][j] * (x[i] - lanes.v[0][j]) + lanes.v[3][j]);

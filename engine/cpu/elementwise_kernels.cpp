@@ -91,10 +91,9 @@ double sum(const T* x, int64_t n) {
 template <class T>
 void column_sums(const T* x, int64_t rows, int64_t columns, T* to) {
   T* const sums[1] = {to};
-  sum_columns<T, 1, 0>(rows, columns, nullptr, sums,
-                       [=](int64_t i, int64_t j, const Lane64<T, 0>&, T (*total)[wide]) {
-                         total[0][j] += x[i];
-                       });
+  sum_columns<T, 1, 0>(
+      rows, columns, nullptr, sums,
+      [=](int64_t i, int64_t j, const Lanes<T, 0>&, T(*total)[stripe]) { total[0][j] += x[i]; });
 }
 
 template <class T>

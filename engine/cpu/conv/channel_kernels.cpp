@@ -47,22 +47,25 @@ void average_pool(const Pooling<T>& p) {
 
 template <class T, bool has_argmax>
 void max_pool_as(const Pooling<T>& p) {
+  const int64_t channels = p.channels;
   for_windows(p, [&](const Window& w, int64_t to) RETORT_FLAT {
     T* out = p.y + to;
     int32_t* at = has_argmax ? p.argmax + to : nullptr;
-    const int64_t start = (w.top * p.width + w.left) * p.channels;
-    for (int64_t c = 0; c < p.channels; ++c) {
+    const int64_t start = (w.top * p.width + w.left) * channels;
+    for (int64_t c = 0; c < channels; ++c) {
       out[c] = p.x[start + c];
       if constexpr (has_argmax) at[c] = int32_t(p.argmax_offset + start + c);
     }
     for (int64_t h = w.top; h < w.bottom; ++h) {
       for (int64_t v = w.left; v < w.right; ++v) {
-        const int64_t from = (h * p.width + v) * p.channels;
-        for (int64_t c = 0; c < p.channels; ++c) {
-          const T value = p.x[from + c];
-          const bool larger = value > out[c] || (value != value && out[c] == out[c]);
-          out[c] = larger ? value : out[c];
-          if constexpr (has_argmax) at[c] = larger ? int32_t(p.argmax_offset + from + c) : at[c];
+        const T* from = p.x + (h * p.width + v) * channels;
+        const int32_t place = int32_t(p.argmax_offset + (h * p.width + v) * channels);
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) {
+          const T value = from[c], best = out[c];
+          const bool larger = !(value <= best) && best == best;
+          out[c] = larger ? value : best;
+          if constexpr (has_argmax) at[c] = larger ? place + int32_t(c) : at[c];
         }
       }
     }
@@ -88,7 +91,7 @@ void global_average(const T* x, int64_t places, int64_t channels, T* y) {
 
 template <class T, bool has_add, bool has_relu>
 void affine_as(const T* x, const T* add, int64_t rows, int64_t channels, const T* const* params, T* y) {
-  for_columns<T, 3>(rows, channels, params, [=](int64_t i, int64_t j, const Lane64<T, 3>& lanes) {
+  for_columns<T, 3>(rows, channels, params, [=](int64_t i, int64_t j, const Lanes<T, 3>& lanes) {
     T value = lanes.v[0][j] * (x[i] - lanes.v[1][j]) + lanes.v[2][j];
     if constexpr (has_add) value += add[i];
     if constexpr (has_relu) value = value < T(0) ? T(0) : value;

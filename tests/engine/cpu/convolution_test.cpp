@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "engine/cpu/portable.h"
+#include "tests/support/instruction_sets.h"
 
 namespace retort {
 namespace {
@@ -20,17 +20,6 @@ struct ConvCase {
 void PrintTo(const ConvCase& t, std::ostream* out) {
   *out << t.n << 'x' << t.h << 'x' << t.w << 'x' << t.c << " to " << t.k << ", kernel " << t.r << 'x' << t.s
        << ", stride " << t.spec.stride << ", pad " << t.spec.pad << ", groups " << t.spec.groups;
-}
-
-// Numbers in [-1, 1], a fixed sequence per seed.
-std::vector<double> numbers(int64_t count, uint32_t seed) {
-  std::vector<double> v(static_cast<size_t>(count));
-  uint32_t state = seed * 2654435761u + 12345u;
-  for (double& x : v) {
-    state = state * 1664525u + 1013904223u;
-    x = float(int32_t(state)) / 2147483648.0f;  // exact in f32, so that both types see the same problem
-  }
-  return v;
 }
 
 // A tensor of T between guards that nobody may touch.
@@ -58,20 +47,6 @@ class Guarded {
   static T mark() { return T(-12345.5); }
   std::vector<T> memory_;
   Tensor tensor_;
-};
-
-// The instruction sets that run here; the constructor of Portable reads RETORT_ISA.
-std::vector<Isa> isas() {
-  std::vector<Isa> all;
-  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
-    if (isa <= best_isa()) all.push_back(isa);
-  return all;
-}
-
-class IsaScope {
- public:
-  explicit IsaScope(Isa isa) { setenv("RETORT_ISA", name_of(isa), 1); }
-  ~IsaScope() { unsetenv("RETORT_ISA"); }
 };
 
 struct Sizes {
