@@ -15,6 +15,9 @@
 #endif
 #undef TOML_ASSERT_ASSUME
 #define TOML_ASSERT_ASSUME(condition) static_cast<void>(0)
+// Lists and tables within each other; keys nest, too, by check_dots() below.
+#undef TOML_MAX_NESTED_VALUES
+#define TOML_MAX_NESTED_VALUES 16
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -78,6 +81,19 @@ void check_no_controls(std::string_view content, const std::string& name) {
   }
 }
 
+// Each dot of a key is a table in a table, and toml++ has no bound of its own: some hundred thousand use up
+// the stack.
+void check_dots(std::string_view content, const std::string& name) {
+  constexpr int64_t most = 256;
+  int64_t line = 1, dots = 0;
+  for (const char c : content) {
+    if (c == '\n') ++line, dots = 0;
+    dots += c == '.';
+    check(dots <= most, Fault::usage, name, ":", line, ": more than ", most,
+          " dots in a line; expected keys as in optimizer.kind");
+  }
+}
+
 }  // namespace
 
 const TomlValue* TomlValue::find(const std::string& name) const {
@@ -115,6 +131,7 @@ TomlValue read_toml(const std::filesystem::path& file) {
 TomlValue parse_toml(std::string_view text, const std::string& name) {
   check_utf8(text, name, Fault::usage);
   check_no_controls(text, name);
+  check_dots(text, name);
   try {
     return converted(toml::parse(text));
   } catch (const toml::parse_error& error) {

@@ -286,6 +286,31 @@ TEST(Toml, ControlCharactersAreRefused) {
   EXPECT_EQ(parse_toml("\ta = 1\r\n", "file").names, std::vector<std::string>{"a"});
 }
 
+// 400,000 parts of a key used up the stack.
+TEST(Toml, DeepKeysAndValuesAreRefused) {
+  const auto repeated = [](const std::string& part, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += part;
+    return all;
+  };
+  for (const int parts : {257, 400'000}) {
+    expect_fault(Fault::usage, "file:2: more than 256 dots in a line",
+                 [&] { parse_toml("b = 1\na" + repeated(".a", parts) + " = 1", "file"); });
+    expect_fault(Fault::usage, "file:1: more than 256 dots in a line",
+                 [&] { parse_toml("[" + repeated("a.", parts) + "b]\nx = 1", "file"); });
+    expect_fault(Fault::usage, "file:1: ", [&] {
+      parse_toml("a = " + repeated("[", parts) + repeated("]", parts), "file");
+    });
+  }
+  // As deep as a file can be.
+  const std::string key = "a" + repeated(".a", 256);
+  std::string deepest = "[" + key + "]\n" + key + " = ";
+  for (int i = 0; i < 7; ++i) deepest += "[\n{" + key + " = ";
+  deepest += "1";
+  for (int i = 0; i < 7; ++i) deepest += "}]";
+  EXPECT_EQ(parse_toml(deepest, "file").names, std::vector<std::string>{"a"});
+}
+
 TEST(Resolve, RefusesWhatCannotRun) {
   const auto refused = [](const std::string& part, auto change) {
     RunSettings settings = distillation();
