@@ -19,6 +19,7 @@ enum {
   ir_version = 1,
   producer_name = 2,
   producer_version = 3,
+  model_version = 5,
   doc = 6,
   graph = 7,
   operator_sets = 8,
@@ -65,6 +66,8 @@ constexpr const char* batch_symbol = "N";
 // --- the hash, a file's last metadata entry, of all before it
 
 constexpr const char* hash_key = "xxh3";
+constexpr int64_t hashed_version =
+    2;  // the model's, near the start: a file that ends before its hash is damaged
 
 std::string metadata_entry(const std::string& key, const std::string& value) {
   ProtoWriter entry, out;
@@ -154,10 +157,12 @@ class Parser {
   OnnxModel model(std::string_view bytes) {
     OnnxModel model;
     bool has_graph = false;
+    int64_t version = 0;
     each(bytes, [&](const ProtoField& f) {
       if (f.number == model_field::ir_version)
         expect(f.integer() == ir_version, "IR version ", f.integer(), ", expected ", ir_version);
       if (f.number == model_field::producer_version) model.producer_version = f.text;
+      if (f.number == model_field::model_version) version = f.integer();
       if (f.number == model_field::doc) model.doc = f.text;
       if (f.number == model_field::operator_sets) check_operator_set(f.text);
       if (f.number == model_field::metadata) {
@@ -172,6 +177,9 @@ class Parser {
     });
     expect(has_graph, "no graph; is it an ONNX file?");
     model.has_hash = model.metadata.erase(hash_key) > 0;
+    expect(model.has_hash || version < hashed_version,
+           "its hash (XXH3) is missing: the file is cut off, or was changed after `retort export`; export it "
+           "again");
     expect(!model.has_hash || hash_holds(bytes),
            "its hash (XXH3) is another one: the file is damaged, or was changed after `retort export`; "
            "export it again");
@@ -314,6 +322,7 @@ std::string onnx_file(const OnnxModel& model) {
   out.integer(model_field::ir_version, ir_version);
   out.piece(model_field::producer_name, producer);
   out.piece(model_field::producer_version, model.producer_version);
+  out.integer(model_field::model_version, hashed_version);
   out.piece(model_field::doc, model.doc);
   out.piece(model_field::graph, graph.bytes());
   out.piece(model_field::operator_sets, set.bytes());

@@ -46,7 +46,7 @@ struct OnnxModel {
 // The graph with images N,3,H,W as ONNX's users expect them. Input "images", output "logits".
 OnnxModel onnx_model(const InferenceGraph& graph);
 
-// With the hash (XXH3) of all before it as the last metadata entry, "xxh3".
+// With the hash (XXH3) of all before it as the last metadata entry, "xxh3", which model_version 2 announces.
 std::string onnx_file(const OnnxModel& model);
 
 // Reads what onnx_file() writes, and holds it to its hash, where it has one. Fault::input, naming `file`, for
