@@ -12,9 +12,8 @@ ConvOptions conv(int kernel, int64_t in) {
 
 // What is projected: the map behind the last stage and its ReLU, before a convolution that only the
 // classifier reads.
-const Var& last_map(const Outputs& outputs) {
-  const bool head = outputs.map.shape()[3] != outputs.stages.back().shape()[3];
-  return head ? outputs.stages.back() : outputs.map;
+const Var& last_map(Model& model, const Outputs& outputs) {
+  return model.head() ? outputs.stages.back() : outputs.map;
 }
 
 // Where the sides divide, by the pooling that every export knows.
@@ -26,9 +25,9 @@ Var pooled_to(const Pass& pass, const Var& map, int64_t height, int64_t width) {
   return adaptive_average_pool(pass, map, height, width);
 }
 
-// Of one image's maps: what pooled is the mean of, the last stage's, and what is projected.
+// Of one image's maps: what pooled is the mean of, and what is projected.
 struct MapShapes {
-  Shape map, stage, last;
+  Shape map, last;
 };
 
 MapShapes map_shapes(Model& model, Device& device) {
@@ -36,7 +35,7 @@ MapShapes map_shapes(Model& model, Device& device) {
   const Var image = pass.make({1, model.side, model.side, 3}, DType::f32);
   device.backend().fill(image, 0);
   const Outputs outputs = model.run(image, pass, true);
-  return {outputs.map.shape(), outputs.stages.back().shape(), last_map(outputs).shape()};
+  return {outputs.map.shape(), last_map(model, outputs).shape()};
 }
 
 }  // namespace
@@ -57,7 +56,7 @@ Var Projector::operator()(const Var& map, const Pass& pass) {
 BorrowedClassifier::BorrowedClassifier(Device& device, std::unique_ptr<Model> body, Model& donor, DType type)
     : body_(std::move(body)) {
   const MapShapes theirs = map_shapes(donor, device);
-  check(donor.classifier() && theirs.map[3] == theirs.stage[3], Fault::usage, "model ", donor.name,
+  check(donor.classifier() && !donor.head(), Fault::usage, "model ", donor.name,
         ": a convolution stands between its last stage and its classifier, which cannot be borrowed; "
         "expected a network as resnet, wrn or vgg");
   const Shape target = theirs.map, own = map_shapes(*body_, device).last;
@@ -67,7 +66,10 @@ BorrowedClassifier::BorrowedClassifier(Device& device, std::unique_ptr<Model> bo
   weight_ = device.persistent(donor.classifier()->weight.value.tensor.shape, type, 0);
   bias_ = device.persistent(donor.classifier()->bias.value.tensor.shape, type, 0);
   side = body_->side;
-  if (Linear* unused = body_->classifier()) unused->weight.idle = unused->bias.idle = true;
+  for (Module* unused : {static_cast<Module*>(body_->classifier()), body_->head()}) {
+    if (!unused) continue;
+    for (const NamedParameter& p : parameters_of(*unused)) p.parameter->idle = true;
+  }
 }
 
 void BorrowedClassifier::visit(Visitor& visitor) {
@@ -79,7 +81,7 @@ void BorrowedClassifier::visit(Visitor& visitor) {
 
 Outputs BorrowedClassifier::forward(const Var& images, const Pass& pass, bool features) {
   Outputs outputs = body_->forward(images, pass, true);
-  const Var& map = last_map(outputs);
+  const Var& map = last_map(*body_, outputs);
   const Var projected = (*projector_)(pooled_to(pass, map, height_, width_), pass);
   const Var pooled = global_average_pool(pass, projected);
   if (!features) outputs = {};

@@ -21,7 +21,7 @@ class Projector : public Module {
 
 // Of "BODY+DONOR", as resnet8x4+resnet32x4: the body's last map, pooled to the donor's side where it is
 // larger, projected to its width, averaged, and classified by what was borrowed. The body keeps a classifier
-// of its own that nothing reads. Outputs::map is the projected map.
+// of its own, and what stands before it, that nothing reads. Outputs::map is the projected map.
 class BorrowedClassifier : public Model {
  public:
   // donor: only its shapes are looked at. Fault::usage if what its classifier reads is not the mean of its

@@ -29,6 +29,8 @@ class Model : public Module {
 
   // The last layer: of rows like `pooled` to logits. Null where a model has none of its own.
   virtual Linear* classifier() { return nullptr; }
+  // What stands between the last stage and the classifier, which alone reads it; null where nothing does.
+  virtual Module* head() { return nullptr; }
   // The batch norm of which each of pre_relu's values comes, before a residual is added; in the same order.
   virtual std::vector<const BatchNorm*> stage_norms() const { return {}; }
 

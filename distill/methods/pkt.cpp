@@ -15,7 +15,9 @@ namespace {
 // too.
 Var cosines(const Pass& pass, const Var& x) {
   const Var lengths = sqrt(pass, sum_columns(pass, square(pass, x)));
-  const Var u = div(pass, x, affine(pass, lengths, 1, 1e-7));
+  // 1 / (length + 1e-7), and 0 for nothing, which 1e7 would be a factor of the gradient of.
+  const Var longer = affine(pass, mul(pass, lengths, affine(pass, lengths, 1, 1e-7)), 1, 1e-30);
+  const Var u = mul(pass, x, div(pass, lengths, longer));
   return matmul(pass, u, u, false, true);
 }
 

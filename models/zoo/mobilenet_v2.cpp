@@ -77,6 +77,7 @@ class MobileNetV2 : public Model {
 
   // The stages are linear: there is no pre_relu.
   Linear* classifier() override { return &classifier_; }
+  Module* head() override { return &head_; }
 
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;

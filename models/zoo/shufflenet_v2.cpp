@@ -102,6 +102,7 @@ class ShuffleV2 : public Model {
   }
 
   Linear* classifier() override { return &linear_; }
+  Module* head() override { return &head_; }
 
   Outputs forward(const Var& images, const Pass& pass, bool features) override {
     Outputs outputs;

@@ -143,6 +143,17 @@ TEST(TrainingStep, FeaturesOfEveryFamily) {
   }
 }
 
+// A convolution that only the unused classifier reads has no gradient: such students were refused in step 1.
+TEST(TrainingStep, SimkdTrainsStudentsOfEveryFamily) {
+  for (const char* student : {"resnet8", "wrn_16_1", "MobileNetV2", "ShuffleV1", "ShuffleV2", "vgg8"}) {
+    SCOPED_TRACE(student);
+    Step step("auto", "simkd", 2, student, "resnet8");
+    EXPECT_TRUE(std::isfinite(step.run()));
+    EXPECT_TRUE(std::isfinite(step.run()));
+    for (const double w : read_values(*step.device, step.optimizer->values())) ASSERT_TRUE(std::isfinite(w));
+  }
+}
+
 TEST(TrainingStep, TheTeacherIsFoldedToTheSameLogits) {
   Step step("portable", "kd");
   // Statistics and affine parameters that are not those of a new network.
