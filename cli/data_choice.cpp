@@ -5,6 +5,7 @@
 #include "cli/setting_options.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
+#include "models/network_input.h"
 
 namespace retort {
 
@@ -29,6 +30,21 @@ void DataChoice::apply(DataSettings& data) const {
   settings.data = data;
   for (const auto& [key, value] : given_) set_key(settings, key, value);
   data = settings.data;
+}
+
+void DataChoice::put_into(Weights& weights, const std::string& network, const DataSettings& data,
+                          int64_t fixed_side) {
+  check(fixed_side == 0 || data.size == 0 || data.size == fixed_side, Fault::usage, "data.size is ",
+        data.size, ", and ", weights.source, " sees images of side ", fixed_side, " alone");
+  check(data.size == 0 || (data.size >= least_side && data.size <= most_side), Fault::usage, "data.size is ",
+        data.size, ", expected pixels, ", least_side, " to ", most_side);
+  set_input(weights.file.metadata, data.size, 0);
+  if (data.test_resize == 0) return;
+  const int64_t side = input_of(weights, network).size;
+  check(data.test_resize >= side && data.test_resize <= 4 * most_side, Fault::usage, "data.test_resize is ",
+        data.test_resize, ", expected at least ", side, ", the side of the images that ", network,
+        " sees, and at most ", 4 * most_side);
+  set_input(weights.file.metadata, 0, data.test_resize);
 }
 
 int64_t DataChoice::size() const {

@@ -7,6 +7,7 @@
 
 #include "cli/options.h"
 #include "distill/settings/settings.h"
+#include "models/weights.h"
 
 namespace retort {
 
@@ -22,6 +23,10 @@ class DataChoice {
   void apply(DataSettings& data) const;
   // What was given, in order, as key and value.
   const std::vector<std::pair<std::string, std::string>>& given() const { return given_; }
+  // Size and test_resize of `data` into what the weights of `network` say of their input. Error(Fault::usage)
+  // for values that they cannot have; fixed_side: the one that an export sees, 0: any.
+  static void put_into(Weights& weights, const std::string& network, const DataSettings& data,
+                       int64_t fixed_side = 0);
   // data.size, 0 where it was not given.
   int64_t size() const;
 

@@ -110,7 +110,7 @@ int run_eval(const Arguments& arguments) {
                        .batch = options.given("--batch") ? batch : BoxOptions{}.batch});
   }
   options.refuse({"--size"}, "is for detectors, and " + weights_spec + " is none");
-  set_input(weights.file.metadata, images.size, images.test_resize);
+  DataChoice::put_into(weights, network, images, exported ? exported->side() : 0);
   const DataSet data = open_dataset(spec, test_options(images, weights, network));
   check(!data.boxes, Fault::usage, "eval: ", spec, " is a set of boxes for detectors; ", weights_spec, " is none");
   const std::string* trained_on = weights.metadata("data");

@@ -142,6 +142,7 @@ int run_explain(const Arguments& arguments) {
     try {
       set = open_dataset(data, reads);
     } catch (const Error& error) {  // the picture can do without the names of its classes
+      if (error.fault() != Fault::input) throw;
       print_error(text("note: classes have no names: ", error.what()));
     }
   }
@@ -171,7 +172,9 @@ int run_explain(const Arguments& arguments) {
     shown.label = -1;
     const NetworkInput input = input_of(student.weights(), student.network());
     const int64_t resize = reading.test_resize > 0 ? reading.test_resize : input.test_resize;
-    shown.pixels = read_fitted(image, shown.side, int(resize), reads.decoder).pixels;
+    FittedPicture fitted = read_fitted(image, shown.side, int(resize), reads.decoder);
+    for (const std::string& note : fitted.notes) print_error(note);
+    shown.pixels = std::move(fitted.pixels);
     explained.image_name = std::filesystem::path(image).filename().string();
   }
   shown.student = student.logits(shown.pixels, set ? &set->test : nullptr);

@@ -183,11 +183,11 @@ int run_export(const Arguments& arguments) {
   photos.apply(request.images);
   Weights weights = read_weights(sources[0]);
   channels.apply(weights);
-  set_input(weights.file.metadata, request.images.size, request.images.test_resize);
   check_not_read("--out", request.out, weights.path);
   check_threads(request.threads);
   const auto device = Device::open({.name = "portable", .threads = int(request.threads)});
   check_no_detector(weights, architecture, "export");
+  DataChoice::put_into(weights, architecture_of(weights, architecture), request.images);
   const auto model = load_model(weights, architecture, *device);
   print_notes(weights.notes);
   const bool ours = request.format == "infer" || request.format == "c";

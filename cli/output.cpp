@@ -1,6 +1,5 @@
 #include "cli/output.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -10,12 +9,15 @@
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"
 #include "engine/base/terminal.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
 void print(std::string_view text) {
+  // Names of files, classes and machines stand in results, and may hold anything.
+  const std::string shown = without_controls(text, ' ', "\n\t");
   const bool written =
-      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+      std::fwrite(shown.data(), 1, shown.size(), stdout) == shown.size() && std::fflush(stdout) == 0;
   check(written, Fault::write, "the result cannot be written to stdout: ", reason_of(errno));
 }
 
@@ -41,11 +43,9 @@ void print_notes(const std::vector<std::string>& notes) {
 }
 
 void print_error(std::string_view message) {
-  std::string line(message);
   // Names of files end up in messages, and may hold anything.
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
-  line = wrapped("retort: " + line, line_columns(fileno(stderr)), 2);
+  const std::string line =
+      wrapped("retort: " + without_controls(message, ' '), line_columns(fileno(stderr)), 2);
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 

@@ -139,7 +139,8 @@ int run_predict(const Arguments& arguments) {
   if (!numbers.empty()) reading = data_of(weights, data);
   photos.apply(reading);
   if (!numbers.empty()) data = reading.spec;
-  set_input(weights.file.metadata, reading.size, reading.test_resize);
+  DataChoice::put_into(weights, exported ? exported->name() : architecture_of(weights, architecture), reading,
+                       exported ? exported->side() : 0);
   std::unique_ptr<Device> device;
   std::unique_ptr<Model> model;
   if (!exported) {
@@ -152,9 +153,6 @@ int run_predict(const Arguments& arguments) {
   const std::string& network = exported ? exported->name() : model->name;
   check(reading.size == 0 || reading.size == side, Fault::usage, "predict: data.size is ", reading.size, ", ",
         network, " sees images of side ", side);
-  check(reading.test_resize == 0 || reading.test_resize >= side, Fault::usage,
-        "predict: data.test_resize is ", reading.test_resize, ", expected at least the network's side, ",
-        side);
   const DataOptions reads = test_options(reading, weights, network);
   const auto numbered = [&] {
     const ImageSet test = open_dataset(data, reads).test;

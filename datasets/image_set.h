@@ -23,6 +23,7 @@ struct ImageSet {
   std::array<float, 3> mean{}, stddev{1, 1, 1};
   std::string numbers_from;  // where these two come from, for messages; empty: they are the data set's own
 
+  uint64_t listing_hash = 0;                    // of the files that the images were read from, 0: of none
   std::shared_ptr<const ImageSource> pictures;  // N, null where the images are in memory
   PhotoOptions photo;
   Decoder decoder = Decoder::stb;
@@ -37,8 +38,11 @@ struct ImageSet {
   // Image i as a network is tested on it, height x width x channels: photos resized, their centre cut out.
   void read(int64_t i, PictureReader& reader, uint8_t* to) const;
 
-  // XXH3 of the extents, the images and the labels: two sets of equal hash are the same data.
+  // XXH3 of the extents, the images and the labels: two sets of equal hash are the same data. The images'
+  // part is that of their files' listing (paths, sizes, classes) where they have one, in memory or not.
   uint64_t hash() const;
+  // The same of the bytes of all images in memory, whatever they were read from.
+  uint64_t content_hash() const;
 };
 
 // ImageNet's, which networks for 224 x 224 pixels are trained with.

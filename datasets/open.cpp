@@ -67,6 +67,19 @@ DataSet with_sound_names(DataSet data) {
   return data;
 }
 
+// Which of the kinds a folder looks like; empty if it is none.
+std::string kind_of_folder(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return "";
+  const auto has = [&](const char* name) { return fs::exists(fs::path(path) / name, error); };
+  if (has("data_batch_1") || has("data_batch_1.bin")) return "cifar10";
+  if (has("train.bin") || (has("meta") && !fs::is_directory(fs::path(path) / "meta", error)))
+    return "cifar100";
+  if (has("train_images.npy")) return "npy";
+  return "folder";
+}
+
 }  // namespace
 
 bool is_drawn(const std::string& spec) {
@@ -91,10 +104,9 @@ DataSet open_dataset(const std::string& spec, const DataOptions& options) {
     if (name == added.name) return with_sound_names(added.open(argument, options.parts));
     known += ", " + added.usage;
   }
-  std::error_code error;
-  const bool folder = std::filesystem::is_directory(spec, error);
+  const std::string kind = kind_of_folder(spec);
   fail(Fault::usage, "data set '", spec, "' is not known; ",
-       folder ? "images in a folder are named as folder:" + spec + "; " : std::string(), "expected ", known);
+       kind.empty() ? std::string() : "it is named as " + kind + ":" + spec + "; ", "expected ", known);
 }
 
 std::vector<std::string> dataset_words() {

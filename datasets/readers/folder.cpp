@@ -6,8 +6,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <sstream>
 
+#include "datasets/readers/digest_lines.h"
 #include "datasets/readers/listing_cache.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
@@ -138,28 +138,44 @@ ChannelStatistics measured(const ImageSource& pictures, const DataOptions& optio
   ChannelStatistics found;
   if (!cache.empty()) {
     if (const auto kept = read_text_if_readable(file)) {
-      std::istringstream in(*kept);
-      for (float& value : found.mean) in >> value;
-      for (float& value : found.deviation) in >> value;
-      const bool sound =
-          bool(in >> found.pictures) &&
-          std::all_of(found.deviation.begin(), found.deviation.end(), [](float v) { return v > 0; });
-      if (sound) return found;
+      try {
+        return read_channel_numbers(*kept, file.string());
+      } catch (const Error&) {  // damaged, or of before it had a digest: measured anew
+      }
     }
   }
   found = measure_channels(pictures, options.threads, options.decoder);
   std::string kept;
   for (const auto& values : {found.mean, found.deviation})
     for (const float value : values) kept += exact_decimal(double(value)) + " ";
+  kept += std::to_string(found.pictures) + "\n";
   if (!cache.empty()) {
     std::error_code error;
     fs::create_directories(file.parent_path(), error);
-    write_cached(file, kept + std::to_string(found.pictures) + "\n");
+    write_cached(file, with_digest(kept));
   }
   return found;
 }
 
 }  // namespace
+
+ChannelStatistics read_channel_numbers(const std::string& text, const std::string& name) {
+  DigestLines lines(text, name);
+  lines.next();
+  ChannelStatistics found;
+  for (auto* values : {&found.mean, &found.deviation}) {
+    const bool is_mean = values == &found.mean;
+    for (float& value : *values) {
+      value = lines.number<float>();
+      check(value >= 0 && value <= 1 && (is_mean || value > 0), Fault::input, name, ": ",
+            is_mean ? "a mean" : "a deviation", " is ", value, ", expected 0 to 1");
+    }
+  }
+  const std::string pictures = lines.rest();
+  check(parse(pictures, found.pictures) && found.pictures > 0, Fault::input, name, ": measured on ",
+        in_quotes(pictures), " pictures");
+  return found;
+}
 
 PictureFiles::Bytes bytes_in_folder(const fs::path& folder, const std::vector<File>& part) {
   return [folder, part](int64_t i, std::vector<uint8_t>& scratch) {
@@ -188,10 +204,10 @@ DataSet photo_set(const ListedPictures& listed, const DataOptions& options) {
     set.classes = int(listing.class_names.size());
     set.class_names = listing.class_names;
     set.decoder = options.decoder;
+    set.listing_hash = FolderListing::hash(files);
     for (const File& file : files) set.labels.push_back(file.label);
     set.pictures = std::make_shared<PictureFiles>(
-        FileNames{names_of(files), listed.prefix, FolderListing::hash(files), largest_of(files)}, bytes,
-        room);
+        FileNames{names_of(files), listed.prefix, set.listing_hash, largest_of(files)}, bytes, room);
   };
   data.train.skips_bad = options.skips_bad;
   const bool both = options.parts == Parts::both;
@@ -249,7 +265,7 @@ DataSet read_folder(const fs::path& folder, const DataOptions& options) {
   FolderListing listing = cached_listing(folder, options.test_labels);
   PictureFiles::Bytes train = bytes_in_folder(folder, listing.train),
                       test = bytes_in_folder(folder, listing.test);
-  const std::string name = fs::absolute(folder).lexically_normal().filename().string();
+  const std::string name = name_of_folder(folder);
   return photo_set({"folder:" + (name.empty() ? folder.string() : name), (folder / "").string(),
                     std::move(listing), std::move(train), std::move(test)},
                    options);

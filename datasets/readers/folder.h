@@ -40,4 +40,8 @@ struct VerifiedFolder {
 VerifiedFolder verify_folder(const std::filesystem::path& folder, const std::string& test_labels,
                              Decoder decoder, int threads = 0);
 
+// Mean and deviation of a folder's pictures as the cache keeps them. Fault::input, naming the file, for what
+// is damaged.
+ChannelStatistics read_channel_numbers(const std::string& text, const std::string& name);
+
 }  // namespace retort

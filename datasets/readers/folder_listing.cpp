@@ -7,6 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "datasets/readers/label_classes.h"
 #include "datasets/readers/label_files.h"
 #include "datasets/readers/picture_walk.h"
 #include "engine/base/byte_reader.h"
@@ -57,47 +58,6 @@ void sort_files(std::vector<File>& files) {
   files = std::move(sorted);
 }
 
-// Labels as numbers of classes: all of a file are names, or all are numbers from 0 in the order of the names.
-class Labels {
- public:
-  Labels(const std::vector<std::string>& names, std::string file) : names_(names), file_(std::move(file)) {
-    for (size_t i = 0; i < names.size(); ++i) numbers_.emplace(names[i], int32_t(i));
-  }
-
-  std::vector<int32_t> of(const std::vector<LabelledFile>& lines) const {
-    std::vector<int32_t> labels;
-    const bool named = std::all_of(lines.begin(), lines.end(),
-                                   [&](const auto& line) { return numbers_.contains(line.label); });
-    for (const LabelledFile& line : lines) {
-      int32_t number = 0;
-      check(numbers_.contains(line.label) || parse(line.label, number), Fault::input, file_, ":", line.line,
-            ": ", in_quotes(line.label),
-            " is no class of the training images; expected the name of one of their ", names_.size(),
-            " folders (", in_quotes(names_.front()), ", ...), or its number");
-    }
-    for (const LabelledFile& line : lines)
-      labels.push_back(named ? numbers_.at(line.label) : number_of(line));
-    return labels;
-  }
-
- private:
-  int32_t number_of(const LabelledFile& line) const {
-    int32_t number = -1;
-    check(parse(line.label, number), Fault::input, file_, ":", line.line, ": ", in_quotes(line.label),
-          ": the name of a class where other lines have numbers; write names in all of them, or numbers");
-    check(number >= 0 && number < int32_t(names_.size()), Fault::input, file_, ":", line.line,
-          ": class number ", number, ", expected 0 to ", names_.size() - 1,
-          ": classes are numbered from 0 in the byte order of their names; ImageNet's own numbering (1 to "
-          "1000) is "
-          "another one, with which accuracy would be that of chance. Write classes by name");
-    return number;
-  }
-
-  const std::vector<std::string>& names_;
-  std::string file_;
-  std::unordered_map<std::string, int32_t> numbers_;
-};
-
 // The pictures of a part by how files of labels may call them: below `from`, with or without their extension.
 class Pictures {
  public:
@@ -117,13 +77,21 @@ class Pictures {
     const auto at = by_name_.find(name.starts_with("./") ? name.substr(2) : name);
     return at == by_name_.end() ? nullptr : &found_[at->second];
   }
-  // The picture of a line; a name with blanks may have been taken for a name and a label.
+  // The picture of a line. Names of files and of classes may hold blanks: what is a picture's name, the
+  // longest there is, is its name, and the rest its label.
   const FoundPicture& of(LabelledFile& line, const std::string& file) const {
-    const FoundPicture* picture = line.label.empty() || line.whole.empty() ? nullptr : find(line.whole);
-    if (picture) line.label.clear();
+    const FoundPicture* picture = nullptr;
+    for (size_t end = line.whole.size(); !picture && end != 0 && end != std::string::npos;
+         end = line.whole.find_last_of(" \t", end - 1)) {
+      picture = find(std::string(trimmed(std::string_view(line.whole).substr(0, end))));
+      if (!picture) continue;
+      line.file = trimmed(std::string_view(line.whole).substr(0, end));
+      line.label = trimmed(std::string_view(line.whole).substr(end));
+    }
     if (!picture) picture = find(line.file);
-    check(picture, Fault::input, file, ":", line.line, ": there is no picture ", in_quotes(line.file),
-          " (.jpg, .jpeg or .png)");
+    check(
+        picture, Fault::input, file, ":", line.line, ": there is no picture ", in_quotes(line.file),
+        " (.jpg, .jpeg or .png; no other kind is read); expected \"file CLASS\", parted by a tab or a blank");
     return *picture;
   }
 
@@ -150,11 +118,15 @@ class Lister {
       list_classes(*train);
       list_test();
       walk_.check_kinds();
-    } else if (walk_.is_file("images.txt") && walk_.is_file("image_class_labels.txt") &&
-               walk_.is_file("train_test_split.txt")) {
-      list_cub();
     } else {
-      list_lists();
+      check(test_labels_.empty(), Fault::usage, "data.val_labels is ", in_quotes(test_labels_),
+            ", and is for test images beside a folder train with a folder for each class; ", folder,
+            " has another layout, whose own files say the classes");
+      if (walk_.is_file("images.txt") && walk_.is_file("image_class_labels.txt") &&
+          walk_.is_file("train_test_split.txt"))
+        list_cub();
+      else
+        list_lists();
     }
     check(!listing_.train.empty() && !listing_.test.empty(), Fault::input, "folder: ", folder, " holds ",
           listing_.train.size(), " training and ", listing_.test.size(), " test pictures");
@@ -252,10 +224,11 @@ class Lister {
 
   std::vector<LabelledFile> read_labels(const std::string& path, bool elsewhere, std::string& name) {
     const fs::path place = elsewhere ? fs::absolute(path) : fs::path(path);
-    const std::string content = walk_.text_of(place.string());  // an absolute path stays what it is
+    const std::string text = walk_.text_of(place.string());  // an absolute path stays what it is
     name = elsewhere ? path : walk_.shown(path);
+    const std::string_view content = without_byte_order_mark(text, name);
     if (path.ends_with(".csv") || content.starts_with("ImageId,")) return read_solution_csv(content, name);
-    const std::string first = content.substr(0, content.find('\n'));
+    const std::string_view first = content.substr(0, content.find('\n'));
     if (std::count(first.begin(), first.end(), '\t') >= 2) return read_tab_annotations(content, name);
     return read_label_lines(content, name);
   }
@@ -277,7 +250,7 @@ class Lister {
     for (const FoundPicture& picture : pictures.all())
       check(seen.contains(&picture), Fault::input, walk_.shown(picture.path()), ": ", name,
             " says no class of it");
-    const std::vector<int32_t> labels = Labels(listing_.class_names, name).of(lines);
+    const std::vector<int32_t> labels = classes_of(lines, listing_.class_names, name);
     for (size_t i = 0; i < lines.size(); ++i) add(listing_.test, *found[i], labels[i]);
   }
 
@@ -338,59 +311,18 @@ class Lister {
         found.push_back(&pictures.of(line, walk_.shown(path)));
         check(seen.insert(found.back()).second, Fault::input, walk_.shown(path), ":", line.line, ": ",
               in_quotes(line.file), " stands there already");
-        if (line.label.empty()) line.label = file_of(found.back()->folder);
       }
       return lines;
     };
     std::vector<const FoundPicture*> train_found, test_found;
     const std::vector<LabelledFile> train = read(place, train_found), tests = read(test, test_found);
-    name_classes(train);
-    const std::vector<int32_t> labels = Labels(listing_.class_names, walk_.shown(place)).of(train);
-    check_folders(train_found, labels, walk_.shown(place));
+    if (train.empty()) return;  // said by list()
+    const ListedClasses classes(train, train_found, walk_.shown(place));
+    listing_.class_names = classes.names();
+    const std::vector<int32_t> labels = classes.of(train, train_found, walk_.shown(place)),
+                               test_labels = classes.of(tests, test_found, walk_.shown(test));
     for (size_t i = 0; i < train.size(); ++i) add(listing_.train, *train_found[i], labels[i]);
-    const std::vector<int32_t> test_labels = Labels(listing_.class_names, walk_.shown(test)).of(tests);
     for (size_t i = 0; i < tests.size(); ++i) add(listing_.test, *test_found[i], test_labels[i]);
-  }
-
-  // The classes of lists: their labels, in byte order; numbers 0 to N - 1 stay what they are, and are called
-  // by their folders where there is one for each.
-  void name_classes(const std::vector<LabelledFile>& lines) {
-    std::set<std::string> labels;
-    for (const LabelledFile& line : lines) labels.insert(line.label);
-    std::vector<std::string>& names = listing_.class_names;
-    names.assign(labels.begin(), labels.end());
-    int32_t number = 0;
-    const bool numbers = std::all_of(names.begin(), names.end(), [&](const auto& label) {
-      return parse(label, number) && number >= 0 && number < int32_t(names.size());
-    });
-    if (!numbers || names.empty()) return;
-    std::sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-      return std::pair(a.size(), a) < std::pair(b.size(), b);
-    });
-  }
-
-  // A folder for each class, and numbers in the lists: they have to be those of the folders in byte order.
-  void check_folders(const std::vector<const FoundPicture*>& found, const std::vector<int32_t>& labels,
-                     const std::string& name) {
-    std::map<std::string, std::set<int32_t>> folders;
-    for (size_t i = 0; i < found.size(); ++i) folders[found[i]->folder].insert(labels[i]);
-    const bool one_each =
-        folders.size() == listing_.class_names.size() &&
-        std::all_of(folders.begin(), folders.end(), [](const auto& f) { return f.second.size() == 1; });
-    if (!one_each) return;
-    int32_t place = 0, number = 0;
-    const bool numbered = std::all_of(listing_.class_names.begin(), listing_.class_names.end(),
-                                      [&](const auto& label) { return parse(label, number); });
-    if (!numbered) return;
-    std::vector<std::string> names;
-    for (const auto& [folder, own] : folders) {
-      check(*own.begin() == place, Fault::input, name, ": folder ", in_quotes(folder), " is class ",
-            *own.begin(), " there, and number ", place,
-            " in the byte order of the folders' names; write classes by name");
-      names.push_back(file_of(folder));
-      ++place;
-    }
-    listing_.class_names = names;
   }
 
   void check_classes() const {

@@ -13,9 +13,8 @@ constexpr std::string_view blanks = " \t";
 
 // f(line, number from 1) for every line that holds something; line ends of either kind.
 template <class F>
-void each_line(std::string_view text, const F& f) {
-  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
-  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+void each_line(std::string_view text, const std::string& name, const F& f) {
+  text = without_byte_order_mark(text, name);
   for (int number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
@@ -37,18 +36,37 @@ bool is_number(std::string_view word) {
   return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+// The words before the first number, which begins a box; a class may be called by a number.
+std::string_view up_to_box(std::string_view text) {
+  size_t end = std::min(text.find_first_of(blanks), text.size());
+  while (end < text.size()) {
+    std::string_view rest = trimmed(text.substr(end));
+    const std::string_view word = rest.substr(0, rest.find_first_of(blanks));
+    if (word.empty() || is_number(word)) break;
+    end = size_t(word.data() - text.data()) + word.size();
+  }
+  return text.substr(0, end);
+}
+
 }  // namespace
+
+std::string_view without_byte_order_mark(std::string_view text, const std::string& name) {
+  check(!text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff"), Fault::input, name,
+        ": is UTF-16; save it as UTF-8");
+  constexpr std::string_view mark = "\xef\xbb\xbf";
+  return text.starts_with(mark) ? text.substr(mark.size()) : text;
+}
 
 std::vector<LabelledFile> read_label_lines(std::string_view text, const std::string& name) {
   std::vector<LabelledFile> all;
   bool numbers_alone = true;
-  each_line(text, [&](std::string_view line, int number) {
+  each_line(text, name, [&](std::string_view line, int number) {
     line = trimmed(line);
-    const size_t blank = line.find_last_of(blanks);
-    const bool labelled = blank != line.npos;
-    all.push_back({std::string(trimmed(line.substr(0, blank))),
-                   labelled ? std::string(line.substr(blank + 1)) : std::string(), number,
-                   std::string(line)});
+    const size_t tab = line.find('\t'), end = tab == line.npos ? line.find_last_of(blanks) : tab;
+    const bool labelled = end != line.npos;
+    all.push_back({std::string(trimmed(line.substr(0, end))),
+                   labelled ? std::string(trimmed(line.substr(end + 1))) : std::string(), number,
+                   tab == line.npos ? std::string(line) : std::string()});
     numbers_alone = numbers_alone && !labelled && is_number(line);
   });
   check(all.empty() || !numbers_alone, Fault::input, name,
@@ -62,12 +80,12 @@ std::vector<LabelledFile> read_label_lines(std::string_view text, const std::str
 
 std::vector<LabelledFile> read_solution_csv(std::string_view text, const std::string& name) {
   std::vector<LabelledFile> all;
-  each_line(text, [&](std::string_view line, int number) {
+  each_line(text, name, [&](std::string_view line, int number) {
     if (number == 1 && line.starts_with("ImageId,")) return;
     std::string_view rest = line;
     const std::string_view file = trimmed(take_word(rest, ","));
     rest = trimmed(rest);
-    const std::string_view label = take_word(rest, blanks);
+    const std::string_view label = up_to_box(rest);
     check(!file.empty() && !label.empty(), Fault::input, name, ":", number, ": ", in_quotes(line),
           ", expected \"file,class x y x y ...\"");
     all.push_back({std::string(file), std::string(label), number});
@@ -77,7 +95,7 @@ std::vector<LabelledFile> read_solution_csv(std::string_view text, const std::st
 
 std::vector<LabelledFile> read_tab_annotations(std::string_view text, const std::string& name) {
   std::vector<LabelledFile> all;
-  each_line(text, [&](std::string_view line, int number) {
+  each_line(text, name, [&](std::string_view line, int number) {
     std::string_view rest = line;
     const std::string_view file = trimmed(take_word(rest, "\t")), label = trimmed(take_word(rest, "\t"));
     check(!file.empty() && !label.empty(), Fault::input, name, ":", number, ": ", in_quotes(line),
@@ -89,7 +107,7 @@ std::vector<LabelledFile> read_tab_annotations(std::string_view text, const std:
 
 std::vector<std::string> read_numbered_lines(std::string_view text, const std::string& name) {
   std::vector<std::pair<size_t, std::string>> rows;
-  each_line(text, [&](std::string_view line, int number) {
+  each_line(text, name, [&](std::string_view line, int number) {
     std::string_view rest = trimmed(line);
     const std::string_view first = take_word(rest, blanks);
     size_t place = 0;

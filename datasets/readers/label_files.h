@@ -10,11 +10,15 @@ namespace retort {
 struct LabelledFile {
   std::string file, label;
   int line = 0;
-  std::string whole = {};  // the line: a file's name may hold blanks
+  std::string whole = {};  // the line, where blanks alone part the two: names may hold some
 };
 
-// "file LABEL" a line; the label may be missing. Fault::input, with the reason for it, for a bare list of
-// numbers, which nobody can say the order of. `name` is for messages; empty lines are skipped.
+// UTF-8 as Windows writes it, without its mark. Fault::input for UTF-16.
+std::string_view without_byte_order_mark(std::string_view text, const std::string& name);
+
+// "file LABEL" a line, parted by a tab, or by blanks; the label may be missing. Fault::input, with the reason
+// for it, for a bare list of numbers, which nobody can say the order of. `name` is for messages; empty lines
+// are skipped.
 std::vector<LabelledFile> read_label_lines(std::string_view text, const std::string& name);
 
 // Kaggle's LOC_val_solution.csv: "ImageId,PredictionString", then "file,class x y x y ..." a line.

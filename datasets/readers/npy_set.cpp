@@ -106,7 +106,7 @@ DataSet read_npy_set(const fs::path& folder, const DataOptions& options) {
     return labels;
   };
   DataSet data;
-  data.name = "npy:" + fs::absolute(folder).lexically_normal().filename().string();
+  data.name = "npy:" + name_of_folder(folder);
   std::shared_ptr<Images> test = images_of("test"), train;
   const bool both = options.parts == Parts::both;
   const bool train_read = both || !options.known_numbers;

@@ -168,7 +168,7 @@ PackedFolder pack_folder(const fs::path& folder, const fs::path& file, const std
                          int64_t part_bytes) {
   PackIndex index;
   index.listing = list_folder(folder, test_labels);
-  index.name = fs::absolute(folder).lexically_normal().filename().string();
+  index.name = name_of_folder(folder);
   PackedFolder done;
   PartWriter out(file, part_bytes);
   std::vector<uint8_t> scratch;
@@ -195,6 +195,8 @@ PackedFolder pack_folder(const fs::path& folder, const fs::path& file, const std
 }
 
 DataSet read_pack(const fs::path& file, const DataOptions& options) {
+  check(options.test_labels.empty(), Fault::usage, "data.val_labels is ", in_quotes(options.test_labels),
+        ", and a pack holds the classes of its test images; give it to `retort data pack`");
   PackIndex index = read_index(read_text_file(file), file.string());
   const auto parts = std::make_shared<const PackedParts>(file, index.parts);
   PictureFiles::Bytes train = bytes_in_pack(parts, index.listing.train, index.train),

@@ -1,7 +1,11 @@
 #include "datasets/readers/picture_walk.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <string_view>
 
 #include "engine/base/check.h"
@@ -11,7 +15,7 @@ namespace retort {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int deepest = 40;  // folders inside each other: a link leads in a circle
+constexpr size_t deepest = 200;  // folders inside each other
 
 enum class Kind { read, unread, other };
 
@@ -61,8 +65,15 @@ std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path,
   std::error_code error;
   for (fs::directory_iterator at(root_ / path, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    std::error_code ignored;
-    if (at->is_directory(ignored)) {
+    std::error_code failed;
+    if (at->is_symlink(failed)) {
+      // Were it a class's folder, all classes behind it would have other numbers.
+      const fs::file_status target = fs::status(at->path(), failed);
+      check(target.type() != fs::file_type::not_found, Fault::input, shown(below(path, name)),
+            ": is a link that leads nowhere; mend it, or take it away");
+      check(!failed, Fault::input, shown(below(path, name)), ": ", failed.message());
+    }
+    if (at->is_directory(failed)) {
       entries.push_back({name, true, 0});
       continue;
     }
@@ -72,10 +83,9 @@ std::vector<PictureWalk::Entry> PictureWalk::entries_of(const std::string& path,
       unread.push_back(below(path, name));
       continue;
     }
-    std::error_code failed;
+    check(at->is_regular_file(failed), Fault::input, shown(below(path, name)), ": is no regular file");
     const auto bytes = at->file_size(failed);  // of what a link leads to
-    check(!failed, Fault::input, shown(below(path, name)), ": ", failed.message(),
-          at->is_symlink(ignored) ? "; it is a link that leads nowhere" : "");
+    check(!failed, Fault::input, shown(below(path, name)), ": ", failed.message());
     entries.push_back({name, false, int64_t(bytes)});
   }
   check(!error, Fault::input, shown(path), ": the folder cannot be read: ", error.message());
@@ -90,21 +100,30 @@ std::vector<std::string> PictureWalk::folders_in(const std::string& path) {
   return names;
 }
 
-void PictureWalk::collect(const std::string& path, int depth, std::vector<FoundPicture>& found) {
-  check(depth < deepest, Fault::input, shown(path), ": more than ", deepest,
-        " folders inside each other; does a link lead in a circle?");
+void PictureWalk::collect(const std::string& path, std::vector<FolderId>& above,
+                          std::vector<FoundPicture>& found) {
+  struct stat about {};
+  check(::stat((root_ / path).c_str(), &about) == 0, Fault::input, shown(path), ": ", std::strerror(errno));
+  const FolderId own{about.st_dev, about.st_ino};
+  check(std::find(above.begin(), above.end(), own) == above.end(), Fault::input, shown(path),
+        ": is a folder that it lies in itself: a link leads in a circle; take it away");
+  check(above.size() < deepest, Fault::input, shown(path), ": more than ", deepest,
+        " folders inside each other");
+  above.push_back(own);
   std::vector<std::string> unread;
   const std::vector<Entry> entries = entries_of(path, unread);
   unread_.insert(unread.begin(), unread.end());
   for (const Entry& entry : entries)
     if (!entry.folder) found.push_back({path, entry.name, entry.bytes});
   for (const Entry& entry : entries)
-    if (entry.folder) collect(below(path, entry.name), depth + 1, found);
+    if (entry.folder) collect(below(path, entry.name), above, found);
+  above.pop_back();
 }
 
 std::vector<FoundPicture> PictureWalk::pictures_in(const std::string& path) {
   std::vector<FoundPicture> found;
-  collect(path, 0, found);
+  std::vector<FolderId> above;
+  collect(path, above, found);
   // "a-b" comes before "a/b", though it was met after it.
   std::stable_sort(found.begin(), found.end(),
                    [](const FoundPicture& a, const FoundPicture& b) { return a.folder < b.folder; });

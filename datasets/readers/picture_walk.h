@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace retort {
@@ -37,7 +38,7 @@ class PictureWalk {
   std::vector<std::string> folders_in(const std::string& path);
   // The pictures (.jpg, .jpeg, .png in any case) in a folder and, unless it alone is meant, in those below
   // it; by folder, then by name, in byte order. Links are followed; Fault::input for one that leads in a
-  // circle.
+  // circle or nowhere.
   std::vector<FoundPicture> pictures_in(const std::string& path);
   // Whether there are some in a folder, those below it left aside.
   bool has_pictures(const std::string& path);
@@ -57,7 +58,9 @@ class PictureWalk {
   };
   // Folders, and files that are pictures by their names; unread: of kinds that are not read, by name too.
   std::vector<Entry> entries_of(const std::string& path, std::vector<std::string>& unread);
-  void collect(const std::string& path, int depth, std::vector<FoundPicture>& found);
+  // above: the folders that it lies in, as the system numbers them.
+  using FolderId = std::pair<uint64_t, uint64_t>;
+  void collect(const std::string& path, std::vector<FolderId>& above, std::vector<FoundPicture>& found);
   void stamp(const std::string& path);
 
   std::filesystem::path root_;

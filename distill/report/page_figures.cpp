@@ -70,7 +70,7 @@ std::string curves_section(const Report& report) {
                     : panels(pair);
   }
   if (figures.empty()) return "";
-  return section("curves.html", {{"score", score_words(report.data)}, {"figures", figures}});
+  return section("curves.html", {{"score", escaped_markup(score_words(report.data))}, {"figures", figures}});
 }
 
 std::string differences_section(const Report& report) {

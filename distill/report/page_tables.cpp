@@ -168,8 +168,8 @@ std::string findings(const Report& report) {
     for (const std::string& part : parts) sentence += (sentence.empty() ? "" : "; ") + part;
     items += "<p class=\"finding\">" +
              (report.data.pairs.size() > 1 ? escaped_markup(pair.name) + ": " : std::string()) +
-             text("Against plain KD, ", pair.metric().of_differences(), " at the last epoch, ", seeds,
-                  seeds == 1 ? " seed: " : " seeds: ") +
+             text("Against plain KD, ", escaped_markup(pair.metric().of_differences()),
+                  " at the last epoch, ", seeds, seeds == 1 ? " seed: " : " seeds: ") +
              sentence + ".</p>\n";
   }
   return items;
@@ -199,7 +199,7 @@ std::string results_section(const Report& report) {
   }
   return section("results.html", {{"findings", findings(report)},
                                   {"missing", missing_note(report)},
-                                  {"score", score_words(data)},
+                                  {"score", escaped_markup(score_words(data))},
                                   {"unit", unit_words(data)},
                                   {"tables", tables},
                                   {"picture", headline(report.data) ? picture_links : ""},

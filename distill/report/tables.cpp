@@ -201,7 +201,7 @@ std::string report_markdown(const Report& report) {
     }
     out += "\n## " + escaped_markdown(pair.name) + "\n\n" + table.markdown();
   }
-  out += "\n" + score_words(report.data) + unit_words(report.data) +
+  out += "\n" + escaped_markdown(score_words(report.data)) + unit_words(report.data) +
          ", mean ± standard deviation; best is the best test epoch. "
          "Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
          "twenty, "

@@ -84,9 +84,8 @@ class SummaryReader {
     Metrics all;
     if (object_.contains("metrics")) {
       for (const auto& [name, entry] : object_.at("metrics").items()) {
-        all.push_back(metric_named(name));
-        all.back().unit = entry.at("unit").get<std::string>();
-        all.back().higher_is_better = entry.at("better") == "higher";
+        all.push_back(
+            metric_of_file(name, entry.at("unit").get<std::string>(), entry.at("better") == "higher"));
       }
     } else if (object_.at("last").is_object()) {
       for (const auto& [name, value] : object_.at("last").items())
@@ -145,7 +144,7 @@ Environment this_environment() {
 }
 
 Json read_environment(const std::filesystem::path& file) {
-  const Json json = parse_json<Json>(read_text_file(file, 64 << 20), file.string());
+  const Json json = parse_json<Json>(read_text_file(file, 4 << 20), file.string());
   check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
         file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
   check_seal(json, file);

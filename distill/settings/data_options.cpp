@@ -18,13 +18,18 @@ constexpr int imagenet_side = 224;
 constexpr double gib = double(int64_t(1) << 30);
 
 // "LEAST MOST", ascending and above 0; what is there stays where nothing is given.
-void parse_range(const char* key, const std::string& text, double most, std::array<double, 2>& range) {
+void parse_range(const char* key, std::string text, double most, const char* usual,
+                 std::array<double, 2>& range) {
   if (text.empty()) return;
+  const std::string given = text;
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == ',' || c == '[' || c == ']'; }, ' ');
   std::istringstream in(text);
   std::string rest;
   const bool two = bool(in >> range[0] >> range[1]) && !(in >> rest);
-  check(two && range[0] > 0 && range[0] <= range[1] && range[1] <= most, Fault::usage, key, " is '", text,
-        "', expected two numbers, the least and the most, as \"0.08 1\"");
+  check(two && range[0] > 0 && range[0] <= range[1] && range[1] <= most, Fault::usage, key, " is '", given,
+        "', expected two numbers, the least and the most, above 0 and at most ", most, ", as \"", usual,
+        "\"");
 }
 
 DataOptions of_network(const DataSettings& data, const std::string& name) {
@@ -33,8 +38,8 @@ DataOptions of_network(const DataSettings& data, const std::string& name) {
   options.network_size = int(own_side(name));
   options.resize = data.test_resize;
   options.decoder = decoder_named(data.decoder);
-  parse_range("data.scale", data.scale, 1, options.photo.scale);
-  parse_range("data.ratio", data.ratio, 1000, options.photo.ratio);
+  parse_range("data.scale", data.scale, 1, "0.08 1", options.photo.scale);
+  parse_range("data.ratio", data.ratio, 1000, "0.75 1.3333", options.photo.ratio);
   options.skips_bad = data.bad == "skip";
   options.test_labels = data.val_labels;
   options.imagenet_numbers = options.network_size == imagenet_side;

@@ -190,7 +190,7 @@ const std::vector<SettingKey>& setting_keys() {
        "",
        "decoded photos in memory, -1: a quarter of it",
        [](S& s) -> F { return &s.data.cache_gib; },
-       {.minimum = -1},
+       {.minimum = -1, .maximum = 1e6},
        KeyEffect::none},
       {"data.views",
        "",

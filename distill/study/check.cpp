@@ -236,6 +236,7 @@ void FolderCheck::check_beside(const fs::path& folder) {
 
 CheckResult check_file(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
+  const FileKind kind = kind_of_file(bytes);
   if (bytes.size() >= sizeof infer::magic &&
       std::memcmp(bytes.data(), infer::magic, sizeof infer::magic) == 0) {
     return {"network", {checked(path, "", [&] {
@@ -245,13 +246,14 @@ CheckResult check_file(const fs::path& path) {
               return true;
             })}};
   }
-  if (kind_of_file(bytes) == FileKind::onnx) {
+  if (kind == FileKind::onnx) {
     const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return {"network", {checked(path, "", [&] { return parse_onnx(content, path.string()).has_hash; })}};
   }
-  const bool ours = path.extension() == ".safetensors";
+  const bool ours =
+      path.extension() == ".safetensors" || kind == FileKind::safetensors || kind == FileKind::pickle;
   check(ours || looks_like_pytorch(bytes), Fault::input, path.string(),
-        ": is neither weights (.safetensors, .pth) nor a network (.retort, .onnx)");
+        ": is neither weights (.safetensors, .pth, .pkl) nor a network (.retort, .onnx)");
   return {"weights", {checked(path, "", [&] { return open_weights(path).file.verified; })}};
 }
 

@@ -12,6 +12,7 @@
 #include "distill/study/recorded_run.h"
 #include "distill/study/runs.h"
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
@@ -26,7 +27,12 @@ Words words_of(const Json& entry) {
   if (!entry.is_object() || !entry.contains("arguments") || !entry["arguments"].is_array()) return words;
   for (const Json& word : entry["arguments"])
     words.push_back(word.is_string() ? word.get<std::string>() : "");
-  return words.size() > 1 && words[0] == "retort" ? words : Words{};
+  // env.json may be a stranger's: nothing but what makes a run again.
+  const bool trains = words.size() > 1 && words[0] == "retort" &&
+                      (words[1] == "train" || words[1] == "distill" || words[1] == "compare");
+  const bool plain = std::all_of(words.begin(), words.end(),
+                                 [](const std::string& word) { return without_controls(word, '?') == word; });
+  return trains && plain ? words : Words{};
 }
 
 // All commands that worked at a run, the first one first; none if env.json does not hold.

@@ -28,10 +28,8 @@ double number_of(const Json& json, const Metric& metric) {
 Metric metric_of(const Json& pair) {
   if (!pair.contains("metric")) return classification_metrics()[0];
   const Json& said = pair.at("metric");
-  Metric metric = metric_named(said.at("name").get<std::string>());
-  metric.unit = said.at("unit").get<std::string>();
-  metric.higher_is_better = said.at("better") == "higher";
-  return metric;
+  return metric_of_file(said.at("name").get<std::string>(), said.at("unit").get<std::string>(),
+                        said.at("better") == "higher");
 }
 
 int epoch_of(const Json& json) {
@@ -50,7 +48,7 @@ std::optional<EpochResult> result_of(const Json& json, const Metric& first) {
                      .values = {{first, number(json.at(first.name), first)}}};
   for (const auto& [name, value] : json.items()) {
     if (name == "epoch" || name == first.name) continue;
-    const Metric other = metric_named(name);
+    const Metric named = metric_named(name), other = metric_of_file(name, named.unit, named.higher_is_better);
     result.values.push_back({other, number(value, other)});
   }
   return result;

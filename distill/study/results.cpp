@@ -276,11 +276,14 @@ void fill_missing_seeds(ResultPair& pair) {
   for (const ResultRow* row : rows) {
     for (const ResultRun& run : row->runs) seeds.insert(run.seed);
   }
+  constexpr size_t most_runs = 100'000;
+  check(rows.size() * seeds.size() <= most_runs, Fault::input, rows.size(), " rows with ", seeds.size(),
+        " seeds in all, expected at most ", most_runs, " runs");
   for (ResultRow* row : rows) {
+    std::set<uint64_t> there;
+    for (const ResultRun& run : row->runs) there.insert(run.seed);
     for (const uint64_t seed : seeds) {
-      const bool there = std::any_of(row->runs.begin(), row->runs.end(),
-                                     [&](const ResultRun& run) { return run.seed == seed; });
-      if (there) continue;
+      if (there.contains(seed)) continue;
       row->runs.push_back({});
       row->runs.back().seed = seed;
     }

@@ -18,6 +18,7 @@ std::string damage_of(const fs::path& file) {
   if (!is_present(file)) return file.string() + ": is not there";
   try {
     read_safetensors(file);
+    read_checkpoint_record(file);
     return "";
   } catch (const Error& error) {
     if (error.fault() != Fault::input) throw;

@@ -104,12 +104,12 @@ void StoredTeacher::probe() {
   }
 
   const int64_t shown = std::min<int64_t>(largest_, 16);
-  identity_ =
-      text("teacher ", teacher_.name, " ", weights_hash(state_of(teacher_, device_)), "\nimages ",
-           images_.size(), " ", images_.height, "x", images_.width, " ", text(std::hex, images_.hash()),
-           "\nmean ", mean_text(numbers_), "\nstd ", deviation_text(numbers_), "\nclasses ", classes_,
-           "\nprecision ", settings_.teacher_table.precision, "\ndevice ", device_.backend().name(),
-           "\nprobe ", shown, " ", hash_of_floats(whole.data(), shown * classes_), "\n");
+  identity_ = text("teacher ", teacher_.name, " ", weights_hash(state_of(teacher_, device_)), "\nimages ",
+                   images_.size(), " ", images_.height, "x", images_.width, " ",
+                   text(std::hex, images_.content_hash()), "\nmean ", mean_text(numbers_), "\nstd ",
+                   deviation_text(numbers_), "\nclasses ", classes_, "\nprecision ",
+                   settings_.teacher_table.precision, "\ndevice ", device_.backend().name(), "\nprobe ",
+                   shown, " ", hash_of_floats(whole.data(), shown * classes_), "\n");
 }
 
 bool StoredTeacher::usable(int64_t size) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "distill/text/text_format.h"
+#include "engine/base/byte_reader.h"
 #include "engine/base/check.h"
 
 namespace retort {
@@ -88,6 +89,24 @@ Metric metric_named(const std::string& name) {
     for (const Metric& metric : metrics)
       if (metric.name == name) return metric;
   return {.name = name, .column = name, .word = name, .title = name, .unit = ""};
+}
+
+Metric metric_of_file(const std::string& name, const std::string& unit, bool higher_is_better) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  const auto all = [&](const std::string& text, std::string_view others) {
+    return std::all_of(text.begin(), text.end(),
+                       [&](char c) { return is_letter(c) || others.find(c) != others.npos; });
+  };
+  check(!name.empty() && name.size() <= 40 && all(name, "_.-"), Fault::input, "a metric is called ",
+        in_quotes(name), ", expected at most 40 letters, digits, '_', '.' and '-'");
+  check(unit.size() <= 10 && all(unit, "%/_.- "), Fault::input, "the unit of ", name, " is ", in_quotes(unit),
+        ", expected at most 10 letters, digits and %/_.-");
+  Metric metric = metric_named(name);
+  metric.unit = unit;
+  metric.higher_is_better = higher_is_better;
+  return metric;
 }
 
 MetricValues valued(const Metrics& metrics, const std::vector<double>& values) {

@@ -10,14 +10,13 @@
 #include <string_view>
 
 #include "engine/base/check.h"
+#include "engine/base/text.h"
 
 namespace retort {
 
 // Names come from files: a message must stay one line of bounded length that a terminal can show.
 inline std::string in_quotes(std::string_view name) {
-  std::string shown = "'";
-  for (char c : name.substr(0, 100)) shown += uint8_t(c) < 0x20 || c == 0x7f ? '?' : c;
-  return shown + (name.size() > 100 ? "...'" : "'");
+  return "'" + without_controls(name.substr(0, 100), '?') + (name.size() > 100 ? "...'" : "'");
 }
 
 // Reads little-endian numbers and pieces in turn. Running out of bytes is Fault::input naming the file, the

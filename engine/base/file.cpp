@@ -29,7 +29,7 @@ void wait_for_pipe(const Descriptor& file) {
 }
 
 template <class Bytes>
-Bytes read_whole(const fs::path& path, uint64_t limit) {
+Bytes read_whole(const fs::path& path, uint64_t limit, Pipes pipes) {
   const Descriptor in(path, O_RDONLY | O_NONBLOCK);
   struct stat status {};
   if (!in.is_open() || ::fstat(in.number(), &status) != 0)
@@ -38,6 +38,7 @@ Bytes read_whole(const fs::path& path, uint64_t limit) {
   check(S_ISREG(status.st_mode) || S_ISFIFO(status.st_mode), Fault::input, path.string(),
         ": is neither a file nor a pipe");
   const bool pipe = S_ISFIFO(status.st_mode);
+  check(!pipe || pipes == Pipes::waited_for, Fault::input, path.string(), ": is a pipe, expected a file");
   if (pipe) limit = std::min(limit, longest_pipe);
   const auto too_long = [&](uint64_t found) {
     fail(Fault::input, path.string(), ": has ", found, " bytes or more, expected at most ", limit);
@@ -106,12 +107,12 @@ std::vector<uint8_t> InputFile::read_all(int64_t limit) {
   return bytes;
 }
 
-std::vector<std::byte> read_file(const fs::path& path, uint64_t limit) {
-  return read_whole<std::vector<std::byte>>(path, limit);
+std::vector<std::byte> read_file(const fs::path& path, uint64_t limit, Pipes pipes) {
+  return read_whole<std::vector<std::byte>>(path, limit, pipes);
 }
 
 std::string read_text_file(const fs::path& path, uint64_t limit) {
-  return read_whole<std::string>(path, limit);
+  return read_whole<std::string>(path, limit, Pipes::refused);
 }
 
 std::optional<std::string> read_text_if_readable(const fs::path& path, uint64_t limit) {
@@ -120,6 +121,11 @@ std::optional<std::string> read_text_if_readable(const fs::path& path, uint64_t 
   } catch (const Error&) {
     return std::nullopt;
   }
+}
+
+std::string name_of_folder(const std::filesystem::path& folder) {
+  const std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
 std::string with_commas(int64_t number) {

@@ -33,10 +33,14 @@ class InputFile {
   int64_t position_ = 0;
 };
 
-// The whole of a regular file or a pipe. Fault::input, naming path and reason, if it is missing, unreadable,
-// a folder, or longer than `limit` bytes (of a pipe, which may never end, at most 1 GiB). Stopped if a signal came while
-// a pipe was waited for.
-std::vector<std::byte> read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 40);
+// A pipe is waited for where a user may have typed its name; in a folder it would be waited for in vain.
+enum class Pipes { refused, waited_for };
+
+// The whole of a regular file, or of a pipe. Fault::input, naming path and reason, if it is missing,
+// unreadable, a folder, or longer than `limit` bytes (of a pipe, which may never end, at most 1 GiB). Stopped
+// if a signal came while a pipe was waited for.
+std::vector<std::byte> read_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 40,
+                                 Pipes pipes = Pipes::refused);
 std::string read_text_file(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 30);
 
 // The same, or nothing: for what a program can do without, as a cache or what a system says of itself.
@@ -56,6 +60,9 @@ class Stopped : public std::exception {
 
 // Who catches signals says here how waits learn of one: `received` gives its number, or 0. nullptr: nobody does.
 void tell_waits_of_signals(int (*received)());
+
+// What a folder is called, "photos" for "data/photos/", the real name for "."; empty for the root.
+std::string name_of_folder(const std::filesystem::path& folder);
 
 // 153700000 as "153,700,000".
 std::string with_commas(int64_t number);

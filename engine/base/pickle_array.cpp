@@ -55,6 +55,7 @@ class Rebuilder {
     PickleArray array;
     read_type(type, array);
     check_that(shape.kind == Kind::tuple, "has no shape");
+    check_that(shape.items.size() <= 8, "has more than 8 axes");
     uint64_t expected = uint64_t(array.bytes);
     for (const uint32_t at : shape.items) {
       const PickleValue& extent = pickle_[at];

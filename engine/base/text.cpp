@@ -29,6 +29,20 @@ std::string some_of(const std::vector<std::string>& names) {
   return names.size() > 4 ? list + " and " + std::to_string(names.size() - 4) + " more" : list;
 }
 
+std::string without_controls(std::string_view text, char instead, std::string_view kept) {
+  std::string shown;
+  shown.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool high = byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0 &&
+                      static_cast<unsigned char>(text[i + 1]) >= 0x80;
+    const bool control = byte < 0x20 || byte == 0x7f;
+    shown += high || (control && kept.find(text[i]) == kept.npos) ? instead : text[i];
+    i += high;
+  }
+  return shown;
+}
+
 std::string_view trimmed(std::string_view text, std::string_view blanks) {
   text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
   return text.substr(0, text.find_last_not_of(blanks) + 1);

@@ -17,6 +17,10 @@ std::string join(const std::vector<int>& numbers, std::string_view between = ", 
 // "a, b, c, d and 12 more": the first four, each cut to 200 bytes. For names that come from a file.
 std::string some_of(const std::vector<std::string>& names);
 
+// For a terminal: control characters, U+0080 to U+009F among them, become `instead`, but those of `kept`.
+// What is no UTF-8 stays.
+std::string without_controls(std::string_view text, char instead, std::string_view kept = "");
+
 // Without the blanks at either end.
 std::string_view trimmed(std::string_view text, std::string_view blanks = " \t");
 

@@ -157,7 +157,7 @@ void keep_network(SafeTensors& file, const std::string& name) {
 }  // namespace
 
 SafeTensors read_weights_file(const std::filesystem::path& path, const std::string& entry) {
-  const std::vector<std::byte> file = read_file(path);
+  const std::vector<std::byte> file = read_file(path, uint64_t{1} << 40, Pipes::waited_for);
   if (looks_like_pytorch(file)) return parse_pytorch(file, path.string(), entry);
   const FileKind kind = kind_of_file(file);
   if (kind == FileKind::pickle) return parse_numpy_pickle(file, path.string(), entry);

@@ -61,6 +61,7 @@ enum { value = 1, symbol = 2 };
 }
 enum AttributeType { attribute_integer = 2, attribute_integers = 7 };
 enum ElementType { element_f32 = 1, element_i64 = 7 };
+constexpr int64_t most_extent = int64_t{1} << 24;  // of images and logits
 constexpr const char* batch_symbol = "N";
 
 // --- the hash, a file's last metadata entry, of all before it
@@ -296,7 +297,11 @@ class Parser {
         each(dimension.text, [&](const ProtoField& d) {
           expect(is_batch == (d.number == dimension_field::symbol), "the extents of ", in_quotes(value.name),
                  " are not a symbolic batch and numbers");
-          if (!is_batch) value.shape.push_back(d.integer());
+          if (!is_batch) {
+            value.shape.push_back(d.integer());
+            expect(d.integer() >= 1 && d.integer() <= most_extent, "an extent of ", in_quotes(value.name),
+                   " is ", d.integer(), ", expected 1 to ", most_extent);
+          }
           is_batch = false;
         });
       });

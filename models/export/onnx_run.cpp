@@ -1,6 +1,8 @@
 // ONNX's operators by their definitions (onnx.ai/onnx/operators), for images N,C,H,W.
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "engine/base/byte_reader.h"
 #include "models/export/onnx_model.h"
@@ -35,7 +37,7 @@ class Machine {
   Machine(const OnnxModel& model, const std::string& file) : model_(model), file_(file) {
     for (const OnnxTensor& t : model.initializers) {
       if (const auto* reals = std::get_if<std::vector<float>>(&t.values))
-        values_[t.name] = {t.shape, *reals};
+        values_[t.name] = {t.shape, *reals}, initial_.insert(t.name);
       else
         integers_[t.name] = std::get<Ints>(t.values);
     }
@@ -46,10 +48,22 @@ class Machine {
     shape.insert(shape.begin(), count);
     require(size_of_shape(shape) == int64_t(images.size()), "the images do not fit its input");
     values_[model_.input.name] = {shape, images};
-    for (const OnnxNode& node : model_.nodes) {
+    const std::map<std::string, size_t> last = last_readers();
+    int64_t held = 0;
+    for (size_t i = 0; i < model_.nodes.size(); ++i) {
+      const OnnxNode& node = model_.nodes[i];
       node_ = &node;
       require(!node.inputs.empty() && node.outputs.size() == 1, "one output expected");
-      values_[node.outputs[0]] = result(node);
+      require(!values_.contains(node.outputs[0]), "writes ", in_quotes(node.outputs[0]), " anew");
+      const Value& made = values_[node.outputs[0]] = result(node);
+      held += int64_t(made.data.size());
+      require(held <= most_elements, "more than ", most_elements, " numbers are needed at once");
+      for (const std::string& name : node.inputs) {
+        const auto value = values_.find(name);
+        if (value == values_.end() || last.at(name) != i || name == model_.output.name) continue;
+        if (made_here(name)) held -= int64_t(value->second.data.size());
+        values_.erase(value);
+      }
     }
     node_ = nullptr;
     const auto found = values_.find(model_.output.name);
@@ -58,6 +72,18 @@ class Machine {
   }
 
  private:
+  // The node that reads a value last.
+  std::map<std::string, size_t> last_readers() const {
+    std::map<std::string, size_t> last;
+    for (size_t i = 0; i < model_.nodes.size(); ++i)
+      for (const std::string& name : model_.nodes[i].inputs) last[name] = i;
+    return last;
+  }
+  // By a node: not an initializer or the images.
+  bool made_here(const std::string& name) const {
+    return name != model_.input.name && !initial_.contains(name);
+  }
+
   template <class... Parts>
   void require(bool ok, const Parts&... parts) const {
     check(ok, Fault::input, file_, ": ", node_ ? node_->op + " " + in_quotes(node_->name) + ": " : "",
@@ -187,6 +213,7 @@ class Machine {
                 integer("transB", 0) == 1 && int64_t(bias.data.size()) == w.shape[0],
             "shapes do not fit");
     Value y{{x.shape[0], w.shape[0]}, {}};
+    y.data.reserve(elements_of(y));
     for (int64_t n = 0; n < x.shape[0]; ++n) {
       for (int64_t k = 0; k < w.shape[0]; ++k) {
         double sum = double(bias.data[size_t(k)]);
@@ -254,6 +281,7 @@ class Machine {
             "an order of axes that is not known");
     const int64_t a = x.shape[1], b = x.shape[2], run = x.shape[3] * x.shape[4];
     Value y{{x.shape[0], b, a, x.shape[3], x.shape[4]}, {}};
+    y.data.reserve(elements_of(y));
     for (int64_t n = 0; n < x.shape[0]; ++n) {
       for (int64_t j = 0; j < b; ++j) {
         for (int64_t i = 0; i < a; ++i) {
@@ -317,6 +345,7 @@ class Machine {
   const OnnxModel& model_;
   const std::string& file_;
   const OnnxNode* node_ = nullptr;
+  std::set<std::string> initial_;  // names of initializers
   std::map<std::string, Value> values_;
   std::map<std::string, Ints> integers_;
 };

@@ -100,5 +100,39 @@ TEST(BadInput, SettingsInAPipe) {
   expect_contains(outcome.err, "not a regular file");
 }
 
+// A pipe in a folder that came from elsewhere was waited for without end.
+TEST(BadInput, PipesInFoldersAreRefused) {
+  TempFolder work;
+  const std::string folder = (work / "t").string();
+  ASSERT_EQ(run({"train", "--model", "resnet8", "--data", tiny, "--epochs", "1", "--out", folder}, work).code,
+            0);
+  for (const char* name : {"summary.json", "metrics.csv", "env.json", "config.toml"}) {
+    SCOPED_TRACE(name);
+    const std::filesystem::path file = work / "t" / name, kept = work / "kept";
+    std::filesystem::rename(file, kept);
+    ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+    EXPECT_EQ(run({"check", folder}, work).code, 8);
+    run({"ls", work.path().string()}, work);
+    std::filesystem::remove(file);
+    std::filesystem::rename(kept, file);
+  }
+  EXPECT_EQ(run({"check", folder}, work).code, 0);
+}
+
+// Names of files and classes reached the terminal as they were.
+TEST(BadInput, NothingThatIsPrintedSteersTheTerminal) {
+  TempFolder work;
+  const std::string name =
+      "no\xc2\x9b"
+      "31m\x1b[8msuch";
+  const Outcome outcome = run({"eval", "--weights", name}, work);
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_EQ(outcome.err.find("\xc2\x9b"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find('\x1b'), std::string::npos) << outcome.err;
+  std::filesystem::create_directories(work / name / "runs");
+  const Outcome listed = run({"check", (work / name).string()}, work);
+  EXPECT_EQ((listed.out + listed.err).find('\x1b'), std::string::npos);
+}
+
 }  // namespace
 }  // namespace retort

@@ -2,7 +2,9 @@
 #include "datasets/readers/folder_listing.h"
 
 #include <filesystem>
+#include <memory>
 
+#include "engine/base/text.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_folder.h"
 
@@ -63,10 +65,10 @@ TEST(FolderListing, LinksAreFollowed) {
   const FolderListing listing = list_folder(folder.path());
   EXPECT_EQ(shown(listing.train), (Names{"0 train/cat/1.jpg", "1 train/dog/2.jpg", "1 train/dog/5.jpg"}));
   std::filesystem::create_directory_symlink(folder / "train", folder / "train/dog/round");
-  refused(folder, "does a link lead in a circle?");
+  refused(folder, "is a folder that it lies in itself: a link leads in a circle");
   std::filesystem::remove(folder / "train/dog/round");
   std::filesystem::create_symlink(folder / "nowhere.jpg", folder / "train/dog/6.jpg");
-  refused(folder, "train/dog/6.jpg: No such file or directory; it is a link that leads nowhere");
+  refused(folder, "train/dog/6.jpg: is a link that leads nowhere");
 }
 
 TEST(FolderListing, TinyImageNet) {
@@ -175,10 +177,107 @@ TEST(FolderListing, Lists) {
 
   folder.write("meta/train.txt", "pie/1 0\ncake/3 1\n");
   folder.write("meta/test.txt", "pie/2 0\n");
-  refused(folder, "folder 'images/cake' is class 1 there, and number 0 in the byte order");
+  refused(folder,
+          "folder 'images/cake' is class 1 there, and in the byte order of the folders' names its place is "
+          "that of "
+          "class 0");
   folder.write("meta/train.txt", "pie/1\n");
   folder.write("meta/test.txt", "cake/3\n");
   refused(folder, "test.txt:1: 'cake' is no class of the training images");
+}
+
+// The test list's numbers were read by another rule than the training list's: labels were wrong by one, or
+// sound lists were refused.
+TEST(FolderListing, NumbersMeanTheSameInBothLists) {
+  const auto lists = [](const Names& files, const std::string& train, const std::string& test) {
+    auto folder = std::make_unique<TempFolder>();
+    write(*folder, files);
+    folder->write("train.txt", train);
+    folder->write("val.txt", test);
+    return folder;
+  };
+  const Names abc = {"a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", "c/1.jpg", "c/2.jpg"};
+  const std::string from_1 = "a/1.jpg 1\nb/1.jpg 2\nc/1.jpg 3\n";
+  {
+    const auto folder = lists(abc, from_1, "a/2.jpg 1\nb/2.jpg 2\n");
+    EXPECT_EQ(list_folder(folder->path()).class_names, (Names{"a", "b", "c"}));
+    EXPECT_EQ(shown(list_folder(folder->path()).test), (Names{"0 a/2.jpg", "1 b/2.jpg"}));
+  }
+  const auto whole = lists(abc, from_1, "a/2.jpg 1\nb/2.jpg\nc/2.jpg 3\n");
+  EXPECT_EQ(shown(list_folder(whole->path()).test), (Names{"0 a/2.jpg", "1 b/2.jpg", "2 c/2.jpg"}));
+  refused(*lists(abc, from_1, "a/2.jpg 0\n"),
+          "val.txt:1: '0' is no class of the training list, which has 3 numbers, 1 to 3");
+  refused(*lists(abc, from_1, "a/2.jpg 2\n"),
+          "val.txt:1: 'a/2.jpg' lies in the folder of class 'a', and is 'b' here");
+  {
+    Names files;
+    std::string train, test;
+    for (int c = 1; c <= 12; ++c) {
+      const std::string name = text("c", c < 10 ? "0" : "", c);
+      files.push_back(name + "/1.jpg"), files.push_back(name + "/2.jpg");
+      train += text(name, "/1.jpg ", c, "\n"), test += text(name, "/2.jpg ", c, "\n");
+    }
+    const auto folder = lists(files, train, test);
+    EXPECT_EQ(shown(list_folder(folder->path()).test)[9], "9 c10/2.jpg");
+  }
+  // Folders that are called by other numbers than their classes.
+  const auto others = lists({"1/a.jpg", "2/a.jpg", "3/a.jpg", "2/b.jpg", "3/b.jpg"},
+                            "1/a.jpg 0\n2/a.jpg 1\n3/a.jpg 2\n", "2/b.jpg 1\n3/b.jpg 2\n");
+  EXPECT_EQ(list_folder(others->path()).class_names, (Names{"1", "2", "3"}));
+  EXPECT_EQ(shown(list_folder(others->path()).test), (Names{"1 2/b.jpg", "2 3/b.jpg"}));
+  // Without folders numbers are in their own order, as torchvision's of the Oxford flowers.
+  const auto flat = lists({"1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg"}, "1.jpg 1\n2.jpg 2\n3.jpg 10\n",
+                          "4.jpg 10\n5.jpg 2\n");
+  EXPECT_EQ(list_folder(flat->path()).class_names, (Names{"1", "2", "10"}));
+  EXPECT_EQ(shown(list_folder(flat->path()).test), (Names{"1 5.jpg", "2 4.jpg"}));
+  refused(*lists({"1.jpg", "2.jpg", "3.jpg"}, "1.jpg 0\n2.jpg 2\n", "3.jpg 1\n"),
+          "val.txt:1: '1' is no class of the training list");
+  // Names in the training list, their numbers in the other.
+  const auto named = lists({"1.jpg", "2.jpg", "3.jpg"}, "1.jpg cat\n2.jpg dog\n", "3.jpg 1\n");
+  EXPECT_EQ(shown(list_folder(named->path()).test), (Names{"1 3.jpg"}));
+}
+
+// "1.jpg New York" was taken for a picture "1.jpg New" of class York.
+TEST(FolderListing, NamesOfClassesMayHoldBlanks) {
+  TempFolder folder;
+  write(folder, {"train/New York/1.jpg", "train/York/2.jpg", "val/3.jpg", "val/my photo.jpg"});
+  for (const char* content :
+       {"3.jpg New York\nmy photo.jpg York\n", "3.jpg\tNew York\nmy photo.jpg\tYork\n",
+        "ImageId,PredictionString\n3,New York 1 2 3 4 New York 5 6 7 8\nmy photo,York 1 2 3 4\n"}) {
+    folder.write("val.txt", content);
+    EXPECT_EQ(shown(list_folder(folder.path()).test), (Names{"0 val/3.jpg", "1 val/my photo.jpg"}))
+        << content;
+  }
+  folder.write("val.txt",
+               "\xff\xfe"
+               "3\0.\0");
+  refused(folder, "val.txt: is UTF-16; save it as UTF-8");
+}
+
+// Links were followed 40 times where the folder itself was reached through one, and each time counted.
+TEST(FolderListing, CirclesAreSeenThroughALinkToTheFolder) {
+  TempFolder folder;
+  write(folder, {"own/train/a/1.jpg", "own/train/b/2.jpg", "own/val/a/3.jpg"});
+  std::filesystem::create_directory_symlink("own", folder / "link");
+  EXPECT_EQ(list_folder(folder / "link").train.size(), 2u);
+  std::filesystem::create_directory_symlink(".", folder / "own/train/a/loop");
+  expect_fault(Fault::input, "a link leads in a circle", [&] { list_folder(folder / "link"); });
+  expect_fault(Fault::input, "a link leads in a circle", [&] { list_folder(folder / "own"); });
+  std::filesystem::remove(folder / "own/train/a/loop");
+  // A class that leads nowhere: all behind it would have other numbers.
+  std::filesystem::create_directory_symlink("gone", folder / "own/train/aa");
+  expect_fault(Fault::input, "train/aa: is a link that leads nowhere", [&] { list_folder(folder / "own"); });
+}
+
+// A file of labels was not read, and nothing said so.
+TEST(FolderListing, LabelsForOtherLayoutsAreRefused) {
+  TempFolder folder;
+  write(folder, {"1.jpg", "2.jpg"});
+  folder.write("train.txt", "1.jpg a\n");
+  folder.write("val.txt", "2.jpg a\n");
+  EXPECT_EQ(list_folder(folder.path()).test.size(), 1u);
+  expect_fault(Fault::usage, "data.val_labels is 'mine.txt', and is for test images beside a folder train",
+               [&] { list_folder(folder.path(), "mine.txt"); });
 }
 
 TEST(FolderListing, WhatIsRefused) {

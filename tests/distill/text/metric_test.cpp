@@ -85,5 +85,18 @@ TEST(Metric, ValuesByName) {
   testing::error_of(Fault::internal, [] { valued(detection_metrics(), {1}); });
 }
 
+// Markup and terminal escapes stood in reports as they were.
+TEST(Metric, NamesThatFilesGiveAreWords) {
+  const Metric own = metric_of_file("my_score-2.b", "mm/s", false);
+  EXPECT_EQ(own.word, "my_score-2.b");
+  EXPECT_EQ(own.unit, "mm/s");
+  EXPECT_FALSE(own.higher_is_better);
+  for (const std::string& name : {std::string(), std::string("m<script>"), std::string(41, 'a'),
+                                  std::string("a b"), std::string("a\x1b")})
+    testing::expect_fault(Fault::input, "a metric is called ", [&] { metric_of_file(name, "%", true); });
+  for (const char* unit : {"<b>", "elevenbytes", "\xc2\x9b"})
+    testing::expect_fault(Fault::input, "the unit of m is ", [&] { metric_of_file("m", unit, true); });
+}
+
 }  // namespace
 }  // namespace retort

@@ -196,8 +196,19 @@ TEST(AtomicFile, ReadsPipes) {
     write_file(folder / "pipe", content);
     ::_exit(0);
   }
-  EXPECT_EQ(read_text_file(folder / "pipe"), content);
+  const std::vector<std::byte> read = read_file(folder / "pipe", 1 << 20, Pipes::waited_for);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(read.data()), read.size()), content);
   ::waitpid(child, nullptr, 0);
+}
+
+// In a folder that came from elsewhere one would be waited for without end.
+TEST(AtomicFile, PipesThatNobodyTypedAreRefused) {
+  TempFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  testing::expect_fault(Fault::input, "pipe: is a pipe, expected a file",
+                        [&] { read_text_file(folder / "pipe"); });
+  testing::expect_fault(Fault::input, "pipe: is a pipe, expected a file",
+                        [&] { read_file(folder / "pipe"); });
 }
 
 // Nobody ever writes: whoever catches signals tells the wait of them.
@@ -207,7 +218,7 @@ TEST(AtomicFile, ASignalEndsTheWaitForAPipe) {
   static std::atomic<int> asked{0};
   tell_waits_of_signals([] { return ++asked > 2 ? 15 : 0; });
   try {
-    read_file(folder / "pipe");
+    read_file(folder / "pipe", 1 << 20, Pipes::waited_for);
     FAIL() << "nothing was written";
   } catch (const Stopped& stopped) {
     EXPECT_EQ(stopped.signal(), 15);
@@ -224,7 +235,8 @@ TEST(AtomicFile, APipeThatDoesNotEndIsRefused) {
     write_file(folder / "pipe", std::string(200'000, 'p'));
     ::_exit(0);
   }
-  testing::expect_fault(Fault::input, "expected at most 100000", [&] { read_file(folder / "pipe", 100'000); });
+  testing::expect_fault(Fault::input, "expected at most 100000",
+                        [&] { read_file(folder / "pipe", 100'000, Pipes::waited_for); });
   ::waitpid(child, nullptr, 0);
 }
 

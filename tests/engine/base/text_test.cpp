@@ -15,6 +15,15 @@ TEST(Text, TrimmedOfBlanksAtBothEnds) {
   EXPECT_EQ(trimmed("\r\n a\r\n", " \r\n"), "a");
 }
 
+TEST(Text, WithoutWhatSteersATerminal) {
+  EXPECT_EQ(without_controls("a\x1b[31m\nb\x7f\tc", '?'), "a?[31m?b??c");
+  EXPECT_EQ(without_controls("a\nb\tc\rd", ' ', "\n\t"), "a\nb\tc d");
+  EXPECT_EQ(without_controls("\xc2\x9b"
+                             "31m \xc2\xa0\xc3\xa9 \x9b\xc2",
+                             '?'),
+            "?31m \xc2\xa0\xc3\xa9 \x9b\xc2");
+}
+
 TEST(Text, SomeNamesOfAFile) {
   EXPECT_EQ(some_of({}), "");
   EXPECT_EQ(some_of({"a", "b", "c", "d"}), "a, b, c, d");

@@ -168,6 +168,16 @@ TEST(OnnxFile, EveryChangedByteIsFound) {
   EXPECT_EQ(parse_onnx(old, "x"), without);
 }
 
+// 2^62 classes made a count of logits that wrapped to 0.
+TEST(OnnxFile, ExtentsAreBounded) {
+  for (const int64_t extent : {int64_t{0}, int64_t{-1}, (int64_t{1} << 24) + 1, int64_t{1} << 62}) {
+    OnnxModel model = small_model();
+    model.output.shape.back() = extent;
+    const std::string file = onnx_file(model);
+    expect_fault(Fault::input, "expected 1 to 16777216", [&] { parse_onnx(file, "x"); });
+  }
+}
+
 TEST(OnnxFile, MutationsAreRefusedOrRead) {
   const std::string original = onnx_file(small_model());
   int refused = 0;
