@@ -7,18 +7,6 @@
 
 namespace retort {
 
-void ImageSet::read(int64_t i, PictureReader& reader, uint8_t* to) const {
-  check(i >= 0 && i < size(), "image ", i, " of a set of ", size());
-  if (in_memory()) {
-    std::memcpy(to, image(i), size_t(image_bytes()));
-    return;
-  }
-  PhotoView view;
-  const PixelView whole = pictures->read(
-      i, [&](const PictureSize& photo_size) { return (view = centre_crop(photo_size, photo)).crop; }, reader);
-  reader.drawer.draw(whole, view, to);
-}
-
 namespace {
 
 // The parts are hashed apart and then together, so that no byte can move from one to the other unseen.
@@ -34,6 +22,18 @@ uint64_t hash_with(const ImageSet& set, uint64_t images) {
 }
 
 }  // namespace
+
+void ImageSet::read(int64_t i, PictureReader& reader, uint8_t* to) const {
+  check(i >= 0 && i < size(), "image ", i, " of a set of ", size());
+  if (in_memory()) {
+    std::memcpy(to, image(i), size_t(image_bytes()));
+    return;
+  }
+  PhotoView view;
+  const PixelView whole = pictures->read(
+      i, [&](const PictureSize& photo_size) { return (view = centre_crop(photo_size, photo)).crop; }, reader);
+  reader.drawer.draw(whole, view, to);
+}
 
 uint64_t ImageSet::hash() const {
   if (listing_hash != 0) return hash_with(*this, listing_hash);

@@ -33,10 +33,6 @@ std::string folder_of(const std::string& path) {
   return slash == path.npos ? std::string() : path.substr(0, slash);
 }
 
-std::string file_of(const std::string& path) {
-  return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
-}
-
 std::string without_extension(const std::string& path) {
   const size_t dot = path.find_last_of('.');
   return dot == path.npos || path.find('/', dot) != path.npos ? path : path.substr(0, dot);

@@ -10,17 +10,13 @@
 namespace retort {
 namespace {
 
-std::string last_part(const std::string& path) {
-  return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
-}
-
 bool is_number(const std::string& text) {
   int64_t number = 0;
   return parse(text, number);
 }
 
 std::string label_of(const LabelledFile& line, const FoundPicture& picture) {
-  return line.label.empty() ? last_part(picture.folder) : line.label;
+  return line.label.empty() ? file_of(picture.folder) : line.label;
 }
 
 }  // namespace
@@ -59,7 +55,7 @@ ListedClasses::ListedClasses(const std::vector<LabelledFile>& lines,
     labels.insert(label);
     folders[found[i]->folder].insert(label);
     numbers = numbers && is_number(label);
-    own_folders = own_folders && label == last_part(found[i]->folder);
+    own_folders = own_folders && label == file_of(found[i]->folder);
   }
   const bool one_each =
       folders.size() == labels.size() &&
@@ -92,7 +88,7 @@ ListedClasses::ListedClasses(const std::vector<LabelledFile>& lines,
             names_[size_t(place)], "; write classes by name");
     }
     by_folder_.emplace(folder, place);
-    called.push_back(last_part(folder));
+    called.push_back(file_of(folder));
   }
   if (!by_number_.empty()) names_ = called;
 }

@@ -23,6 +23,11 @@ struct FoundPicture {
   std::string path() const { return folder.empty() ? file : folder + "/" + file; }
 };
 
+// The last part of a path.
+inline std::string file_of(const std::string& path) {
+  return path.substr(path.find_last_of('/') + 1);  // npos + 1 is 0
+}
+
 // All paths are below `root`; "" is itself. Every folder that is looked into is stamped.
 class PictureWalk {
  public:

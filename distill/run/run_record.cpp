@@ -89,7 +89,7 @@ class SummaryReader {
       }
     } else if (object_.at("last").is_object()) {
       for (const auto& [name, value] : object_.at("last").items())
-        if (name != "epoch") all.push_back(metric_named(name));
+        if (name != "epoch") all.push_back(metric_of_file(name));
     }
     return all.empty() ? classification_metrics() : all;
   }
@@ -144,7 +144,7 @@ Environment this_environment() {
 }
 
 Json read_environment(const std::filesystem::path& file) {
-  const Json json = parse_json<Json>(read_text_file(file, 4 << 20), file.string());
+  const Json json = parse_json<Json>(read_text_file(file, 64 << 20), file.string());
   check(json.is_object() && (!json.contains("resumed") || json["resumed"].is_array()), Fault::input,
         file.string(), ": is not what a run wrote there, expected a JSON object; move it away to resume");
   check_seal(json, file);

@@ -48,7 +48,7 @@ std::optional<EpochResult> result_of(const Json& json, const Metric& first) {
                      .values = {{first, number(json.at(first.name), first)}}};
   for (const auto& [name, value] : json.items()) {
     if (name == "epoch" || name == first.name) continue;
-    const Metric named = metric_named(name), other = metric_of_file(name, named.unit, named.higher_is_better);
+    const Metric other = metric_of_file(name);
     result.values.push_back({other, number(value, other)});
   }
   return result;

@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 std::string damage_of(const fs::path& file) {
   if (!is_present(file)) return file.string() + ": is not there";
   try {
-    read_safetensors(file);
-    read_checkpoint_record(file);
+    record_of(read_safetensors(file).metadata, file.string());
     return "";
   } catch (const Error& error) {
     if (error.fault() != Fault::input) throw;

@@ -91,19 +91,28 @@ Metric metric_named(const std::string& name) {
   return {.name = name, .column = name, .word = name, .title = name, .unit = ""};
 }
 
+namespace {
+
+// Letters, digits and `others` alone.
+bool consists_of_words(const std::string& text, std::string_view others) {
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return letter || others.find(c) != others.npos;
+  });
+}
+
+}  // namespace
+
+Metric metric_of_file(const std::string& name) {
+  check(!name.empty() && name.size() <= 40 && consists_of_words(name, "_.-"), Fault::input,
+        "a metric is called ", in_quotes(name), ", expected at most 40 letters, digits, '_', '.' and '-'");
+  return metric_named(name);
+}
+
 Metric metric_of_file(const std::string& name, const std::string& unit, bool higher_is_better) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  };
-  const auto all = [&](const std::string& text, std::string_view others) {
-    return std::all_of(text.begin(), text.end(),
-                       [&](char c) { return is_letter(c) || others.find(c) != others.npos; });
-  };
-  check(!name.empty() && name.size() <= 40 && all(name, "_.-"), Fault::input, "a metric is called ",
-        in_quotes(name), ", expected at most 40 letters, digits, '_', '.' and '-'");
-  check(unit.size() <= 10 && all(unit, "%/_.- "), Fault::input, "the unit of ", name, " is ", in_quotes(unit),
-        ", expected at most 10 letters, digits and %/_.-");
-  Metric metric = metric_named(name);
+  Metric metric = metric_of_file(name);
+  check(unit.size() <= 10 && consists_of_words(unit, "%/_.- "), Fault::input, "the unit of ", name, " is ",
+        in_quotes(unit), ", expected at most 10 letters, digits and %/_.-");
   metric.unit = unit;
   metric.higher_is_better = higher_is_better;
   return metric;

@@ -46,9 +46,9 @@ const std::vector<Metrics>& known_metrics();
 // The known metric of that name; else one that is called so everywhere, the higher the better.
 Metric metric_named(const std::string& name);
 
-// The same of names and units that a file gives: Fault::input for what is no word of at most 40 letters,
-// digits,
-// "_", "." and "-", or no unit of at most 10 bytes.
+// The same of a name that a file gives, and of its unit: Fault::input for what is no word of at most 40
+// letters, digits, "_", "." and "-", or no unit of at most 10 bytes.
+Metric metric_of_file(const std::string& name);
 Metric metric_of_file(const std::string& name, const std::string& unit, bool higher_is_better);
 
 struct MetricValue {

@@ -67,8 +67,8 @@ constexpr const char* batch_symbol = "N";
 // --- the hash, a file's last metadata entry, of all before it
 
 constexpr const char* hash_key = "xxh3";
-constexpr int64_t hashed_version =
-    2;  // the model's, near the start: a file that ends before its hash is damaged
+// The model's version, near the start: a file of it that ends before its hash is damaged.
+constexpr int64_t hashed_version = 2;
 
 std::string metadata_entry(const std::string& key, const std::string& value) {
   ProtoWriter entry, out;
