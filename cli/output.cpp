@@ -13,6 +13,10 @@
 
 namespace retort {
 
+namespace {
+constexpr size_t longest_message = 3000;  // longer than any of ours
+}
+
 void print(std::string_view text) {
   // Names of files, classes and machines stand in results, and may hold anything.
   const std::string shown = without_controls(text, ' ', "\n\t");
@@ -43,9 +47,9 @@ void print_notes(const std::vector<std::string>& notes) {
 }
 
 void print_error(std::string_view message) {
-  // Names of files end up in messages, and may hold anything.
-  const std::string line =
-      wrapped("retort: " + without_controls(message, ' '), line_columns(fileno(stderr)), 2);
+  // Names and keys from files end up in messages, and may hold anything, of any length.
+  const std::string shown = "retort: " + without_the_middle(without_controls(message, ' '), longest_message);
+  const std::string line = wrapped(shown, line_columns(fileno(stderr)), 2);
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 

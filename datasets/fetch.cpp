@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <thread>
@@ -287,15 +288,19 @@ void verify(const Archive& archive, const fs::path& target) {
         " of a download to compare it with");
     return;
   }
-  size_t compared = 0;
+  std::map<std::string, std::string> listed;
   std::istringstream list(*sums);
-  for (std::string sum, name; list >> sum >> name; ++compared) {
-    const std::string found = sum_of(archive, target / name);
-    check(found == sum, Fault::verification, (target / name).string(), ": MD5 ", found, ", expected ", sum,
+  for (std::string sum, name; list >> sum >> name;) listed.emplace(name, sum);
+  for (const std::string& name : archive.files) {
+    const auto sum = listed.find(name);
+    check(sum != listed.end(), Fault::verification, (target / sums_file).string(), ": has no line for ", name,
           advice);
+    const std::string found = sum_of(archive, target / name);
+    check(found == sum->second, Fault::verification, (target / name).string(), ": MD5 ", found, ", expected ",
+          sum->second, advice);
   }
-  check(compared == archive.files.size(), Fault::verification, (target / sums_file).string(), ": ", compared,
-        " files, expected ", archive.files.size(), advice);
+  check(listed.size() == archive.files.size(), Fault::verification, (target / sums_file).string(), ": ",
+        listed.size(), " files, expected ", archive.files.size(), advice);
   say(archive, target.string(), " is there already and unchanged");
 }
 

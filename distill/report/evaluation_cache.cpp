@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/check.h"

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "engine/base/check.h"
 
 namespace retort {

@@ -118,6 +118,17 @@ fs::path RunFolder::previous_of(const fs::path& folder) {
 fs::path RunFolder::best_of(const fs::path& folder) {
   return checkpoint(folder, "best.safetensors");
 }
+std::vector<fs::path> RunFolder::in_the_way(const fs::path& folder) {
+  std::error_code ignored;
+  std::vector<fs::path> found;
+  const fs::file_status lock = fs::symlink_status(folder / lock_name, ignored);
+  if (fs::exists(lock) && !fs::is_regular_file(lock)) found.push_back(folder / lock_name);
+  for (const char* name : folder_names) {
+    const bool there = fs::exists(fs::symlink_status(folder / name, ignored));
+    if (there && !fs::is_directory(folder / name, ignored)) found.push_back(folder / name);
+  }
+  return found;
+}
 bool RunFolder::is_run(const fs::path& folder) {
   std::error_code error;
   return fs::exists(folder / "config.toml", error);

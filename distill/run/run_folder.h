@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/descriptor.h"
 
@@ -56,6 +57,9 @@ class RunFolder {
   static std::filesystem::path last_of(const std::filesystem::path& folder);
   static std::filesystem::path previous_of(const std::filesystem::path& folder);
   static std::filesystem::path best_of(const std::filesystem::path& folder);
+  // What stands where a run keeps its lock or one of its folders, and is another kind of thing: until it is
+  // gone, no run can go on there.
+  static std::vector<std::filesystem::path> in_the_way(const std::filesystem::path& folder);
 
  private:
   void lock();

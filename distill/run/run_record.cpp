@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"
 #include "engine/base/atomic_file.h"

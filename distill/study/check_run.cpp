@@ -45,6 +45,9 @@ class RunCheck {
   RunCheck(const fs::path& folder, std::string again) : folder_(folder), again_(std::move(again)) {}
 
   std::vector<CheckedFile> files() {
+    for (const fs::path& place : in_the_way_)
+      files_.push_back(
+          {place, Status::damaged, "is not what a run has there, and no run can go on with it", ""});
     check_config();
     check_checkpoints();
     check_summary();
@@ -66,6 +69,10 @@ class RunCheck {
   bool holds(const fs::path& path) const {
     return std::any_of(files_.begin(), files_.end(),
                        [&](const CheckedFile& file) { return file.path == path && !is_wrong(file); });
+  }
+  bool is_known(const fs::path& path) const {
+    return std::any_of(files_.begin(), files_.end(),
+                       [&](const CheckedFile& file) { return file.path == path; });
   }
   void blame(const fs::path& path, const std::string& reason) {
     for (CheckedFile& file : files_) {
@@ -104,6 +111,7 @@ class RunCheck {
                  convolutions_ = folder_ / "convolutions.txt";
   const fs::path last_ = RunFolder::last_of(folder_), previous_ = RunFolder::previous_of(folder_),
                  best_ = RunFolder::best_of(folder_);
+  const std::vector<fs::path> in_the_way_ = RunFolder::in_the_way(folder_);
   RunSettings settings_;  // where config.toml holds
   std::optional<Summary> summary_;
   struct Checkpoint {
@@ -167,9 +175,7 @@ void RunCheck::check_checkpoints() {
     }
     if (!why.empty()) files_.push_back({last_, Status::missing, why, ""});
   }
-  lost_ = !point() && (is_present(previous_) || is_present(last_) ||
-                       std::any_of(files_.begin(), files_.end(),
-                                   [&](const CheckedFile& file) { return file.path == last_; }));
+  lost_ = !point() && (is_present(previous_) || is_present(last_) || is_known(last_));
   if (!is_present(best_) && point() && point()->counters.best)
     files_.push_back({best_, Status::missing,
                       text("is not there; the best epoch so far is ", point()->counters.best->epoch), ""});
@@ -330,6 +336,8 @@ std::string RunCheck::remedy_of(const CheckedFile& file) const {
   const std::string resume = resume_command(settings_.command, folder_),
                     anew = anew_command(settings_.command, folder_), removed = remove_command(file.path);
   if (file.path.extension() == ".plan") return removed;
+  if (std::find(in_the_way_.begin(), in_the_way_.end(), file.path) != in_the_way_.end())
+    return removed + " && " + (lost_ ? anew : resume);
   if (lost_) return anew;
   if (foreign_last_) return holds(previous_) ? remove_command(last_) + " && " + resume : anew;
   const bool is_missing = file.status == Status::missing;

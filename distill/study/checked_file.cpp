@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/study/places.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
 #include "distill/run/sealed.h"

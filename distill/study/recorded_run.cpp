@@ -104,7 +104,12 @@ class Reading {
       summary.status = "stopped";
       summary.epochs = run_.settings.epochs;
     }
-    if (!checkpoint_) return;
+    if (!checkpoint_) {
+      if (summary.epochs_done > 0)
+        run_.notes.push_back(text(RunFolder::last_of(folder_).string(),
+                                  ": is not there; what summary.json says is held to nothing"));
+      return;
+    }
     const Counters& counters = checkpoint_->counters;
     if (summary.status == "running") {  // a kill between the two; the checkpoint comes first
       summary.last = counters.last;

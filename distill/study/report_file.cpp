@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/run/sealed.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"

@@ -43,6 +43,16 @@ std::string without_controls(std::string_view text, char instead, std::string_vi
   return shown;
 }
 
+std::string without_the_middle(std::string_view text, size_t most) {
+  constexpr std::string_view gap = " ... ";
+  if (text.size() <= most) return std::string(text);
+  const auto inside = [&](size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
+  size_t begin = (most - gap.size()) / 2, end = text.size() - (most - gap.size() - begin);
+  while (begin > 0 && inside(begin)) --begin;
+  while (end < text.size() && inside(end)) ++end;
+  return std::string(text.substr(0, begin)).append(gap).append(text.substr(end));
+}
+
 std::string_view trimmed(std::string_view text, std::string_view blanks) {
   text.remove_prefix(std::min(text.find_first_not_of(blanks), text.size()));
   return text.substr(0, text.find_last_not_of(blanks) + 1);

@@ -1,6 +1,7 @@
 // Numbers and lists as text, and back. Independent of the locale.
 #pragma once
 #include <charconv>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,10 @@ std::string some_of(const std::vector<std::string>& names);
 // For a terminal: control characters, U+0080 to U+009F among them, become `instead`, but those of `kept`.
 // What is no UTF-8 stays.
 std::string without_controls(std::string_view text, char instead, std::string_view kept = "");
+
+// The text, or, if it has more than `most` bytes (at least 16), its first and last parts with " ... " between
+// them, so many bytes in all or a few less: characters of UTF-8 stay whole.
+std::string without_the_middle(std::string_view text, size_t most);
 
 // Without the blanks at either end.
 std::string_view trimmed(std::string_view text, std::string_view blanks = " \t");

@@ -63,7 +63,8 @@ SafeTensors parse_numpy_pickle(std::span<const std::byte> file, const std::strin
   std::map<std::string, const PickleValue*> values;  // of equal keys the last counts
   for (size_t i = 0; i + 1 < dict->items.size(); i += 2) {
     const PickleValue& key = pickle[dict->items[i]];
-    if (key.kind == Kind::text && key.text.starts_with(prefix) && key.text.size() > prefix.size())
+    if (key.kind == Kind::text && key.text.size() <= longest_tensor_name && key.text.starts_with(prefix) &&
+        key.text.size() > prefix.size())
       values[std::string(key.text.substr(prefix.size()))] = &pickle[dict->items[i + 1]];
   }
   check(!values.empty(), Fault::input, name, ": no names begin with ", in_quotes(prefix), " for the entry ",

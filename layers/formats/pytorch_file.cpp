@@ -203,8 +203,8 @@ class PytorchFile {
     const PickleValue& id = pickle_[persistent.items[0]];
     const PickleValue &type = pickle_[id.items[1]], &key = pickle_[id.items[2]],
                       &elements = pickle_[id.items[4]];
-    require(type.kind == Kind::global && key.kind == Kind::text && elements.kind == Kind::integer &&
-                elements.integer >= 0,
+    require(type.kind == Kind::global && key.kind == Kind::text && key.text.size() <= longest_tensor_name &&
+                elements.kind == Kind::integer && elements.integer >= 0,
             "a storage that is described wrongly");
     Storage storage{nullptr, pickle_.name_of(type), std::string(key.text), uint64_t(elements.integer)};
     std::string& type_name = storage.type_name;

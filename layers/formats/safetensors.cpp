@@ -120,6 +120,8 @@ class HeaderReader : public nlohmann::json_sax<json> {
 
   bool key(string_t& name) override {
     if (place_ == Place::header) {
+      check(name.size() <= longest_tensor_name, Fault::input, file_, ": header: a name of ", name.size(),
+            " bytes, ", in_quotes(name), ", expected at most ", longest_tensor_name);
       if (!names_.insert(name).second)
         fail(Fault::input, file_, ": header: the name ", in_quotes(name), " occurs twice, expected once");
     } else if (place_ == Place::metadata) {

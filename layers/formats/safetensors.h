@@ -62,6 +62,10 @@ struct SafeTensors {
   const HostTensor* find(std::string_view name) const;  // nullptr if absent
 };
 
+// The most bytes of a tensor's name in a file from elsewhere: names are compared and stripped again and
+// again, and those of networks have a tenth of it.
+inline constexpr size_t longest_tensor_name = 1000;
+
 // Strict: whatever is not exactly a safetensors file with right hashes is Fault::input, in one line that
 // names the file, the byte or tensor, what was found and what was expected. Tensors of the format's other
 // types are left out; BOOL is u8.

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 #include <set>
+#include <unordered_map>
 
 #include "engine/base/byte_reader.h"
+#include "layers/formats/safetensors.h"
 
 namespace retort {
 
@@ -34,6 +37,11 @@ bool any_of_words(const std::vector<std::string>& words, const std::set<std::str
   return std::any_of(words.begin(), words.end(), [&](const std::string& w) { return known.contains(w); });
 }
 
+// A key that may be a tensor's name. What lies under one that is longer is none that is wanted.
+bool is_name(const PickleValue& key) {
+  return key.kind == Kind::text && key.text.size() <= longest_tensor_name;
+}
+
 std::string shown(const std::string& path) {
   return path.empty() ? "the top of the file" : in_quotes(path);
 }
@@ -47,14 +55,35 @@ std::string keys_of(const Pickle& pickle, const PickleValue& dict) {
   return all.empty() ? "no names" : all + (dict.items.size() > 40 ? " and more" : "");
 }
 
-// The attributes of a whole torch.nn.Module; nullptr for another value.
-const PickleValue* module_state(const Pickle& pickle, const PickleValue& value) {
-  if (value.kind != Kind::call || value.items.size() < 3) return nullptr;
-  const PickleValue& state = pickle[value.items[2]];
-  const bool module =
-      state.kind == Kind::dict && pickle.find(state, "_parameters") && pickle.find(state, "_modules");
-  return module ? &state : nullptr;
-}
+// What a whole torch.nn.Module holds.
+struct ModuleParts {
+  const PickleValue *parameters, *buffers, *modules;  // buffers: nullptr if there are none
+};
+
+// Which objects are whole modules. Many may share one state, which is looked through once.
+class Modules {
+ public:
+  explicit Modules(const Pickle& pickle) : pickle_(pickle) {}
+
+  // Nothing for another value.
+  const std::optional<ModuleParts>& of(const PickleValue& value) {
+    static const std::optional<ModuleParts> none;
+    if (value.kind != Kind::call || value.items.size() < 3) return none;
+    const PickleValue& state = pickle_[value.items[2]];
+    if (state.kind != Kind::dict) return none;
+    const auto [found, added] = known_.try_emplace(&state);
+    if (added) {
+      const ModuleParts parts{pickle_.find(state, "_parameters"), pickle_.find(state, "_buffers"),
+                              pickle_.find(state, "_modules")};
+      if (parts.parameters && parts.modules) found->second = parts;
+    }
+    return found->second;
+  }
+
+ private:
+  const Pickle& pickle_;
+  std::unordered_map<const PickleValue*, std::optional<ModuleParts>> known_;  // by state
+};
 
 struct Candidate {
   StateDict dict;
@@ -66,13 +95,13 @@ struct Candidate {
 
 class Search {
  public:
-  Search(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file) {}
+  Search(const Pickle& pickle, const std::string& file) : pickle_(pickle), file_(file), modules_(pickle) {}
 
   std::vector<Candidate> candidates;
 
   void below(const PickleValue& value, const std::string& path, int depth) {
     if (depth > deepest || !visited_.insert(&value).second) return;
-    if (const PickleValue* module = module_state(pickle_, value)) {
+    if (const auto& module = modules_.of(value)) {
       StateDict dict{path, {}};
       flatten(*module, "", dict, 0);
       return add(std::move(dict));
@@ -82,10 +111,9 @@ class Search {
     bool any = false;
     for (size_t i = 0; i + 1 < value.items.size(); i += 2) {
       const PickleValue &key = pickle_[value.items[i]], &content = pickle_[value.items[i + 1]];
-      if (key.kind != Kind::text) continue;
+      if (!is_name(key)) continue;
       dict.entries[std::string(key.text)] = &content;
-      any = any ||
-            (!module_state(pickle_, content) && tensor_of(pickle_, content).kind != TensorValue::Kind::none);
+      any = any || (!modules_.of(content) && tensor_of(pickle_, content).kind != TensorValue::Kind::none);
     }
     const auto inside = dict.entries;
     if (any) add(std::move(dict));
@@ -95,19 +123,18 @@ class Search {
 
  private:
   // What the module's state_dict() would hold.
-  void flatten(const PickleValue& state, const std::string& prefix, StateDict& dict, int depth) {
-    check(depth <= deepest_module && prefix.size() < 1000, Fault::input, file_,
+  void flatten(const ModuleParts& module, const std::string& prefix, StateDict& dict, int depth) {
+    check(depth <= deepest_module && prefix.size() < longest_tensor_name, Fault::input, file_,
           ": modules in modules, deeper than ", deepest_module);
-    for (const char* kind : {"_parameters", "_buffers", "_modules"}) {
-      const PickleValue* own = pickle_.find(state, kind);
+    for (const PickleValue* own : {module.parameters, module.buffers, module.modules}) {
       if (!own || own->kind != Kind::dict) continue;
       for (size_t i = 0; i + 1 < own->items.size(); i += 2) {
         const PickleValue &key = pickle_[own->items[i]], &content = pickle_[own->items[i + 1]];
-        if (key.kind != Kind::text || content.kind == Kind::none) continue;
         check(++entries_ <= most_entries, Fault::input, file_, ": its modules hold more than ", most_entries,
               " entries");
+        if (!is_name(key) || content.kind == Kind::none) continue;
         const std::string name = prefix + std::string(key.text);
-        if (const PickleValue* child = module_state(pickle_, content))
+        if (const auto& child = modules_.of(content))
           flatten(*child, name + ".", dict, depth + 1);
         else
           dict.entries[name] = &content;
@@ -152,6 +179,7 @@ class Search {
 
   const Pickle& pickle_;
   const std::string& file_;
+  Modules modules_;
   std::set<const PickleValue*> visited_;  // dicts may hold each other in circles
   size_t entries_ = 0;
 };
@@ -189,7 +217,10 @@ FoundStateDict choose(std::vector<Candidate> all, const std::string& file) {
   std::string others;
   size_t equals = 0;
   for (size_t i = 1; i < all.size(); ++i) {
-    others += (i == 1 ? "" : i + 1 == all.size() ? " and " : ", ") + shown(all[i].dict.path);
+    if (i <= 8)
+      others += (i == 1 ? "" : i + 1 == all.size() ? " and " : ", ") + shown(all[i].dict.path);
+    else if (i + 1 == all.size())
+      others += text(" and ", all.size() - 9, " more");
     equals +=
         all[i].rank == best.rank &&
         (best.rank != NameRank::usual || place_in_usual(all[i].dict.path) == place_in_usual(best.dict.path));
@@ -314,6 +345,7 @@ std::vector<std::string> unread_objects(const Pickle& pickle) {
                                                             "numpy.dtype",
                                                             "copyreg._reconstructor"};
   std::set<std::string> names;
+  Modules modules(pickle);
   for (const PickleValue& value : pickle.values) {
     const std::string callee = pickle.callee_of(value);
     const bool tensor = callee.starts_with("torch._utils._rebuild") || callee.starts_with("torch._tensor.");
@@ -322,7 +354,7 @@ std::vector<std::string> unread_objects(const Pickle& pickle) {
     const bool plain = callee.starts_with("builtins.set") || callee.starts_with("__builtin__.set") ||
                        callee.ends_with(".frozenset") || callee.ends_with(".bytearray") ||
                        callee.ends_with(".complex");
-    const bool module = module_state(pickle, value) != nullptr;
+    const bool module = modules.of(value).has_value();
     if (!callee.empty() && !module && !tensor && !standard && !plain && !common.contains(callee))
       names.insert(callee);
   }

@@ -109,8 +109,8 @@ std::vector<Wrapped> wrapped_networks(const SafeTensors& file) {
   for (const std::string& prefix : prefixes) {
     if (!found.empty() && prefix.starts_with(found.back().prefix)) continue;  // within the one before
     Wrapped one{prefix, rank_of_name(prefix.substr(0, prefix.size() - 1)), 0};
-    for (const auto& [name, tensor] : tensors)
-      one.norms += name.starts_with(prefix) && name.ends_with("running_var");
+    for (auto at = tensors.lower_bound(prefix); at != tensors.end() && at->first.starts_with(prefix); ++at)
+      one.norms += at->first.ends_with("running_var");
     found.push_back(one);
   }
   return found;

@@ -55,8 +55,8 @@ OnnxModel parse_onnx(std::string_view bytes, const std::string& file);
 
 // The logits, N x classes, of images N,3,H,W (row-major), computed by plain loops from the definitions of
 // ONNX's operators: slow, and independent of the engine's kernels and layouts. Fault::input, naming `file`,
-// where the model does not hold together.
+// where the model does not hold together, or needs more than `most_held` numbers at once.
 std::vector<float> run_onnx(const OnnxModel& model, const std::vector<float>& images, int64_t count,
-                            const std::string& file);
+                            const std::string& file, int64_t most_held = int64_t{1} << 28);
 
 }  // namespace retort

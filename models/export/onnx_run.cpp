@@ -34,7 +34,8 @@ int64_t size_of_shape(const Ints& shape) {
 
 class Machine {
  public:
-  Machine(const OnnxModel& model, const std::string& file) : model_(model), file_(file) {
+  Machine(const OnnxModel& model, const std::string& file, int64_t most_held)
+      : model_(model), file_(file), most_held_(most_held) {
     for (const OnnxTensor& t : model.initializers) {
       if (const auto* reals = std::get_if<std::vector<float>>(&t.values))
         values_[t.name] = {t.shape, *reals}, initial_.insert(t.name);
@@ -57,7 +58,7 @@ class Machine {
       require(!values_.contains(node.outputs[0]), "writes ", in_quotes(node.outputs[0]), " anew");
       const Value& made = values_[node.outputs[0]] = result(node);
       held += int64_t(made.data.size());
-      require(held <= most_elements, "more than ", most_elements, " numbers are needed at once");
+      require(held <= most_held_, "more than ", most_held_, " numbers are needed at once");
       for (const std::string& name : node.inputs) {
         const auto value = values_.find(name);
         if (value == values_.end() || last.at(name) != i || name == model_.output.name) continue;
@@ -344,6 +345,7 @@ class Machine {
 
   const OnnxModel& model_;
   const std::string& file_;
+  const int64_t most_held_;
   const OnnxNode* node_ = nullptr;
   std::set<std::string> initial_;  // names of initializers
   std::map<std::string, Value> values_;
@@ -353,8 +355,8 @@ class Machine {
 }  // namespace
 
 std::vector<float> run_onnx(const OnnxModel& model, const std::vector<float>& images, int64_t count,
-                            const std::string& file) {
-  return Machine(model, file).run(images, count);
+                            const std::string& file, int64_t most_held) {
+  return Machine(model, file, most_held).run(images, count);
 }
 
 }  // namespace retort

@@ -8,6 +8,7 @@
 #include "engine/random.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/http_server.h"
+#include "tests/support/program.h"
 #include "tests/support/temp_folder.h"
 
 namespace retort {
@@ -90,6 +91,12 @@ TEST_F(Fetch, AlreadyThere) {
   fs::remove(dir / "pack/names.txt");
   expect_fault(Fault::verification, "pack/names.txt: no such file", [&] { fetch(pack, dir.path()); });
   dir.write("pack/names.txt", "put there by hand\n");
+  const std::string sums = testing::content_of(dir / "pack/md5sums.txt"),
+                    first = sums.substr(0, sums.find('\n') + 1);
+  dir.write("pack/md5sums.txt", first + first);
+  expect_fault(Fault::verification, "has no line for", [&] { fetch(pack, dir.path()); });
+  dir.write("pack/md5sums.txt", sums + first.substr(0, 34) + "../elsewhere\n");
+  expect_fault(Fault::verification, "", [&] { fetch(pack, dir.path()); });
   fs::remove(dir / "pack/md5sums.txt");
   ::testing::internal::CaptureStderr();
   fetch(pack, dir.path());

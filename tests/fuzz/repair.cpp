@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/run/sealed.h"
 #include "engine/base/hash.h"
 #include "tests/fuzz/target.h"

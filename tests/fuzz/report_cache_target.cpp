@@ -3,7 +3,7 @@
 #include <stdexcept>
 
 #include "distill/report/evaluation_cache.h"
-#include "distill/run/json_nesting.h"
+#include "distill/run/json_bounds.h"
 #include "distill/run/sealed.h"
 #include "tests/fuzz/target.h"
 

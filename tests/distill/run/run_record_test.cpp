@@ -194,6 +194,12 @@ TEST(RunRecord, BrokenSummaries) {
     expect_contains(error_of(Fault::input, [&] { recorded_data_hash(folder / "env.json"); }),
                     "nested deeper");
   }
+  // Ordered objects are lists: entries take the square of their number.
+  std::string wide = "{\"a\": 0";
+  for (int i = 0; i < 1000; ++i) wide += text(", \"", i, "\": [1, 2, \":\"]");
+  write_file(folder / "summary.json", wide + "}");
+  expect_contains(error_of(Fault::input, [&] { read_summary(folder / "summary.json"); }),
+                  "more than 1000 entries");
   for (const char* broken : {"", "{", "[]", "{}", "{\"status\": 1}", "null"}) {
     write_file(folder / "summary.json", broken);
     expect_contains(error_of(Fault::input, [&] { read_summary(folder / "summary.json"); }), "summary.json");

@@ -90,6 +90,33 @@ TEST_F(Check, WhatContradictsTheCheckpointIsDamaged) {
   EXPECT_FALSE(check_path(work_ / "run").ok());
 }
 
+// A run could not go on: another thing stands where it has its lock or a folder.
+TEST_F(Check, WhatStandsInTheWayIsNamed) {
+  fs::remove(work_ / "run/lock");
+  fs::create_directory(work_ / "run/lock");
+  EXPECT_EQ(found("lock").status, Status::damaged);
+  EXPECT_EQ(found("lock").remedy, "rm -r " + (work_ / "run/lock").string() + " && retort train --resume " +
+                                      (work_ / "run").string());
+  fs::remove(work_ / "run/lock");
+  fs::create_symlink("elsewhere", work_ / "run/lock");
+  EXPECT_EQ(found("lock").status, Status::damaged);
+  fs::remove(work_ / "run/lock");
+  fs::remove_all(work_ / "run/tb");
+  work_.write("run/tb", "");
+  EXPECT_EQ(found("tb").status, Status::damaged);
+  EXPECT_NE(run({"train", "--resume", "run"}, work_).code, 0);
+  fs::remove(work_ / "run/tb");
+  EXPECT_TRUE(check_path(work_ / "run").ok()) << "a lock or a folder that is missing is made";
+}
+
+// Nothing but the summary is left that says what came out, and its hash is anybody's to write.
+TEST_F(Check, ARunWithoutCheckpointsIsShownWithANote) {
+  fs::remove_all(work_ / "run/checkpoints");
+  const Outcome outcome = run({"ls", "run"}, work_);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  expect_contains(outcome.err, "what summary.json says is held to nothing");
+}
+
 // Every file of a run has something by which damage shows.
 TEST_F(Check, EveryFileIsBound) {
   for (const CheckedFile& file : check_path(work_ / "run").files)

@@ -24,6 +24,19 @@ TEST(Text, WithoutWhatSteersATerminal) {
             "?31m \xc2\xa0\xc3\xa9 \x9b\xc2");
 }
 
+TEST(Text, LongOnesLoseTheirMiddle) {
+  EXPECT_EQ(without_the_middle("0123456789abcdef", 16), "0123456789abcdef");
+  EXPECT_EQ(without_the_middle("0123456789abcdefg", 16), "01234 ... bcdefg");
+  EXPECT_EQ(without_the_middle("0123\xc3\xa9"
+                               "6789abcdefg",
+                               16),
+            "0123 ... bcdefg");
+  EXPECT_EQ(without_the_middle("0123456789\xc3\xa9"
+                               "bcdef",
+                               16),
+            "01234 ... bcdef");
+}
+
 TEST(Text, SomeNamesOfAFile) {
   EXPECT_EQ(some_of({}), "");
   EXPECT_EQ(some_of({"a", "b", "c", "d"}), "a, b, c, d");

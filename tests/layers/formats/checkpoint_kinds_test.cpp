@@ -145,6 +145,23 @@ TEST(CheckpointKinds, WholeModulesAreTheirTensors) {
   EXPECT_TRUE(taken(net).find("bn1.running_var"));
 }
 
+// Hostile: one state of 200,000 entries that 100,000 objects share, looked through once. And one key of 100
+// kB that as many entries have: no name.
+TEST(CheckpointKinds, WhatIsSharedIsReadOnce) {
+  constexpr int objects = 100'000;
+  std::string state = "}q\x01(" + pickle::str("_parameters") + "}" + pickle::str("_modules") + "}";
+  for (int i = 0; i < objects; ++i) state += "NN";
+  std::string all = state + "u0" + pickle::global("my.models", "Net") + "q\x02" + "0}(";
+  for (int i = 0; i < objects; ++i) all += pickle::str(text(i)) + "h\x02)Rh\x01" + "b";
+  expect_contains(error_of(Fault::input, [&] { taken(all + "u"); }), "weights are found under");
+}
+
+TEST(CheckpointKinds, KeysThatAreTooLongAreNoNames) {
+  std::string all = pickle::str(std::string(100'000, 'k')) + "q\x01" + "0}(";
+  for (int i = 0; i < 100'000; ++i) all += "h\x01N";
+  expect_contains(error_of(Fault::input, [&] { taken(all + "u"); }), "no weights are found");
+}
+
 TEST(CheckpointKinds, WrappersComeOffWhereverTheyStand) {
   const auto dict = [](const Entries& e) { return pickle::dict({{"state_dict", pickle::dict(e)}}); };
   const Entries counter = {{"n_averaged", tensor({})}};

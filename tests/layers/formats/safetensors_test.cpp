@@ -217,6 +217,9 @@ TEST(Safetensors, Names) {
   expect_contains(refused("{\"a\":" + empty + ",\"b\":" + empty + ",\"a\":" + empty + "}"),
                   "'a' occurs twice");
   expect_contains(refused("{\"a\":" + empty + ",\"\\u0061\":" + empty + "}"), "'a' occurs twice");
+  const std::string longest(1000, 'n');
+  EXPECT_TRUE(parse_safetensors(file_of("{\"" + longest + "\":" + empty + "}"), "x").find(longest));
+  expect_contains(refused("{\"" + longest + "n\":" + empty + "}"), "a name of 1001 bytes");
   expect_contains(refused(R"({"__metadata__":{},"__metadata__":{}})"), "'__metadata__' occurs twice");
   expect_contains(refused(R"({"__metadata__":{"k":"1","k":"2"}})"), "'k' occurs twice");
   expect_contains(refused(R"({"__metadata__":{"k":1}})"), "metadata 'k' is the number 1, expected a string");

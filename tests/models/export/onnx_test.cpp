@@ -77,6 +77,23 @@ TEST(OnnxFile, SmallExample) {
   EXPECT_EQ(run_onnx(model, images, 1, "x"), std::vector<float>(3, 4.5f));
 }
 
+// A value is given up behind its last reader: two are held at once, images and weights not counted.
+TEST(OnnxFile, WhatIsHeldAtOnceIsBounded) {
+  OnnxModel model = small_model();
+  model.output.name = "sum";
+  model.nodes = {{"Relu", "r", {"images"}, {"x"}, {}, {}},
+                 {"Relu", "s", {"x"}, {"y"}, {}, {}},
+                 {"Relu", "t", {"y"}, {"z"}, {}, {}},
+                 {"Add", "u", {"z", "z"}, {"sum"}, {}, {}}};
+  const std::vector<float> images(12, 1.0f);
+  EXPECT_EQ(run_onnx(model, images, 1, "x", 24), std::vector<float>(12, 2.0f));
+  expect_fault(Fault::input, "x: Relu 's': more than 23 numbers are needed at once",
+               [&] { run_onnx(model, images, 1, "x", 23); });
+  model.nodes[3].inputs[1] = "x";  // which lives until then
+  expect_fault(Fault::input, "x: Relu 't': more than 24 numbers are needed at once",
+               [&] { run_onnx(model, images, 1, "x", 24); });
+}
+
 TEST(OnnxFile, NegativeNumbersAndLargeOnes) {
   OnnxModel model = small_model();
   model.nodes[0].integers = {{"a", -1}, {"b", INT64_MAX}, {"c", INT64_MIN}};
