@@ -8,11 +8,16 @@ add_library_paths() {
   [ -z "$more" ] || export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$more
 }
 
-# pack FILE FOLDER NAME...: an archive that is there whole or not at all, the one before it until then.
+# pack FILE FOLDER NAME...: FILE.tar.xz, or .gz where there is no xz; it is there whole or not at all, the one before it until
+# then. Files that change meanwhile are no reason to have none (tar's status 1).
 pack() {
-  local file=$1 folder=$2
+  local file=$1 folder=$2 ending=.xz status
   shift 2
-  tar -cJf "$file.new" -C "$folder" "$@" 2>/dev/null && mv -f "$file.new" "$file"
+  command -v xz >/dev/null || ending=.gz
+  file=${file%.xz}$ending
+  tar --create --auto-compress --file "${file%.tar*}.new.tar$ending" -C "$folder" "$@" 2>/dev/null
+  status=$?
+  [ $status -le 1 ] && mv -f "${file%.tar*}.new.tar$ending" "$file" || echo "pack: $file cannot be made (status $status)" >&2
 }
 
 # tests_ran LOG: the tests' own word that some ran, none failed, none was skipped.

@@ -11,7 +11,8 @@
 # DIR (at most 8 files below 15 MB: summary.md, summary.json, steps.json, tuning.csv, logs, plans, ncu, runs as tar.xz) is
 # renamed into place after every stage, so a kill loses one stage. Status: 0 all stages of the part succeeded, 1 some
 # failed, 2 wrong usage, 3 time is up, 4 the device cannot be used at all. A stage succeeds only if its own output says
-# that something ran. --build: where retort, tests/retort_tests and bench/retort_bench_step lie (build/portable-bundle).
+# that something ran. Where $OUT names a folder that is brought back, the files of DIR are copied there, too: DIR, which has
+# many more below it, lies elsewhere. --build: where retort, tests/retort_tests and bench/retort_bench_step lie (build/portable-bundle).
 # --data: CIFAR-100's folder, or that of its sheets with unpack.py. --teacher: weights of resnet56. Needs no network.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -55,6 +56,7 @@ leave() {
     [ -z "$(ls "$work/runs")" ] || pack "$out/runs.tar.xz" "$work" --exclude='*previous.safetensors' \
       --exclude='*best.safetensors' --exclude='*.lock' runs
     python3 bench/gpu_results.py summary "$out" 2>>"$work/logs/summary.err" || true
+    [ -z "${OUT:-}" ] || [ "$(realpath -m "$OUT")" = "$out" ] || find "$out" -maxdepth 1 -type f ! -name '*.new' -exec cp -f {} "$OUT" \;
   ) 9>"$work/lock"
 }
 
@@ -104,7 +106,7 @@ ran_shards() {
 }
 ran_step() { grep -q "\"median_ms\":" "$work/logs/$1.out"; }
 ran_steps() { [ "$(grep -c '"median_ms":' "$work/logs/$1.out")" -eq "$(grep -c '^case ' "$work/logs/$1.err")" ] && grep -q '"median_ms":' "$work/logs/$1.out"; }
-ran_sanitizer() { ran_tests "$1" && grep -q 'ERROR SUMMARY: 0 errors' "$work/logs/$1.out"; }
+ran_sanitizer() { ran_tests "$1" && grep -qE 'ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards' "$work/logs/$1.out"; }
 ran_ncu() { [ "$(wc -l <"$work/ncu/${1#ncu-}.csv")" -gt 20 ]; }
 ran_pytorch() { grep -q '"median_ms"' "$work/logs/$1.out"; }
 ran_run() { grep -q '"status": *"finished"' "$work/runs/$1/summary.json"; }
@@ -125,9 +127,11 @@ sanitizer() {
   RETORT_CUDNN_TUNE=0 "$program" --tool "$1" --kernel-regex kns=retort --error-exitcode 9 --print-limit 20 "$tests" \
     --gtest_filter='Ops/OpTable.EveryBackendAgreesWithPortableInF64/*' --gtest_brief=1
 }
-# Six parts of the tests at once: most of their time is the host's.
+# Six parts of the tests at once: most of their time is the host's. Engines are taken as cuDNN ranks them: to measure them for
+# every shape of every network takes longer than all else.
 shards() {
   local i status=0 pids=()
+  export RETORT_CUDNN_TUNE=0
   for i in 0 1 2 3 4 5; do
     GTEST_TOTAL_SHARDS=6 GTEST_SHARD_INDEX=$i "$tests" --gtest_brief=1 --gtest_filter="$1" >"$work/logs/tests.$i.log" 2>&1 &
     pids+=($!)
@@ -143,24 +147,25 @@ one() {
   json=$("$step" --device "$device" --seconds 0.4 --json $eager "$@" | tail -n 1) || return 1
   printf '{"case": "%s", "options": "%s", "step": %s}\n' "$name" "$*" "$json"
 }
+# steps PAIR PRECISION
 steps() {
-  local pair precision method without status=0
-  for pair in resnet32x4-resnet8x4 resnet56-resnet20; do
-    for precision in $precisions; do
-      for method in kd pcd; do
-        one $pair --model ${pair#*-} --teacher ${pair%-*} --method $method --precision $precision || status=1
-      done
-      one $pair --model ${pair#*-} --teacher ${pair%-*} --method kd --precision $precision --table || status=1
-      one $pair --model ${pair#*-} --method ce --precision $precision || status=1
-      one $pair --model ${pair#*-} --teacher ${pair%-*} --method kd --precision $precision --eager || status=1
-    done
-    # What kernels are worth that wait for each other, and those that begin early.
-    for without in COOPERATIVE PROGRAMMATIC; do
-      (
-        export RETORT_CUDA_$without=0
-        one $pair-without-${without,,} --model ${pair#*-} --teacher ${pair%-*} --method kd --precision ${precisions%% *}
-      ) || status=1
-    done
+  local pair=$1 precision=$2 method status=0
+  for method in kd pcd; do
+    one $pair --model ${pair#*-} --teacher ${pair%-*} --method $method --precision $precision || status=1
+  done
+  one $pair --model ${pair#*-} --teacher ${pair%-*} --method kd --precision $precision --table || status=1
+  one $pair --model ${pair#*-} --method ce --precision $precision || status=1
+  one $pair --model ${pair#*-} --teacher ${pair%-*} --method kd --precision $precision --eager || status=1
+  return $status
+}
+# What kernels are worth that wait for each other, and those that begin early.
+steps_without() {
+  local pair=$1 without status=0
+  for without in COOPERATIVE PROGRAMMATIC; do
+    (
+      export RETORT_CUDA_$without=0
+      one $pair-without-${without,,} --model ${pair#*-} --teacher ${pair%-*} --method kd --precision ${precisions%% *}
+    ) || status=1
   done
   return $status
 }
@@ -196,7 +201,7 @@ run() {
     set -- "$retort" distill --resume "$work/runs/$name"
   else
     rm -rf "$work/runs/$name"
-    set -- "$retort" distill "$@" --device "$device" --out "$work/runs/$name"
+    set -- "$retort" distill "$@" $eager --device "$device" --out "$work/runs/$name"
   fi
   (while sleep 30; do leave; done) &
   local packer=$!
@@ -213,7 +218,7 @@ run() {
   kill $packer 2>/dev/null
   return $status
 }
-export -f environment sanitizer shards one steps ncu_step pytorch unpack import_teacher run leave pack
+export -f environment sanitizer shards one steps steps_without ncu_step pytorch unpack import_teacher run leave pack
 precisions="bf16 tf32" eager=""
 [ "$device" = cuda ] || precisions=fp32
 # Kernels that wait for each other or begin before the one ahead has ended are the first to be given up, then capture.
@@ -235,21 +240,29 @@ case $part in
       [ $late -eq 1 ] && exit 3
       exit 4
     }
-    captured=("$tests" --gtest_filter="${FIRST_RUN_CAPTURE:-Capture.*:Backends/ConvolutionsInEveryType*cuda*:CudnnLayer.*}")
+    # What decides how everything behind is run holds capture alone: a number that is off switches nothing.
+    captured=("$tests" --gtest_filter="${FIRST_RUN_CAPTURE:-Capture.*:Backends/ConvolutionsInEveryType.ReplayWhatWasCaptured/cuda*}")
     if ! stage capture 40 ran_tests "${captured[@]}"; then
       plain_kernels
       stage capture-plain 40 ran_tests "${captured[@]}" || echo "gpu_first_run: the steps that follow are not captured" >&2
     fi
+    stage convolutions 60 ran_tests "$tests" --gtest_filter="${FIRST_RUN_TESTS:-Backends/ConvolutionsInEveryType*cuda*:CudnnLayer.*}"
     # Not those of plans for a device that is described, which need none, nor what is skipped on every device.
     on_device='Ops/*:Cudnn*:Precision.*:DeviceBatch.*:*Reference*:Losses.*:Methods/TrainingStep*'
     on_device+=':-CudnnPlans.*:CudnnNetworks.*:Methods/TrainingStep.LearnsOneBatchByHeart/crd'
-    stage tests 60 ran_shards bash -o pipefail -c "shards '${FIRST_RUN_TESTS:-$on_device}'"
-    for tool in memcheck racecheck; do stage sanitizer-$tool 45 ran_sanitizer bash -o pipefail -c "sanitizer $tool"; done
+    stage tests 120 ran_shards bash -o pipefail -c "shards '${FIRST_RUN_TESTS:-$on_device}'"
+    for tool in memcheck racecheck; do stage sanitizer-$tool 90 ran_sanitizer bash -o pipefail -c "sanitizer $tool"; done
     ;;
   B)
     if [ -n "$data" ] && [ ! -f "$data/train.bin" ]; then stage unpack 60 there bash -o pipefail -c unpack; fi
-    stage steps 110 ran_steps bash -o pipefail -c steps
+    # First what part C's forecast needs.
+    for precision in $precisions; do
+      for pair in resnet56-resnet20 resnet32x4-resnet8x4; do
+        stage steps-$pair-$precision 60 ran_steps bash -o pipefail -c "steps $pair $precision"
+      done
+    done
     for pair in resnet32x4-resnet8x4 resnet56-resnet20; do
+      stage steps-$pair-without 30 ran_steps bash -o pipefail -c "steps_without $pair"
       stage pytorch-$pair 45 ran_pytorch bash -o pipefail -c "pytorch $pair --as-mdistiller"
     done
     for pair in resnet32x4-resnet8x4 resnet56-resnet20; do stage ncu-$pair 40 ran_ncu bash -o pipefail -c "ncu_step $pair"; done
@@ -266,7 +279,7 @@ case $part in
     python3 bench/gpu_results.py expected "$out" "$(left)" >&2 || true
     for method in kd pcd; do
       stage resnet20-$method "$(left)" ran_run bash -o pipefail -c "run resnet20-$method --teacher '$work/teacher.safetensors' --student resnet20 \
-        --method $method --data 'cifar100:$images' --epochs ${FIRST_RUN_EPOCHS:-240} \
+        --method $method --teacher-source live --data 'cifar100:$images' --epochs ${FIRST_RUN_EPOCHS:-240} \
         --precision ${precisions%% *}" || [ "$(left)" -gt 60 ] || { late=1; break; }
     done
     ;;

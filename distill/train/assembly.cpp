@@ -62,7 +62,9 @@ void Assembly::open_device(const AssemblyOptions& options) {
                          .precision = precision_named(settings.precision),
                          .capture = !settings.eager,
                          .tuning = tuning.get(),
-                         .measures = settings.shards <= 1,  // each process would choose its own
+                         // Each process would choose its own; and boxes come in pictures of a hundred
+                         // sizes, each of which would be measured anew.
+                         .measures = settings.shards <= 1 && !data.boxes,
                          .plans = world && world->rank() > 0 ? "" : options.plans,
                          .profile = profile.get()});
 }

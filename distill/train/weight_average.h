@@ -1,6 +1,7 @@
 // A moving average of what the optimizer moves, which is what is tested, kept as best and exported.
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,12 +43,20 @@ std::vector<std::pair<std::string, Tensor>> optimizer_state(const Sgd& optimizer
 class Averaged {
  public:
   explicit Averaged(WeightAverage& average) : average_(average) { average_.exchange(); }
-  ~Averaged() { average_.exchange(); }
+  // Where an error of the device ends the evaluation, it fails again here: the first one is what is told.
+  ~Averaged() noexcept(false) {
+    try {
+      average_.exchange();
+    } catch (...) {
+      if (std::uncaught_exceptions() == errors_) throw;
+    }
+  }
   Averaged(const Averaged&) = delete;
   Averaged& operator=(const Averaged&) = delete;
 
  private:
   WeightAverage& average_;
+  const int errors_ = std::uncaught_exceptions();
 };
 
 }  // namespace retort

@@ -215,6 +215,11 @@ cudaError_t launch_apply(cudaStream_t stream, const BatchNormShape& shape, bool 
 
 }  // namespace
 
+bool batch_norm_waits() {
+  cudaFuncAttributes attributes;
+  return cudaFuncGetAttributes(&attributes, apply<float, 1>) == cudaSuccess && attributes.ptxVersion >= 90;
+}
+
 size_t batch_norm_scratch(const BatchNormShape& shape) {
   int64_t blocks = 0;  // of the kind of pack that has most
   for (const int pack : {1, 4, 8})

@@ -24,7 +24,10 @@ constexpr int64_t blocks_wanted = 256;
 inline Layout layout_of(const BatchNormShape& shape, int pack) {
   Layout l{pack, 1, 0, 0, 0, 0, 0};
   const int64_t groups = (shape.channels + pack - 1) / pack;
-  while (l.across < groups && l.across < 32) l.across *= 2;
+  // 128 bytes side by side are a whole line of memory. With more, fewer blocks would be the last of their
+  // channels, each with more partial sums to add up alone.
+  const int most_across = pack > 1 ? 8 : 32;
+  while (l.across < groups && l.across < most_across) l.across *= 2;
   l.down = threads_per_block / l.across;
   l.channel_blocks = (groups + l.across - 1) / l.across;
   for (l.turns = most_turns;; l.turns /= 2) {

@@ -1,4 +1,5 @@
 // Whole steps as graphs, and branches of them.
+#include "engine/cuda/capture_turn.h"
 #include "engine/cuda/cuda_backend.h"
 
 namespace retort {
@@ -30,8 +31,10 @@ void Cuda::join_branch() {
 void Cuda::begin_capture() {
   forbid_in_capture("another capture begins");
   // Of this thread only: other runs of the process allocate and capture at the same time.
+  std::shared_lock turn(capture_turn());
   check_cuda(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal),
              "beginning to capture a step");
+  capture_turn_ = std::move(turn);
   capturing_ = true;
 }
 
@@ -39,7 +42,9 @@ int Cuda::end_capture() {
   check(capturing_, "cuda: a capture ends that did not begin");
   capturing_ = false;
   cudaGraph_t captured = nullptr;
-  check_cuda(cudaStreamEndCapture(stream(), &captured), "capturing a step (--eager runs without)");
+  const cudaError_t status = cudaStreamEndCapture(stream(), &captured);
+  capture_turn_ = {};
+  check_cuda(status, "capturing a step (--eager runs without)");
   CudaGraph graph(captured);
   check_cuda(cudaGraphUpload(graph.get(), stream()), "uploading a captured step");
   graphs_.emplace(next_graph_, std::move(graph));
@@ -60,6 +65,7 @@ void Cuda::abandon_capture() {
   lane_ = &main_;
   cudaGraph_t unfinished = nullptr;
   cudaStreamEndCapture(stream(), &unfinished);
+  capture_turn_ = {};
   if (unfinished) cudaGraphDestroy(unfinished);
   cudaGetLastError();  // it is no error of what comes next
 }

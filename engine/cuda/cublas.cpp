@@ -3,9 +3,12 @@
 #include <cublas_v2.h>
 
 #include <climits>
+#include <mutex>
 
 #include "engine/base/check.h"
+#include "engine/cuda/capture_turn.h"
 #include "engine/cuda/dynamic_library.h"
+#include "engine/cuda/status.h"
 
 namespace retort {
 
@@ -37,7 +40,9 @@ struct Cublas::Impl {
   int version = 0;
 
   ~Impl() {
-    if (handle) destroy(handle);
+    if (!handle) return;
+    const std::lock_guard turn(capture_turn());
+    destroy(handle);
   }
 
   template <class... Parts>
@@ -51,7 +56,12 @@ struct Cublas::Impl {
 
 Cublas::Cublas(CUstream_st* stream, void* workspace) : impl_(std::make_unique<Impl>()) {
   Impl& i = *impl_;
-  i.check_status(i.create(&i.handle), "starting");
+  {
+    const std::lock_guard turn(capture_turn());
+    const cublasStatus_t status = i.create(&i.handle);
+    check_memory_for("cuBLAS", status == CUBLAS_STATUS_SUCCESS);
+    i.check_status(status, "starting");
+  }
   i.check_status(i.get_version(i.handle, &i.version), "asking for the version");
   // The stream first: setting it takes the workspace away.
   i.check_status(i.set_stream(i.handle, stream), "setting the stream");

@@ -9,7 +9,6 @@ namespace retort {
 
 namespace {
 
-constexpr size_t staging_slots = 16, staging_slot_bytes = size_t(1) << 20;
 constexpr size_t least_scratch = size_t(4) << 20;
 int local_rank_of_process = 0, local_size_of_process = 1;
 constexpr int least_capability = 8;
@@ -107,13 +106,8 @@ Cuda::Cuda(const CudaOptions& options)
     : options_(options),
       device_(device_properties()),
       cooperative_(options.cooperative && device_.cooperativeLaunch),
-      main_(options, *this),
-      staging_memory_(staging_slots * staging_slot_bytes),
-      staging_(staging_memory_.data(), staging_slot_bytes, [this] {
-        std::vector<UploadFence> fences;
-        for (size_t i = 0; i < staging_slots; ++i) fences.emplace_back(this);
-        return fences;
-      }()) {
+      programmatic_(options.programmatic && device_.major >= 9 && batch_norm_waits()),
+      main_(options, *this) {
   lane_ = &main_;
 }
 

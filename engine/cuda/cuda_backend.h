@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -128,7 +129,7 @@ class Cuda final : public Backend {
     CudnnGraphs cudnn;
   };
   cudaStream_t stream() const { return lane_->stream.get(); }
-  bool programmatic() const { return options_.programmatic && device_.major >= 9; }
+  bool programmatic() const { return programmatic_; }
   unsigned* tickets() const { return static_cast<unsigned*>(lane_->tickets.data()); }
   // Memory for the partial sums of the next kernel; what was given before may be overwritten by it.
   void* scratch(size_t bytes);
@@ -152,14 +153,22 @@ class Cuda final : public Backend {
   CudaOptions options_;
   cudaDeviceProp device_;
   CooperativeTurn cooperative_;
+  bool programmatic_;
   bool capturing_ = false;
+  std::shared_lock<std::shared_mutex> capture_turn_;  // while capturing, see capture_turn.h
   std::unique_ptr<ThreadPool> host_threads_;  // once there was work for them
   // Streams outlive the fences that were recorded in them.
   Lane* lane_ = nullptr;  // where work is enqueued; null: nowhere yet, or no more
   Lane main_;
   std::unique_ptr<Lane> branch_;  // made when the first branch begins
-  PinnedMemory staging_memory_;
-  StagingRing<UploadFence, cudaStream_t> staging_;
+  // Host memory that uploads go through.
+  struct Staging {
+    Staging(const Cuda* owner, size_t slots);
+    size_t bytes;
+    PinnedMemory memory;
+    StagingRing<UploadFence, cudaStream_t> ring;
+  };
+  std::unique_ptr<Staging> staging_;
   CudaFence fork_, end_of_branch_;
   std::shared_ptr<NcclSum> sum_;  // NCCL wants it to outlive the graphs that it is in
   std::map<int, CudaGraph> graphs_;

@@ -90,6 +90,9 @@ struct BatchNormShape {
   int64_t rows, channels;
 };
 size_t batch_norm_scratch(const BatchNormShape& shape);
+// Whether the kernels that may begin early were compiled to wait for what is ahead of them: code for an older
+// device, compiled again by the driver, does not.
+bool batch_norm_waits();
 // Counters of the blocks that have ended, one for each 32 channels or more: 0 before and after every kernel.
 constexpr size_t ticket_bytes = 64 << 10;
 struct BatchNormForward {

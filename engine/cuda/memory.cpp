@@ -1,7 +1,13 @@
 // Memory, uploads and scalars.
+#include <algorithm>
+
 #include "engine/cuda/cuda_backend.h"
 
 namespace retort {
+
+namespace {
+constexpr size_t staging_slot_bytes = size_t(1) << 20, least_staging_slots = 16, most_staging_slots = 256;
+}
 
 void Cuda::forbid_in_capture(const char* operation) const {
   check(!capturing_, "cuda: ", operation, " while a step is captured");
@@ -31,10 +37,25 @@ void Cuda::release(void* data, size_t) {
   cudaFree(data);
 }
 
+Cuda::Staging::Staging(const Cuda* owner, size_t slots)
+    : bytes(slots * staging_slot_bytes), memory(bytes), ring(memory.data(), staging_slot_bytes, [&] {
+        std::vector<UploadFence> fences;
+        for (size_t i = 0; i < slots; ++i) fences.emplace_back(owner);
+        return fences;
+      }()) {}
+
 void Cuda::upload(const Tensor& to, const void* host) {
   forbid_in_capture("host memory is uploaded");
+  // Room for all of it: what does not fit, as a batch of photos, would wait until the steps before it are
+  // done.
+  const size_t slots = std::clamp((to.bytes() + staging_slot_bytes - 1) / staging_slot_bytes,
+                                  least_staging_slots, most_staging_slots);
+  if (!staging_ || slots * staging_slot_bytes > staging_->bytes) {
+    synchronise();  // what is there may still be read
+    staging_ = std::make_unique<Staging>(this, slots);
+  }
   char* data = static_cast<char*>(to.data);
-  staging_.upload(host, to.bytes(), stream(), [&](size_t offset, const char* slot, size_t bytes) {
+  staging_->ring.upload(host, to.bytes(), stream(), [&](size_t offset, const char* slot, size_t bytes) {
     check_cuda(cudaMemcpyAsync(data + offset, slot, bytes, cudaMemcpyHostToDevice, stream()), "upload to ",
                to.shape, " ", to.type);
   });

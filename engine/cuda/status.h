@@ -47,4 +47,13 @@ void check_cuda(cudaError_t status, const Parts&... operation) {
   fail(fault_of(status), "cuda: ", text(operation...), ": ", cudaGetErrorString(status), advice_for(status));
 }
 
+// Libraries say that they do not start, not that there was no room for them.
+inline void check_memory_for(const char* library, bool started) {
+  constexpr size_t needed = size_t(256) << 20;
+  size_t free = 0, total = 0;
+  if (started || cudaMemGetInfo(&free, &total) != cudaSuccess || free >= needed) return;
+  fail(Fault::memory, "out of memory: ", library, " cannot start where ", free, " of ", total,
+       " bytes of the device are free; fewer runs at once need less");
+}
+
 }  // namespace retort

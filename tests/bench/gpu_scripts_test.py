@@ -33,6 +33,7 @@ echo '{"median_ms": 1.25, "q1_ms": 1.2, "q3_ms": 1.5, "n": 40, "chained_ms": 1.1
 TESTS = """#!/bin/bash
 [ "${RETORT_TEST_DEVICE-$DUMMY_HOST}" = pretended ] || { echo "RETORT_TEST_DEVICE is not set"; exit 8; }
 case "$DUMMY_TESTS" in
+  captureless) [[ "$*" != *Capture* ]] || exit 1 ;;
   waiting) [ "$RETORT_CUDA_COOPERATIVE$RETORT_CUDA_PROGRAMMATIC" = 00 ] || exit 1 ;;
   crash) kill -SEGV $$ ;;
   none) echo '[  PASSED  ] 0 tests.'; exit 0 ;;
@@ -54,7 +55,7 @@ folder = pathlib.Path(a[a.index("--resume") + 1] if "--resume" in a else a[a.ind
 signals = []
 signal.signal(signal.SIGTERM, lambda *_: signals.append(1))
 folder.mkdir(parents=True, exist_ok=True)
-(folder / "config.toml").write_text("resumed" if "--resume" in a else "begun")
+(folder / "config.toml").write_text("resumed" if "--resume" in a else "begun eager" if "--eager" in a else "begun")
 if os.environ.get("DUMMY_RUN") == "hang":
     while not signals:
         time.sleep(0.05)
@@ -72,10 +73,15 @@ PYTORCH = """#!/bin/bash
 echo '{"model": "resnet20", "teacher": "resnet56", "method": "kd", "variant": "eager", "median_ms": 11.5}'
 """
 SANITIZER = """#!/bin/bash
+tool=$2
 while [ "$1" != --print-limit ]; do shift; done
 shift 2
 "$@" || exit 9
-[ "$DUMMY_SANITIZER" = blind ] || echo '========= ERROR SUMMARY: 0 errors'
+case $DUMMY_SANITIZER$tool in
+  blind*) ;;
+  racecheck) echo '========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)' ;;
+  *) echo '========= ERROR SUMMARY: 0 errors' ;;
+esac
 """
 NCU = """#!/usr/bin/env python3
 print('{"median_ms": 1, "q1_ms": 1, "q3_ms": 1, "n": 1, "chained_ms": 1, "device": "printed by the program itself"}')
@@ -141,7 +147,8 @@ class FirstRun(unittest.TestCase):
         for part in "ABC":
             status, text = self.run_part(part)
             self.assertEqual(status, 0, text)
-        for name in ("environment", "capture", "tests", "sanitizer-memcheck", "sanitizer-racecheck", "steps",
+        for name in ("environment", "capture", "convolutions", "tests", "sanitizer-memcheck", "sanitizer-racecheck",
+                     "steps-resnet56-resnet20-fp32", "steps-resnet32x4-resnet8x4-fp32", "steps-resnet56-resnet20-without",
                      "pytorch-resnet56-resnet20", "pytorch-compiled", "ncu-resnet32x4-resnet8x4", "resnet20-kd", "resnet20-pcd"):
             self.assertEqual(self.state(name), "done", name)
         left = sorted(p.name for p in self.out.iterdir() if p.is_file())
@@ -193,7 +200,7 @@ class FirstRun(unittest.TestCase):
     def test_a_crashing_step_is_no_half_line_and_no_success(self):
         status, _ = self.run_part("B", DUMMY_STEP="half")
         self.assertEqual(status, 1)
-        self.assertEqual(self.state("steps"), "failed")
+        self.assertEqual(self.state("steps-resnet56-resnet20-fp32"), "failed")
         self.assertEqual(json.loads((self.out / "steps.json").read_text()), [])
         self.assertEqual(self.state("pytorch-resnet56-resnet20"), "done")
 
@@ -201,7 +208,7 @@ class FirstRun(unittest.TestCase):
         status, _ = self.run_part("B", DUMMY_PYTORCH="crash")
         self.assertEqual(status, 1)
         self.assertEqual(self.state("pytorch-compiled"), "failed")
-        self.assertEqual(self.state("steps"), "done")
+        self.assertEqual(self.state("steps-resnet56-resnet20-fp32"), "done")
 
     def test_kernels_that_wait_for_each_other_are_given_up_before_capture_is(self):
         status, text = self.run_part("A", DUMMY_TESTS="waiting")
@@ -209,8 +216,22 @@ class FirstRun(unittest.TestCase):
         self.assertEqual((self.state("capture"), self.state("capture-plain")), ("failed", "done"))
         self.assertEqual(self.state("tests"), "done")
         self.run_part("B")
-        self.assertIn("cooperative 0", (self.out / "work/logs/steps.err").read_text())
+        self.assertIn("cooperative 0", (self.out / "work/logs/steps-resnet56-resnet20-fp32.err").read_text())
         self.assertNotIn("not captured", text)
+
+    def test_where_nothing_can_be_captured_all_that_follows_is_eager(self):
+        status, text = self.run_part("A", DUMMY_TESTS="captureless")
+        self.assertEqual(status, 1, text)
+        self.assertEqual((self.state("capture-plain"), self.state("convolutions"), self.state("tests")), ("failed", "done", "done"))
+        self.run_part("C")
+        self.assertEqual((self.out / "work/runs/resnet20-kd/config.toml").read_text(), "begun eager")
+
+    def test_the_results_are_copied_to_where_they_are_fetched_from(self):
+        fetched = self.path / "fetched"
+        fetched.mkdir()
+        self.run_part("A", OUT=str(fetched))
+        self.assertEqual(sorted(p.name for p in fetched.iterdir()),
+                         sorted(p.name for p in self.out.iterdir() if p.is_file()))
 
     def test_a_hanging_program_is_stopped_in_time(self):
         status, text = self.stopped_part("A", lambda: self.state("environment") == "done", DUMMY_TESTS="hang")
@@ -254,8 +275,8 @@ class FirstRun(unittest.TestCase):
     def test_part_c_says_whether_a_run_fits(self):
         self.assertIn("is not known", self.run_part("C")[1])
         self.run_part("B")
-        text = self.run_part("C")[1]
-        self.assertIn("is expected to take 254 s", text)  # 240 (782 x 1.25 ms + 80 ms)
+        text = self.run_part("C", 270)[1]
+        self.assertIn("is expected to take 230 s", text)  # 240 (782 x 1.125 ms + 80 ms)
         self.assertIn("call C again", text)
 
     def longer(self, **environment):

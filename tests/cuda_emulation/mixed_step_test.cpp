@@ -5,6 +5,7 @@
 #include "datasets/open.h"
 #include "distill/methods/registry.h"
 #include "distill/train/step.h"
+#include "distill/train/weight_average.h"
 #include "engine/optim/narrow_weights.h"
 #include "layers/module.h"
 #include "models/model.h"
@@ -157,6 +158,22 @@ TEST_F(MixedStep, ValuesWrittenFromOutsideAreRounded) {
 
 // What is folded is rounded with its batch norm; the weights alone have no other form, which nothing would
 // read.
+// Putting the weights back fails, too, then: it reads them. The first error is what is told.
+TEST_F(MixedStep, AnErrorInACaptureIsNotHiddenByTheAverage) {
+  const std::unique_ptr<Device> device = Device::open({.name = "cuda", .precision = Precision::bf16});
+  const std::unique_ptr<Model> model = make_model("resnet8", *device, {.classes = 4});
+  initialize(*model, *device, 1);
+  Sgd optimizer(*device, in_16_bits(parameters_of(*model), *device, true), {});
+  WeightAverage average(*device, optimizer, 0.9);
+  try {
+    const Averaged averaged(average);
+    device->backend().begin_capture();
+    fail(Fault::input, "the first");
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "the first");
+  }
+}
+
 TEST_F(MixedStep, FoldedWeightsAreNotRoundedTwice) {
   TestRun run({});
   int convolutions = 0;

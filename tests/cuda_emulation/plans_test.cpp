@@ -97,8 +97,41 @@ TEST(CudnnPlanning, EveryMeasuredCandidateLeavesALine) {
   EXPECT_NE(lines[1].find("\"conv f32 x[1,4,4,8] k[3,3] s1 p1 g1 y[1,4,4,16]\",engine that waits,tensor cores,1000,inf,"),
             std::string::npos)
       << lines[1];
-  EXPECT_TRUE(lines[2].ends_with(",chosen")) << lines[2];
+  EXPECT_NE(lines[1].find(",\""), std::string::npos) << "why it cannot be taken: " << lines[1];
+  EXPECT_TRUE(lines[2].ends_with(",\"chosen\"")) << lines[2];
   EXPECT_NE(lines[4].find("relu"), std::string::npos) << lines[4];
+}
+
+// The backend's memory, which says no so many times.
+class ScarceMemory : public Memory {
+ public:
+  ScarceMemory(Backend& backend, int refusals) : backend_(backend), refusals_(refusals) {}
+  void* allocate(size_t bytes) override {
+    check(refusals_-- <= 0, Fault::memory, "no ", bytes, " bytes");
+    return backend_.allocate(bytes);
+  }
+  void release(void* data, size_t bytes) override { backend_.release(data, bytes); }
+  bool host_addressable() const override { return false; }
+
+ private:
+  Backend& backend_;
+  int refusals_;
+};
+
+// On a device that is nearly full the trial does without what needs most, or without itself; the run goes on.
+TEST(CudnnPlanning, WhatThereIsNoRoomToTryEndsNoRun) {
+  const std::vector<float> expected = Runner({}).run();
+  const Setting waits("RETORT_EMULATED_CUDNN", "waits");  // of two plans the first, which needs 1,000 bytes
+  for (const bool tune : {false, true}) {
+    for (int refusals = 0; refusals <= 2; ++refusals) {
+      Runner runner({});
+      ScarceMemory memory(*runner.backend, refusals);
+      runner.graphs = std::make_unique<CudnnGraphs>(CudnnOptions{.tune = tune}, memory, runner.stream);
+      EXPECT_EQ(runner.run(), expected) << refusals;
+      EXPECT_EQ(runner.graphs->counters().planned, 1);
+      runner.graphs.reset();
+    }
+  }
 }
 
 // With --parallel several backends meet a problem at once: one measures, the others read what it found.

@@ -2,12 +2,14 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 #include <map>
 #include <mutex>
 
 #include "engine/cuda/block_copy.h"
+#include "engine/cuda/capture_turn.h"
 #include "engine/cuda/cudnn/execute.h"
 #include "engine/cuda/cudnn/plan.h"
 #include "engine/cuda/cudnn/plan_files.h"
@@ -21,14 +23,19 @@ namespace {
 class Handle {
  public:
   explicit Handle(cudaStream_t stream) : cudnn_(CudnnLibrary::get()) {
+    const std::lock_guard turn(capture_turn());
     const cudnnStatus_t status = cudnn_.create(&handle_);
+    check_memory_for("cuDNN", status == CUDNN_STATUS_SUCCESS);
     check(status == CUDNN_STATUS_SUCCESS, Fault::device, "cuDNN ", cudnn_.version(),
           " cannot use this device: ", cudnn_.explain(status), "; is the driver new enough for it?");
     const cudnnStatus_t stream_status = cudnn_.set_stream(handle_, stream);
     check(stream_status == CUDNN_STATUS_SUCCESS,
           "cuDNN: setting the stream: ", cudnn_.explain(stream_status));
   }
-  ~Handle() { cudnn_.destroy(handle_); }
+  ~Handle() {
+    const std::lock_guard turn(capture_turn());
+    cudnn_.destroy(handle_);
+  }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
   cudnnHandle_t get() const { return handle_; }
@@ -158,22 +165,29 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::kept_plan(const std::string& key) {
 std::optional<CudnnPlan> CudnnGraphs::Impl::new_plan(const CudnnProblem& problem, const std::string& key) {
   constexpr size_t measured = 8, tried = 4;
   const bool timed = options_.tune && is_convolution(problem.op);
-  std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, timed ? measured : tried);
+  // Others are compiled as they are planned, and not tried.
+  const size_t most = timed ? measured : is_convolution(problem.op) ? tried : 1;
+  std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, most);
   if (plans.empty()) return std::nullopt;
   size_t best = 0;
   if (is_convolution(problem.op)) {
     const PlanTrial trial = try_cudnn_plans(problem, plans, timed, handle_.get(), stream_, memory_);
-    if (timed) {
+    if (timed || !trial.best) {
       std::vector<std::string> lines;
-      for (size_t i = 0; i < plans.size(); ++i)
-        lines.push_back(text(plans[i].engine(), ',', plans[i].tensor_cores() ? "tensor cores" : "CUDA cores", ',',
-                             plans[i].workspace(), ',', 1e3f * trial.milliseconds[i], ',',
-                             trial.best == i ? "chosen" : ""));
+      for (size_t i = 0; i < plans.size(); ++i) {
+        std::string remark = trial.best == i ? "chosen" : trial.refusals[i];
+        std::replace(remark.begin(), remark.end(), '"', '\'');
+        lines.push_back(text(plans[i].engine(), ',', plans[i].tensor_cores() ? "tensor cores" : "CUDA cores",
+                             ',', plans[i].workspace(), ',', 1e3f * trial.milliseconds[i], ",\"", remark,
+                             '"'));
+      }
       files_.write_times(key, lines);
     }
     if (!trial.best) return std::nullopt;
     best = *trial.best;
   }
+  // Another process may have met the problem meanwhile: all compute by the plan that was there first.
+  if (std::optional<CudnnPlan> plan = kept_plan(key)) return plan;
   ++counters_.planned;
   if (const std::string plan = plans[best].serialised(); !plan.empty()) {
     files_.write(key, plan);

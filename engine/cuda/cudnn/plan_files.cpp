@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "engine/base/atomic_file.h"
 #include "engine/base/cache_folder.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -63,10 +64,14 @@ void CudnnPlanFiles::write(const std::string& problem, const std::string& plan) 
 void CudnnPlanFiles::write_times(const std::string& problem, const std::vector<std::string>& candidates) const {
   if (folder_.empty()) return;
   const std::string path = text(folder_, "/candidates.csv");
-  std::string lines = read_text_if_readable(path).value_or("");
-  if (lines.empty()) lines = "problem,engine,cores,workspace,us,chosen\n";
+  std::error_code error;
+  std::string lines;
+  if (!std::filesystem::exists(path, error)) lines = "problem,engine,cores,workspace,us,chosen\n";
   for (const std::string& candidate : candidates) lines += text('"', problem, "\",", candidate, '\n');
-  write_cached(path, lines);
+  try {
+    append_to_file(path, lines);
+  } catch (const Error&) {  // a cache that cannot be written is none
+  }
 }
 
 }  // namespace retort

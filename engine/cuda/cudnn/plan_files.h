@@ -28,8 +28,9 @@ class CudnnPlanFiles {
   // again.
   void write(const std::string& problem, const std::string& plan) const;
 
-  // Adds a line for each candidate that was measured to candidates.csv in the folder: the problem, engine, cores, bytes
-  // of workspace, microseconds, "chosen". What was measured is the only account of why an engine was taken.
+  // Adds a line for each candidate that was tried to candidates.csv in the folder: the problem, engine,
+  // cores, bytes of workspace, microseconds, and "chosen" or why it cannot be. It is the only account of why
+  // an engine was taken, or none.
   void write_times(const std::string& problem, const std::vector<std::string>& candidates) const;
 
   std::string path_of(const std::string& problem) const;

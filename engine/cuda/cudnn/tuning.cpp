@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
+#include "engine/cuda/capture_turn.h"
 #include "engine/cuda/cudnn/execute.h"
 #include "engine/cuda/handles.h"
 
@@ -53,11 +55,29 @@ class Lent {
   void* data_;
 };
 
+// So many bytes, and the most of `extra`, which ascends, that there is room for; nothing where even the least
+// is too much.
+struct Room {
+  std::unique_ptr<Lent> memory;
+  size_t extra = 0;
+};
+Room room_for(Memory& memory, size_t bytes, std::vector<size_t> extra) {
+  for (; !extra.empty(); extra.pop_back()) {
+    try {
+      return {std::make_unique<Lent>(memory, bytes + extra.back()), extra.back()};
+    } catch (const Error& error) {
+      if (error.fault() != Fault::memory) throw;
+    }
+  }
+  return {};
+}
+
 // Milliseconds of one run in a captured chain, as steps have them: where the host launches each, it is the
 // host that is measured.
 template <class F>
 float time_in_a_chain(cudaStream_t stream, const Timer& timer, int chained, int repeats, F run) {
   run();  // loads what it needs, which a capture forbids
+  std::shared_lock turn(capture_turn());
   check_cuda(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "measuring a plan");
   cudaGraph_t captured = nullptr;
   try {
@@ -68,6 +88,7 @@ float time_in_a_chain(cudaStream_t stream, const Timer& timer, int chained, int 
     throw;
   }
   check_cuda(cudaStreamEndCapture(stream, &captured), "measuring a plan");
+  turn.unlock();
   const CudaGraph chain(captured);
   float best = std::numeric_limits<float>::max();
   for (int repeat = 0; repeat <= repeats; ++repeat) {
@@ -93,22 +114,33 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
     offsets.push_back(bytes);
     bytes += aligned(size_t(block_of(problem, slot).size()) * size_of(type_of(problem, slot)));
   }
-  size_t most = 0;
-  for (const CudnnPlan& plan : plans) most = std::max(most, size_t(plan.workspace()));
-  const Lent lent(memory, bytes + aligned(most));
-  std::vector<void*> pointers;
-  for (const size_t offset : offsets) pointers.push_back(lent.data() + offset);
-  // Zeros, and not what was there: a NaN or a denormal number may take its own time.
-  check_cuda(cudaMemsetAsync(lent.data(), 0, bytes + aligned(most), stream), "trying plans for ", problem);
-
-  const Timer timer;
   PlanTrial trial;
   trial.milliseconds.assign(plans.size(), std::numeric_limits<float>::infinity());
+  trial.refusals.resize(plans.size());
+  if (plans.empty()) return trial;
+  std::vector<size_t> workspaces;
+  for (const CudnnPlan& plan : plans) workspaces.push_back(aligned(size_t(plan.workspace())));
+  std::vector<size_t> ascending = workspaces;
+  std::sort(ascending.begin(), ascending.end());
+  const Room room = room_for(memory, bytes, ascending);
+  if (!room.memory) {
+    trial.best = 0;
+    return trial;
+  }
+  char* const lent = room.memory->data();
+  std::vector<void*> pointers;
+  for (const size_t offset : offsets) pointers.push_back(lent + offset);
+  // Zeros, and not what was there: a NaN or a denormal number may take its own time.
+  check_cuda(cudaMemsetAsync(lent, 0, bytes + room.extra, stream), "trying plans for ", problem);
+
+  const Timer timer;
   float least = std::numeric_limits<float>::infinity();
   for (size_t i = 0; i < plans.size() && (timed || !trial.best); ++i) {
-    const auto run = [&] {
-      execute_cudnn_plan(plans[i], handle, ids, pointers, lent.data() + bytes, problem);
-    };
+    if (workspaces[i] > room.extra) {
+      trial.refusals[i] = text("no room for ", workspaces[i], " bytes of workspace");
+      continue;
+    }
+    const auto run = [&] { execute_cudnn_plan(plans[i], handle, ids, pointers, lent + bytes, problem); };
     try {
       const float time = time_in_a_chain(stream, timer, timed ? 10 : 1, timed ? 5 : 0, run);
       trial.milliseconds[i] = time;
@@ -116,7 +148,8 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
         least = time;
         trial.best = i;
       }
-    } catch (const Error&) {  // one that cannot be run or captured is not chosen
+    } catch (const Error& error) {  // one that cannot be run or captured is not chosen
+      trial.refusals[i] = error.what();
       cudaGetLastError();
     }
   }
