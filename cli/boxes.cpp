@@ -176,7 +176,8 @@ int eval_boxes(Weights& weights, const std::string& architecture, bool per_class
   note_other_classes(weights, *loaded.model, set);
   const Normalize sees = seen_by(weights, set.test);
   print_error(text(loaded.model->name, " (", weights.source, ") on ", data, ": ", set.boxes->test.size(),
-                   " test pictures, ", set.test.classes, " classes, by ", text_of(sees)));
+                   " test ", set.boxes->test.size() == 1 ? "picture, " : "pictures, ", set.test.classes,
+                   set.test.classes == 1 ? " class, by " : " classes, by ", text_of(sees)));
   const std::vector<CocoDetection> found = found_on(loaded, set.boxes->test, sees, options);
   const CocoScores scores = coco_scores(set.boxes->test.annotations, found);
   if (options.json) {
@@ -194,7 +195,8 @@ int predict_boxes(Weights& weights, const std::string& architecture, const BoxOu
   const std::string& data = options.data.spec;
   check(data.empty() != outputs.pictures.empty(), Fault::usage,
         "predict: a detector looks at pictures, or at those of --data; give one of them");
-  const DataOptions reading = box_options(options.data, outputs.training ? Parts::both : Parts::test);
+  DataOptions reading = box_options(options.data, outputs.training ? Parts::both : Parts::test);
+  reading.pictures_alone = true;
   const Loaded loaded = load(weights, architecture, options);
   DataSet set;
   DetectionPart loose;

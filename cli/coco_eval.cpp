@@ -29,8 +29,11 @@ int run_coco_eval(const Arguments& arguments) {
   const CocoAnnotations annotations = read_coco_annotations(files[0]);
   const CocoResults results = read_coco_results(files[1], annotations);
   if (results.of_unknown_categories > 0)
-    print_error(text("note: ", files[1], ": ", results.of_unknown_categories,
-                     " results are of categories that the annotations lack: left out"));
+    print_error(text("note: ", files[1], ": ",
+                     results.of_unknown_categories == 1
+                         ? "1 result is of a category"
+                         : text(results.of_unknown_categories, " results are of categories"),
+                     " that the annotations lack: left out"));
   const auto zero = [](const CocoAnnotation& a) { return a.id == 0; };
   if (std::any_of(annotations.annotations.begin(), annotations.annotations.end(), zero))
     print_error(text("note: ", files[0],

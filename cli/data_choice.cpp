@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/setting_options.h"
+#include "datasets/detection/coco_spec.h"
 #include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
 #include "models/network_input.h"
@@ -10,25 +11,39 @@
 namespace retort {
 
 DataChoice::DataChoice(Options& options) {
-  options.value("--set", "KEY=VALUE", "data.decoder: stb, turbo, auto; data.test_resize: shorter side",
+  options.value("--set", "KEY=VALUE", "data.decoder, size, test_resize; train_json, test_json, images",
                 [this](const std::string& given) { add(given); });
 }
 
 void DataChoice::add(const std::string& given) {
   const std::string key = given.substr(0, given.find('='));
-  const std::vector<std::string> keys = {"data.decoder", "data.size", "data.test_resize", "data.val_labels"};
+  const std::vector<std::string> keys = {"data.decoder",    "data.size",       "data.test_resize",
+                                         "data.val_labels", "data.train_json", "data.test_json",
+                                         "data.images"};
   check(
       std::find(keys.begin(), keys.end(), key) != keys.end(), Fault::usage, "--set ", given,
-      ": expected data.decoder=stb, turbo or auto, data.test_resize=N, data.size=N or data.val_labels=FILE");
-  given_.push_back(key_and_value(given));
-  DataSettings checked;
-  apply(checked);
+      ": expected data.decoder=stb, turbo or auto, data.test_resize=N, data.size=N, data.val_labels=FILE, or "
+      "of coco:DIR data.train_json=FILE, data.test_json=FILE, data.images=FOLDER");
+  const auto [name, value] = key_and_value(given);
+  RunSettings checked;
+  set_key(checked, name, value);
+  given_.emplace_back(name, value);
 }
 
 void DataChoice::apply(DataSettings& data) const {
   RunSettings settings;
   settings.data = data;
-  for (const auto& [key, value] : given_) set_key(settings, key, value);
+  // Those of a run are in its spec.
+  for (std::string* file : {&settings.data.train_json, &settings.data.test_json, &settings.data.images})
+    file->clear();
+  for (const auto& [key, value] : given_) {
+    set_key(settings, key, value);
+    const bool file = key == "data.train_json" || key == "data.test_json" || key == "data.images";
+    check(!file || CocoSpec::is_one(data.spec), Fault::usage, "--set ", key, "=", value,
+          ": it names a file of coco:DIR, and the data are ", data.spec.empty() ? "none" : data.spec,
+          "; name those with --data coco:DIR");
+  }
+  name_files(settings.data);
   data = settings.data;
 }
 
@@ -48,9 +63,9 @@ void DataChoice::put_into(Weights& weights, const std::string& network, const Da
 }
 
 int64_t DataChoice::size() const {
-  DataSettings data;
-  apply(data);
-  return data.size;
+  RunSettings settings;
+  for (const auto& [key, value] : given_) set_key(settings, key, value);
+  return settings.data.size;
 }
 
 }  // namespace retort

@@ -1,5 +1,5 @@
 // --set data.KEY=VALUE of a command that reads images but trains nothing: size, test_resize, decoder,
-// val_labels.
+// val_labels, and of coco:DIR train_json, test_json, images.
 #pragma once
 #include <string>
 #include <utility>
@@ -19,7 +19,7 @@ class DataChoice {
 
   // One more, as "data.decoder=turbo". Error(Fault::usage) for another key, or a value that it cannot have.
   void add(const std::string& given);
-  // Over `data`: what was given.
+  // Over `data`: what was given. Error(Fault::usage) for files of coco:DIR where the data are others.
   void apply(DataSettings& data) const;
   // What was given, in order, as key and value.
   const std::vector<std::pair<std::string, std::string>>& given() const { return given_; }

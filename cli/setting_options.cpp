@@ -7,10 +7,23 @@
 #include "distill/methods/registry.h"
 #include "distill/settings/recipe_names.h"
 #include "distill/settings/setting_keys.h"
+#include "distill/settings/toml_file.h"
 #include "distill/study/places.h"
 #include "engine/base/check.h"
 
 namespace retort {
+
+namespace {
+
+// key: "data.spec".
+bool names_key(const TomlValue& table, const std::string& key) {
+  const size_t dot = key.find('.');
+  const TomlValue* found = table.find(key.substr(0, dot));
+  return found &&
+         (dot == key.npos || (found->kind == TomlValue::table && names_key(*found, key.substr(dot + 1))));
+}
+
+}  // namespace
 
 SettingOptions::SettingOptions(const std::string& command, Options& options) : command_(command) {
   const RunSettings defaults = default_settings(command);
@@ -121,8 +134,9 @@ std::vector<std::string> SettingOptions::given() const {
 }
 
 bool SettingOptions::has(const std::string& key) const {
-  return find(key) || std::any_of(sets_.begin(), sets_.end(),
-                                  [&](const std::string& set) { return set.starts_with(key + "="); });
+  const auto sets_it = [&](const std::string& set) { return set.starts_with(key + "="); };
+  return find(key) || std::any_of(sets_.begin(), sets_.end(), sets_it) ||
+         (!config_.empty() && names_key(read_toml(config_), key));
 }
 
 const std::string* SettingOptions::find(const std::string& key) const {

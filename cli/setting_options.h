@@ -24,7 +24,7 @@ class SettingOptions {
 
   // The options given by name, for messages.
   std::vector<std::string> given() const;
-  // Whether a flag or --set gave the key a value.
+  // Whether a flag, --set or the file of --config gave the key a value.
   bool has(const std::string& key) const;
   // The value of a flag, if it was given.
   const std::string* find(const std::string& key) const;

@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/processes.h"
+#include "cli/run_of_weights.h"
 #include "cli/setting_options.h"
 #include "distill/run/named_weights.h"
 #include "distill/run/run_folder.h"
@@ -14,6 +15,7 @@
 #include "distill/study/recorded_run.h"
 #include "distill/study/results.h"
 #include "distill/study/runs.h"
+#include "distill/study/seed_runs.h"
 #include "distill/study/study_run.h"
 #include "distill/text/statistics.h"
 #include "distill/text/text_format.h"
@@ -120,21 +122,35 @@ std::string default_folder(const RunSettings& settings, bool seeds, bool force) 
 }
 
 // A student is shown what its teacher was trained on, where nobody says otherwise; where that lies elsewhere
-// now, as --data says, by the teacher's own names. Photos become images as the teacher knows them.
+// now, as --data says, by the teacher's own names. Photos become images as the teacher knows them, and a
+// detector's pictures are as large, which a teacher's file says too.
 void take_data_of_teacher(RunSettings& settings, const SettingOptions& options, bool says) {
+  if (settings.teacher.empty()) return;
   const std::string folder = weights_spec(settings.teacher).path;
-  const std::string usual = is_detector(settings.model) ? "scenes" : DataSettings{}.spec;
-  if (!RunFolder::is_run(folder)) return;
+  const bool run = RunFolder::is_run(folder), boxes = is_detector(settings.model);
+  const std::string usual = boxes ? "scenes" : DataSettings{}.spec;
   DataSettings& data = settings.data;
-  const std::string given = data.spec;
-  const DataSettings own = placed(read_run_settings(folder), folder).data;
-  const bool says_where = options.has("data.spec") || given != usual;
-  data.spec = says_where ? data_elsewhere(given, own.spec) : own.spec;
-  if (data.val_labels.empty()) data.val_labels = says_where ? labels_elsewhere(given, own) : own.val_labels;
-  if (says && data.spec != given)
-    print_error(text("note: the images are those of the teacher's run, ", data.spec, " (--data)"));
-  if (is_detector(settings.model) || data.size > 0 || own.size == 0) return;
+  DataSettings own;
+  if (run) {
+    const std::string given = data.spec;
+    own = placed(read_run_settings(folder), folder).data;
+    const bool says_where = options.has("data.spec") || given != usual;
+    data.spec = says_where ? data_elsewhere(given, own.spec) : own.spec;
+    name_files(data);
+    if (data.val_labels.empty()) data.val_labels = says_where ? labels_elsewhere(given, own) : own.val_labels;
+    if (says && data.spec != given)
+      print_error(text("note: the images are those of the teacher's run, ", data.spec, " (--data)"));
+  }
+  if (data.size > 0) return;
+  if (boxes && !run) own.size = int(pictures_size(read_weights(settings.teacher), 0));
+  if (own.size == 0) return;
   data.size = own.size;
+  if (boxes) {
+    if (says)
+      print_error(
+          text("note: of the teacher too is the pictures' shorter side, ", data.size, " (data.size)"));
+    return;
+  }
   if (data.test_resize == 0) data.test_resize = own.test_resize;
   if (says)
     print_error(text("note: of the teacher's run too are the images' size, ", data.size,
@@ -243,7 +259,8 @@ int run_training(Options options, const Arguments& arguments) {
     }
     if (!speaks(world)) return 0;
     several ? print_seeds(summaries, folder, json) : print_one(summaries[0], folder, json);
-    return 0;
+    const auto diverged = [](const Summary& summary) { return summary.status == "diverged"; };
+    return std::any_of(summaries.begin(), summaries.end(), diverged) ? int(Fault::diverged) : 0;
   });
 }
 

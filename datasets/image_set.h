@@ -85,6 +85,7 @@ struct DataOptions {
   bool imagenet_numbers = false;  // mean and deviation are ImageNet's where the data has none of its own
   bool known_numbers = false;     // somebody else knows how images are normalised: they need not be measured
   int threads = 0;                // that look at files when the set is opened; 0: the CPU quota
+  bool pictures_alone = false;  // of coco:DIR nothing is learned or scored: a file may lack its list of boxes
 
   bool operator==(const DataOptions&) const = default;
 };

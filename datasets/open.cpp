@@ -51,7 +51,7 @@ constexpr Entry entries[] = {
      }},
     {"coco", "coco:DIR", true,
      [](const std::string& argument, const DataOptions& options) {
-       return carried_boxes("coco:" + argument, options.parts, options.decoder);
+       return carried_boxes("coco:" + argument, options.parts, options.decoder, options.pictures_alone);
      }},
 };
 

@@ -1,33 +1,27 @@
 #include "datasets/detection/carried.h"
 
-#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
-#include "datasets/detection/open_detection.h"
+#include "datasets/detection/coco_spec.h"
 #include "engine/base/check.h"
 
 namespace retort {
 
-DataSet carried_boxes(const std::string& spec, Parts parts, Decoder decoder) {
-  const size_t comma = spec.starts_with("coco:") ? spec.find(',') : spec.npos;
+DataSet carried_boxes(const std::string& spec, Parts parts, Decoder decoder, bool pictures_alone) {
+  std::string sought = spec;
   DetectionFiles files;
-  for (size_t begin = comma; begin != spec.npos;) {
-    const size_t end = spec.find(',', begin + 1);
-    const std::string option = spec.substr(begin + 1, end == spec.npos ? end : end - begin - 1);
-    const size_t equals = std::min(option.find('='), option.size());
-    const std::string key = option.substr(0, equals),
-                      value = option.substr(std::min(equals + 1, option.size()));
-    std::string* const to = key == "train"    ? &files.train_json
-                            : key == "test"   ? &files.test_json
-                            : key == "images" ? &files.images
-                                              : nullptr;
-    check(to && !value.empty(), Fault::usage, "data set '", spec, "': '", option,
-          "' is not known; expected train=FILE, test=FILE or images=FOLDER");
-    *to = value;
-    begin = end;
+  if (CocoSpec::is_one(spec)) {
+    const CocoSpec named = CocoSpec::parse(spec);
+    std::error_code ignored;
+    check(named.folder.find(',') == std::string::npos || std::filesystem::exists(named.folder, ignored),
+          Fault::input, "data set '", spec, "': no such folder as '", named.folder,
+          "'; behind a folder may stand ,train=FILE ,test=FILE and ,images=FOLDER");
+    sought = "coco:" + named.folder;
+    files = named.files;
   }
-  auto data = std::make_shared<DetectionData>(open_detection(spec.substr(0, comma), files, parts, decoder));
+  auto data = std::make_shared<DetectionData>(open_detection(sought, files, parts, decoder, pictures_alone));
   DataSet set;
   set.name = data->name;
   for (ImageSet* part : {&set.train, &set.test}) {

@@ -7,7 +7,8 @@
 namespace retort {
 
 // As open_detection; of COCO's files options may follow the folder:
-// "coco:DIR,train=FILE,test=FILE,images=FOLDER", which lie in it. The set is DataSet::boxes.
-DataSet carried_boxes(const std::string& spec, Parts parts, Decoder decoder = Decoder::stb);
+// "coco:DIR,train=FILE,test=FILE,images=FOLDER", which lie in it (see CocoSpec). The set is DataSet::boxes.
+DataSet carried_boxes(const std::string& spec, Parts parts, Decoder decoder = Decoder::stb,
+                      bool pictures_alone = false);
 
 }  // namespace retort

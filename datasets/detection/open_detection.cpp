@@ -36,10 +36,10 @@ Image read_upright(const fs::path& file, const CocoImage& image, Decoder decoder
   return picture;
 }
 
-DetectionPart read_part(const fs::path& json, const fs::path& folder, Decoder decoder) {
+DetectionPart read_part(const fs::path& json, const fs::path& folder, Decoder decoder, bool pictures_alone) {
   DetectionPart part;
   part.folder = folder;
-  part.annotations = read_coco_annotations(json);
+  part.annotations = read_coco_annotations(json, pictures_alone);
   for (CocoImage& image : part.annotations.images) {
     check(!image.file_name.empty(), Fault::input, json.string(), ": image id ", image.id,
           " has no file_name");
@@ -95,8 +95,8 @@ void note_useless(const std::string& file, const DetectionPart& part, DetectionD
                                 ", the first is annotation id ", kind.first));
 }
 
-DetectionData read_coco(const std::string& folder, const DetectionFiles& files, Parts parts,
-                        Decoder decoder) {
+DetectionData read_coco(const std::string& folder, const DetectionFiles& files, Parts parts, Decoder decoder,
+                        bool pictures_alone) {
   const fs::path root = folder;
   check(fs::is_directory(root), Fault::input, folder, ": no such folder");
   const auto json = [&](const std::string& given, const char* usual) {
@@ -111,14 +111,16 @@ DetectionData read_coco(const std::string& folder, const DetectionFiles& files, 
   data.stddev = imagenet_deviation;
   const fs::path train = json(files.train_json, "train"), test = json(files.test_json, "val");
   if (parts == Parts::both) {
-    data.train = read_part(train, pictures("train"), decoder);
+    data.train = read_part(train, pictures("train"), decoder, pictures_alone);
     data.categories = data.train.annotations.categories;
-    note_useless(train.string(), data.train, data);
-    const auto objects = objects_of(data.train);
-    check(std::any_of(objects.begin(), objects.end(), [](const auto& own) { return !own.empty(); }),
-          Fault::input, train.string(), ": there is no box to learn from");
+    if (!pictures_alone) {
+      note_useless(train.string(), data.train, data);
+      const auto objects = objects_of(data.train);
+      check(std::any_of(objects.begin(), objects.end(), [](const auto& own) { return !own.empty(); }),
+            Fault::input, train.string(), ": there is no box to learn from");
+    }
   }
-  data.test = read_part(test, pictures("val"), decoder);
+  data.test = read_part(test, pictures("val"), decoder, pictures_alone);
   if (parts == Parts::both)
     check(same(data.categories, data.test.annotations.categories), Fault::input, test.string(),
           ": its categories are not those of ", train.string());
@@ -129,14 +131,14 @@ DetectionData read_coco(const std::string& folder, const DetectionFiles& files, 
 }  // namespace
 
 DetectionData open_detection(const std::string& spec, const DetectionFiles& files, Parts parts,
-                             Decoder decoder) {
+                             Decoder decoder, bool pictures_alone) {
   const size_t colon = spec.find(':');
   const std::string name = spec.substr(0, colon),
                     argument = colon == std::string::npos ? "" : spec.substr(colon + 1);
   if (name == "scenes") return draw_scenes(SyntheticOptions::parse(argument, scenes_defaults()), parts);
   check(name == "coco" && !argument.empty(), Fault::usage, "data set '", spec,
         "': expected scenes[:train=N,test=N,seed=N] or coco:DIR");
-  return read_coco(argument, files, parts, decoder);
+  return read_coco(argument, files, parts, decoder, pictures_alone);
 }
 
 }  // namespace retort

@@ -14,8 +14,9 @@ struct DetectionFiles {
 // annotations/instances_{train,val}2017.json with pictures in train2017 and val2017, or what `files` names. A
 // part that is not asked for has no images. Fault::usage for another spec; Fault::input, naming file and id,
 // for files that are not there or not sound (see read_coco_annotations), and where training has no box to
-// learn from. decoder: of the JPEGs.
+// learn from, but with pictures_alone, where files may lack the list of boxes too. decoder: of the JPEGs.
 DetectionData open_detection(const std::string& spec, const DetectionFiles& files = {},
-                             Parts parts = Parts::both, Decoder decoder = Decoder::stb);
+                             Parts parts = Parts::both, Decoder decoder = Decoder::stb,
+                             bool pictures_alone = false);
 
 }  // namespace retort

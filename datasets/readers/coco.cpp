@@ -333,7 +333,8 @@ struct Place {
     const double value = number(record, key);
     const std::optional<int64_t> whole = whole_number(record, key);
     if (!whole)
-      fail(Fault::input, file, ": ", what(), ": '", key, "' is ", value, ", expected a whole number");
+      fail(Fault::input, file, ": ", what(), ": '", key, "' is ", value,
+           std::abs(value) >= largest_whole ? ", expected below 2^53" : ", expected a whole number");
     return *whole;
   }
   int64_t whole_or(const Record& record, const char* key, int64_t fallback) const {
@@ -374,7 +375,7 @@ bool has_id(const std::vector<Item>& items, int64_t id) {
 
 }  // namespace
 
-CocoAnnotations read_coco_annotations(const std::filesystem::path& path) {
+CocoAnnotations read_coco_annotations(const std::filesystem::path& path, bool pictures_alone) {
   const std::string file = path.string();
   CocoAnnotations all;
   std::map<std::string, int64_t> seen;
@@ -403,9 +404,9 @@ CocoAnnotations read_coco_annotations(const std::filesystem::path& path) {
     }
   });
   parse(path, reader);
-  for (const char* list : {"images", "annotations", "categories"})
-    check(reader.has_list(list), Fault::input, file, ": has no list '", list,
-          "'; is it a file of annotations?");
+  for (const std::string list : {"images", "annotations", "categories"})
+    check(reader.has_list(list) || (pictures_alone && list == "annotations"), Fault::input, file,
+          ": has no list '", list, "'; is it a file of annotations?");
 
   sort_by_id(all.images, file, "image");
   sort_by_id(all.categories, file, "category");

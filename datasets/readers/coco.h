@@ -45,8 +45,8 @@ struct CocoDetection {
 
 // Fault::input, naming the file and the id, for what is no JSON or lacks one of the three lists, a number
 // that is missing, not finite (NaN, Infinity, 1e400) or not whole, a negative side, an id that stands twice
-// or is not there.
-CocoAnnotations read_coco_annotations(const std::filesystem::path& path);
+// or is not there. pictures_alone: the list of annotations may be missing.
+CocoAnnotations read_coco_annotations(const std::filesystem::path& path, bool pictures_alone = false);
 
 struct CocoResults {
   std::vector<CocoDetection> detections;  // as the file has them

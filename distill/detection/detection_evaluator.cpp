@@ -111,7 +111,7 @@ void DetectionEvaluator::detect(const HostDetections& batch, OfImages& found_in)
     rois.images.insert(rois.images.end(), proposals[n].size(), int32_t(n));
   }
   if (rois.boxes.empty()) return;
-  const Judged judged = detector_.judge(pyramid, upload_rois(spec, rois, pass), pass);
+  const Judged judged = detector_.judge(pyramid, rois, pass);
   const Var probable = softmax(pass, judged.logits);
   const int64_t classes = detector_.classes;
   std::vector<float> probabilities(size_t(probable.tensor().size())),

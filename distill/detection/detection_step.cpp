@@ -118,9 +118,8 @@ void DetectionStep::take(const HostDetections& batch, int epoch, double share) {
   check(rois.size() > 0, Fault::diverged, parts_.student.name,
         ": proposes nothing on pictures without a true box; its numbers are not finite, or far too large");
 
-  const Rois placed = upload_rois(spec, rois.rois, untaped);
   const Var labels = upload_integers(untaped, {rois.size()}, rois.classes);
-  const Judged judged = parts_.student.judge(pyramid, placed, pass);
+  const Judged judged = parts_.student.judge(pyramid, rois.rois, pass);
   std::vector<LossTerm> terms = proposal_losses(spec, proposed, anchor_batch, pass);
   for (LossTerm& term : box_losses(judged, rois, labels, pass)) terms.push_back(std::move(term));
   if (parts_.teacher) {
@@ -134,7 +133,7 @@ void DetectionStep::take(const HostDetections& batch, int epoch, double share) {
       inputs.features.teacher.stages = taught;
       distilled = parts_.distiller.distillation_terms(inputs, pass);
     } else {
-      const Var theirs = parts_.teacher->judge(taught, placed, untaped).logits;
+      const Var theirs = parts_.teacher->judge(taught, rois.rois, untaped).logits;
       distilled = distillation(judged.logits, theirs, rois.classes, labels, pass);
     }
     for (LossTerm& term : distilled) terms.push_back({term.name, weighted(pass, term.value, weight_)});

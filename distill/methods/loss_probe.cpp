@@ -1,5 +1,6 @@
 #include "distill/methods/loss_probe.h"
 
+#include "distill/methods/pcd.h"
 #include "engine/types.h"
 
 namespace retort {
@@ -99,7 +100,9 @@ ProbeResult probe_loss(const MethodSettings& settings, Device& device, const Pro
 }
 
 // On one sample of nothing: what does not fit is found here, not in the first step.
-void check_method(const MethodSettings& method, int64_t classes) {
+void check_method(const MethodSettings& given, int64_t classes) {
+  MethodSettings method = given;
+  fit_stages(method, classes);
   if (method.method().reads.features) return;
   const auto device = Device::open({.name = "portable", .threads = 1});
   const std::vector<double> zeros(size_t(classes), 0.0);

@@ -37,7 +37,8 @@ struct ProbeResult {
 // number of classes.
 ProbeResult probe_loss(const MethodSettings& settings, Device& device, const ProbeInput& input);
 
-// Fault::usage if the method cannot work on that many classes: more stages than classes, and the like.
+// Fault::usage if the method cannot work on that many classes: more stages than classes where somebody set
+// them (see fit_stages), and the like.
 void check_method(const MethodSettings& method, int64_t classes);
 
 }  // namespace retort

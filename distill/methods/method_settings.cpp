@@ -52,6 +52,14 @@ int views_read(const MethodSettings& settings) {
 }
 
 void MethodSettings::set(const std::string& key, const std::string& value) {
+  values_[key] = checked(key, value);
+}
+
+void MethodSettings::settle(const std::string& key, const std::string& value) {
+  usual_[key] = checked(key, value);
+}
+
+std::string MethodSettings::checked(const std::string& key, const std::string& value) const {
   const MethodKey* known = find_key(*method_, key);
   if (!known) {
     std::vector<std::string> names;
@@ -61,7 +69,7 @@ void MethodSettings::set(const std::string& key, const std::string& value) {
   const std::optional<std::string> written = canonical(*known, value);
   check(written.has_value(), Fault::usage, "method ", method_->name, ": ", key, " is '", value,
         "', expected ", expected(*known));
-  values_[key] = *written;
+  return *written;
 }
 
 bool MethodSettings::has(const std::string& key) const {
@@ -76,8 +84,9 @@ const std::string& MethodSettings::value(const std::string& key, MethodKey::Kind
   const MethodKey* known = find_key(*method_, key);
   check(known && known->kind == kind, "MethodSettings: method ", method_->name, " has no key ", key,
         " of this kind");
-  const auto set = values_.find(key);
-  return set != values_.end() ? set->second : known->fallback;
+  if (const auto set = values_.find(key); set != values_.end()) return set->second;
+  const auto settled = usual_.find(key);
+  return settled != usual_.end() ? settled->second : known->fallback;
 }
 
 double MethodSettings::number(const std::string& key) const {

@@ -35,6 +35,7 @@ struct MethodInfo {
     bool class_similarity = false;    // how alike the teacher sees the classes, once before the first step
     bool batch = false;               // its loss is no mean over samples: it relates those of a batch
     bool borrows_classifier = false;  // the student is a network that ends in the teacher's
+    bool length = false;              // how many epochs the run has: its terms change up to the last
   } reads;
   std::vector<MethodKey> keys;
   std::unique_ptr<Distiller> (*make)(const MethodSettings& settings, Device& device,
@@ -63,6 +64,9 @@ class MethodSettings {
   // Error(Fault::usage) if the method has no such key (names the nearest) or the value is not allowed.
   void set(const std::string& key, const std::string& value);
 
+  // The same where nobody sets the key: another default, by what the method is used for.
+  void settle(const std::string& key, const std::string& value);
+
   bool has(const std::string& key) const;     // the method has this key
   bool is_set(const std::string& key) const;  // somebody set it
 
@@ -82,8 +86,10 @@ class MethodSettings {
  private:
   const std::string& value(const std::string& key, MethodKey::Kind kind) const;
 
+  std::string checked(const std::string& key, const std::string& value) const;
+
   const MethodInfo* method_;
-  std::map<std::string, std::string> values_;
+  std::map<std::string, std::string> values_, usual_;  // set; settled
 };
 
 }  // namespace retort

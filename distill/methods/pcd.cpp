@@ -2,6 +2,7 @@
 
 #include "distill/methods/distiller.h"
 #include "distill/methods/pcd_row.h"
+#include "engine/base/check.h"
 #include "engine/ops/row_loss.h"
 
 namespace retort {
@@ -12,7 +13,7 @@ void check_pcd(const Tensor& student, const Tensor& teacher, const PcdSpec& spec
   check(student.shape.rank() == 2 && teacher.shape == student.shape && teacher.type == student.type,
         "pcd: student ", student.shape, ", teacher ", teacher.shape);
   const int64_t classes = student.shape[1];
-  check(spec.stages >= 1 && spec.stages <= classes, Fault::usage, "pcd: stages is ", spec.stages,
+  check(spec.stages >= 1 && spec.stages <= classes, Fault::usage, "pcd: method.stages is ", spec.stages,
         ", the logits have ", classes, " classes; expected 1 to ", classes);
   check(spec.first_stage >= 1 && spec.first_stage <= spec.stages, "pcd: stages ", spec.first_stage, " to ",
         spec.stages);
@@ -78,6 +79,18 @@ class Pcd : public Distiller {
 };
 
 }  // namespace
+
+std::string fit_stages(MethodSettings& settings, int64_t classes) {
+  const std::string& method = settings.method().name;
+  // The released code's stages are a factor, no partitions.
+  if (!settings.has("stages") || method == "pcd-released" || settings.is_set("stages")) return "";
+  const int usual = settings.integer("stages");
+  if (usual <= classes) return "";
+  settings.set("stages", std::to_string(classes));
+  return text(method, " has ", classes, classes == 1 ? " stage" : " stages", " instead of ", usual,
+              ", for the ", classes, classes == 1 ? " class" : " classes",
+              " that are compared (method.stages)");
+}
 
 MethodInfo pcd_method() {
   std::vector<MethodKey> keys = common_keys("1", "20");

@@ -32,6 +32,10 @@ struct PcdSpec {
 Var pcd_loss(const Pass& pass, const Var& student, const Tensor& teacher, const PcdSpec& spec,
              double weight = 1);
 
+// Lowers a number of stages that nobody set to so many classes, for the run's settings to say it. Returns a
+// line for the user, empty if nothing changed. Of methods of other kinds nothing.
+std::string fit_stages(MethodSettings& settings, int64_t classes);
+
 MethodInfo pcd_method();
 
 }  // namespace retort

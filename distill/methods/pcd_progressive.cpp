@@ -72,6 +72,7 @@ MethodInfo pcd_progressive_method() {
   info.name = "pcd-progressive";
   info.title = "PCD whose stages advance over the epochs (ours)";
   info.paper = "";
+  info.reads.length = true;
   std::erase_if(info.keys, [](const MethodKey& key) { return key.name == "direction"; });
   info.make = construct<PcdProgressive>;
   return info;

@@ -148,7 +148,7 @@ MethodInfo wkd_method() {
   return {"wkd-l",
           "Wasserstein Knowledge Distillation, of logits",
           "arXiv:2412.08139",
-          {.labels = true, .class_similarity = true},
+          {.labels = true, .class_similarity = true, .length = true},
           keys,
           construct<Wkd>};
 }

@@ -103,7 +103,40 @@ Part part_of(const std::string& key, const ResultRow& with, const ResultRow& wit
           text("No, ", b, " is better."), ""};
 }
 
+// As in Summary, of the runs that count; a published report says it in its settings alone.
+std::set<std::string> best_by(const ResultPair& pair) {
+  std::set<std::string> all;
+  for (const ResultRow& row : pair.rows) {
+    const bool held_out = row.settings && row.settings->data.validation > 0;
+    for (const ResultRun& run : row.runs) {
+      const std::string& said = run.summary.best_by;
+      if (run.counts()) all.insert(!said.empty() ? said : held_out ? "validation" : "test");
+    }
+  }
+  return all;
+}
+
+std::string best_words(const std::set<std::string>& by) {
+  const std::string test = "best test epoch", held_out = "epoch that held-out images chose";
+  if (!by.contains("validation")) return test;
+  return by.contains("test") ? test + ", or, where images were held out, the " + held_out : held_out;
+}
+
 }  // namespace
+
+std::string best_words(const ResultPair& pair) {
+  return best_words(best_by(pair));
+}
+
+std::string best_words(const Results& data) {
+  std::set<std::string> all;
+  for (const ResultPair& pair : data.pairs) {
+    all.merge(best_by(pair));
+    if (pair.teacher_summary && !pair.teacher_summary->best_by.empty())
+      all.insert(pair.teacher_summary->best_by);
+  }
+  return best_words(all);
+}
 
 std::string score_words(const Results& data) {
   std::vector<std::string> titles;
@@ -198,6 +231,11 @@ RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector
   result.low = std::tanh(z - half);
   result.high = std::tanh(z + half);
   return result;
+}
+
+std::string correlation_text(const RankCorrelation& c) {
+  if (std::isnan(c.rho)) return "–";
+  return signed_number(c.rho, 2) + " (" + signed_number(c.low, 2) + " to " + signed_number(c.high, 2) + ")";
 }
 
 std::string correlation_verdict(const RankCorrelation& c, const std::string& method, size_t seeds) {

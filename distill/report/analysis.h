@@ -14,6 +14,11 @@ std::string score_words(const Results& data);
 std::string unit_words(const Results& data);
 std::string difference_words(const Results& data);
 
+// What chose the best epochs of the runs that count: "best test epoch", "epoch that held-out images chose",
+// or both; of all pairs and their teachers, or of a pair's rows.
+std::string best_words(const Results& data);
+std::string best_words(const ResultPair& pair);
+
 // What a variant of PCD says about a part of the method: the whole against the one without it.
 struct AblationAnswer {
   std::string question;         // "Does ranking the classes help?"
@@ -33,6 +38,7 @@ struct RankCorrelation {
   double rho = 0, low = 0, high = 0;  // NaN of fewer than 4 points, all equal, or not finite
 };
 RankCorrelation rank_correlation(const std::vector<double>& a, const std::vector<double>& b);
+std::string correlation_text(const RankCorrelation& correlation);  // "+0.42 (−0.10 to +0.77)", or "–"
 
 // Whether the gain, of so many seeds, goes with the teacher's confidence in a class, in words. The interval is
 // over classes: of one seed it is about that network, not about the method.

@@ -20,9 +20,10 @@ std::vector<ClassFinding> class_findings(const Report& report) {
     const std::vector<double>& confidence = report.evaluations.pairs[p].confidence;
     for (size_t r = 0; r < report.data.pairs[p].rows.size() && !confidence.empty(); ++r) {
       if (!report.data.pairs[p].rows[r].reads_teacher()) continue;
-      const std::vector<double> gains = class_gains(report, p, r);
+      const auto [gains, seeds] = class_gains(report, p, r);
       if (gains.size() != confidence.size() || !all_finite(confidence) || !all_finite(gains)) continue;
-      ClassFinding f{.pair = p, .row = r, .gains = gains, .confidence = confidence, .correlation = {}};
+      ClassFinding f{
+          .pair = p, .row = r, .gains = gains, .confidence = confidence, .seeds = seeds, .correlation = {}};
       f.correlation = rank_correlation(confidence, gains);
       std::vector<size_t> order(gains.size());
       std::iota(order.begin(), order.end(), size_t(0));

@@ -11,6 +11,7 @@ namespace retort {
 struct ClassFinding {
   size_t pair = 0, row = 0;
   std::vector<double> gains, confidence;  // by class
+  size_t seeds = 0;                       // that the gains are of
   RankCorrelation correlation;
   double low_third = 0, high_third = 0;  // mean gains of the classes the teacher is least and most sure of
 };

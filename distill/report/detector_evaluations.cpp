@@ -220,7 +220,6 @@ class Evaluating {
                                                                 const std::vector<Var>& pyramid,
                                                                 Detector& student, Detector& teacher,
                                                                 const Pass& pass) {
-    const Rois placed = upload_rois(student.spec(), rois.rois, pass);
     const Var seen =
         upload_numbers(pass, {batch.size(), batch.height, batch.width, 3}, DType::f32, batch.other_images);
     const auto on_host = [&](const Var& logits) {
@@ -228,8 +227,8 @@ class Evaluating {
       device_->backend().download(numbers.data(), logits);
       return numbers;
     };
-    return {on_host(student.judge(pyramid, placed, pass).logits),
-            on_host(teacher.judge(teacher.pyramid(seen, pass), placed, pass).logits)};
+    return {on_host(student.judge(pyramid, rois.rois, pass).logits),
+            on_host(teacher.judge(teacher.pyramid(seen, pass), rois.rois, pass).logits)};
   }
 
   // False for a method that compares no boxes, and for one that learns something itself, which is not kept:

@@ -411,7 +411,10 @@ RunSettings settings_to_read(const ResultPair& pair, const EvaluationOptions& op
       now.data.val_labels = labels;
     now.data.spec = data_elsewhere(options.data, pair.data);
   }
+  // Those of the run are in its spec.
+  for (std::string* file : {&now.data.train_json, &now.data.test_json, &now.data.images}) file->clear();
   for (const auto& [key, value] : options.data_keys) set_key(now, key, value);
+  name_files(now.data);
   return now;
 }
 

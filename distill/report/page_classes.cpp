@@ -1,6 +1,5 @@
 // The page's sections that come from checkpoints: classes, and PCD at work.
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <numeric>
 
@@ -21,11 +20,6 @@ namespace {
 std::string class_name(const Report& report, size_t pair, size_t label) {
   const std::vector<std::string>& names = report.evaluations.pairs[pair].class_names;
   return label < names.size() ? names[label] : std::to_string(label);
-}
-
-std::string correlation_text(const RankCorrelation& c) {
-  if (std::isnan(c.rho)) return "–";
-  return signed_number(c.rho, 2) + " (" + signed_number(c.low, 2) + " to " + signed_number(c.high, 2) + ")";
 }
 
 std::string class_table(const Report& report, const std::vector<ClassFinding>& findings) {
@@ -76,8 +70,7 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
     table.cell(correlation_text(f.correlation));
     table.cell(signed_number(f.low_third, 2));
     table.cell(signed_number(f.high_third, 2));
-    table.cell(escaped_markup(
-        correlation_verdict(f.correlation, label, pair.rows[f.row].values(&Summary::last).size())));
+    table.cell(escaped_markup(correlation_verdict(f.correlation, label, f.seeds)));
     figures += "<figure><figcaption><b>" + swatch(colours[f.row]) + escaped_markup(label) +
                "</b>, n = " + std::to_string(f.correlation.n) + " classes</figcaption>" +
                class_gain_figure(label + ": gain over KD by the teacher's confidence", colours[f.row],
@@ -123,8 +116,7 @@ std::string classes_section(const Report& report) {
     std::copy_if(all.begin(), all.end(), std::back_inserter(own), [&](const auto& f) { return f.pair == p; });
     if (own.empty()) continue;
     std::stable_partition(own.begin(), own.end(), [&](const ClassFinding& f) {
-      const bool several = report.data.pairs[p].rows[f.row].values(&Summary::last).size() > 1;
-      return several && (f.correlation.low > 0 || f.correlation.high < 0);
+      return f.seeds > 1 && (f.correlation.low > 0 || f.correlation.high < 0);
     });
     if (report.data.pairs.size() > 1)
       content += "<h3>" + escaped_markup(report.data.pairs[p].name) + "</h3>\n";

@@ -86,8 +86,8 @@ std::string differences_section(const Report& report) {
         "<figure class=\"big\">" +
         (several ? "<figcaption><b>" + escaped_markup(pair.name) + "</b></figcaption>" : std::string()) +
         "<div class=\"legend\"><span><span class=\"key disc\" aria-hidden=\"true\"></span> last epoch</span>"
-        "<span><span class=\"key ring\" aria-hidden=\"true\"></span> best test epoch</span></div>" +
-        figure + "</figure>\n";
+        "<span><span class=\"key ring\" aria-hidden=\"true\"></span> " +
+        best_words(pair) + "</span></div>" + figure + "</figure>\n";
   }
   return figures.empty() ? "" : section("differences.html", {{"figures", figures}});
 }

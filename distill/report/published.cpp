@@ -1,11 +1,10 @@
 #include "distill/report/published.h"
 
 #include <algorithm>
+#include <map>
 #include <sstream>
 
 #include "distill/report/embedded.h"
-#include "distill/text/text_format.h"
-#include "engine/base/check.h"
 #include "engine/base/text.h"
 #include "models/network_input.h"
 
@@ -38,14 +37,16 @@ std::vector<Published> parsed(const std::string& csv) {
   return rows;
 }
 
+bool is_one_of(const std::string& key, std::initializer_list<const char*> keys) {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
 // Keys that the recipes of the published numbers set per pair or tune; any other that is not at its default
 // makes a variant of the method.
 bool is_tuned(const MethodSettings& settings, bool standardized, const std::string& key) {
   const std::string& method = settings.method().name;
-  const auto one_of = [&](std::initializer_list<const char*> keys) {
-    return std::any_of(keys.begin(), keys.end(), [&](const char* name) { return key == name; });
-  };
-  if (key == "warmup") return true;  // judged with the epochs
+  const auto one_of = [&](std::initializer_list<const char*> keys) { return is_one_of(key, keys); };
+  if (key == "warmup") return true;  // judged with the epochs, which scale it
   if (method == "kd") return standardized && one_of({"standardize", "temperature", "alpha", "ce_weight"});
   if (method == "dkd") return one_of({"alpha", "beta"});
   if (method == "rld") {
@@ -56,6 +57,64 @@ bool is_tuned(const MethodSettings& settings, bool standardized, const std::stri
   if (method == "dist") return one_of({"beta", "gamma"});
   if (method == "mlkd") return one_of({"views", "ce_weight", "beta"});
   return method.starts_with("pcd") && key == "stages";
+}
+
+// How 32 bits are rounded; how the teacher sees images, which is the teacher's; what photos are read by; and
+// what does nothing without another key, which is compared.
+bool is_free(const std::string& key) {
+  return is_one_of(key,
+                   {"device", "tune", "reduce", "teacher_mean", "teacher_std", "data.decoder", "data.bad",
+                    "data.val_labels", "init_head", "optimizer.delta", "schedule.ramp_slip"});
+}
+
+// The published number's recipe beside a run: the program's defaults, which are mdistiller's, and of the
+// run's own what makes it no other.
+RunSettings recipe_of(const RunSettings& run, const Published& published) {
+  RunSettings recipe;
+  recipe.method = run.method;
+  recipe.device = run.device;
+  recipe.teacher_source = run.teacher_source;
+  recipe.epochs = published.epochs;
+  if (run.precision != "bf16" && run.precision != "fp16") recipe.precision = run.precision;
+  if (run.data.augment != "auto") recipe.data.augment = "crop-flip";
+  if (run.schedule.ramp <= 1 || run.method.method().name == "ldrld") recipe.schedule.ramp = run.schedule.ramp;
+  if (run.model == "MobileNetV2" || run.model.starts_with("Shuffle")) recipe.optimizer.lr = 0.01;
+  recipe.schedule.milestones = run.schedule.milestones;
+  if (published.method == "mlkd") {  // has a schedule of its own
+    recipe.optimizer.lr = run.optimizer.lr;
+    recipe.schedule.factor = run.schedule.factor;
+  } else if (run.schedule.milestones && run.schedule.kind == "multistep" && run.epochs == recipe.epochs) {
+    recipe.schedule.milestones = std::vector<int>{150, 180, 210};  // of other lengths they are scaled
+  }
+  return recipe;
+}
+
+// What the page calls a key that is set otherwise, # is its value; others are called as they are.
+std::string departure(const std::string& key, const std::string& value) {
+  static const std::map<std::string, std::string> known = {
+      {"data.limit", "# training images"},
+      {"data.shuffle", "images in one order"},
+      {"data.validation", "# images held out"},
+      {"data.views", "# views"},
+      {"double_batch_norm", "norms' statistics moved twice"},
+      {"ema.decay", "averaged weights"},
+      {"epochs", "# epochs"},
+      {"init", "pretrained weights"},  // not where they lie
+      {"loss.label_smoothing", "smoothed labels"},
+      {"optimizer.kind", "another optimizer"},
+      {"optimizer.nesterov", "Nesterov's momentum"},
+      {"optimizer.norm_decay", "no weight decay of norms"},
+      {"schedule.kind", "a # schedule"},
+      {"schedule.ramp", "lr ramped up over # epochs"},
+      {"schedule.warmup_steps", "lr warmed up over # steps"},
+      {"shards", "batches in # parts"},
+      {"warmup", "# epochs of warm-up"}};
+  const auto at = known.find(key);
+  std::string words = at == known.end() ? key.substr(key.rfind('.') + 1) + " #" : at->second;
+  const size_t gap = words.find('#');
+  if (gap == std::string::npos) return words;
+  if (gap == 0 && value == "1" && words.ends_with('s')) words.pop_back();  // "1 epoch"
+  return words.replace(gap, 1, value);
 }
 
 }  // namespace
@@ -87,33 +146,18 @@ std::optional<Published> find_published(const std::string& pair, const std::stri
 }
 
 std::string departs_from_recipe(const RunSettings& settings, const Published& published) {
-  const bool small_rate = settings.model == "MobileNetV2" || settings.model.starts_with("Shuffle");
-  const double lr = small_rate ? 0.01 : 0.05;
-  const bool usual_milestones =
-      !settings.schedule.milestones || *settings.schedule.milestones == std::vector<int>{150, 180, 210};
-  const bool mlkd = published.method == "mlkd";  // has a schedule of its own
-  if (settings.epochs != published.epochs) return text(settings.epochs, " epochs");
-  if (settings.data.limit != 0) return text(settings.data.limit, " training images");
-  if (settings.data.validation != 0) return text(settings.data.validation, " images held out");
-  if (settings.batch != 64) return text("batch ", settings.batch);
-  if (!mlkd && settings.optimizer.lr != lr) return "lr " + exact_decimal(settings.optimizer.lr);
-  if (settings.data.augment != "crop-flip" && settings.data.augment != "auto")
-    return "augmentation " + settings.data.augment;
-  if (settings.optimizer.kind != "sgd" || settings.optimizer.momentum != 0.9 ||
-      settings.optimizer.weight_decay != 5e-4)
-    return "another optimizer";
-  if (settings.optimizer.nesterov) return "Nesterov's momentum";
-  if (settings.schedule.kind != "multistep") return "a " + settings.schedule.kind + " schedule";
-  if (settings.schedule.warmup_steps != 0)
-    return text("lr warmed up over ", settings.schedule.warmup_steps, " steps");
-  if (settings.schedule.ramp > 1 && settings.method.method().name != "ldrld")
-    return text("lr ramped up over ", counted(int(settings.schedule.ramp), "epoch"));
-  if (settings.shards > 1) return "batches in parts";
-  if (settings.loss.label_smoothing != 0) return "smoothed labels";
-  if (settings.ema.decay != 0) return "averaged weights";
-  if (!mlkd && (!usual_milestones || settings.schedule.factor != 0.1)) return "other milestones";
-  if (mlkd && (!settings.method.has("views") || settings.method.integer("views") != 2)) return "one view";
-  return "";
+  const KeysAndTexts own = training_keys(settings), recipe = training_keys(recipe_of(settings, published));
+  std::vector<std::string> departures;
+  for (size_t i = 0; i < own.size(); ++i)
+    if (own[i].second != recipe[i].second && !is_free(own[i].first))
+      departures.push_back(departure(own[i].first, own[i].second));
+  const MethodSettings& method = settings.method;
+  if (published.method == "mlkd" && (!method.has("views") || method.integer("views") != 2))
+    departures.push_back("one view");
+  for (const MethodSettings::Value& value : method.list())
+    if (value.key.name == "warmup" && value.text != value.key.fallback && settings.epochs == published.epochs)
+      departures.push_back(departure(value.key.name, value.text));
+  return join(departures);
 }
 
 PublishedBeside published_beside(const ResultPair& pair, const ResultRow& row) {

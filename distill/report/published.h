@@ -30,9 +30,9 @@ std::string published_name(const MethodSettings& method);
 // The number, if there is one.
 std::optional<Published> find_published(const std::string& pair, const std::string& method);
 
-// Whether a run on CIFAR-100 followed the recipe of the published number in full: epochs, batch, rate and
-// its milestones, augmentation, all training images; mlkd with its two views. Empty if so, otherwise what is
-// different: "24 epochs".
+// Whether a run on CIFAR-100 followed the recipe of the published number in full: every setting of the
+// training that decides more than rounding, the warm-up, and mlkd's two views. Empty if so, otherwise all
+// that is different: "24 epochs, 81 views".
 std::string departs_from_recipe(const RunSettings& settings, const Published& published);
 
 // The published number that belongs beside a row, if the row may be held against it.

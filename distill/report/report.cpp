@@ -9,19 +9,20 @@
 
 namespace retort {
 
-std::vector<double> class_gains(const Report& report, size_t pair_index, size_t row_index) {
+ClassGains class_gains(const Report& report, size_t pair_index, size_t row_index) {
   const ResultPair& pair = report.data.pairs[pair_index];
   const ResultRow &row = pair.rows[row_index], *kd = pair.plain_kd();
   if (pair.classes) {
     const auto known = pair.classes->gains.find(row.label);
-    return known == pair.classes->gains.end() ? std::vector<double>() : known->second;
+    if (known == pair.classes->gains.end()) return {};
+    return {known->second, against_kd(pair, row).last.n};
   }
   if (pair_index >= report.evaluations.pairs.size()) return {};
   if (!kd || kd == &row || !compare_rows(row, *kd).apart.empty()) return {};
   const PairEvaluation& evaluation = report.evaluations.pairs[pair_index];
   const auto kd_index = size_t(kd - pair.rows.data());
-  std::vector<double> sums;
-  size_t seeds = 0;
+  ClassGains gains;
+  std::vector<double>& sums = gains.by_class;
   for (size_t s = 0; s < row.runs.size(); ++s) {
     for (size_t k = 0; k < kd->runs.size(); ++k) {
       const ClassAccuracy& own = evaluation.students[row_index][s];
@@ -33,11 +34,11 @@ std::vector<double> class_gains(const Report& report, size_t pair_index, size_t 
       for (size_t c = 0; c < sums.size(); ++c) {
         if (own.images[c] > 0 && base.images[c] > 0) sums[c] += own.percent(c) - base.percent(c);
       }
-      ++seeds;
+      ++gains.seeds;
     }
   }
-  for (double& sum : sums) sum /= double(seeds);
-  return sums;
+  for (double& sum : sums) sum /= double(gains.seeds);
+  return gains;
 }
 
 std::vector<std::string> missing_sentences(const Report& report) {

@@ -18,9 +18,13 @@ struct Report {
   bool evaluated = false;  // otherwise what needs checkpoints is left out, and said to be
 };
 
-// A class's gain over plain KD in percentage points, mean over the seeds that both have; empty where one of
-// them was not evaluated, or they cannot be compared. row: of report.data.pairs[pair].
-std::vector<double> class_gains(const Report& report, size_t pair, size_t row);
+// A class's gain over plain KD in percentage points, mean over the seeds of which both were evaluated; empty
+// where there is none, or they cannot be compared. row: of report.data.pairs[pair].
+struct ClassGains {
+  std::vector<double> by_class;
+  size_t seeds = 0;
+};
+ClassGains class_gains(const Report& report, size_t pair, size_t row);
 
 // What is missing, went wrong or stands apart, a sentence each.
 std::vector<std::string> missing_sentences(const Report& report);

@@ -111,6 +111,7 @@ Json classes_json(const Report& report, size_t p) {
   for (const ClassFinding& f : class_findings(report)) {
     if (f.pair != p) continue;
     gains[report.data.pairs[p].rows[f.row].label] = {{"gain", f.gains},
+                                                     {"seeds", f.seeds},
                                                      {"n", f.correlation.n},
                                                      {"rank_correlation", number(f.correlation.rho)},
                                                      {"low", number(f.correlation.low)},
@@ -166,14 +167,9 @@ std::string class_markdown(const Report& report) {
   bool any = false;
   for (const ClassFinding& f : class_findings(report)) {
     const ResultPair& pair = report.data.pairs[f.pair];
-    const RankCorrelation& c = f.correlation;
-    table.add_row(
-        {pair.name, pair.rows[f.row].label,
-         std::isnan(c.rho) ? "–"
-                           : signed_number(c.rho, 2) + " (" + signed_number(c.low, 2) + " to " +
-                                 signed_number(c.high, 2) + ")",
-         std::to_string(c.n),
-         correlation_verdict(c, pair.rows[f.row].label, pair.rows[f.row].values(&Summary::last).size())});
+    const std::string& label = pair.rows[f.row].label;
+    table.add_row({pair.name, label, correlation_text(f.correlation), std::to_string(f.correlation.n),
+                   correlation_verdict(f.correlation, label, f.seeds)});
     any = true;
   }
   if (!any) return "";
@@ -202,10 +198,9 @@ std::string report_markdown(const Report& report) {
     out += "\n## " + escaped_markdown(pair.name) + "\n\n" + table.markdown();
   }
   out += "\n" + escaped_markdown(score_words(report.data)) + unit_words(report.data) +
-         ", mean ± standard deviation; best is the best test epoch. "
-         "Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
-         "twenty, "
-         "about one misses by chance.\n";
+         ", mean ± standard deviation; best is the " + best_words(report.data) +
+         ". Differences are paired by seed, with their 95 % t-interval. Each interval stands for itself: of "
+         "twenty, about one misses by chance.\n";
   const std::string points = difference_words(report.data);
   TextTable parts({"question", "compared", "last, " + points, "best, " + points, "n", "answer"});
   bool any = false;

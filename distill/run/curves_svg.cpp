@@ -29,20 +29,41 @@ PlotSeries series_of(const MetricsTable& metrics, const Metric& metric) {
   });
 }
 
-bool has_further_terms(const MetricsTable& metrics) {
-  return metrics.terms.size() > 1 &&
-         std::find(metrics.terms.begin(), metrics.terms.end(), "ce") != metrics.terms.end();
+// Of a row's terms the cross-entropy with the labels; their number, if it is not named.
+size_t term_of_labels(const MetricsTable& metrics) {
+  return size_t(std::find(metrics.terms.begin(), metrics.terms.end(), "ce") - metrics.terms.begin());
 }
 
-PlotSeries training_loss_of(const MetricsTable& metrics) {
-  if (!has_further_terms(metrics))
-    return series_of(metrics, [](const EpochMetrics& row) { return row.train_loss; });
-  const auto term = std::find(metrics.terms.begin(), metrics.terms.end(), "ce") - metrics.terms.begin();
+bool is_drawn(const RunCurves& run) {
+  return run.labels_weight > 0;
+}
+
+// Whether what is shown of the loss of training is not the loss itself.
+bool shows_a_part(const RunCurves& run) {
+  const size_t terms = run.metrics.terms.size();
+  return is_drawn(run) && term_of_labels(run.metrics) < terms && (terms > 1 || run.labels_weight != 1);
+}
+
+PlotSeries training_loss_of(const RunCurves& run) {
+  const size_t term = term_of_labels(run.metrics);
   PlotSeries series;
-  for (const EpochMetrics& row : metrics.rows) {
-    if (size_t(term) < row.terms.size()) series.points.emplace_back(row.epoch, row.terms[size_t(term)]);
-  }
+  if (!is_drawn(run)) return series;
+  if (term == run.metrics.terms.size())
+    return series_of(run.metrics, [](const EpochMetrics& row) { return row.train_loss; });
+  for (const EpochMetrics& row : run.metrics.rows)
+    if (term < row.terms.size()) series.points.emplace_back(row.epoch, row.terms[term] / run.labels_weight);
   return series;
+}
+
+// What is shown of the losses of training; empty where they are.
+std::string training_loss_note(const std::vector<RunCurves>& runs) {
+  const auto any = [&](const auto& holds) { return std::any_of(runs.begin(), runs.end(), holds); };
+  const bool left_out = !std::all_of(runs.begin(), runs.end(), is_drawn);
+  if (!any(shows_a_part))
+    return left_out ? "A loss of training without the labels' cross-entropy is left out." : "";
+  const bool weighted = any([](const RunCurves& run) { return is_drawn(run) && run.labels_weight != 1; });
+  return text("Of the loss of training, the cross-entropy with the labels", weighted ? ", unweighted" : "",
+              left_out ? ", where there is one" : "", ".");
 }
 
 // Though there were tests.
@@ -64,6 +85,12 @@ std::vector<int> colours_of(const std::vector<RunCurves>& runs) {
 }
 
 }  // namespace
+
+double labels_weight_of(const MethodSettings& method) {
+  if (method.method().name == "tfkd-reg") return 1 - method.number("alpha");  // shares of 1
+  if (!method.has("ce_weight")) return 1;
+  return method.number("ce_weight") * views_read(method);  // summed over the views
+}
 
 std::string learning_curves(const std::string& title, const std::vector<RunCurves>& runs) {
   const bool several = runs.size() > 1;
@@ -101,12 +128,10 @@ std::string learning_curves(const std::string& title, const std::vector<RunCurve
                   .series = {}};
   if (first.in_percent()) score.y_floor = 0, score.y_ceiling = 100;
   const bool trained = !first.training.empty() && !first.is_loss();
-  bool terms = false;
   for (size_t run = 0; run < runs.size(); ++run) {
     const MetricsTable& table = runs[run].metrics;
     if (test_loss) {
-      add_both(loss, run, training_loss_of(table), series_of(table, *test_loss));
-      terms = terms || has_further_terms(table);
+      add_both(loss, run, training_loss_of(runs[run]), series_of(table, *test_loss));
     } else {
       add(loss, run, series_of(table, [](const EpochMetrics& row) { return row.train_loss; }), "training");
     }
@@ -119,9 +144,11 @@ std::string learning_curves(const std::string& title, const std::vector<RunCurve
     }
   }
   std::string note = several && (test_loss || trained) ? "Solid: test. Dashed: training." : "";
-  if (terms)
-    note += text(note.empty() ? "" : " ", "Of the loss of training, the cross-entropy with the labels.");
-  if (nothing_measured(runs)) note += text(note.empty() ? "" : " ", first.not_measured());
+  const auto add_note = [&](const std::string& sentence) {
+    if (!sentence.empty()) note += text(note.empty() ? "" : " ", sentence);
+  };
+  if (test_loss) add_note(training_loss_note(runs));
+  if (nothing_measured(runs)) add_note(first.not_measured());
   return svg_plot(title, {loss, score}, note);
 }
 

@@ -4,6 +4,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "distill/text/text_format.h"
+#include "engine/base/check.h"
+#include "engine/base/file.h"
+
 namespace retort {
 
 double Schedule::at(int epoch, int64_t step) const {
@@ -26,6 +30,19 @@ double Schedule::at(int epoch, int64_t step) const {
   if (now >= warmup_steps) return rate;
   constexpr double start = 1e-3;
   return rate * (start + (1 - start) * double(now) / double(warmup_steps));
+}
+
+std::string long_warmup_note(const Schedule& schedule) {
+  const int64_t run = schedule.steps_per_epoch * schedule.epochs;
+  int64_t first = run;
+  if (schedule.kind == Schedule::multistep && !schedule.milestones.empty())
+    first = std::min(first, int64_t(schedule.milestones.front()) *
+                                (schedule.milestones_are_steps ? 1 : schedule.steps_per_epoch));
+  if (schedule.warmup_steps == 0 || schedule.warmup_steps < first) return "";
+  const std::string what =
+      text("lr rises over ", with_commas(schedule.warmup_steps), " steps (schedule.warmup_steps), and ");
+  if (first == run) return what + text("the run has ", with_commas(run), ": it does not reach the full rate");
+  return what + text("is lowered after ", with_commas(first), ": it does not reach the full rate");
 }
 
 Schedule schedule_of(const RunSettings& settings, int64_t batches) {

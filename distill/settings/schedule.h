@@ -1,6 +1,7 @@
 // The learning rate of every step.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "distill/settings/settings.h"
@@ -29,6 +30,10 @@ struct Schedule {
   // step: of the epoch, from 0.
   double at(int epoch, int64_t step) const;
 };
+
+// For the user, where the warm-up outlasts the first milestone or the run: the rate is never the full one.
+// Else empty.
+std::string long_warmup_note(const Schedule& schedule);
 
 // Of a run with so many batches in an epoch.
 Schedule schedule_of(const RunSettings& settings, int64_t batches);

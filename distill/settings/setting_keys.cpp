@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "datasets/detection/coco_spec.h"
 #include "distill/methods/registry.h"
 #include "engine/base/check.h"
 #include "engine/base/nearest.h"
@@ -185,6 +186,15 @@ void set_entry(RunSettings& settings, const std::string& given, const TomlValue&
           value.kind == TomlValue::table || value.kind == TomlValue::date ? "" : text_of(value));
 }
 
+// Files have keys of their own: of both ways to name one, the later counts.
+void leave_files_to_spec(DataSettings& data) {
+  if (!CocoSpec::is_one(data.spec)) return;
+  const DetectionFiles named = CocoSpec::parse(data.spec).files;
+  if (!named.train_json.empty()) data.train_json.clear();
+  if (!named.test_json.empty()) data.test_json.clear();
+  if (!named.images.empty()) data.images.clear();
+}
+
 }  // namespace
 
 SettingKey::SettingKey(const std::string& full_name, const std::string& option, const std::string& what,
@@ -215,6 +225,7 @@ void set_key(RunSettings& settings, const std::string& given, const std::string&
     const std::optional<std::string> written = canonical(*known, value);
     check(written && assign(known->field(settings), *written), Fault::usage, key, " is '", value,
           "', expected ", expected(*known));
+    if (key == "data.spec") leave_files_to_spec(settings.data);
   } else {
     fail_unknown(settings, key);
   }
@@ -244,9 +255,10 @@ void set_from_table(RunSettings& settings, const TomlValue& table, const std::st
                     const std::vector<std::string>& skipped) {
   std::vector<Entry> entries;
   flatten("", table, entries);
-  // The method first: it decides which keys there are.
-  std::stable_partition(entries.begin(), entries.end(),
-                        [](const Entry& entry) { return entry.key == method_prefix + "name"; });
+  // The method first: it decides which keys there are. And the data before the keys of its files.
+  std::stable_partition(entries.begin(), entries.end(), [](const Entry& entry) {
+    return entry.key == method_prefix + "name" || entry.key == "data.spec";
+  });
   for (const Entry& entry : entries) {
     if (std::find(skipped.begin(), skipped.end(), entry.key) != skipped.end()) continue;
     try {

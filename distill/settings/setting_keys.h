@@ -57,8 +57,8 @@ std::vector<KeyValue> key_values(const RunSettings& settings);
 // A value of a key as TOML writes it: text in quotes.
 std::string toml_value(const KeyType& key, const std::string& value);
 
-// Lays a table of keys over the settings: method.name first, the others in any order. `file` is for messages,
-// which name the line. Entries named in `skipped` are the caller's.
+// Lays a table of keys over the settings: method.name and data.spec first, the others in any order. `file` is
+// for messages, which name the line. Entries named in `skipped` are the caller's.
 void set_from_table(RunSettings& settings, const TomlValue& table, const std::string& file,
                     const std::vector<std::string>& skipped = {});
 

@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include "datasets/augment/augment.h"
+#include "datasets/detection/coco_spec.h"
 #include "datasets/loader.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
+#include "engine/base/file.h"
 #include "engine/base/nearest.h"
 #include "engine/base/text.h"
 #include "models/channel_numbers.h"
@@ -96,7 +98,7 @@ std::vector<int> scaled_milestones(int epochs) {
 // step on; the releases of dkd and reviewkd for detectors have these weights.
 void settle_method_on_boxes(const std::string& model, MethodSettings& method) {
   const auto settle = [&](const char* key, const char* value) {
-    if (method.has(key) && !method.is_set(key)) method.set(key, value);
+    if (method.has(key)) method.settle(key, value);
   };
   const std::string name = method.method().name;
   settle("warmup", "0");
@@ -112,8 +114,48 @@ void settle_method_on_boxes(const std::string& model, MethodSettings& method) {
   }
 }
 
+// The labels' part of a detector's loss is its own four terms, which no method weighs.
+void check_labels_weight(const std::string& model, const MethodSettings& method) {
+  const std::string key = "ce_weight";
+  if (!method.has(key) || !method.is_set(key)) return;
+  const MethodSettings usual(method.method());
+  check(method.number(key) == usual.number(key), Fault::usage, "method.ce_weight is ",
+        exact_decimal(method.number(key)), ", but ", model,
+        " is a detector, whose four losses of the labels always count as 1; leave it out "
+        "(method.alpha weighs the teacher's part)");
+}
+
 bool is_small(const std::string& model) {
   return model == "rcnn_tiny" || model == "rcnn_small";
+}
+
+// What a detector's recipe says of its rate.
+struct DetectorRecipe {
+  double epochs, steps;
+  int64_t warmup;  // in steps
+
+  static DetectorRecipe of(const std::string& model) {
+    constexpr double images = 117266;  // of COCO, with boxes
+    return is_small(model) ? DetectorRecipe{10, 2400, 200}
+                           : DetectorRecipe{180000 * 8 / images, 180000, 1000};
+  }
+  // In a run that is shorter it is as much shorter.
+  int64_t warmup_in(const RunSettings& settings) const {
+    const ScheduleSettings& schedule = settings.schedule;
+    const double share = schedule.steps > 0 ? double(schedule.steps) / steps : settings.epochs / epochs;
+    return share >= 1 ? warmup : std::max<int64_t>(std::llround(share * double(warmup)), 1);
+  }
+};
+
+void note_scaled_warmup(const RunSettings& settings, std::vector<std::string>& notes) {
+  const DetectorRecipe recipe = DetectorRecipe::of(settings.model);
+  const int64_t own = settings.schedule.warmup_steps;
+  if (own == recipe.warmup || own != recipe.warmup_in(settings)) return;
+  notes.push_back(text("lr rises over ", counted(own, "step"), ": the recipe's are ", recipe.warmup, " of ",
+                       settings.schedule.steps > 0 ? text(with_commas(int64_t(recipe.steps)), " steps")
+                                                   : text(is_small(settings.model) ? "" : "COCO's ",
+                                                          fixed(recipe.epochs, 0), " epochs"),
+                       " (schedule.warmup_steps)"));
 }
 
 // mdistiller's code for detectors gives a ResNet18, and the teacher beside it, the numbers of blue for red
@@ -159,15 +201,7 @@ void resolve_detector(RunSettings& settings, std::vector<std::string>& notes) {
   }
   if (schedule.kind == "cosine") schedule.milestones = std::vector<int>{};
   settle_detector_milestones(settings, notes);
-}
-
-// Its files become part of the data's name.
-void name_files(DataSettings& data) {
-  if (!data.spec.starts_with("coco:") || data.spec.find(',') != std::string::npos) return;
-  const std::pair<const char*, const std::string&> files[] = {
-      {"train", data.train_json}, {"test", data.test_json}, {"images", data.images}};
-  for (const auto& [key, file] : files)
-    if (!file.empty()) data.spec += text(",", key, "=", file);
+  note_scaled_warmup(settings, notes);
 }
 
 }  // namespace
@@ -185,13 +219,22 @@ RunSettings composed_settings(const std::string& command, const std::function<vo
   const double rate = small ? 0.02 : 0.01;  // of a batch of 8
   settings.optimizer.weight_decay = 1e-4;
   settings.optimizer.norm_decay = false;
-  settings.schedule.warmup_steps = small ? 200 : 1000;
+  settings.schedule.warmup_steps = DetectorRecipe::of(model).warmup;
   lay(settings);
   settings.optimizer.lr = rate * double(settings.batch) / 8;
+  settings.schedule.warmup_steps = DetectorRecipe::of(model).warmup_in(settings);
   lay(settings);
   settle_method_on_boxes(model, settings.method);
+  check_labels_weight(model, settings.method);
   name_files(settings.data);
   return settings;
+}
+
+void name_files(DataSettings& data) {
+  if (!CocoSpec::is_one(data.spec)) return;
+  CocoSpec named = CocoSpec::parse(data.spec);
+  named.lay({data.train_json, data.test_json, data.images});
+  data.spec = named.spec();
 }
 
 RunSettings default_settings(const std::string& command) {
@@ -241,6 +284,15 @@ std::vector<std::string> resolve(RunSettings& settings) {
     check(settings.teacher_source != "table", Fault::usage, "teacher_source is table, but ", refusal,
           "; use live");
     settings.teacher_source = "live";
+  }
+  if (!CocoSpec::is_one(settings.data.spec)) {
+    const std::pair<const char*, const std::string&> files[] = {{"data.train_json", settings.data.train_json},
+                                                                {"data.test_json", settings.data.test_json},
+                                                                {"data.images", settings.data.images}};
+    for (const auto& [key, file] : files)
+      if (!file.empty())
+        notes.push_back(text(key, " is '", file, "', which is not used: it is of coco:DIR, and the data are ",
+                             settings.data.spec));
   }
   if (is_detector(settings.model)) {
     resolve_detector(settings, notes);

@@ -129,10 +129,14 @@ struct RunSettings {
 // The defaults of a command: train has method ce, distill has pcd.
 RunSettings default_settings(const std::string& command);
 
-// What `lay` makes of the defaults. A detector has others: scenes, 10 epochs, batches of 8, and the rates that
-// detectron2 trains with, in proportion to the batch; so where a detector is what `lay` settles on, it is called
-// again on those.
+// What `lay` makes of the defaults. A detector has others: scenes, 10 epochs, batches of 8, and the rates
+// that detectron2 trains with, in proportion to the batch; so where a detector is what `lay` settles on, it
+// is called again on those; a run shorter than its recipe has as much less of the rate's warm-up.
 RunSettings composed_settings(const std::string& command, const std::function<void(RunSettings&)>& lay);
+
+// The files of coco:DIR that keys name (train_json, test_json, images) become part of its spec, over what
+// that says of them: the spec alone tells what is opened. composed_settings() has done it.
+void name_files(DataSettings& data);
 
 // Why a run of these settings cannot take its teacher's logits from a table; empty if it can.
 std::string table_refusal(const RunSettings& settings);

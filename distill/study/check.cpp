@@ -15,6 +15,7 @@
 #include "distill/study/remedies.h"
 #include "distill/study/report_file.h"
 #include "distill/study/runs.h"
+#include "distill/study/seed_runs.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 #include "engine/base/file_kind.h"

@@ -294,7 +294,7 @@ class Collector {
     if (!students.empty() || !planned_.empty()) runs_ = std::move(students);
     for (FoundRun& found : runs_) {
       const auto problem = problems_.find(real_path(found.run.folder));
-      if (problem == problems_.end()) continue;
+      if (problem == problems_.end() || found.run.finished()) continue;  // it was finished since
       found.run.status = "failed";
       found.run.problem = problem->second;
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "datasets/detection/coco_spec.h"
 #include "datasets/open.h"
 #include "distill/run/named_weights.h"
 #include "engine/base/utf8.h"
@@ -28,14 +29,6 @@ std::vector<fs::path> places(const fs::path& typed, const std::string& typed_in,
   return {from_there, typed};
 }
 
-// "val.json" of "coco:DIR,test=val.json"; empty if there is none.
-std::string named_file(const std::string& spec, const std::string& key) {
-  const size_t at = spec.find("," + key + "=");
-  if (at == spec.npos) return {};
-  const size_t begin = at + key.size() + 2;
-  return spec.substr(begin, spec.find(',', begin) - begin);
-}
-
 }  // namespace
 
 bool is_present(const fs::path& path) {
@@ -44,16 +37,16 @@ bool is_present(const fs::path& path) {
 }
 
 std::string data_elsewhere(const std::string& given, const std::string& own) {
-  const std::string kind = "coco:";
-  const size_t names = own.find(',');
-  if (!given.starts_with(kind) || !own.starts_with(kind) || given.find(',') != given.npos ||
-      names == own.npos)
-    return given;
-  const fs::path folder = given.substr(kind.size());
-  bool all = true;
-  for (const char* key : {"train", "test", "images"}) all = all && is_present(folder / named_file(own, key));
-  const bool cocos_own = is_present(folder / "annotations" / "instances_val2017.json");
-  return !all && cocos_own ? given : given + own.substr(names);
+  if (!CocoSpec::is_one(given) || !CocoSpec::is_one(own)) return given;
+  CocoSpec there = CocoSpec::parse(given);
+  const CocoSpec known = CocoSpec::parse(own);
+  if (there.spec() != "coco:" + there.folder) return given;  // it names its own
+  const fs::path folder = there.folder;
+  const auto& [train, test, images] = known.files;
+  const bool all = is_present(folder / train) && is_present(folder / test) && is_present(folder / images);
+  if (!all && is_present(folder / "annotations" / "instances_val2017.json")) return given;
+  there.lay(known.files);
+  return there.spec();
 }
 
 std::string labels_elsewhere(const std::string& given, const DataSettings& own) {
@@ -100,7 +93,9 @@ bool is_there(const std::string& place) {
   const auto [kind, folder] = kind_and_place(place);
   if (kind.empty() || kind == place) return is_drawn(place);
   // Options may follow the folder.
-  return is_present(folder) || is_present(folder.substr(0, folder.find(',')));
+  const std::string alone =
+      CocoSpec::is_one(place) ? CocoSpec::parse(place).folder : folder.substr(0, folder.find(','));
+  return is_present(folder) || is_present(alone);
 }
 
 std::string first_there(const std::vector<std::string>& places) {

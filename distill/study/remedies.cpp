@@ -11,6 +11,7 @@
 #include "distill/study/checked_file.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/runs.h"
+#include "distill/study/seed_runs.h"
 #include "engine/base/check.h"
 #include "engine/base/text.h"
 

@@ -36,11 +36,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void apply(const ResumeOptions& options, RunSettings& settings) {
-  settings.threads = options.threads.value_or(settings.threads);
-  settings.data.workers = options.workers.value_or(settings.data.workers);
-}
-
 // The first line in which two files of settings differ, of each, or empty.
 std::pair<std::string, std::string> first_difference(const std::string& a, const std::string& b) {
   std::istringstream in_a(a), in_b(b);
@@ -66,17 +61,9 @@ void complete_old_settings(RunSettings& settings, const DataSet& data, bool bega
     if (deviation->empty()) *deviation = deviation_text(numbers);
 }
 
-fs::path seed_folder(const fs::path& folder, uint64_t seed) {
-  return folder / text("seed-", seed);
-}
-
 // Of several processes the first has the folder.
 RunFolder::Mode mode_of(const Session& session, RunFolder::Mode mode) {
   return session.world && session.world->rank() > 0 ? RunFolder::Mode::follow : mode;
-}
-
-bool stopped(const Summary& summary) {
-  return summary.status == "stopped";
 }
 
 }  // namespace
@@ -108,28 +95,48 @@ std::string hash_of_weights(const std::string& spec) {
   return weights_hash(model_tensors(read_weights(spec).file));
 }
 
+// Empty where there are none that can be read.
+std::string hash_if_sound(const std::string& spec) {
+  try {
+    return hash_of_weights(spec);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
 bool is_same_place(const std::string& a, const std::string& b) {
   std::error_code ignored;
   return a == b || fs::weakly_canonical(a, ignored) == fs::weakly_canonical(b, ignored);
 }
 
-// What is spelled otherwise may be the same all the same.
+// What is spelled otherwise may be the same all the same, and what is spelled alike another. now: as they are
+// wanted, for they name the data that the session has.
 void check_same_places(const RunSettings& now, const RunSettings& there, const fs::path& folder,
                        Session& session) {
   const auto hold = [&](const char* what, const std::string& old, const std::string& wanted, bool same) {
-    check(same, Fault::usage, folder.string(), ": holds a run with ", what, " ", old, ", now it is ", wanted,
+    check(same, Fault::usage, folder.string(), ": holds a run with ", what, " ", old, ", now it is ",
+          old == wanted ? "another one of that name" : wanted,
           "; name another folder, or --force to start anew");
   };
-  if (now.method.method().reads.teacher && !is_same_place(now.teacher, there.teacher)) {
-    const std::string known = read_recorded_run(folder).teacher_hash;
-    hold("teacher", there.teacher, now.teacher, !known.empty() && known == hash_of_weights(now.teacher));
+  std::string known_teacher, known_data;
+  try {
+    const RecordedRun run = read_recorded_run(folder);
+    known_teacher = run.teacher_hash;
+    known_data = data_hash_of(run, folder);
+  } catch (const Error&) {
+    return;  // whoever goes on with it says what is damaged, and what helps
+  }
+  if (now.method.method().reads.teacher) {
+    const bool named_so = is_same_place(now.teacher, there.teacher);
+    // A study's own teacher may not be there yet, or be damaged and made again before its students' turn.
+    const std::string taught_by = known_teacher.empty() ? ""
+                                  : named_so            ? hash_if_sound(now.teacher)
+                                                        : hash_of_weights(now.teacher);
+    hold("teacher", there.teacher, now.teacher, taught_by.empty() ? named_so : known_teacher == taught_by);
   }
   if (!is_same_place(now.init, there.init)) hold("init", there.init, now.init, false);
-  if (now.data.spec != there.data.spec) {
-    const std::string known = data_hash_of(read_recorded_run(folder), folder);
-    hold("data", there.data.spec, now.data.spec,
-         known.empty() || known == text(std::hex, session.data(now).hash()));
-  }
+  hold("data", there.data.spec, now.data.spec,
+       known_data.empty() || known_data == text(std::hex, session.data(now).hash()));
 }
 
 }  // namespace
@@ -205,13 +212,29 @@ std::string teacher_of_run(const RunSettings& settings, const std::string& known
   return first_there(places);
 }
 
-void check_counts_epochs(const ResumeOptions& options, const RunSettings& settings, const fs::path& path) {
-  check(!options.epochs || settings.schedule.steps == 0, Fault::usage, path.string(), ": counts steps, ",
-        settings.schedule.steps,
-        "; --epochs cannot make it longer. Another run can start from its weights: --init ", path.string());
+}  // namespace
+
+void apply(const ResumeOptions& options, RunSettings& settings) {
+  settings.threads = options.threads.value_or(settings.threads);
+  settings.data.workers = options.workers.value_or(settings.data.workers);
 }
 
-}  // namespace
+int epochs_of(const ResumeOptions& options, const RunSettings& settings, const fs::path& path) {
+  const std::string otherwise = ". Another run can start from its weights: --init " + path.string();
+  check(!options.epochs || settings.schedule.steps == 0, Fault::usage, path.string(), ": counts steps, ",
+        settings.schedule.steps, "; --epochs cannot make it longer", otherwise);
+  const int epochs = options.epochs.value_or(settings.epochs);
+  check(epochs >= settings.epochs, Fault::usage, path.string(), ": has ", settings.epochs, " epochs, ",
+        epochs, " would be fewer", otherwise);
+  if (epochs == settings.epochs) return epochs;
+  check(settings.schedule.kind != "cosine", Fault::usage, path.string(),
+        ": its learning rate falls as a cosine over ", settings.epochs, " epochs (schedule.kind); of ",
+        epochs, " it would have had another from the first on", otherwise);
+  const MethodInfo& method = settings.method.method();
+  check(!method.reads.length, Fault::usage, path.string(), ": ", method.name, " changes its terms over ",
+        settings.epochs, " epochs; of ", epochs, " it would have had others", otherwise);
+  return epochs;
+}
 
 Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& session) {
   const RunFolder::Mode mode = mode_of(session, RunFolder::Mode::resume);
@@ -224,12 +247,7 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   for (const std::string& note : run.notes) tell(note);
   if (!run.bound) session.progress.note(unbound_note(path));
   RunSettings& settings = run.settings;
-  check_counts_epochs(options, settings, path);
-  const int epochs = options.epochs.value_or(settings.epochs);
-  check(epochs >= settings.epochs, Fault::usage, path.string(), ": has ", settings.epochs, " epochs, ",
-        epochs,
-        " would be fewer; a resumed run can have more, another run can start from its weights: --init ",
-        path.string());
+  const int epochs = epochs_of(options, settings, path);
   const bool longer = epochs > settings.epochs, elsewhere = options.data || options.teacher;
   const bool writes = mode != RunFolder::Mode::follow;
   if (point && writes) restore_checkpoints(path, *point, tell);
@@ -277,8 +295,10 @@ Summary resume_run(const fs::path& path, const ResumeOptions& options, Session& 
   return train(*assembled, folder, true, session.progress, session.stop, session.arguments);
 }
 
-void check_same_run(const RunSettings& wanted, const fs::path& folder, Session& session) {
-  if (!RunFolder::is_run(folder)) return;
+namespace {
+
+// Those of the run there, if those that decide are the wanted ones.
+RunSettings settings_held(const RunSettings& wanted, const fs::path& folder) {
   RunSettings there = placed(read_run_settings(folder), folder), now = wanted;
   // What nobody gave was settled when the run was assembled: the device, numbers of data and weights.
   const auto settled = [](std::string& mine, const std::string& found) {
@@ -295,13 +315,28 @@ void check_same_run(const RunSettings& wanted, const fs::path& folder, Session& 
   settled(now.data.std, there.data.std);
   settled(now.teacher_mean, there.teacher_mean);
   settled(now.teacher_std, there.teacher_std);
+  // Of few classes there are fewer stages than the default.
+  MethodSettings& method = now.method;
+  if (method.has("stages") && !method.is_set("stages") && there.method.has("stages"))
+    method.settle("stages", std::to_string(there.method.integer("stages")));
   resolve(now);
   const auto [old_line, new_line] = first_difference(deciding(there), deciding(now));
   check(old_line == new_line, Fault::usage, folder.string(),
         ": holds a run with other settings (there: ", old_line.empty() ? "nothing" : old_line,
         "; now: ", new_line.empty() ? "nothing" : new_line,
         "); name another folder, or --force to start anew");
-  check_same_places(now, there, folder, session);
+  return there;
+}
+
+}  // namespace
+
+void check_same_settings(const RunSettings& wanted, const fs::path& folder) {
+  if (RunFolder::is_run(folder)) settings_held(wanted, folder);
+}
+
+void check_same_run(const RunSettings& wanted, const fs::path& folder, Session& session) {
+  if (!RunFolder::is_run(folder)) return;
+  check_same_places(wanted, settings_held(wanted, folder), folder, session);
 }
 
 Summary complete_run(const RunSettings& settings, const fs::path& path, Session& session) {
@@ -316,154 +351,6 @@ Summary complete_run(const RunSettings& settings, const fs::path& path, Session&
   if (there.data.spec != settings.data.spec) options.data = settings.data.spec;
   if (!is_same_place(there.teacher, settings.teacher)) options.teacher = settings.teacher;
   return resume_run(path, options, session);
-}
-
-namespace {
-
-using SeedRun = std::function<Summary(const RunSettings& settings, Session& session)>;
-
-// One after the other, until a signal stops one.
-std::vector<Summary> one_by_one(const std::vector<RunSettings>& runs, Session& session, const SeedRun& run) {
-  std::vector<Summary> summaries;
-  for (const RunSettings& one : runs) {
-    session.progress.note(text("seed ", one.seed, ", ", summaries.size() + 1, " of ", runs.size()));
-    summaries.push_back(run(one, session));
-    if (stopped(summaries.back())) break;
-  }
-  return summaries;
-}
-
-// Several at once, each in a thread with a device of its own; on a GPU they share it, a stream and captured
-// steps each. A run's numbers do not depend on what runs beside it. The first failure is thrown when all
-// threads have ended; runs that have not begun by then do not.
-std::vector<Summary> side_by_side(std::vector<RunSettings> runs, int parallel, Session& session,
-                                  const SeedRun& run) {
-  std::vector<std::string> kinds(runs.size(), runs.front().model);
-  StudyProgress progress(session.progress, kinds, parallel, steady_seconds);
-  std::vector<std::optional<Summary>> summaries(runs.size());
-  std::mutex mutex;
-  std::exception_ptr problem;
-  size_t next = 0;
-  bool ends = false;
-  const auto work = [&] {
-    std::unique_lock lock(mutex);
-    while (!ends && next < runs.size()) {
-      const size_t i = next++;
-      lock.unlock();
-      std::optional<Summary> summary;
-      std::exception_ptr thrown;
-      try {
-        const std::unique_ptr<Progress> shown = progress.begin(i, text("seed ", runs[i].seed));
-        Session own(*shown, session);
-        summary = run(runs[i], own);
-      } catch (...) {
-        thrown = std::current_exception();
-      }
-      lock.lock();
-      if (!problem) problem = thrown;
-      if (summary) progress.end(i, *summary, "", false);
-      ends = ends || thrown || (summary && stopped(*summary));
-      summaries[i] = std::move(summary);
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (int i = 1; i < parallel; ++i) helpers.emplace_back(work);
-    work();
-  }
-  if (problem) std::rethrow_exception(problem);
-  std::vector<Summary> done;
-  for (std::optional<Summary>& summary : summaries)
-    if (summary) done.push_back(std::move(*summary));
-  // What a signal stopped comes last, where it is looked for.
-  std::stable_partition(done.begin(), done.end(), [](const Summary& s) { return !stopped(s); });
-  return done;
-}
-
-std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, int parallel, Session& session,
-                                   const SeedRun& run) {
-  check(parallel >= 1, Fault::usage, "parallel is ", parallel, ", expected 1 or more");
-  parallel = int(std::min<int64_t>(parallel, seeds));
-  std::vector<RunSettings> runs(size_t(seeds), settings);
-  check(settings.seed < uint64_t{1} << 62, Fault::usage, "seed ", settings.seed,
-        ": expected less than 2^62 of ", seeds, " seeds from it on");
-  for (int64_t i = 0; i < seeds; ++i) {
-    RunSettings& one = runs[size_t(i)];
-    one.seed += uint64_t(i);
-    if (parallel > 1 && one.threads == 0) one.threads = std::max(1, cpu_quota() / parallel);
-  }
-  return parallel == 1 ? one_by_one(runs, session, run) : side_by_side(runs, parallel, session, run);
-}
-
-// One process has a folder of seeds. What a killed one left of seeds.toml goes; where folders cannot be
-// locked, it stays.
-Descriptor locked(const fs::path& folder) {
-  Descriptor lock(folder, O_RDONLY | O_DIRECTORY);
-  const int error = lock.is_open() ? lock.try_lock(Descriptor::Lock::exclusive) : errno;
-  check(error != EWOULDBLOCK, Fault::usage, folder.string(), ": another retort is running in this folder");
-  if (error == 0) remove_abandoned_files(folder);
-  return lock;
-}
-
-}  // namespace
-
-std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, const fs::path& folder,
-                                 bool force, Session& session, int parallel) {
-  seeds_of("seeds", seeds);
-  std::error_code error;
-  const bool taken = !holds_nothing(folder);
-  check(force || !taken, Fault::usage, folder.string(),
-        ": the folder exists; --resume goes on with its runs, --force replaces them");
-  check(!taken || holds_seeds(folder), Fault::usage, folder.string(),
-        ": holds no runs of several seeds, so --force deletes nothing; name another folder");
-  RunSettings resolved = settings;
-  const std::vector<std::string> notes = prepare_run(resolved, session);
-  fs::create_directories(folder, error);
-  check(!error, Fault::write, folder.string(), ": the folder cannot be made: ", error.message());
-  resolved.typed_in = folder_from(folder);
-  const Descriptor lock = locked(folder);
-  write_file(seeds_file(folder), sealed(text("seeds = ", seeds, "\n") + settings_toml(resolved)));
-  for (const std::string& note : notes) session.progress.note(note);
-  return for_each_seed(resolved, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
-    return start_run(one, seed_folder(folder, one.seed), force, own);
-  });
-}
-
-std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& options, Session& session,
-                                  int parallel) {
-  const fs::path file = seeds_file(folder);
-  const Descriptor lock = locked(folder);
-  auto [settings, seeds, bound] = read_recorded_seeds(folder);
-  if (!bound) session.progress.note(unbound_note(folder));
-  settings = placed(settings, folder);
-  apply(options, settings);
-  check_counts_epochs(options, settings, folder);
-  const int epochs = options.epochs.value_or(settings.epochs);
-  check(epochs >= settings.epochs, Fault::usage, folder.string(), ": its runs have ", settings.epochs,
-        " epochs, ", epochs, " would be fewer");
-  if (options.data) {
-    const std::string labels = labels_elsewhere(*options.data, settings.data);
-    if (!labels.empty()) settings.data.val_labels = labels;
-    settings.data.spec = data_elsewhere(*options.data, settings.data.spec);
-  }
-  if (options.teacher) settings.teacher = *options.teacher;
-  if (epochs > settings.epochs || options.data || options.teacher) {
-    settings.epochs = epochs;
-    write_file(file, sealed(text("seeds = ", seeds, "\n") + settings_toml(settings)));
-  }
-  return for_each_seed(settings, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
-    const fs::path path = seed_folder(folder, one.seed);
-    if (!RunFolder::is_run(path) || read_run_settings(path).epochs >= one.epochs)
-      return complete_run(one, path, own);
-    ResumeOptions longer = options;
-    longer.epochs = one.epochs;
-    longer.threads = one.threads;
-    return resume_run(path, longer, own);
-  });
-}
-
-bool holds_seeds(const fs::path& folder) {
-  return is_present(seeds_file(folder));
 }
 
 }  // namespace retort

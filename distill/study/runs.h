@@ -1,4 +1,4 @@
-// Starting and resuming runs in their folders, one or one per seed.
+// Starting and resuming runs in their folders.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -52,6 +52,12 @@ struct ResumeOptions {
   std::optional<std::string> data = {}, teacher = {};  // where they lie now
 };
 
+// What of it changes no weights.
+void apply(const ResumeOptions& options, RunSettings& settings);
+// How long the run at `path` shall be, as it is or longer. Fault::usage where it would be shorter, or where
+// what it has trained so far is not what a run of that length has.
+int epochs_of(const ResumeOptions& options, const RunSettings& settings, const std::filesystem::path& path);
+
 // Resolves the settings and looks at all they name, data, weights, whether the method fits the classes,
 // before anything is made or deleted. Returns what resolve() said was scaled.
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session);
@@ -68,21 +74,11 @@ Summary resume_run(const std::filesystem::path& folder, const ResumeOptions& opt
 // Fault::usage if the folder holds a run of other settings, apart from those that do not change the result,
 // or one on other images, from another teacher or other starting weights: by their hashes, wherever they lie.
 void check_same_run(const RunSettings& settings, const std::filesystem::path& folder, Session& session);
+// Of it what needs neither images nor weights: the settings.
+void check_same_settings(const RunSettings& settings, const std::filesystem::path& folder);
 
 // The run of these settings, whatever there is of it: a finished or diverged one's summary, an unfinished one
 // resumed, none started. Fault::usage if the folder holds a run of other settings.
 Summary complete_run(const RunSettings& settings, const std::filesystem::path& folder, Session& session);
-
-// Runs that differ in the seed alone, settings.seed and those after it, in folder/seed-K; seeds.toml beside
-// them says how many. `parallel` of them run at once, a thread and a device each, and share the CPU threads out; their
-// numbers are those of runs one by one. Ends early if a signal stops one: the last summary says so.
-std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds,
-                                 const std::filesystem::path& folder, bool force, Session& session,
-                                 int parallel = 1);
-std::vector<Summary> resume_seeds(const std::filesystem::path& folder, const ResumeOptions& options,
-                                  Session& session, int parallel = 1);
-
-// Whether the folder is one of start_seeds.
-bool holds_seeds(const std::filesystem::path& folder);
 
 }  // namespace retort

@@ -16,6 +16,8 @@
 #include "distill/study/choice.h"
 #include "distill/study/expected_time.h"
 #include "distill/study/folder_lock.h"
+#include "distill/study/job.h"
+#include "distill/study/places.h"
 #include "distill/study/recorded_run.h"
 #include "distill/study/study_progress.h"
 #include "distill/train/settled_data.h"
@@ -29,13 +31,6 @@ namespace retort {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Job : PlannedRun {
-  size_t place = 0;  // among those that are chosen
-  bool started = false, done = false;
-  ResultRun run;
-  int fault = 0;
-};
 
 class Queue {
  public:
@@ -60,8 +55,8 @@ class Queue {
   void check_folder() const;
   void share_logits_of(const ImageSet& images);
   void say_expected();
-  void leave_out();
-  void take_what_is_there(Job& job) const;
+  void leave_out(Held held);
+  void name_given_teachers();
   bool is_shown(size_t pair) const;
   bool is_shown(size_t pair, size_t method) const;
 
@@ -128,12 +123,7 @@ void Queue::check_all() {
     RunSettings copy = job.settings;
     resolve(copy);
   }
-  for (size_t p = 0; p < study_.pairs.size(); ++p) {
-    const StudyPair& pair = study_.pairs[p];
-    if (pair.teacher_weights.empty() || !pair.chosen) continue;
-    const Weights weights = read_weights(pair.teacher_weights);
-    if (given_models_[p].empty()) given_models_[p] = weights.architecture;
-  }
+  name_given_teachers();
   const DataSet& images = session_.data(jobs_.front().settings);
   share_logits_of(images.train);
   for (size_t p = 0; p < study_.pairs.size(); ++p) {
@@ -151,13 +141,13 @@ void Queue::check_all() {
   }
 }
 
-// Nothing is done for what was not chosen, and what is there of it stands.
-void Queue::leave_out() {
+// Nothing is done for what was not chosen, and what is there of it stands, if it is the study's.
+void Queue::leave_out(Held held) {
   for (Job& job : jobs_) {
     if (job.chosen) continue;
     job.started = job.done = true;
     job.run.status = "left out";
-    if (RunFolder::is_run(job.folder)) take_what_is_there(job);
+    if (RunFolder::is_run(job.folder)) take_what_is_there(job, held, session_);
   }
 }
 
@@ -194,13 +184,14 @@ std::optional<Summary> Queue::settled(const Job& job) const {
   return options_.force ? std::nullopt : settled_result(job.folder);
 }
 
-// A run's result is what its summary says.
-void take_result(Job& job, const Summary& summary) {
-  job.run.summary = summary;
-  job.run.status = summary.status;
-  if (summary.status != "diverged") return;
-  job.run.problem = "the loss was not finite, see log.txt";
-  job.fault = int(Fault::diverged);
+// What weights are of, their file says, not the study's. Their tables may be collected where they do not lie.
+void Queue::name_given_teachers() {
+  for (size_t p = 0; p < study_.pairs.size(); ++p) {
+    const StudyPair& pair = study_.pairs[p];
+    if (pair.teacher_weights.empty() || !pair.chosen || !is_there(pair.teacher_weights)) continue;
+    const Weights weights = read_weights(pair.teacher_weights);
+    if (given_models_[p].empty()) given_models_[p] = weights.architecture;
+  }
 }
 
 // Runs it; what goes wrong is its result.
@@ -214,6 +205,8 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
     if (job.teacher != no_run && !jobs_[job.teacher].run.finished()) {
       failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
     } else if (settled) {
+      // Whether a teacher that was trained meanwhile is the one it learned from.
+      if (job.teacher != no_run) check_same_run(job.settings, job.folder, session);
       take_result(job, *settled);
     } else if (options_.force) {
       take_result(job, start_run(job.settings, job.folder, fs::exists(job.folder), session));
@@ -271,7 +264,7 @@ StudyResult Queue::run() {
     if (job.chosen) kinds.push_back(job.kind);
   const size_t parallel = std::min(size_t(options_.parallel), chosen_);
   StudyProgress progress(session_.progress, kinds, int(parallel), steady_seconds);
-  leave_out();
+  leave_out(Held::to_what_is_here);
   write_tables();
   {
     // A failure of the queue itself (no room for the tables) ends all threads, then the program.
@@ -315,25 +308,15 @@ Summary Queue::run_task(int64_t task) {
   return complete_run(job.settings, job.folder, session_);
 }
 
-void Queue::take_what_is_there(Job& job) const {
-  try {
-    const RecordedRun run = read_recorded_run(job.folder);
-    job.run.status = "running";
-    if (run.summary) take_result(job, *run.summary);
-  } catch (const Error& error) {
-    job.run.status = "failed";
-    job.run.problem = error.what();
-    job.fault = int(error.fault());
-  }
-}
-
 StudyResult Queue::collect() {
   check(fs::is_directory(folder_), Fault::input, folder_.string(),
         ": there is no such folder to collect from");
   const FolderLock lock(folder_);
-  leave_out();
+  leave_out(Held::together);
   for (Job& job : jobs_)
-    if (job.chosen && RunFolder::is_run(job.folder)) take_what_is_there(job);
+    if (job.chosen && RunFolder::is_run(job.folder)) take_what_is_there(job, Held::together, session_);
+  hold_together(jobs_);
+  name_given_teachers();
   write_tables();
   const StudyResult all = result();
   write_curves(all);
@@ -377,8 +360,7 @@ StudyResult Queue::result() const {
       found.teacher_summary = teacher.summary;
     } else {
       found.teacher = given_models_[p];
-      // What weights are of, their file says, not the study's.
-      if (pair.teacher.model.empty()) found.name = given_models_[p] + "-" + pair.name;
+      if (pair.teacher.model.empty() && !found.teacher.empty()) found.name = found.teacher + "-" + pair.name;
     }
     for (size_t m = 0; m < pair.methods.size(); ++m) {
       if (!rows[m]) continue;
@@ -418,7 +400,9 @@ void Queue::write_curves(const StudyResult& all) const {
     for (const ResultRow& row : pair.rows) {
       try {
         const MetricsTable metrics = read_recorded_run(row.runs.front().folder).metrics;
-        if (!metrics.rows.empty()) curves.push_back({row.label, metrics, row.method});
+        if (!metrics.rows.empty())
+          curves.push_back(
+              {row.label, metrics, row.method, row.settings ? labels_weight_of(row.settings->method) : 1});
       } catch (const Error&) {  // it is among the study's failures
       }
     }

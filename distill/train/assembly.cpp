@@ -4,6 +4,7 @@
 
 #include "distill/evaluate/seen_by.h"
 #include "distill/methods/loss_probe.h"
+#include "distill/methods/pcd.h"
 #include "distill/run/named_weights.h"
 #include "distill/settings/data_options.h"
 #include "distill/teacher/class_similarity.h"
@@ -31,7 +32,9 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
   if (world) world->set_reduce(settings.reduce == "fast" ? Reduce::fast : Reduce::ordered);
   check_boxes(settings, data);
   if (!data.boxes) check_photos(settings, data.train);
-  check_method(settings.method, compared_classes(settings, data));
+  const int64_t compared = compared_classes(settings, data);
+  check_method(settings.method, compared);
+  const std::string fitted = fit_stages(settings.method, compared);
   open_device(options);
   make_networks(progress, options);
   if (!data.boxes) split_images(options);
@@ -40,6 +43,10 @@ Assembly::Assembly(const RunSettings& resolved, const DataSet& images, Progress&
   make_method(progress, options);
   if (!options.check_only) {  // what could be wrong with the settings has been found by now
     for (const std::string& note : options.notes) progress.note(note);
+    if (!fitted.empty()) {
+      progress.note(fitted);
+      log.push_back(fitted);
+    }
     if (teacher) teacher->test();
   }
   make_task(options.check_only);

@@ -78,8 +78,10 @@ void RunRecords::begin(bool resume, bool bound, const Binding& binding,
   for (const std::string& line : header()) log(line);
   const int64_t images = run_.task->images(), batch = run_.settings.batch;
   if (batch > images)
-    tell(text("batch ", batch, " is more than the ", counted(images, "training image"),
-              ": every step has them all"));
+    tell(text(
+        "batch ", batch, " is more than the ", counted(images, "training image"),
+        run_.data.boxes ? ": a step has at most all wide or all tall ones" : ": every step has them all"));
+  if (const std::string note = long_warmup_note(run_.schedule); !note.empty()) tell(note);
 }
 
 std::vector<std::string> RunRecords::header() const {
@@ -97,7 +99,9 @@ void RunRecords::add_epoch(const EpochMetrics& row, double images_per_second) {
   if (!writes_) return;
   csv_->append(row);
   events_->add(row.epoch, scalars_of(row, terms_, images_per_second));
-  write_learning_curves(folder_.plots() / "curves.svg", run_name(run_.settings), {{"", csv_->table()}});
+  write_learning_curves(
+      folder_.plots() / "curves.svg", run_name(run_.settings),
+      {{.label = "", .metrics = csv_->table(), .labels_weight = labels_weight_of(run_.settings.method)}});
   progress_.epoch(row, run_.settings.epochs);
 }
 

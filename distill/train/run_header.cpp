@@ -9,9 +9,10 @@ namespace retort {
 namespace {
 
 // What was set of the method and differs from its defaults counts most, but a reader knows few defaults.
-std::string method_numbers(const MethodSettings& method) {
+std::string method_numbers(const MethodSettings& method, bool boxes) {
   std::string all;
   for (const auto& [key, value] : method.list()) {
+    if (boxes && key.name == "ce_weight") continue;  // it has no effect there
     if (key.kind == MethodKey::flag && value == "false") continue;
     all += (all.empty() ? "" : ", ") + key.name + (key.kind == MethodKey::flag ? "" : " " + value);
   }
@@ -29,7 +30,7 @@ std::string length_text(const RunSettings& settings) {
 
 std::vector<std::string> run_header(const Assembly& run, const std::filesystem::path& folder) {
   const RunSettings& settings = run.settings;
-  const std::string numbers = method_numbers(settings.method);
+  const std::string numbers = method_numbers(settings.method, bool(run.data.boxes));
   const int64_t classes = run.data.train.classes;
   std::vector<std::string> lines = {
       text("network  ", settings.model, ", ", with_commas(count_parameters(*run.student)), " parameters; ",

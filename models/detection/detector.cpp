@@ -82,6 +82,11 @@ std::vector<Var> Detector::pyramid(const Var& images, const Pass& pass) {
   return pyramid_((*backbone_)(images, pass), pass);
 }
 
+Judged Detector::judge(const std::vector<Var>& pyramid, const HostRois& rois, const Pass& pass) {
+  const DType type = pyramid.front().type() == DType::f64 ? DType::f64 : DType::f32;
+  return boxes_(pyramid, upload_rois(spec_, rois, Pass{pass.device}, type), pass);
+}
+
 Outputs Detector::forward(const Var& images, const Pass& pass, bool) {
   const Shape& s = images.shape();
   const std::vector<Var> levels = pyramid(images, pass);
@@ -92,7 +97,7 @@ Outputs Detector::forward(const Var& images, const Pass& pass, bool) {
     rois.images.insert(rois.images.end(), size_t(spec_.roi_samples), int32_t(n));
   }
   Outputs outputs;
-  outputs.logits = judge(levels, upload_rois(spec_, rois, pass, images.type()), pass).logits;
+  outputs.logits = judge(levels, rois, pass).logits;
   return outputs;
 }
 

@@ -20,6 +20,12 @@ struct DetectorPlan {
   int64_t height = 800, side = 1344;  // of an input, for counting
 };
 
+// Boxes in the pixels of a batch, and which of its images each is of.
+struct HostRois {
+  std::vector<BoundingBox> boxes;
+  std::vector<int32_t> images;
+};
+
 // Its parts are called one after another, because proposals are chosen on the host between them.
 class Detector : public Model {
  public:
@@ -29,9 +35,8 @@ class Detector : public Model {
   // images: N,H,W,3, normalised, sides multiples of spec().pad_multiple.
   std::vector<Var> pyramid(const Var& images, const Pass& pass);
   Proposed propose(const std::vector<Var>& pyramid, const Pass& pass) { return proposals_(pyramid, pass); }
-  Judged judge(const std::vector<Var>& pyramid, const Rois& rois, const Pass& pass) {
-    return boxes_(pyramid, rois, pass);
-  }
+  // Each box on the level of its size, by this detector's own rule.
+  Judged judge(const std::vector<Var>& pyramid, const HostRois& rois, const Pass& pass);
 
   // All layers once, for counting: the box head sees the whole picture spec().roi_samples times.
   Outputs forward(const Var& images, const Pass& pass, bool features) override;
@@ -59,10 +64,6 @@ bool is_detector(const std::string& name);
 std::unique_ptr<Detector> make_detector(const std::string& name, Device& device, const ModelOptions& options);
 
 // The boxes' places in device memory, of this step. Each box is assigned to the level of its size.
-struct HostRois {
-  std::vector<BoundingBox> boxes;
-  std::vector<int32_t> images;
-};
 Rois upload_rois(const DetectorSpec& spec, const HostRois& rois, const Pass& pass, DType type = DType::f32);
 
 }  // namespace retort

@@ -78,7 +78,9 @@ std::vector<Detection> make_detections(const DetectorSpec& spec, std::span<const
       if (!(score > spec.least_score)) continue;
       const BoundingBox decoded = class_coder.decode(deltas[size_t(i * classes + c)], proposals[size_t(i)]);
       if (!finite(decoded)) continue;
-      boxes.push_back(clipped(decoded, picture.width, picture.height));
+      const BoundingBox box = clipped(decoded, picture.width, picture.height);
+      if (!(box.width() > 0 && box.height() > 0)) continue;
+      boxes.push_back(box);
       scores.push_back(score);
     }
     for (const int32_t i : suppress(boxes, scores, spec.class_overlap)) {

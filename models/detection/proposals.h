@@ -25,8 +25,9 @@ struct Detection {
 };
 
 // Detections of one image, the highest score first: for every proposal and class with a probability above
-// spec.least_score, the class's decoded and clipped box, suppressed within each class; the best of all.
-// probabilities: `classes` + 1 per proposal, background last; deltas: `classes` per proposal.
+// spec.least_score, the class's decoded and clipped box, but those of no area, suppressed within each class;
+// the best of all. probabilities: `classes` + 1 per proposal, background last; deltas: `classes` per
+// proposal.
 std::vector<Detection> make_detections(const DetectorSpec& spec, std::span<const BoundingBox> proposals,
                                        std::span<const float> probabilities,
                                        std::span<const BoxDeltas> deltas, int64_t classes,

@@ -84,7 +84,8 @@ TEST(DetectionCli, ResumedAndWithOtherThreadsTheSameBits) {
 // Tested after every 4 steps, where a pass over the pictures has 3: the batches of one run, cut otherwise.
 TEST(DetectionCli, CountsStepsAcrossPassesToTheSameBits) {
   TempFolder work;
-  const Strings constant = {"--set", "schedule.milestones=[]"};
+  // A warm-up that nobody sets is scaled by epochs in one, by steps in the other.
+  const Strings constant = {"--set", "schedule.milestones=[]", "--set", "schedule.warmup_steps=200"};
   const std::string hash =
       json_of(run(training("a", constant + Strings{"--epochs", "4"}), work))["weights_hash"];
   const Strings steps =
@@ -108,7 +109,7 @@ TEST(DetectionCli, TermsOfAMethodRiseOverSteps) {
   json_of(run(training("t"), work));
   // One epoch of 3 steps: the weights are 1/6, 2/6, 3/6 and the detector hardly moves in its warm-up.
   const auto term = [&](const std::string& out, const Strings& more) {
-    json_of(run(distilling("kd", out) + more, work));
+    json_of(run(distilling("kd", out) + Strings{"--set", "schedule.warmup_steps=200"} + more, work));
     return read_metrics(work / out / "metrics.csv").rows.at(0).terms.back();
   };
   const double whole = term("whole", {}), rising = term("rising", {"--set", "method.warmup=6"});

@@ -192,5 +192,15 @@ TEST(Coco, ResultsAreOfAnnotatedImages) {
   }
 }
 
+TEST(Coco, IdsAreBelowTwoToThe53) {
+  expect_fault(Fault::input, "expected below 2^53", [] {
+    read(
+        annotations_of(R"({"id": 9007199254740992, "image_id": 9, "category_id": 5, "bbox": [1, 2, 3, 4]})"));
+  });
+  expect_fault(Fault::input, "expected a whole number", [] {
+    read(annotations_of(R"({"id": 1.5, "image_id": 9, "category_id": 5, "bbox": [1, 2, 3, 4]})"));
+  });
+}
+
 }  // namespace
 }  // namespace retort

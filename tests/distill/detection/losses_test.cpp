@@ -89,7 +89,7 @@ TEST_P(DetectionLosses, ReachEveryWeightAsInPyTorch) {
   rois.deltas = deltas_of(file["deltas"]);
   for (size_t r = 0; r < rois.classes.size(); ++r)
     EXPECT_EQ(level_of(detector->spec(), rois.rois.boxes[r]), file["levels"][r].get<int>()) << "box " << r;
-  const Judged judged = detector->judge(pyramid, upload_rois(detector->spec(), rois.rois, pass, type), pass);
+  const Judged judged = detector->judge(pyramid, rois.rois, pass);
   std::vector<LossTerm> terms = proposal_losses(detector->spec(), proposed, anchors, pass);
   const Var labels = upload_integers(pass, {rois.size()}, rois.classes);
   for (LossTerm& term : box_losses(judged, rois, labels, pass)) terms.push_back(std::move(term));

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 
+#include "distill/methods/loss_probe.h"
 #include "distill/methods/pcd_row.h"
 #include "layers/module.h"
 #include "tests/support/closed_formula.h"
@@ -214,6 +215,21 @@ TEST(Pcd, NoMoreStagesThanClasses) {
   testing::expect_contains(message, "stages is 7");
   testing::expect_contains(testing::error_of(Fault::usage, [&] { fused(z, {.stages = 0}); }), "stages is 0");
   testing::expect_contains(message, "6 classes");
+}
+
+TEST(Pcd, StagesThatNobodySetAreAsManyAsTheClasses) {
+  MethodSettings settings = method_settings("pcd");
+  settings.settle("stages", "5");
+  EXPECT_NO_THROW(check_method(settings, 2));
+  EXPECT_EQ(fit_stages(settings, 5), "");
+  testing::expect_contains(fit_stages(settings, 2), "pcd has 2 stages instead of 5");
+  EXPECT_EQ(settings.integer("stages"), 2);
+  settings.set("stages", "3");
+  EXPECT_EQ(fit_stages(settings, 2), "");
+  testing::expect_contains(testing::error_of(Fault::usage, [&] { check_method(settings, 2); }),
+                           "method.stages is 3");
+  MethodSettings factor = method_settings("pcd-released");
+  EXPECT_EQ(fit_stages(factor, 2), "");
 }
 
 TEST(Pcd, WithoutAGradientNoneIsComputed) {

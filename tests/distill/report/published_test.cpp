@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "distill/methods/registry.h"
+#include "distill/settings/setting_keys.h"
 
 namespace retort {
 namespace {
@@ -50,6 +51,72 @@ TEST(Published, RldWithEitherTemperatureOfItsAuthors) {
   EXPECT_EQ(published_name(rld), "");
   rld.set("temperature", "2");
   EXPECT_EQ(published_name(rld), "");
+}
+
+std::string departures(const std::string& method,
+                       const std::vector<std::pair<std::string, std::string>>& keys) {
+  RunSettings settings = default_settings("distill");
+  settings.model = "resnet20";
+  settings.teacher = "t";
+  set_key(settings, "method.name", method);
+  for (const auto& [key, value] : keys) set_key(settings, key, value);
+  return departs_from_recipe(settings, *find_published("resnet56-resnet20", method));
+}
+
+// Another value of any key that decides results is no run of the recipe.
+TEST(Published, EveryDepartureFromTheRecipeIsNamed) {
+  const std::pair<std::vector<std::pair<std::string, std::string>>, const char*> departing[] = {
+      {{{"data.views", "81"}}, "81 views"},
+      {{{"data.views", "1"}}, "1 view"},
+      {{{"init", "/home/someone/pretrained.safetensors"}}, "pretrained weights"},
+      {{{"data.shuffle", "false"}}, "images in one order"},
+      {{{"optimizer.norm_decay", "false"}}, "no weight decay of norms"},
+      {{{"double_batch_norm", "true"}}, "norms' statistics moved twice"},
+      {{{"precision", "bf16"}}, "precision bf16"},
+      {{{"precision", "fp16"}}, "precision fp16"},
+      {{{"teacher_source", "table"}, {"teacher_table.precision", "f16"}}, "teacher's logits stored as f16"},
+      {{{"batch", "128"}}, "batch 128"},
+      {{{"data.augment", "none"}}, "augment none"},
+      {{{"data.mean", "0.5 0.5 0.5"}, {"data.std", "1 1 1"}}, "mean 0.5 0.5 0.5, std 1 1 1"},
+      {{{"data.validation", "5000"}}, "5000 images held out"},
+      {{{"optimizer.momentum", "0.8"}}, "momentum 0.8"},
+      {{{"optimizer.weight_decay", "0.01"}}, "weight_decay 0.01"},
+      {{{"optimizer.nesterov", "true"}}, "Nesterov's momentum"},
+      {{{"schedule.kind", "cosine"}, {"schedule.milestones", "[]"}}, "a cosine schedule"},
+      {{{"schedule.milestones", "100,200"}}, "milestones [100, 200]"},
+      {{{"schedule.factor", "0.2"}}, "factor 0.2"},
+      {{{"schedule.warmup_steps", "500"}}, "lr warmed up over 500 steps"},
+      {{{"schedule.ramp", "20"}}, "lr ramped up over 20 epochs"},
+      {{{"shards", "4"}}, "batches in 4 parts"},
+      {{{"loss.label_smoothing", "0.1"}}, "smoothed labels"},
+      {{{"ema.decay", "0.99"}}, "averaged weights"},
+      {{{"method.warmup", "5"}}, "5 epochs of warm-up"},
+      {{{"epochs", "24"}, {"schedule.milestones", "15,18,21"}, {"method.warmup", "2"}, {"data.views", "81"}},
+       "24 epochs, 81 views"}};
+  for (const auto& [keys, words] : departing) EXPECT_EQ(departures("dkd", keys), words);
+}
+
+// What rounds 32 bits otherwise, how the teacher sees images, and what a CIFAR-100 run does not read.
+TEST(Published, WhatChangesNoRecipeIsNoDeparture) {
+  EXPECT_EQ(departures("dkd", {}), "");
+  for (const char* device : {"portable", "onednn", "cuda"}) {
+    for (const char* precision : {"auto", "fp32", "tf32"})
+      EXPECT_EQ(departures("dkd", {{"device", device},
+                                   {"precision", precision},
+                                   {"tune", "true"},
+                                   {"teacher_source", "table"},
+                                   {"teacher_mean", "0.5 0.5 0.5"},
+                                   {"teacher_std", "1 1 1"},
+                                   {"schedule.milestones", "150,180,210"},
+                                   {"schedule.ramp", "1"},
+                                   {"data.augment", "crop-flip"},
+                                   {"data.decoder", "turbo"},
+                                   {"data.workers", "8"},
+                                   {"optimizer.delta", "0.1"},
+                                   {"shards", "1"}}),
+                "");
+  }
+  EXPECT_EQ(departures("dkd", {{"teacher_source", "live"}, {"teacher_table.precision", "f16"}}), "");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "distill/methods/registry.h"
 #include "distill/text/palette.h"
 #include "distill/text/svg.h"
 #include "engine/base/file.h"
@@ -43,7 +44,9 @@ void expect_well_formed(const std::string& svg) {
   EXPECT_TRUE(open.empty());
   for (size_t at = svg.find('&'); at != svg.npos; at = svg.find('&', at + 1)) {
     const std::string entity = svg.substr(at, svg.find(';', at) - at);
-    EXPECT_TRUE(entity == "&amp" || entity == "&lt" || entity == "&gt" || entity == "&quot") << entity;
+    EXPECT_TRUE(entity == "&amp" || entity == "&lt" || entity == "&gt" || entity == "&quot" ||
+                entity == "&#39")
+        << entity;
   }
   EXPECT_EQ(svg.find("nan"), svg.npos);
   EXPECT_EQ(svg.find("inf"), svg.npos);
@@ -142,6 +145,72 @@ TEST(CurvesSvg, OfALossOfSeveralTermsTheCrossEntropyIsShown) {
   // One method, one colour, whatever stands beside it.
   expect_contains(svg, "class=\"line c2\"");
   expect_contains(svg, "class=\"line c1\"");
+}
+
+MetricsTable with_terms(std::vector<std::string> names, std::vector<double> values) {
+  MetricsTable metrics = table(3);
+  metrics.terms = std::move(names);
+  for (EpochMetrics& row : metrics.rows) row.terms = values;
+  return metrics;
+}
+
+// The term has its weight in it, the test loss has none: they stand on one axis.
+TEST(CurvesSvg, TheCrossEntropyIsShownWithoutItsWeight) {
+  const MetricsTable weighted = with_terms({"ce", "kd"}, {0.625, 7}),
+                     plain = with_terms({"ce", "kd"}, {2.5, 7});
+  for (const size_t runs : {1u, 2u}) {
+    std::string svg = learning_curves(
+        "kd", std::vector<RunCurves>(runs, {.label = "kd", .metrics = weighted, .labels_weight = 0.25}));
+    const std::string of_plain =
+        learning_curves("kd", std::vector<RunCurves>(runs, {.label = "kd", .metrics = plain}));
+    const std::string note = "the cross-entropy with the labels, unweighted.";
+    expect_contains(svg, note);
+    expect_contains(of_plain, "the cross-entropy with the labels.");
+    svg.replace(svg.find(note), note.size(), "the cross-entropy with the labels.");
+    EXPECT_EQ(svg, of_plain);
+  }
+  // Alone in the loss too.
+  const MetricsTable alone = with_terms({"ce"}, {0.625});
+  EXPECT_EQ(count(learning_curves("ce", {{"", alone}}), "unweighted"), 0u);
+  expect_contains(learning_curves("ce", {{.label = "", .metrics = alone, .labels_weight = 0.25}}),
+                  "unweighted");
+}
+
+// What is left of it is of another scale than the test loss.
+TEST(CurvesSvg, ALossWithoutTheCrossEntropyIsLeftOut) {
+  MetricsTable metrics = with_terms({"kd"}, {900});
+  for (EpochMetrics& row : metrics.rows) row.train_loss = 900;
+  const RunCurves run{.label = "kd", .metrics = metrics, .labels_weight = 0};
+  const std::string svg = learning_curves("kd", {run});
+  expect_well_formed(svg);
+  EXPECT_EQ(count(svg, ">900</text>") + count(svg, ">800</text>") + count(svg, ">1000</text>"), 0u);
+  EXPECT_EQ(count(svg, "<path class=\"line c"),
+            3u + 2u);  // the test loss, both accuracies; two in the legend
+  expect_contains(svg, "is left out.");
+  const RunCurves other{.label = "pcd", .metrics = with_terms({"ce", "pcd"}, {2.5, 7})};
+  const std::string both = learning_curves("both", {run, other});
+  expect_well_formed(both);
+  expect_contains(both, "the cross-entropy with the labels, where there is one.");
+}
+
+TEST(CurvesSvg, TheWeightIsThatOfOneViewsCrossEntropy) {
+  const auto weight = [](const char* method, std::vector<std::pair<const char*, const char*>> keys = {}) {
+    MethodSettings settings = method_settings(method);
+    for (const auto& [key, value] : keys) settings.set(key, value);
+    return labels_weight_of(settings);
+  };
+  EXPECT_EQ(weight("ce"), 1);
+  EXPECT_EQ(weight("ce", {{"ce_weight", "0.5"}}), 0.5);
+  EXPECT_EQ(weight("pcd"), 1);
+  EXPECT_EQ(weight("kd"), 0.1);
+  EXPECT_EQ(weight("ctkd"), 0.1);
+  EXPECT_EQ(weight("mlkd"), 0.1);
+  EXPECT_EQ(weight("mlkd", {{"views", "2"}}), 0.2);  // the term is their sum
+  EXPECT_EQ(weight("crld"), 2);
+  EXPECT_EQ(weight("kd", {{"ce_weight", "0"}}), 0);
+  EXPECT_EQ(weight("simkd"), 0);
+  EXPECT_EQ(weight("tfkd-reg"), 0.9);  // its alpha is the other term's share
+  EXPECT_EQ(weight("tfkd-reg", {{"alpha", "1"}}), 0);
 }
 
 TEST(CurvesSvg, MethodsKeepTheirColour) {

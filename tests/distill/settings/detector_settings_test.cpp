@@ -1,4 +1,6 @@
 // What a detector's run is where nobody says otherwise.
+#include <algorithm>
+
 #include "distill/methods/registry.h"
 #include "distill/settings/setting_keys.h"
 #include "tests/support/expect_error.h"
@@ -80,6 +82,41 @@ TEST(DetectorSettings, StepsAreTestedNowAndThen) {
   expect_fault(Fault::usage, "give --steps too", [&] { resolve(settings); });
   settings = detector("resnet8", "kd", {{"schedule.steps", "10"}});
   expect_fault(Fault::usage, "use --epochs", [&] { resolve(settings); });
+}
+
+TEST(DetectorSettings, TheRatesWarmUpIsAsMuchShorterAsTheRun) {
+  const auto steps = [](const std::string& model, const Pairs& more) {
+    return value_of(detector(model, "kd", more), "schedule.warmup_steps");
+  };
+  EXPECT_EQ(steps("rcnn_tiny", {}), "200");
+  EXPECT_EQ(steps("rcnn_tiny", {{"epochs", "2"}}), "40");
+  EXPECT_EQ(steps("rcnn_tiny", {{"epochs", "99"}}), "200");
+  EXPECT_EQ(steps("rcnn_small", {{"schedule.steps", "240"}}), "20");
+  EXPECT_EQ(steps("rcnn_r50", {{"schedule.steps", "180000"}}), "1000");
+  EXPECT_EQ(steps("rcnn_r50", {{"schedule.steps", "18000"}}), "100");
+  EXPECT_EQ(steps("rcnn_r50", {{"epochs", "13"}}), "1000");
+  EXPECT_EQ(steps("rcnn_tiny", {{"epochs", "2"}, {"schedule.warmup_steps", "200"}}), "200")
+      << "as it was set";
+  RunSettings settings = detector("rcnn_tiny", "kd", {{"epochs", "2"}});
+  const std::vector<std::string> notes = resolve(settings);
+  EXPECT_NE(std::find(notes.begin(), notes.end(),
+                      "lr rises over 40 steps: the recipe's are 200 of 10 epochs (schedule.warmup_steps)"),
+            notes.end());
+}
+
+TEST(DetectorSettings, FilesThatKeysNameAreInTheDatasSpecOverItsOwn) {
+  const auto spec = [](const Pairs& more) {
+    return value_of(detector("rcnn_tiny", "kd", more), "data.spec");
+  };
+  const std::pair<std::string, std::string> given = {"data.spec", "coco:a,b,test=t.json"};
+  EXPECT_EQ(spec({given}), "coco:a,b,test=t.json");
+  EXPECT_EQ(spec({given, {"data.train_json", "u.json"}, {"data.images", "p"}}),
+            "coco:a,b,train=u.json,test=t.json,images=p");
+  EXPECT_EQ(spec({given, {"data.test_json", "other.json"}}), "coco:a,b,test=other.json");
+  EXPECT_EQ(spec({{"data.test_json", "other.json"}, given}), "coco:a,b,test=t.json") << "the later counts";
+  RunSettings settings = detector("rcnn_tiny", "kd", {{"data.test_json", "other.json"}});
+  EXPECT_NE(resolve(settings).at(0).find("data.test_json is 'other.json', which is not used"),
+            std::string::npos);
 }
 
 // Red and blue interchanged, in units of a byte's 255 parts: means 103.53 116.28 123.675 of B, G, R.

@@ -60,6 +60,20 @@ TEST(Schedule, RampsAndTheSlipOfLdrld) {
   }
 }
 
+TEST(Schedule, AWarmUpThatLeavesNoStepAtTheFullRateIsTold) {
+  Schedule schedule{.milestones = {3}, .warmup_steps = 29, .steps_per_epoch = 10, .epochs = 5};
+  EXPECT_EQ(long_warmup_note(schedule), "");
+  schedule.warmup_steps = 30;
+  EXPECT_NE(long_warmup_note(schedule).find("30 steps (schedule.warmup_steps), and is lowered after 30"),
+            std::string::npos);
+  schedule.kind = Schedule::cosine;
+  EXPECT_EQ(long_warmup_note(schedule), "");
+  schedule.warmup_steps = 200;
+  EXPECT_NE(long_warmup_note(schedule).find("the run has 50"), std::string::npos);
+  schedule.kind = Schedule::multistep, schedule.milestones = {40}, schedule.milestones_are_steps = true;
+  EXPECT_NE(long_warmup_note(schedule).find("lowered after 40"), std::string::npos);
+}
+
 // detectron2's, which falls in the middle of what the run calls an epoch.
 TEST(Schedule, FallsAfterSteps) {
   const Schedule schedule{.base = 0.01,

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "layers/state.h"
@@ -98,11 +99,38 @@ TEST(Detectors, PlacesOfProposalsAreTheAnchors) {
   const auto anchors = int64_t(make_anchors(detector->spec(), 96, 160).size());
   EXPECT_EQ(proposed.logits.shape(), Shape({2, anchors}));
   EXPECT_EQ(proposed.deltas.shape(), Shape({2, anchors, 4}));
-  const Rois rois =
-      upload_rois(detector->spec(), {{{0, 0, 50, 40}, {3, 4, 9, 90}, {0, 0, 160, 96}}, {0, 1, 1}}, pass);
+  const HostRois rois{{{0, 0, 50, 40}, {3, 4, 9, 90}, {0, 0, 160, 96}}, {0, 1, 1}};
   const Judged judged = detector->judge(pyramid, rois, pass);
   EXPECT_EQ(judged.logits.shape(), Shape({3, 4}));
   EXPECT_EQ(judged.deltas.shape(), Shape({3, 12}));
+}
+
+// A student's boxes are judged by teachers whose canonical box is another.
+TEST(Detectors, BoxesAreOnTheLevelsOfTheDetectorThatJudgesThem) {
+  const auto device = Device::open({.name = "portable"});
+  const HostRois box{{{40, 40, 100, 100}}, {0}};
+  struct Case {
+    const char* name;
+    int level;
+    int64_t width;
+  };
+  for (const Case& c : {Case{"rcnn_tiny", 2, 32}, Case{"rcnn_r18", 0, 256}}) {
+    SCOPED_TRACE(c.name);
+    const auto detector = make_detector(c.name, *device, {.classes = 3});
+    initialize(*detector, *device, 1);
+    const Pass pass{*device};
+    const auto logits = [&](const std::function<double(int level)>& content) {
+      std::vector<Var> pyramid;
+      for (int i = 0; i < 4; ++i) {
+        pyramid.push_back(pass.make({1, 64 >> i, 64 >> i, c.width}, DType::f32));
+        device->backend().fill(pyramid.back(), content(i));
+      }
+      return read_values(*device, detector->judge(pyramid, box, pass).logits);
+    };
+    const auto own = logits([](int i) { return i + 1.0; });
+    for (int i = 0; i < 4; ++i)
+      EXPECT_EQ(own == logits([&](int) { return i + 1.0; }), i == c.level) << "level " << i;
+  }
 }
 
 TEST(Detectors, UnknownNamesAreRefusedWithTheNearest) {

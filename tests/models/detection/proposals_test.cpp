@@ -99,5 +99,16 @@ TEST(Detections, AreSuppressedWithinAClassAndSortedOverAll) {
   EXPECT_EQ(found[2].box, boxes[0]);
 }
 
+TEST(Detections, WithoutASideInsideThePictureTakeNoPlace) {
+  DetectorSpec spec;
+  spec.detections = 1;
+  const std::vector<BoundingBox> boxes = {{10, 10, 30, 30}, {50, 50, 90, 90}};
+  const std::vector<float> probabilities = {0.9f, 0.1f, 0.6f, 0.4f};
+  const std::vector<BoxDeltas> deltas = {{10 * 20, 0, 0, 0}, {}};  // the first goes 20 widths to the right
+  const std::vector<Detection> found = make_detections(spec, boxes, probabilities, deltas, 1, {100, 100});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].box, boxes[1]);
+}
+
 }  // namespace
 }  // namespace retort

@@ -1,0 +1,167 @@
+// Runs that are there already count for what is asked now only if they are of it: the same settings, images,
+// teacher, and a length that does not change what was trained.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "datasets/formats/npy.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/runs.h"
+
+namespace retort {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using namespace testing;
+
+const Strings small = {"--data", "synthetic:train=32,test=16", "--batch", "16", "--threads", "1"};
+
+std::string study_of(const std::string& spec, const std::string& more, const std::string& methods) {
+  std::string toml =
+      "title = \"t\"\nseeds = 1\n[settings]\nepochs = 1\nbatch = 16\nthreads = 1\ndata.spec = \"" + spec +
+      "\"\n" + more + "[student]\nmodel = \"resnet8\"\n";
+  std::istringstream names(methods);
+  for (std::string name; names >> name;) toml += "[[methods]]\nname = \"" + name + "\"\n";
+  return toml;
+}
+
+void write_images(const TempFolder& work, uint8_t first) {
+  fs::create_directories(work / "d");
+  for (const std::string part : {"train", "test"}) {
+    std::vector<uint8_t> images(12 * 32 * 32 * 3), labels;
+    for (size_t i = 0; i < images.size(); ++i) images[i] = uint8_t(first + i * 7 + i / 3072);
+    for (int i = 0; i < 12; ++i) labels.push_back(uint8_t(i % 3));
+    write_npy(work / ("d/" + part + "_images.npy"), DType::u8, {12, 32, 32, 3},
+              std::as_bytes(std::span(images)));
+    write_npy(work / ("d/" + part + "_labels.npy"), DType::u8, {12}, std::as_bytes(std::span(labels)));
+  }
+}
+
+TEST(HeldRuns, OtherImagesAtTheSamePlaceAreRefused) {
+  const TempFolder work;
+  work.write("s.toml", study_of("npy:d", "", "ce"));
+  write_images(work, 1);
+  succeed({"compare", "s.toml", "--out", "s"}, work);
+  succeed({"compare", "s.toml", "--out", "s"}, work);
+  write_images(work, 2);
+  const std::string said = failure(2, {"compare", "s.toml", "--out", "s", "--seeds", "2"}, work);
+  expect_contains(said, "data npy:d, now it is another one of that name");
+  expect_contains(said, "--force");
+  EXPECT_FALSE(fs::exists(work / "s/ce/seed-2"));
+}
+
+TEST(HeldRuns, AnotherTeacherAtTheSamePlaceIsRefused) {
+  const TempFolder work;
+  work.write("s.toml", study_of("synthetic:train=32,test=16", "[teacher]\nweights = \"t\"\n", "kd"));
+  const auto teach = [&](const char* seed) {
+    fs::remove_all(work / "t");
+    succeed(Strings{"train", "--model", "resnet8", "--epochs", "1", "--seed", seed, "--out", "t"} + small,
+            work);
+  };
+  teach("1");
+  succeed({"compare", "s.toml", "--out", "s"}, work);
+  teach("2");
+  expect_contains(failure(2, {"compare", "s.toml", "--out", "s", "--seeds", "2"}, work),
+                  "teacher t, now it is another one of that name");
+}
+
+// Its teacher was lost and trained anew, with other bits, as on another machine: what it taught before does
+// not count.
+TEST(HeldRuns, AStudentOfAnotherTrainingOfItsTeacherFails) {
+  const TempFolder work;
+  work.write("s.toml", study_of("synthetic:train=32,test=16", "[teacher]\nmodel = \"resnet8\"\n", "kd"));
+  succeed({"compare", "s.toml", "--out", "s"}, work);
+  work.write("other.toml", study_of("synthetic:train=32,test=16",
+                                    "[teacher]\nmodel = \"resnet8\"\noptimizer.lr = 0.01\n", "kd"));
+  fs::remove_all(work / "s/teacher");
+  const Outcome outcome = run({"compare", "other.toml", "--out", "s"}, work);
+  EXPECT_EQ(outcome.code, 2) << outcome.err;
+  expect_contains(outcome.out + outcome.err, "another one of that name");
+}
+
+// The table of a row that was not asked for again, and tables put together from elsewhere.
+TEST(HeldRuns, RowsOfOtherSettingsStandInNoTable) {
+  const TempFolder work;
+  const std::string spec = "synthetic:train=32,test=16";
+  work.write("s.toml", study_of(spec, "[teacher]\nmodel = \"resnet8\"\n", "ce kd"));
+  succeed({"compare", "s.toml", "--out", "a", "--epochs", "1", "--methods", "ce"}, work);
+  const Outcome more = run({"compare", "s.toml", "--out", "a", "--epochs", "2", "--methods", "kd"}, work);
+  expect_contains(more.out, "holds a run with other settings");
+  const auto rows = [&](const char* folder) {
+    return json::parse(content_of(work / (std::string(folder) + "/results.json")))["pairs"][0]["rows"];
+  };
+  EXPECT_EQ(rows("a")[0]["runs"][0]["status"], "failed");
+  EXPECT_EQ(rows("a")[1]["runs"][0]["status"], "finished");
+
+  work.write("ce.toml", study_of(spec, "", "ce"));
+  succeed({"compare", "ce.toml", "--out", "b", "--epochs", "1", "--seeds", "2", "--task", "0"}, work);
+  succeed({"compare", "ce.toml", "--out", "b", "--epochs", "2", "--seeds", "2", "--task", "1"}, work);
+  const Outcome collected =
+      run({"compare", "ce.toml", "--out", "b", "--epochs", "2", "--seeds", "2", "--collect"}, work);
+  EXPECT_EQ(collected.code, 2) << collected.err;
+  EXPECT_EQ(rows("b")[0]["runs"][0]["status"], "failed");
+  EXPECT_EQ(rows("b")[0]["runs"][1]["status"], "finished");
+  EXPECT_EQ(json::parse(content_of(work / "b/results.json"))["pairs"][0]["name"], "resnet8");
+}
+
+TEST(HeldRuns, CollectedRunsHaveOneDataSet) {
+  const TempFolder work;
+  work.write("s.toml", study_of("npy:d", "", "ce"));
+  write_images(work, 1);
+  succeed({"compare", "s.toml", "--out", "s", "--seeds", "2", "--task", "0"}, work);
+  write_images(work, 2);
+  succeed({"compare", "s.toml", "--out", "s", "--seeds", "2", "--task", "1"}, work);
+  fs::remove_all(work / "d");
+  const Outcome collected = run({"compare", "s.toml", "--out", "s", "--seeds", "2", "--collect"}, work);
+  EXPECT_EQ(collected.code, 2) << collected.err;
+  expect_contains(collected.out, "other runs of the study");
+}
+
+// What a longer run would have done otherwise from its first epoch on.
+TEST(HeldRuns, ARunThatKnowsItsLengthIsNotMadeLonger) {
+  const TempFolder work;
+  succeed(
+      Strings{"train", "--model", "resnet8", "--epochs", "1", "--set", "schedule.kind=cosine", "--out", "c"} +
+          small,
+      work);
+  expect_contains(failure(2, {"train", "--resume", "c", "--epochs", "2"}, work),
+                  "falls as a cosine over 1 epochs");
+  succeed(Strings{"distill", "--student", "resnet8", "--teacher", "c", "--method", "pcd-progressive",
+                  "--epochs", "1", "--out", "p"} +
+              small,
+          work);
+  const std::string said = failure(2, {"distill", "--resume", "p", "--epochs", "2"}, work);
+  expect_contains(said, "pcd-progressive changes its terms");
+  expect_contains(said, "--init");
+}
+
+TEST(HeldRuns, AFileThatNamesTheUsualDataKeepsIt) {
+  const TempFolder work;
+  succeed(Strings{"train", "--model", "resnet8", "--epochs", "1", "--out", "t"} + small, work);
+  work.write("c.toml",
+             "command = \"distill\"\nmodel = \"resnet8\"\nteacher = \"t\"\n[data]\nspec = \"synthetic\"\n");
+  const Outcome outcome = succeed({"distill", "--config", "c.toml", "--print-config"}, work);
+  EXPECT_EQ(outcome.out.find("train=32"), std::string::npos) << outcome.out;
+}
+
+TEST(HeldRuns, ASeedThatDivergesEndsWithItsCodeAndStopsNoOther) {
+  const TempFolder work;
+  const Strings wild = Strings{"train", "--model", "resnet8", "--epochs", "1", "--lr", "1e30"} + small;
+  EXPECT_EQ(run(wild + Strings{"--seeds", "2", "--out", "s"}, work).code, 5);
+  EXPECT_TRUE(fs::exists(work / "s/seed-2/summary.json"));
+  EXPECT_EQ(run({"train", "--resume", "s"}, work).code, 5);
+  EXPECT_EQ(run({"train", "--resume", "s"}, work).code, 5);
+}
+
+TEST(HeldRuns, SeedsThatAreNoLongerWantedGoWithForce) {
+  const TempFolder work;
+  const Strings train = Strings{"train", "--model", "resnet8", "--epochs", "1", "--out", "s"} + small;
+  succeed(train + Strings{"--seeds", "3"}, work);
+  succeed(train + Strings{"--seeds", "2", "--force"}, work);
+  EXPECT_TRUE(fs::exists(work / "s/seed-2/summary.json"));
+  EXPECT_FALSE(fs::exists(work / "s/seed-3"));
+}
+
+}  // namespace
+}  // namespace retort
