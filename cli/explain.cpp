@@ -99,7 +99,8 @@ int run_explain(const Arguments& arguments) {
 
   const std::optional<RunSettings> run = settings_of_run(weights);
   if (run) check_no_detector(run->model, "explain");
-  if (teacher.empty() && run) teacher = run->teacher;
+  const bool own_teacher = teacher.empty() && run;
+  if (own_teacher) teacher = run->teacher;
   if (teacher_model.empty() && run) teacher_model = run->teacher_model;
   check(!teacher.empty(), Fault::usage, "explain: no teacher is named; give it with --teacher");
   Explanation explained{.student = {},
@@ -133,6 +134,10 @@ int run_explain(const Arguments& arguments) {
         " is not known; name the data with --data");
   const auto device = Device::open(device_choice.options());
   Judge student(weights, model, *device), judge(teacher, teacher_model, *device);
+  if (const std::string other = not_its_teacher(student.weights(), judge.weights()); !other.empty()) {
+    check(!own_teacher, Fault::input, other, "; name the one that is to be shown with --teacher");
+    print_error("note: " + other);
+  }
   const DataOptions reads = test_options(reading, student.weights(), student.network());
   std::optional<DataSet> set;
   if (numbered) {

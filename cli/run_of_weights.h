@@ -24,6 +24,10 @@ DataSettings data_of(const Weights& weights, const std::string& given);
 // nobody named other data or reads it otherwise.
 void note_changed_images(const Weights& weights, const ImageSet& test);
 
+// Why `teacher` is not what taught the run's weights: both hashes; empty where it is, or the weights do not
+// say.
+std::string not_its_teacher(const Weights& weights, const Weights& teacher);
+
 // The shorter side at which a detector looks at pictures: `given`, or else that of its training, as its file
 // or its run says; 0: the network's own. Fault::input for a file that says what is none.
 int64_t pictures_size(const Weights& weights, int64_t given);

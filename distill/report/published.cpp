@@ -77,6 +77,9 @@ RunSettings recipe_of(const RunSettings& run, const Published& published) {
   recipe.epochs = published.epochs;
   if (run.precision != "bf16" && run.precision != "fp16") recipe.precision = run.precision;
   if (run.data.augment != "auto") recipe.data.augment = "crop-flip";
+  // CIFAR-100's own numbers, which a run settles where nobody gives it others.
+  if (!run.data.mean.empty())
+    recipe.data.mean = "0.5071 0.4867 0.4408", recipe.data.std = "0.2675 0.2565 0.2761";
   if (run.schedule.ramp <= 1 || run.method.method().name == "ldrld") recipe.schedule.ramp = run.schedule.ramp;
   if (run.model == "MobileNetV2" || run.model.starts_with("Shuffle")) recipe.optimizer.lr = 0.01;
   recipe.schedule.milestones = run.schedule.milestones;

@@ -89,7 +89,8 @@ std::vector<std::string> all_names(const MethodSettings& method) {
     return name.ends_with("." + key) || name.starts_with(key + ".");
   });
   fail(Fault::usage, "unknown key '", key, "'; ",
-       whole != names.end() ? "did you mean '" + *whole + "'?" : suggestion(key, names, "--keys lists all"));
+       whole != names.end() ? "did you mean '" + *whole + "'?"
+                            : suggestion(key, names, "`retort settings` lists all"));
 }
 
 bool is_method_key(const std::string& key) {

@@ -267,7 +267,11 @@ class Collector {
       const TeacherFile& file = teacher_file(here);
       // What lies there now may have been trained anew since.
       if (found.teacher_hash.empty()) found.teacher_hash = file.hash;
-      if (found.teacher_hash == file.hash) found.teacher_weights = here;
+      if (found.teacher_hash == file.hash)
+        found.teacher_weights = here;
+      else if (!file.hash.empty())
+        note(text(here, ": is not the teacher of ", found.run.folder.string(),
+                  ", which learned from weights of hash ", found.teacher_hash, ", these have ", file.hash));
       if (found.settings.teacher_model.empty()) found.settings.teacher_model = file.network;
       teachers_.insert(real_path(place));
     }

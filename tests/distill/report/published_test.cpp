@@ -110,6 +110,8 @@ TEST(Published, WhatChangesNoRecipeIsNoDeparture) {
                                    {"schedule.milestones", "150,180,210"},
                                    {"schedule.ramp", "1"},
                                    {"data.augment", "crop-flip"},
+                                   {"data.mean", "0.5071 0.4867 0.4408"},
+                                   {"data.std", "0.2675 0.2565 0.2761"},
                                    {"data.decoder", "turbo"},
                                    {"data.workers", "8"},
                                    {"optimizer.delta", "0.1"},

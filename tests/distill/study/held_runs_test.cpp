@@ -136,6 +136,21 @@ TEST(HeldRuns, ARunThatKnowsItsLengthIsNotMadeLonger) {
   expect_contains(said, "--init");
 }
 
+// Its teacher was trained on since: what it says now is not what was taught.
+TEST(HeldRuns, AnotherTeacherIsShownByNameOrNotAtAll) {
+  const TempFolder work;
+  succeed(Strings{"train", "--model", "resnet8", "--epochs", "1", "--out", "t"} + small, work);
+  succeed(Strings{"distill", "--student", "resnet8", "--teacher", "t", "--epochs", "1", "--out", "p"} + small,
+          work);
+  const Strings explain = {"explain", "--weights", "p", "--image", "0"};
+  EXPECT_EQ(succeed(explain, work).err.find("teacher of"), std::string::npos);
+  succeed({"train", "--resume", "t", "--epochs", "2"}, work);
+  expect_contains(failure(3, explain, work), "t: is not the teacher of p");
+  expect_contains(succeed(explain + Strings{"--teacher", "t"}, work).err, "note: t: is not the teacher of p");
+  expect_contains(succeed({"report", "p", "t", "--no-eval", "--out", "page"}, work).out,
+                  "t: is not the teacher of p");
+}
+
 TEST(HeldRuns, AFileThatNamesTheUsualDataKeepsIt) {
   const TempFolder work;
   succeed(Strings{"train", "--model", "resnet8", "--epochs", "1", "--out", "t"} + small, work);
