@@ -11,13 +11,12 @@ add_library_paths() {
 # pack FILE FOLDER NAME...: FILE.tar.xz, or .gz where there is no xz; it is there whole or not at all, the one before it until
 # then. Files that change meanwhile are no reason to have none (tar's status 1).
 pack() {
-  local file=$1 folder=$2 ending=.xz status
+  local file=$1 folder=$2 by=--xz status
   shift 2
-  command -v xz >/dev/null || ending=.gz
-  file=${file%.xz}$ending
-  tar --create --auto-compress --file "${file%.tar*}.new.tar$ending" -C "$folder" "$@" 2>/dev/null
+  command -v xz >/dev/null || by=--gzip file=${file%.xz}.gz
+  tar --create $by --file "$file.new" -C "$folder" "$@" 2>/dev/null
   status=$?
-  [ $status -le 1 ] && mv -f "${file%.tar*}.new.tar$ending" "$file" || echo "pack: $file cannot be made (status $status)" >&2
+  [ $status -le 1 ] && mv -f "$file.new" "$file" || echo "pack: $file cannot be made (status $status)" >&2
 }
 
 # tests_ran LOG: the tests' own word that some ran, none failed, none was skipped.

@@ -175,9 +175,9 @@ int eval_boxes(Weights& weights, const std::string& architecture, bool per_class
     print_error(text("note: ", weights.source, " was trained on ", *trained_on, ", this is ", set.name));
   note_other_classes(weights, *loaded.model, set);
   const Normalize sees = seen_by(weights, set.test);
-  print_error(text(loaded.model->name, " (", weights.source, ") on ", data, ": ", set.boxes->test.size(),
-                   " test ", set.boxes->test.size() == 1 ? "picture, " : "pictures, ", set.test.classes,
-                   set.test.classes == 1 ? " class, by " : " classes, by ", text_of(sees)));
+  print_error(text(loaded.model->name, " (", weights.source, ") on ", data, ": ",
+                   counted(set.boxes->test.size(), "test picture"), ", ", counted(set.test.classes, "class"),
+                   ", by ", text_of(sees)));
   const std::vector<CocoDetection> found = found_on(loaded, set.boxes->test, sees, options);
   const CocoScores scores = coco_scores(set.boxes->test.annotations, found);
   if (options.json) {

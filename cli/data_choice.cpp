@@ -33,17 +33,13 @@ void DataChoice::add(const std::string& given) {
 void DataChoice::apply(DataSettings& data) const {
   RunSettings settings;
   settings.data = data;
-  // Those of a run are in its spec.
-  for (std::string* file : {&settings.data.train_json, &settings.data.test_json, &settings.data.images})
-    file->clear();
   for (const auto& [key, value] : given_) {
-    set_key(settings, key, value);
     const bool file = key == "data.train_json" || key == "data.test_json" || key == "data.images";
     check(!file || CocoSpec::is_one(data.spec), Fault::usage, "--set ", key, "=", value,
           ": it names a file of coco:DIR, and the data are ", data.spec.empty() ? "none" : data.spec,
           "; name those with --data coco:DIR");
   }
-  name_files(settings.data);
+  set_data_keys(settings, given_);
   data = settings.data;
 }
 

@@ -56,10 +56,8 @@ void note_changed_images(const Weights& weights, const ImageSet& test) {
 std::string not_its_teacher(const Weights& weights, const Weights& teacher) {
   const std::string* const known = weights.metadata("teacher_hash");
   if (!known || known->empty()) return "";
-  const std::string now = weights_hash(model_tensors(teacher.file));
-  return *known == now ? ""
-                       : text(teacher.source, ": is not the teacher of ", weights.source,
-                              ", which learned from weights of hash ", *known, ", these have ", now);
+  const std::string now = weights_hash(teacher.file);
+  return *known == now ? "" : not_the_teacher(teacher.source, now, weights.source, *known);
 }
 
 int64_t pictures_size(const Weights& weights, int64_t given) {

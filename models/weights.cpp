@@ -121,6 +121,10 @@ std::string weights_hash(const std::vector<HostTensor>& state) {
   return hash_of(std::as_bytes(std::span(hashes)));
 }
 
+std::string weights_hash(const SafeTensors& file) {
+  return weights_hash(model_tensors(file));
+}
+
 std::map<std::string, std::string> carried_metadata(const Weights& weights, const Model& model) {
   std::map<std::string, std::string> metadata = weights_metadata(model);
   for (const char* kept : {"data", "mean", "std", "pictures_size", "epoch", "top1", "AP"}) {

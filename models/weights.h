@@ -70,5 +70,7 @@ std::map<std::string, std::string> carried_metadata(const Weights& weights, cons
 
 // XXH3 of all parameters and buffers, 16 digits: two models of equal hash compute the same.
 std::string weights_hash(const std::vector<HostTensor>& state);
+// Of the model in a file: by it runs know their teachers.
+std::string weights_hash(const SafeTensors& file);
 
 }  // namespace retort

@@ -116,12 +116,6 @@ std::set<std::string> best_by(const ResultPair& pair) {
   return all;
 }
 
-std::string best_words(const std::set<std::string>& by) {
-  const std::string test = "best test epoch", held_out = "epoch that held-out images chose";
-  if (!by.contains("validation")) return test;
-  return by.contains("test") ? test + ", or, where images were held out, the " + held_out : held_out;
-}
-
 }  // namespace
 
 std::string best_words(const ResultPair& pair) {

@@ -228,8 +228,7 @@ class Evaluating {
   std::string teacher_hash() const {
     const Weights weights = weights_of(teacher());
     const std::string *mean = weights.metadata("mean"), *deviation = weights.metadata("std");
-    return weights_hash(model_tensors(weights.file)) + (mean ? " " + *mean : "") +
-           (deviation ? " " + *deviation : "");
+    return weights_hash(weights.file) + (mean ? " " + *mean : "") + (deviation ? " " + *deviation : "");
   }
 
   void evaluate(const ResultPair& pair) {
@@ -411,10 +410,7 @@ RunSettings settings_to_read(const ResultPair& pair, const EvaluationOptions& op
       now.data.val_labels = labels;
     now.data.spec = data_elsewhere(options.data, pair.data);
   }
-  // Those of the run are in its spec.
-  for (std::string* file : {&now.data.train_json, &now.data.test_json, &now.data.images}) file->clear();
-  for (const auto& [key, value] : options.data_keys) set_key(now, key, value);
-  name_files(now.data);
+  set_data_keys(now, options.data_keys);
   return now;
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
 

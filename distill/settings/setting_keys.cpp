@@ -252,6 +252,13 @@ std::string toml_value(const KeyType& key, const std::string& value) {
   return key.kind == KeyType::words || key.kind == KeyType::choice ? toml_quoted(value) : value;
 }
 
+void set_data_keys(RunSettings& settings, const std::vector<std::pair<std::string, std::string>>& keys) {
+  DataSettings& data = settings.data;
+  for (std::string* file : {&data.train_json, &data.test_json, &data.images}) file->clear();
+  for (const auto& [key, value] : keys) set_key(settings, key, value);
+  name_files(data);
+}
+
 void set_from_table(RunSettings& settings, const TomlValue& table, const std::string& file,
                     const std::vector<std::string>& skipped) {
   std::vector<Entry> entries;

@@ -41,6 +41,9 @@ const std::vector<SettingKey>& setting_keys();
 // what was set for the one before. Fault::usage, naming the nearest key, or what was expected.
 void set_key(RunSettings& settings, const std::string& key, const std::string& text);
 
+// Data keys over settings of a run, whose spec holds the files of coco:DIR: one that is set counts.
+void set_data_keys(RunSettings& settings, const std::vector<std::pair<std::string, std::string>>& keys);
+
 // The value as text that set_key takes; empty where there is none.
 std::string get_key(const RunSettings& settings, const SettingKey& key);
 

@@ -247,7 +247,7 @@ class Collector {
     if (!is_new) return at->second;
     try {
       const Weights weights = read_weights(spec);
-      at->second = {weights_hash(model_tensors(weights.file)), weights.architecture};
+      at->second = {weights_hash(weights.file), weights.architecture};
     } catch (const Error& error) {
       note(error.what());
     }
@@ -270,8 +270,7 @@ class Collector {
       if (found.teacher_hash == file.hash)
         found.teacher_weights = here;
       else if (!file.hash.empty())
-        note(text(here, ": is not the teacher of ", found.run.folder.string(),
-                  ", which learned from weights of hash ", found.teacher_hash, ", these have ", file.hash));
+        note(not_the_teacher(here, file.hash, found.run.folder.string(), found.teacher_hash));
       if (found.settings.teacher_model.empty()) found.settings.teacher_model = file.network;
       teachers_.insert(real_path(place));
     }

@@ -15,8 +15,8 @@ void take_result(Job& job, const Summary& summary) {
   job.fault = int(Fault::diverged);
 }
 
-void refuse(Job& job, Fault fault, const std::string& problem) {
-  job.run.status = "failed";
+void take_problem(Job& job, const char* status, Fault fault, const std::string& problem) {
+  job.run.status = status;
   job.run.problem = problem;
   job.fault = int(fault);
 }
@@ -31,7 +31,7 @@ void take_what_is_there(Job& job, Held held, Session& session) {
     job.data_hash = data_hash_of(run, job.folder);
     job.teacher_hash = run.teacher_hash;
   } catch (const Error& error) {
-    refuse(job, error.fault(), error.what());
+    take_problem(job, "failed", error.fault(), error.what());
   }
 }
 
@@ -41,9 +41,9 @@ void hold_together(std::vector<Job>& jobs) {
   const auto hold = [](Job& job, const char* what, std::string& known, const std::string& own) {
     if (known.empty()) known = own;
     if (own.empty() || own == known) return;
-    refuse(job, Fault::usage,
-           text(job.folder.string(), ": has ", what, " of hash ", own, ", other runs of the study ", known,
-                "; the results cannot stand in one table"));
+    take_problem(job, "failed", Fault::usage,
+                 text(job.folder.string(), ": has ", what, " of hash ", own, ", other runs of the study ",
+                      known, "; the results cannot stand in one table"));
   };
   for (Job& job : jobs) {
     if (!job.run.summary.last || job.run.status == "failed") continue;

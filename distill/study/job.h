@@ -18,9 +18,9 @@ struct Job : PlannedRun {
   std::string data_hash = {}, teacher_hash = {};  // of a run that was there, as it says
 };
 
-// A run's result is what its summary says; or that it failed, and why.
+// A run's result is what its summary says; or that there is none, and why.
 void take_result(Job& job, const Summary& summary);
-void refuse(Job& job, Fault fault, const std::string& problem);
+void take_problem(Job& job, const char* status, Fault fault, const std::string& problem);
 
 // How a run that is there shows that it is of this study: by the images and teachers that lie here, or, where tables are
 // made of runs from elsewhere, by those of the other runs.

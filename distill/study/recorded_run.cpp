@@ -207,6 +207,12 @@ std::string data_hash_of(const RecordedRun& run, const std::filesystem::path& fo
   return run.data_hash.empty() ? recorded_data_hash(folder / "env.json") : run.data_hash;
 }
 
+std::string not_the_teacher(const std::string& teacher, const std::string& own, const std::string& student,
+                            const std::string& known) {
+  return text(teacher, ": is not the teacher of ", student, ", which learned from weights of hash ", known,
+              ", these have ", own);
+}
+
 RecordedRun read_recorded_run(const fs::path& folder) {
   return Reading(folder).run();
 }

@@ -37,6 +37,10 @@ RecordedRun read_recorded_run(const std::filesystem::path& folder);
 // empty.
 std::string data_hash_of(const RecordedRun& run, const std::filesystem::path& folder);
 
+// That the weights `teacher`, of hash `own`, are not those that `student` learned from, of hash `known`.
+std::string not_the_teacher(const std::string& teacher, const std::string& own, const std::string& student,
+                            const std::string& known);
+
 // What seeds.toml says: the settings of runs that differ in the seed alone, and how many they are.
 struct RecordedSeeds {
   RunSettings settings;

@@ -124,6 +124,12 @@ KeysAndTexts unusual_keys(const RunSettings& settings) {
 
 }  // namespace
 
+std::string best_words(const std::set<std::string>& by) {
+  const std::string test = "best test epoch", held_out = "epoch that held-out images chose";
+  if (!by.contains("validation")) return test;
+  return by.contains("test") ? test + ", or, where images were held out, the " + held_out : held_out;
+}
+
 KeysAndTexts training_keys(const RunSettings& settings) {
   KeysAndTexts keys;
   const RunSettings decided = as_decided(settings);

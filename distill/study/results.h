@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -121,6 +122,10 @@ KeysAndTexts method_keys(const RunSettings& settings);  // with a detector's box
 // A method by its name and what is not as usual: "pcd, ranking none".
 std::string method_label(const RunSettings& settings);
 size_t keys_set(const RunSettings& settings);  // not at their defaults; warmup, which is scaled, aside
+
+// What chose the best epochs, as summaries' best_by name it: "best test epoch", "epoch that held-out images
+// chose", or both.
+std::string best_words(const std::set<std::string>& by);
 
 enum class Verdict { unknown, better, worse, cannot_tell };
 

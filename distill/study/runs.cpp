@@ -74,12 +74,19 @@ const DataSet& Session::data(const RunSettings& settings) {
   const DataOptions deciding = deciding_options(spec, options);
   if (!data_ || spec_ != spec || !(options_ == deciding)) {
     data_.reset();  // never two in memory
+    data_hash_.clear();
     data_ = std::make_shared<const DataSet>(open_dataset(spec, options));
     for (const std::string& note : data_->notes) progress.note("note: " + note);
     spec_ = spec;
     options_ = deciding;
   }
   return *data_;
+}
+
+const std::string& Session::data_hash(const RunSettings& settings) {
+  const DataSet& now = data(settings);
+  if (data_hash_.empty()) data_hash_ = text(std::hex, now.hash());
+  return data_hash_;
 }
 
 std::vector<std::string> prepare_run(RunSettings& settings, Session& session) {
@@ -92,7 +99,7 @@ namespace {
 
 // Of the weights, by which a run knows its teacher.
 std::string hash_of_weights(const std::string& spec) {
-  return weights_hash(model_tensors(read_weights(spec).file));
+  return weights_hash(read_weights(spec).file);
 }
 
 // Empty where there are none that can be read.
@@ -135,8 +142,7 @@ void check_same_places(const RunSettings& now, const RunSettings& there, const f
     hold("teacher", there.teacher, now.teacher, taught_by.empty() ? named_so : known_teacher == taught_by);
   }
   if (!is_same_place(now.init, there.init)) hold("init", there.init, now.init, false);
-  hold("data", there.data.spec, now.data.spec,
-       known_data.empty() || known_data == text(std::hex, session.data(now).hash()));
+  hold("data", there.data.spec, now.data.spec, known_data.empty() || known_data == session.data_hash(now));
 }
 
 }  // namespace
@@ -188,7 +194,7 @@ const DataSet& data_of_run(RunSettings& settings, const std::string& recorded,
     if (!is_there(place)) continue;
     settings.data.spec = place;
     const DataSet& data = session.data(settings);
-    now = text(std::hex, data.hash());
+    now = session.data_hash(settings);
     if (recorded.empty() || recorded == now) return data;
   }
   fail(Fault::input, settings.data.spec, ": is not the data that ", path.string(),

@@ -28,10 +28,13 @@ class Session {
         arguments(shared.arguments),
         spec_(shared.spec_),
         options_(shared.options_),
-        data_(shared.data_) {}
+        data_(shared.data_),
+        data_hash_(shared.data_hash_) {}
 
   // The settings' data set, read or drawn unless it is the one that was asked for last.
   const DataSet& data(const RunSettings& settings);
+  // Its hash, as runs record it: over all bytes of images in memory, so asked once for a data set.
+  const std::string& data_hash(const RunSettings& settings);
 
   Progress& progress;
   const StopSignal& stop;
@@ -43,6 +46,7 @@ class Session {
   std::string spec_;     // of data_
   DataOptions options_;  // that decided it
   std::shared_ptr<const DataSet> data_;
+  std::string data_hash_;  // empty until asked for
 };
 
 // What a resumed run may do otherwise without having trained other weights so far.

@@ -330,15 +330,15 @@ fs::path find_study(const std::string& name) {
   if (is_file(name + ".toml")) return name + ".toml";
   const fs::path studies = fs::path(carried_root) / "studies", file = studies / (name + ".toml");
   if (recipe_exists(file)) return file;
+  check(
+      !fs::is_directory(name, ignored), Fault::input, name,
+      ": is a folder, expected a study; where it is that of a study's runs, name the study itself and --out ",
+      name);
   const std::vector<std::string> known = recipes_in(studies);
   std::string list;
   for (const std::string& one : known) list += (list.empty() ? "" : ", ") + one;
   std::vector<std::string> candidates = known;
   for (const std::string& local : recipes_in(".")) candidates.push_back(local + ".toml");
-  check(!fs::is_directory(name, ignored), Fault::input, name,
-        ": is a folder, expected a study; where it is that of a "
-        "study's runs, name the study itself and --out ",
-        name);
   fail(Fault::input, "there is no study '", name, "' and no such file; ",
        suggestion(name, candidates, "name a file"), "; there are ", list);
 }

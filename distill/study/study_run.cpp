@@ -196,14 +196,9 @@ void Queue::name_given_teachers() {
 
 // Runs it; what goes wrong is its result.
 void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& session) const {
-  const auto failed = [&](const char* status, Fault fault, const std::string& problem) {
-    job.run.status = status;
-    job.run.problem = problem;
-    job.fault = int(fault);
-  };
   try {
     if (job.teacher != no_run && !jobs_[job.teacher].run.finished()) {
-      failed("missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
+      take_problem(job, "missing", Fault(0), "its teacher " + jobs_[job.teacher].run.status);
     } else if (settled) {
       // Whether a teacher that was trained meanwhile is the one it learned from.
       if (job.teacher != no_run) check_same_run(job.settings, job.folder, session);
@@ -217,11 +212,11 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
     const bool diverged = error.fault() == Fault::diverged;
     if (diverged && fs::exists(job.folder / "summary.json"))
       take_result(job, read_summary(job.folder / "summary.json"));
-    failed(diverged ? "diverged" : "failed", error.fault(), error.what());
+    take_problem(job, diverged ? "diverged" : "failed", error.fault(), error.what());
   } catch (const std::bad_alloc&) {
-    failed("failed", Fault::memory, "out of memory");
+    take_problem(job, "failed", Fault::memory, "out of memory");
   } catch (const std::exception& error) {
-    failed("failed", Fault::internal, error.what());
+    take_problem(job, "failed", Fault::internal, error.what());
   }
 }
 

@@ -93,7 +93,7 @@ std::vector<const ResultRun*> runs_of(const StudyResult& result) {
 std::string footnote(const StudyResult& result) {
   const Metric& metric = result.pairs.front().metric();
   size_t seeds = 0, diverged = 0, failed = 0, missing = 0;
-  bool by_test = false, by_held_out = false;
+  std::set<std::string> best_by;
   std::set<int> views;  // where augmentation was limited
   for (const ResultPair& pair : result.pairs) {
     for (const ResultRow& row : pair.rows) seeds = std::max(seeds, row.runs.size());
@@ -103,14 +103,12 @@ std::string footnote(const StudyResult& result) {
     diverged += run->status == "diverged";
     failed += run->status == "failed";
     missing += run->status == "missing" || run->status == "stopped";
-    if (run->finished()) (run->summary.best_by == "test" ? by_test : by_held_out) = true;
+    if (run->finished()) best_by.insert(run->summary.best_by);
   }
   std::string note = text(metric.title, " on the test images", metric.in_percent() ? " in percent" : "",
                           ", n = ", seeds, seeds == 1 ? " seed" : " seeds");
   if (seeds > 1) note += ", mean ± standard deviation";
-  note += text("; best: ", by_test || !by_held_out ? "the best test epoch" : "",
-               by_test && by_held_out ? ", or, where images were held out, " : "",
-               by_held_out ? "the epoch that held-out images chose" : "", ".");
+  note += "; best: the " + best_words(best_by) + ".";
   if (seeds == 1) note += " One seed says little about small differences.";
   note += " Seconds are this machine's, with what else it did.";
   const auto add = [&](size_t count, const char* what) {

@@ -31,7 +31,7 @@ Teacher::Teacher(RunSettings& settings, const DataSet& data, Device& device, Pro
         " needs a teacher: --teacher RUN or FILE");
   Weights weights = read_weights(settings.teacher);
   model_ = load_model(weights, settings.teacher_model, device, data.train.height);
-  hash_ = weights_hash(model_tensors(weights.file));
+  hash_ = weights_hash(weights.file);
   check(model_->classes == data.train.classes, Fault::input, settings.teacher, ": the teacher tells ",
         model_->classes, " classes apart, the data has ", data.train.classes);
   if (!data.boxes) check_side();

@@ -116,7 +116,10 @@ std::string extents(const Shape& shape) {
 }
 
 std::string counted(int64_t count, std::string_view noun) {
-  return std::to_string(count) + ' ' + std::string(noun) + (count == 1 ? "" : "s");
+  return std::to_string(count) + ' ' + std::string(noun) +
+         (count == 1            ? ""
+          : noun.ends_with('s') ? "es"
+                                : "s");
 }
 
 std::string fixed(double value, int decimals) {

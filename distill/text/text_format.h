@@ -24,7 +24,7 @@ std::string wrapped(std::string_view text, size_t width, size_t indent = 0);
 // "64x3x3x64"
 std::string extents(const Shape& shape);
 
-// "1 epoch", "3 epochs", "0 images".
+// "1 epoch", "3 epochs", "0 images", "2 classes".
 std::string counted(int64_t count, std::string_view noun);
 
 // 3.14159 with 2 decimals is "3.14"; NaN is "-".

@@ -37,8 +37,8 @@ std::vector<std::string> run_header(const Assembly& run, const std::filesystem::
            settings.method.method().name, numbers.empty() ? "" : " (" + numbers + ")", "; ",
            length_text(settings), ", batch ", settings.batch, ", lr ", significant(settings.optimizer.lr, 6),
            ", seed ", settings.seed),
-      text("data     ", settings.data.spec, ": ", run.task->images_text(), ", ", classes,
-           classes == 1 ? " class" : " classes", ", hash ", std::hex, run.data.hash()),
+      text("data     ", settings.data.spec, ": ", run.task->images_text(), ", ", counted(classes, "class"),
+           ", hash ", std::hex, run.data.hash()),
       text("device   ", settings.device, ": ", run.device->backend().description(), ", ", settings.precision),
       text("folder   ", folder.string(), "; `retort ", settings.command, " --resume ", folder.string(),
            "` goes on after a stop")};

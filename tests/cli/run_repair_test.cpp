@@ -6,12 +6,12 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "datasets/formats/npy.h"
 #include "distill/run/checkpoint_record.h"
 #include "distill/run/run_folder.h"
 #include "engine/base/atomic_file.h"
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/npy_pictures.h"
 #include "tests/support/program.h"
 #include "tests/support/runs.h"
 #include "tests/support/temp_folder.h"
@@ -320,19 +320,7 @@ TEST(RunRepair, ALossThatIsNoneSaysWhetherThereIsACheckpoint) {
 
 TEST(RunRepair, ImagesThatChangedAreSaid) {
   const TempFolder work;
-  const auto write = [&](uint8_t first) {
-    for (const char* part : {"train", "test"}) {
-      std::vector<uint8_t> images(size_t(12 * 32 * 32 * 3)), labels;
-      for (size_t i = 0; i < images.size(); ++i) images[i] = uint8_t(i * 7 + i / 3072);
-      if (part[1] == 'e') images[0] = first;
-      for (int i = 0; i < 12; ++i) labels.push_back(uint8_t(i % 3));
-      write_npy(work / ("d/" + std::string(part) + "_images.npy"), DType::u8, {12, 32, 32, 3},
-                std::as_bytes(std::span(images)));
-      write_npy(work / ("d/" + std::string(part) + "_labels.npy"), DType::u8, {12},
-                std::as_bytes(std::span(labels)));
-    }
-  };
-  fs::create_directory(work / "d");
+  const auto write = [&](uint8_t first) { write_npy_pictures(work / "d", first); };
   write(1);
   succeed({"train", "--model", "resnet8", "--data", "npy:d", "--epochs", "1", "--batch", "4", "--threads",
            "1", "--out", "t"},

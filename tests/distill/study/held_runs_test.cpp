@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "datasets/formats/npy.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/npy_pictures.h"
 #include "tests/support/runs.h"
 
 namespace retort {
@@ -26,25 +26,13 @@ std::string study_of(const std::string& spec, const std::string& more, const std
   return toml;
 }
 
-void write_images(const TempFolder& work, uint8_t first) {
-  fs::create_directories(work / "d");
-  for (const std::string part : {"train", "test"}) {
-    std::vector<uint8_t> images(12 * 32 * 32 * 3), labels;
-    for (size_t i = 0; i < images.size(); ++i) images[i] = uint8_t(first + i * 7 + i / 3072);
-    for (int i = 0; i < 12; ++i) labels.push_back(uint8_t(i % 3));
-    write_npy(work / ("d/" + part + "_images.npy"), DType::u8, {12, 32, 32, 3},
-              std::as_bytes(std::span(images)));
-    write_npy(work / ("d/" + part + "_labels.npy"), DType::u8, {12}, std::as_bytes(std::span(labels)));
-  }
-}
-
 TEST(HeldRuns, OtherImagesAtTheSamePlaceAreRefused) {
   const TempFolder work;
   work.write("s.toml", study_of("npy:d", "", "ce"));
-  write_images(work, 1);
+  write_npy_pictures(work / "d", 1);
   succeed({"compare", "s.toml", "--out", "s"}, work);
   succeed({"compare", "s.toml", "--out", "s"}, work);
-  write_images(work, 2);
+  write_npy_pictures(work / "d", 2);
   const std::string said = failure(2, {"compare", "s.toml", "--out", "s", "--seeds", "2"}, work);
   expect_contains(said, "data npy:d, now it is another one of that name");
   expect_contains(said, "--force");
@@ -108,9 +96,9 @@ TEST(HeldRuns, RowsOfOtherSettingsStandInNoTable) {
 TEST(HeldRuns, CollectedRunsHaveOneDataSet) {
   const TempFolder work;
   work.write("s.toml", study_of("npy:d", "", "ce"));
-  write_images(work, 1);
+  write_npy_pictures(work / "d", 1);
   succeed({"compare", "s.toml", "--out", "s", "--seeds", "2", "--task", "0"}, work);
-  write_images(work, 2);
+  write_npy_pictures(work / "d", 2);
   succeed({"compare", "s.toml", "--out", "s", "--seeds", "2", "--task", "1"}, work);
   fs::remove_all(work / "d");
   const Outcome collected = run({"compare", "s.toml", "--out", "s", "--seeds", "2", "--collect"}, work);
