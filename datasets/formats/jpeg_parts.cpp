@@ -153,11 +153,12 @@ class Walk {
     stream.insert(stream.end(), file_.begin() + std::ptrdiff_t(at_),
                   file_.begin() + std::ptrdiff_t(at_ + length));
     // The components are called by their places: names can mean colours.
-    const auto rename = [&](size_t at) { stream[at] = uint8_t(place_of(stream[at]) + 1); };
-    if (marker == scan_begin)
-      for (size_t i = 0; i < stream[begin + 2]; ++i) rename(begin + 3 + 2 * i);
-    else if (marker >= first_frame && marker <= progressive_frame)
+    if (marker == scan_begin) {
+      const std::vector<size_t> places = places_of(std::span(stream).subspan(begin + 2));
+      for (size_t i = 0; i < places.size(); ++i) stream[begin + 3 + 2 * i] = uint8_t(places[i] + 1);
+    } else if (marker >= first_frame && marker <= progressive_frame) {
       for (size_t i = 0; i < frame_.size(); ++i) stream[begin + 8 + 3 * i] = uint8_t(i + 1);
+    }
   }
 
   // The coded data behind a scan's header, up to the next marker but a restart.
@@ -218,11 +219,19 @@ class Walk {
     for (size_t i = 0; i < components; ++i) frame_.push_back({content[6 + 3 * i], content[8 + 3 * i]});
   }
 
-  size_t place_of(uint8_t id) const {
-    const auto found =
-        std::find_if(frame_.begin(), frame_.end(), [&](const Component& c) { return c.id == id; });
-    if (found == frame_.end()) damaged("a scan of component ", int(id), ", which its frame does not have");
-    return size_t(found - frame_.begin());
+  // Where the components that a scan names stand in the frame; of equal names each once, in their order.
+  std::vector<size_t> places_of(std::span<const uint8_t> scan) const {
+    std::vector<size_t> places;
+    for (size_t i = 0; i < scan[0]; ++i) {
+      const uint8_t id = scan[1 + 2 * i];
+      size_t place = 0;
+      while (place < frame_.size() &&
+             (frame_[place].id != id || std::count(places.begin(), places.end(), place) > 0))
+        ++place;
+      if (place == frame_.size()) damaged("a scan of component ", int(id), ", which its frame does not have");
+      places.push_back(place);
+    }
+    return places;
   }
 
   // A decoder would take whatever lies where a missing table should.
@@ -233,8 +242,9 @@ class Walk {
       damaged("a scan's header of ", content.size(), " bytes for ", components, " components");
     const int first = content[1 + 2 * components], successive = content[3 + 2 * components];
     const bool refines = (successive >> 4) != 0;
+    const std::vector<size_t> places = places_of(content);
     for (size_t i = 0; i < components; ++i) {
-      const Component& component = frame_[place_of(content[1 + 2 * i])];
+      const Component& component = frame_[places[i]];
       const int tables = content[2 + 2 * i];
       if (component.quantization > 3 || !quantization_[size_t(component.quantization)])
         damaged("a scan needs quantization table ", component.quantization, ", which it does not define");

@@ -300,13 +300,15 @@ class Lister {
           "; expected train/CLASS/*.jpg and val/CLASS/*.jpg, or train.txt and val.txt "
           "or test.txt with \"path LABEL\" on each line, in the folder or in meta/, or CUB-200's files");
     const Pictures pictures(walk_.pictures_in(""), {"", "images"});
+    // What is learned by heart must not be tested on either.
+    std::map<const FoundPicture*, std::string> seen;
     const auto read = [&](const std::string& path, std::vector<const FoundPicture*>& found) {
       std::vector<LabelledFile> lines = read_label_lines(walk_.text_of(path), walk_.shown(path));
-      std::set<const FoundPicture*> seen;
       for (LabelledFile& line : lines) {
         found.push_back(&pictures.of(line, walk_.shown(path)));
-        check(seen.insert(found.back()).second, Fault::input, walk_.shown(path), ":", line.line, ": ",
-              in_quotes(line.file), " stands there already");
+        const auto [first, added] = seen.insert({found.back(), text(path, ":", line.line)});
+        check(added, Fault::input, walk_.shown(path), ":", line.line, ": ", in_quotes(line.file),
+              " stands in ", first->second, " already; a picture is trained on or tested on, once");
       }
       return lines;
     };

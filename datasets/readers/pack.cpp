@@ -15,6 +15,7 @@
 #include "engine/base/descriptor.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
+#include "engine/base/utf8.h"
 
 namespace retort {
 namespace fs = std::filesystem;
@@ -164,11 +165,30 @@ PackIndex read_index(const std::string& content, const std::string& name) {
   return index;
 }
 
+namespace {
+
+void check_names(const PackIndex& index, const fs::path& folder) {
+  check(index.name.find('\n') == std::string::npos && valid_utf8(index.name) == index.name.size(),
+        Fault::input, "data pack: ", in_quotes(folder.string()),
+        ": its name has two lines or is no UTF-8, which an index cannot hold; rename the folder");
+  for (const auto* files : {&index.listing.train, &index.listing.test}) {
+    for (const FolderListing::File& one : *files)
+      check(one.path.find('\n') == std::string::npos, Fault::input, in_quotes(one.path),
+            ": a name of two lines, which an index cannot hold; rename the file");
+  }
+}
+
+}  // namespace
+
 PackedFolder pack_folder(const fs::path& folder, const fs::path& file, const std::string& test_labels,
                          int64_t part_bytes) {
+  // An index over parts of which some are new would be worth nothing.
+  check(!fs::is_regular_file(file), Fault::usage, "data pack: ", file.string(),
+        " is there already; name another file, or remove it and its parts, ", file.string(), ".0 and so on");
   PackIndex index;
   index.listing = list_folder(folder, test_labels);
   index.name = name_of_folder(folder);
+  check_names(index, folder);
   PackedFolder done;
   PartWriter out(file, part_bytes);
   std::vector<uint8_t> scratch;
@@ -176,8 +196,6 @@ PackedFolder pack_folder(const fs::path& folder, const fs::path& file, const std
                         std::vector<PackIndex::Place>& places) {
     const PictureFiles::Bytes bytes = bytes_in_folder(folder, files);
     for (size_t i = 0; i < files.size(); ++i) {
-      check(files[i].path.find('\n') == std::string::npos, Fault::input, in_quotes(files[i].path),
-            ": a name of two lines, which an index cannot hold; rename the file");
       const std::span<const uint8_t> content = bytes(int64_t(i), scratch);
       places.push_back(out.write(content));
       ++done.pictures;

@@ -10,8 +10,9 @@
 namespace retort {
 
 // Writes FILE, the index, and FILE.0, FILE.1, ..., the pictures end to end, each of at most `part_bytes`
-// unless one picture is larger. Existing files are replaced; the index comes last, so that it never names
-// what is not there. Fault::input for what is wrong in the folder, Fault::write if the disk is full.
+// unless one picture is larger. The index comes last, so that it never names what is not there; parts that
+// are there without one are replaced. Fault::usage if FILE is there, Fault::input for what is wrong in the
+// folder, Fault::write if the disk is full.
 struct PackedFolder {
   int64_t pictures = 0, bytes = 0, parts = 0;
 };

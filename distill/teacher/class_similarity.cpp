@@ -65,6 +65,13 @@ ClassFeatures features_of(Model& teacher, Device& device, const ImageSet& images
     if (progress) progress(++done, loader.batches());
   }
   device.step_arena().rewind();
+  // As many of each: a picture that cannot be read gives its place to one of another class (data.bad).
+  const auto least = std::min_element(features.of_class.begin(), features.of_class.end(),
+                                      [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  check(!least->empty(), Fault::input, "class similarity: class ", least - features.of_class.begin(),
+        " has no training image that can be read; expected at least one of each class");
+  const size_t rows = least->size();
+  for (std::vector<float>& of_class : features.of_class) of_class.resize(rows);
   return features;
 }
 

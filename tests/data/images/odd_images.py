@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes the JPEGs of odd_pictures_test.cpp that need an encoder, and with Pillow the pixels that they hold: CMYK with and
-without Adobe's mark, YCCK, RGB without conversion, and a progressive one whose scans name Huffman tables that it does not define."""
+without Adobe's mark, YCCK, RGB without conversion, a progressive one whose scans name Huffman tables that it does not define,
+and one with restart marks."""
 import io
 import os
 
@@ -83,3 +84,6 @@ while at >= 0:
         progressive[at + 6 + 2 * i] = 0x33
     at = progressive.find(b"\xff\xda", at + 2)
 save("undefined-tables.jpg", bytes(progressive))
+
+# A restart mark behind every block: what is lost between two of them spoils nothing else, and so is easily overlooked.
+save("restarts.jpg", encoded(Image.fromarray(cmyk[..., :3]), restart_marker_blocks=1))

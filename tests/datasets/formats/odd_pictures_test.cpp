@@ -252,6 +252,62 @@ TEST(OddPictures, JpegTablesThatAreNotDefined) {
   expect_fault(Fault::input, "a Huffman table of 4080 symbols", [&] { decode_image(changed, "h.jpg"); });
 }
 
+// stb_image took whatever lay on its stack behind the palette.
+TEST(OddPictures, APixelBeyondThePaletteIsAnError) {
+  const Bytes grey = bytes_of("grey.png");
+  Bytes header(grey.begin() + 16, grey.begin() + 29);
+  header[9] = 3;  // its pixels are places of a palette
+  const Bytes pixels = png_parts(grey, "grey.png").compressed;
+  const auto coloured = [&](int colours) {
+    Bytes all(grey.begin(), grey.begin() + 8);
+    for (const Bytes& part : {chunk("IHDR", header), chunk("PLTE", Bytes(size_t(3 * colours), 9)),
+                              chunk("IDAT", pixels), chunk("IEND", {})})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  };
+  EXPECT_EQ(decode_image(coloured(256), "p.png").pixels[0], 9);
+  expect_fault(Fault::input, "bad palette index", [&] { decode_image(coloured(100), "p.png"); });
+}
+
+// stb_image decodes zeros in place of what is missing, or leaves the rest of the picture out.
+TEST(OddPictures, MissingCodedDataIsAnError) {
+  for (const char* name : {"picture.jpg", "progressive.jpg", "cmyk-adobe.jpg", "restarts.jpg"}) {
+    const Bytes whole = bytes_of(name);
+    EXPECT_NO_THROW(decode_image(whole, name));
+    const Bytes scan_mark = {0xff, 0xda};
+    const size_t scan = size_t(std::find_end(whole.begin(), whole.end(), scan_mark.begin(), scan_mark.end()) -
+                               whole.begin()),
+                 data = scan + 2 + whole[scan + 3], end = whole.size() - 2;
+    ASSERT_LT(data + 8, end);
+    for (const size_t left : {size_t(0), (end - data) / 3, end - data - 4}) {
+      Bytes cut(whole.begin(), whole.begin() + std::ptrdiff_t(data + left));
+      if (cut.back() == 0xff) cut.pop_back();
+      cut.insert(cut.end(), {0xff, 0xd9});
+      EXPECT_THROW(decode_image(cut, name), Error) << name << ", " << left << " bytes are left";
+    }
+  }
+  // What lies between two restart marks, and a mark.
+  const Bytes whole = bytes_of("restarts.jpg");
+  const size_t first = place_of(whole, {0xff, 0xd0}), second = place_of(whole, {0xff, 0xd1});
+  ASSERT_LT(second, whole.size());
+  for (const auto& [from, to] :
+       {std::pair(first + 2, second), std::pair(first + 4, second), std::pair(second, second + 2)}) {
+    Bytes cut = whole;
+    cut.erase(cut.begin() + std::ptrdiff_t(from), cut.begin() + std::ptrdiff_t(to));
+    EXPECT_THROW(decode_image(cut, "restarts.jpg"), Error) << from << " to " << to;
+  }
+}
+
+TEST(OddPictures, ComponentsOfOneNameAreTakenInTheirOrder) {
+  const Bytes plain = bytes_of("picture.jpg");
+  Bytes same = plain;
+  for (size_t i = 0; i < 3; ++i) {
+    same[place_of(plain, {0xff, 0xc0}) + 10 + 3 * i] = 7;
+    same[place_of(plain, {0xff, 0xda}) + 5 + 2 * i] = 7;
+  }
+  EXPECT_EQ(largest_difference(decode_image(same, "same.jpg"), decode_image(plain, "plain.jpg")), 0);
+}
+
 TEST(OddPictures, EveryRefusalHasAReason) {
   for (const char* name : {"picture.jpg", "progressive.jpg", "cmyk-adobe.jpg"}) {
     const Bytes plain = bytes_of(name);

@@ -186,6 +186,19 @@ TEST(FolderListing, Lists) {
   refused(folder, "test.txt:1: 'cake' is no class of the training images");
 }
 
+// A picture in both lists is tested on after it was learned.
+TEST(FolderListing, APictureStandsInTheListsOnce) {
+  TempFolder folder;
+  write(folder, {"a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"});
+  folder.write("train.txt", "a/1.jpg 0\nb/1.jpg 1\n");
+  folder.write("val.txt", "a/2.jpg 0\nb/1.jpg 1\n");
+  refused(folder, "val.txt:2: 'b/1.jpg' stands in train.txt:2 already; a picture");
+  folder.write("val.txt", "a/2.jpg 0\nb/2.jpg 1\na/2.jpg 0\n");
+  refused(folder, "val.txt:3: 'a/2.jpg' stands in val.txt:1 already");
+  folder.write("val.txt", "a/2.jpg 0\nb/2.jpg 1\n");
+  EXPECT_EQ(list_folder(folder.path()).test.size(), 2u);
+}
+
 // The test list's numbers were read by another rule than the training list's: labels were wrong by one, or
 // sound lists were refused.
 TEST(FolderListing, NumbersMeanTheSameInBothLists) {

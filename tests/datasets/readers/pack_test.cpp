@@ -57,9 +57,18 @@ TEST(Pack, TheFoldersNameIsUtf8) {
   TempFolder folder;
   folder.write("b\xe9/train/a/0.png", png_of(class_picture(0, 0, 8, 8)));
   folder.write("b\xe9/val/a/1.png", png_of(class_picture(0, 1, 8, 8)));
-  pack_folder(folder / "b\xe9", folder / "p");
-  expect_fault(Fault::input, "its name 'folder:b\xe9' is no UTF-8",
-               [&] { open_dataset("pack:" + (folder / "p").string()); });
+  expect_fault(Fault::input, "is no UTF-8, which an index cannot hold; rename the folder",
+               [&] { pack_folder(folder / "b\xe9", folder / "p"); });
+  EXPECT_FALSE(std::filesystem::exists(folder / "p.0"));
+}
+
+// Parts of a second packing that fails would lie under the first one's index.
+TEST(Pack, OneThatIsThereIsNotReplaced) {
+  TempFolder folder;
+  write_photo_folder(folder, 2, 1);
+  pack_folder(folder.path(), folder / "p");
+  expect_fault(Fault::usage, "p is there already; name another file",
+               [&] { pack_folder(folder.path(), folder / "p"); });
 }
 
 TEST(Pack, DamagedAndMissingParts) {

@@ -94,6 +94,25 @@ TEST(ClassSimilarity, IsTheCentredKernelAlignment) {
   }
 }
 
+// Another class's picture stands in for one that cannot be read (data.bad): its class had a row fewer than
+// the others, and their product ended the program.
+TEST(ClassSimilarity, APictureThatCannotBeReadIsLeftOut) {
+  testing::TempFolder folder;
+  testing::write_photo_folder(folder, 350, 1, 70);
+  folder.write("train/amber/99.png", "text");  // the class's last
+  const DataSet data = open_dataset("folder:" + folder.path().string(),
+                                    DataOptions{.size = 32, .resize = 40, .skips_bad = true});
+  ASSERT_FALSE(data.train.in_memory());
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto teacher = make_model("resnet8", *device, {.classes = data.train.classes});
+  initialize(*teacher, *device, 3);
+  std::vector<int32_t> samples;
+  for (int32_t i = 0; i < data.train.size(); ++i) samples.push_back(i);
+  const auto found = class_similarity(*teacher, *device, data.train, samples, normalize_of(data.train), {});
+  EXPECT_EQ(found.size(), 9u);
+  for (const double likeness : found) EXPECT_TRUE(likeness > 0 && likeness <= 1) << likeness;
+}
+
 // Photos' maps would fill a machine: their logits are compared, a row an image.
 TEST(ClassSimilarity, OfPhotosIsThatOfLogits) {
   testing::TempFolder folder;
