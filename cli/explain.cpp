@@ -72,7 +72,7 @@ class Judge {
 int run_explain(const Arguments& arguments) {
   Options options("explain", "PCD at work on one image: ranking, groups, weights, shares of the loss",
                   {"retort explain --weights runs/pcd --teacher runs/teacher --image 7",
-                   "retort explain --weights runs/pcd --image cat.png --html cat.html --svg cat.svg"});
+                   "retort explain --weights runs/pcd --image cat.png --html cat.html"});
   std::string weights, model, teacher, teacher_model, image, data, svg, html;
   std::vector<std::string> sets;
   DataChoice photos;

@@ -180,6 +180,7 @@ int run_export(const Arguments& arguments) {
         request.format, "' is unknown; ", suggestion(request.format, formats));
   check(!request.out.empty(), Fault::usage, "export: no file is named to write; give it with --out");
 
+  if (request.format != "c") options.refuse({"--name"}, "is of --to c");
   photos.apply(request.images);
   Weights weights = read_weights(sources[0]);
   channels.apply(weights);

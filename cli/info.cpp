@@ -141,7 +141,10 @@ int run_info(const Arguments& arguments) {
                methods);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
-  if (peak && names.empty()) {
+  check(int(peak) + int(methods) + int(!names.empty()) <= 1, Fault::usage,
+        "info: --peak, --methods and a network are asked for; expected one of them");
+  if (peak || methods) options.refuse({"--classes", "--model"}, "is of networks");
+  if (peak) {
     const Peak one = measure_peak(1), all = measure_peak(0);
     const auto json_of_peak = [](const Peak& p) {
       return Json{{"threads", p.threads}, {"flops", p.flops}, {"bytes", p.bytes}};
@@ -150,10 +153,13 @@ int run_info(const Arguments& arguments) {
          : print(text(name_of(best_isa()), "\n", peak_text(one), "\n", peak_text(all), "\n"));
     return 0;
   }
-  if (methods && names.empty()) {
+  if (methods) {
     json ? print_json({{"methods", Json::parse(method_table_json())}}) : print(method_table());
     return 0;
   }
+  const bool named = names.empty() || is_model(names[0]);
+  options.refuse({named ? "--model" : "--classes"},
+                 named ? "is of a file that does not say its network" : "is of a network's name");
   if (names.empty()) {
     print_networks(classes, json);
     return 0;

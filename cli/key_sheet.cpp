@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
 
 #include "distill/methods/registry.h"
 #include "distill/settings/setting_keys.h"
@@ -45,6 +46,7 @@ KeySheet sheet_of(const SettingKey& key) {
   sheet.flag = key.flag;
   sheet.commands = {"train", "distill", "compare"};
   if (key.name.starts_with("teacher")) sheet.commands = {"distill", "compare"};
+  if (said_by_study(key.name)) sheet.commands.pop_back();
   return sheet;
 }
 
@@ -74,7 +76,7 @@ KeySheet name_sheet() {
           .help = "the method; it decides which other keys there are; train without a teacher: ce",
           .flag = "--method NAME",
           .choices = names,
-          .commands = {"train", "distill", "compare", "loss"},
+          .commands = {"train", "distill", "loss"},
           .methods = {}};
 }
 
@@ -138,6 +140,23 @@ std::vector<KeySheet> matching(const std::vector<KeySheet>& sheets, const std::s
   const std::string whole_name = end.empty() ? pattern : names.at(at);
   fail(Fault::usage, "no key is meant by '", pattern, "'; ",
        suggestion(whole_name, names, "`retort settings` lists all"));
+}
+
+void advise_keys(Options& options) {
+  const std::string& command = options.command();
+  std::map<std::string, std::vector<std::string>> named;
+  for (const KeySheet& sheet : key_sheets()) {
+    if (std::count(sheet.commands.begin(), sheet.commands.end(), command) == 0) continue;
+    const std::string end = sheet.name.substr(sheet.name.rfind('.') + 1);
+    const std::string key = "--set " + (command == "loss" ? end : sheet.name) + "=VALUE";
+    std::string option = "--" + end;
+    std::replace(option.begin(), option.end(), '_', '-');
+    for (const std::string& name : {"--" + end, option}) {
+      std::vector<std::string>& keys = named[name];
+      if (std::count(keys.begin(), keys.end(), key) == 0) keys.push_back(key);
+    }
+  }
+  for (const auto& [name, keys] : named) options.elsewhere(name, "it is a key: " + join(keys, " or "));
 }
 
 std::string keys_text(const std::vector<KeySheet>& sheets, size_t width) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/options.h"
 #include "distill/settings/settings.h"
 
 namespace retort {
@@ -33,6 +34,9 @@ std::vector<KeySheet> key_sheets(const std::string& command, const MethodInfo& m
 // of its help; with * or ? in it, the whole name. Error(Fault::usage), naming the nearest key, if there are
 // none.
 std::vector<KeySheet> matching(const std::vector<KeySheet>& sheets, const std::string& pattern);
+
+// What to say of a key that is typed as if it were an option: "--temperature", "--weight-decay".
+void advise_keys(Options& options);
 
 // Two lines or more for each, of at most `width` columns.
 std::string keys_text(const std::vector<KeySheet>& sheets, size_t width = 80);

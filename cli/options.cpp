@@ -216,7 +216,7 @@ constexpr size_t help_column = 24, screen_width = 80;
 }  // namespace
 
 std::string Options::help() const {
-  std::string all = full_name() + ": " + summary_ + "\n\n";
+  std::string all = wrapped(full_name() + ": " + summary_, screen_width, 2) + "\n\n";
   for (const std::string& example : examples_) all += "  " + example + "\n";
   all += "\n";
 

@@ -15,40 +15,41 @@ namespace retort {
 
 namespace {
 
-// The rows of a pair, or of all pairs that a network is part of.
+// The rows of a pair, of all pairs that a network is part of, or of a method.
 std::vector<Published> rows_of(const std::string& wanted) {
   std::vector<Published> rows;
   std::vector<std::string> names;
   for (const Published& row : published_results()) {
     const bool part = row.pair.starts_with(wanted + "-") || row.pair.ends_with("-" + wanted);
-    if (wanted.empty() || row.pair == wanted || part) rows.push_back(row);
-    if (std::find(names.begin(), names.end(), row.pair) == names.end()) names.push_back(row.pair);
+    if (wanted.empty() || row.pair == wanted || row.method == wanted || part) rows.push_back(row);
+    for (const std::string& name : {row.pair, row.method}) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
   }
   check(!rows.empty(), Fault::usage, "published: nothing is known of '", wanted, "'; ",
-        suggestion(wanted, names));
+        suggestion(wanted, names, "`retort published` lists all pairs"));
   return rows;
 }
 
-std::string full_text(const std::vector<Published>& rows) {
-  std::string all, pair, data;
-  TextTable table({"method", "top-1", "over kd", "epochs", "source"});
-  const auto finish = [&] {
-    if (!pair.empty())
-      all += (all.empty() ? "" : "\n") + pair + (data == "imagenet" ? ", ImageNet" : ", CIFAR-100") + "\n\n" +
-             table.plain();
-    table = TextTable({"method", "top-1", "over kd", "epochs", "source"});
-  };
+// A table for each pair; where one method is asked for, one for all pairs.
+std::string full_text(const std::vector<Published>& rows, bool of_method) {
+  std::vector<std::pair<std::string, TextTable>> tables;
   for (const Published& row : rows) {
-    if (row.pair != pair) finish();
-    pair = row.pair;
-    data = row.data();
+    const std::string pair = row.pair + (row.data() == "imagenet" ? ", ImageNet" : ", CIFAR-100");
+    const std::string method = row.method == "ce" ? "ce (alone)" : row.method;
+    const std::string& heading = of_method ? method : pair;
+    if (tables.empty() || tables.back().first != heading)
+      tables.push_back(
+          {heading, TextTable({of_method ? "pair" : "method", "top-1", "over kd", "epochs", "source"})});
     const auto kd = find_published(row.pair, "kd");
     const bool itself = row.method == "kd" || row.method == "teacher" || row.method == "ce";
-    table.add_row({row.method == "ce" ? "ce (alone)" : row.method, fixed(row.top1, 2),
-                   kd && !itself ? signed_number(row.top1 - kd->top1, 2) : "-", std::to_string(row.epochs),
-                   row.source});
+    tables.back().second.add_row({of_method ? pair : method, fixed(row.top1, 2),
+                                  kd && !itself ? signed_number(row.top1 - kd->top1, 2) : "-",
+                                  std::to_string(row.epochs), row.source});
   }
-  finish();
+  std::string all;
+  for (const auto& [heading, table] : tables)
+    all += (all.empty() ? "" : "\n") + heading + "\n\n" + table.plain();
   return all;
 }
 
@@ -83,14 +84,15 @@ int run_published(const Arguments& arguments) {
       {"retort published", "retort published resnet56-resnet20", "retort published resnet8x4 --json"});
   std::vector<std::string> names;
   bool json = false;
-  options.positional("PAIR", "TEACHER-STUDENT, or a network: every pair with it; none: one line a pair",
+  options.positional("PAIR", "TEACHER-STUDENT, or all with a network or of a method; none: one line a pair",
                      names);
   options.flag("--json", "result as JSON", json);
   if (!options.parse(arguments)) return 0;
   check(names.size() <= 1, Fault::usage, "published: ", names.size(), " names are given, expected one PAIR");
   const std::vector<Published> rows = rows_of(names.empty() ? "" : names[0]);
   if (!json) {
-    print(names.empty() ? overview_text(rows) : full_text(rows));
+    const bool of_method = !names.empty() && rows[0].method == names[0];
+    print(names.empty() ? overview_text(rows) : full_text(rows, of_method));
     return 0;
   }
   nlohmann::ordered_json results = nlohmann::ordered_json::array();

@@ -39,6 +39,8 @@ int run_report(const Arguments& arguments) {
   options.flag("--json", "the same as --to json", json);
   if (!options.parse(arguments)) return 0;
   check(!folders.empty(), Fault::usage, "report: no folder is named, expected one DIR or more");
+  check(reporting.mean.empty() == reporting.deviation.empty(), Fault::usage,
+        "report: --mean and --std go together");
   if (json) format = "json";
   const std::vector<std::string> formats = {"", "markdown", "latex", "csv", "json"};
   check(std::find(formats.begin(), formats.end(), format) != formats.end(), Fault::usage, "--to is '", format,

@@ -232,6 +232,7 @@ int run_training(Options options, const Arguments& arguments) {
     if (!resumes) take_data_of_teacher(settings, setting_options, speaks(world));
     check_threads(resumes ? resuming.threads.value_or(0) : settings.threads);
     const bool several = resumes ? holds_seeds(resume) : seeds > 1;
+    if (!resumes && !several) options.refuse({"--parallel"}, "is for several seeds; give --seeds N");
     check(!world || !profile || resolved_device(settings.device) != "cuda", Fault::usage,
           "--profile looks at steps one by one, which processes with GPUs capture together; say --world off");
     check(!world || !several, Fault::usage,

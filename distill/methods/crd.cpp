@@ -196,6 +196,7 @@ class Crd : public Distiller {
 MethodInfo crd_method() {
   std::vector<MethodKey> keys = weight_keys("1", "0");
   keys.push_back(temperature_key("0.07"));
+  keys.back().minimum = 0.0115;  // f32 holds no exponential of a likeness of 1 over less
   keys.push_back({"alpha", MethodKey::number, "0.8", "weight of the distillation terms"});
   keys.push_back({"negatives", MethodKey::integer, "16384", "images of other classes per sample", 1});
   keys.push_back({"width", MethodKey::integer, "128", "length of the vectors that are contrasted", 1});

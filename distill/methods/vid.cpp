@@ -104,6 +104,7 @@ MethodInfo vid_method() {
   std::vector<MethodKey> keys = weight_keys("1", "0");
   keys.push_back({"alpha", MethodKey::number, "1", "weight of the distillation term"});
   keys.push_back({"variance", MethodKey::number, "5", "at the start, of every channel", 1e-4});
+  keys.back().maximum = 80;  // f32 holds no exponential of much more
   keys.push_back({"fixed_variance", MethodKey::flag, "false",
                   "the variances stay as they start: mdistiller's code never trains them"});
   return {"vid",         "Variational Information Distillation", "arXiv:1904.05835", {.features = true}, keys,

@@ -5,6 +5,8 @@
 #include <sstream>
 
 #include "distill/report/embedded.h"
+#include "distill/settings/recipe_names.h"
+#include "distill/settings/setting_keys.h"
 #include "engine/base/text.h"
 #include "models/network_input.h"
 
@@ -148,6 +150,23 @@ std::optional<Published> find_published(const std::string& pair, const std::stri
   return std::nullopt;
 }
 
+namespace {
+
+// The method with the constants of the pair, as the recipes that come along have them; null where none does.
+std::optional<MethodSettings> tuned_method(const Published& published) {
+  const std::map<std::string, std::string> others = {{"kd+ls", "kd-ls"}, {"mlkd", "mlkd-two-views"}};
+  const auto other = others.find(published.method);
+  const std::string name = published.data() + "/" + published.pair + "/" +
+                           (other == others.end() ? published.method : other->second);
+  const std::vector<std::string> known = recipe_names();
+  if (std::find(known.begin(), known.end(), name) == known.end()) return {};
+  RunSettings recipe = default_settings("distill");
+  read_settings(recipe_file(name), recipe);
+  return recipe.method;
+}
+
+}  // namespace
+
 std::string departs_from_recipe(const RunSettings& settings, const Published& published) {
   const KeysAndTexts own = training_keys(settings), recipe = training_keys(recipe_of(settings, published));
   std::vector<std::string> departures;
@@ -157,6 +176,16 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   const MethodSettings& method = settings.method;
   if (published.method == "mlkd" && (!method.has("views") || method.integer("views") != 2))
     departures.push_back("one view");
+  const std::optional<MethodSettings> tuned = tuned_method(published);
+  if (tuned && &tuned->method() == &method.method()) {
+    const std::vector<MethodSettings::Value> constants = tuned->list();
+    for (size_t i = 0; const MethodSettings::Value& value : method.list()) {
+      const std::string& constant = constants[i++].text;
+      if (!is_one_of(value.key.name, {"warmup", "temperature_a", "views", "stages"}) &&
+          value.text != constant)
+        departures.push_back(departure(value.key.name, value.text));
+    }
+  }
   for (const MethodSettings::Value& value : method.list())
     if (value.key.name == "warmup" && value.text != value.key.fallback && settings.epochs == published.epochs)
       departures.push_back(departure(value.key.name, value.text));

@@ -252,6 +252,11 @@ std::string toml_value(const KeyType& key, const std::string& value) {
   return key.kind == KeyType::words || key.kind == KeyType::choice ? toml_quoted(value) : value;
 }
 
+bool said_by_study(const std::string& key) {
+  return key == "method.name" || key == "model" || key == "teacher" || key == "teacher_model" ||
+         key == "command" || key == "typed_in";
+}
+
 void set_data_keys(RunSettings& settings, const std::vector<std::pair<std::string, std::string>>& keys) {
   DataSettings& data = settings.data;
   for (std::string* file : {&data.train_json, &data.test_json, &data.images}) file->clear();

@@ -41,6 +41,9 @@ const std::vector<SettingKey>& setting_keys();
 // what was set for the one before. Fault::usage, naming the nearest key, or what was expected.
 void set_key(RunSettings& settings, const std::string& key, const std::string& text);
 
+// Of keys that nobody sets for all runs of a study: its pairs and rows say them, or they are of one run.
+bool said_by_study(const std::string& key);
+
 // Data keys over settings of a run, whose spec holds the files of coco:DIR: one that is set counts.
 void set_data_keys(RunSettings& settings, const std::vector<std::pair<std::string, std::string>>& keys);
 

@@ -331,6 +331,11 @@ std::vector<std::string> resolve(RunSettings& settings) {
   scale("warmup", "warm-up lasts");
   scale("decay_from", "the method's weight falls after");
   scale("curriculum", "its temperature's gradient grows over", 0.1);
+  const std::vector<int>& milestones = *settings.schedule.milestones;
+  if (const int64_t ramp = settings.schedule.ramp;
+      ramp > settings.epochs || (!milestones.empty() && ramp > milestones.front()))
+    notes.push_back(text("lr grows over ", counted(ramp, "epoch"), " of ", settings.epochs,
+                         ", and is lowered or ends before it is whole (schedule.ramp)"));
   return notes;
 }
 

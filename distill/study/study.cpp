@@ -281,8 +281,7 @@ class StudyReader {
   // methods: also a method's own keys, where it has them.
   void lay_overrides(RunSettings& settings, bool methods) const {
     for (const auto& [key, value] : overrides_.sets) {
-      check(key != "method.name" && key != "model" && key != "teacher" && key != "teacher_model",
-            Fault::usage, "compare: ", key, " is the study's to say, in ", file_);
+      check(!said_by_study(key), Fault::usage, "compare: ", key, " is the study's to say, in ", file_);
       if (is_of_method(key) && !(methods && settings.method.has(key.substr(7)))) continue;
       const DataSettings before = settings.data;
       set_key(settings, key, value);

@@ -2,10 +2,15 @@
 // threads.
 #include <gtest/gtest.h>
 
+#include <signal.h>
+
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "distill/run/run_folder.h"
+#include "distill/settings/setting_keys.h"
+#include "distill/study/runs.h"
 #include "layers/formats/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
@@ -44,6 +49,39 @@ bool inside_later_epoch(const TempFolder& work) {
 TEST(Resume, ThreadsAndWorkersDoNotChangeTheWeights) {
   TempFolder work;
   EXPECT_EQ(hash_of(run(training("a", {"--threads", "2", "--workers", "3"}), work)), undisturbed());
+}
+
+// wkd-l's matrix of classes was all zeros in the checkpoint of a run that was stopped before its first step,
+// and what went on from it trained another loss without a word.
+TEST(Resume, WhatAMethodReadsOnceIsInTheFirstCheckpoint) {
+  TempFolder work;
+  const std::string data = "synthetic:train=104,test=24";
+  ASSERT_EQ(run({"train", "--model", "resnet8", "--data", data, "--epochs", "1", "--out", "t"}, work).code,
+            0);
+  RunSettings settings = default_settings("distill");
+  for (const auto& [key, value] :
+       std::initializer_list<std::pair<const char*, std::string>>{{"model", "resnet8"},
+                                                                  {"teacher", (work / "t").string()},
+                                                                  {"method.name", "wkd-l"},
+                                                                  {"data.spec", data},
+                                                                  {"epochs", "2"},
+                                                                  {"batch", "16"},
+                                                                  {"threads", "1"}})
+    set_key(settings, key, value);
+  Progress progress(2, true);
+  const std::vector<std::string> command = {"retort"};
+  const auto ended = [&](bool signalled, const std::function<Summary(Session&)>& task) {
+    StopSignal stop;
+    Session session(progress, stop, command);
+    if (signalled) ::raise(SIGTERM);
+    return task(session);
+  };
+  const Summary whole = ended(false, [&](Session& s) { return start_run(settings, work / "a", false, s); });
+  const Summary stopped = ended(true, [&](Session& s) { return start_run(settings, work / "b", false, s); });
+  EXPECT_EQ(stopped.status, "stopped");
+  const Summary resumed = ended(false, [&](Session& s) { return resume_run(work / "b", {}, s); });
+  EXPECT_EQ(resumed.status, "finished");
+  EXPECT_EQ(resumed.weights_hash, whole.weights_hash);
 }
 
 TEST(Resume, AfterAKillInsideAnEpoch) {

@@ -162,6 +162,11 @@ TEST(Finding, PublishedNumbers) {
   for (const json& row : rows) pairs.insert(row["pair"]);
   EXPECT_TRUE(pairs.contains("resnet32x4-resnet8x4"));
   for (const std::string& name : pairs) EXPECT_TRUE(name.ends_with("-resnet8x4")) << name;
+  const std::string dkd = run({"published", "dkd"}, work).out;
+  for (const Published& row : published_results()) {
+    const bool printed = dkd.find(row.pair + ", ") != std::string::npos;
+    EXPECT_EQ(printed, find_published(row.pair, "dkd").has_value()) << row.pair;
+  }
   expect_contains(failure(2, {"published", "resnet56-resnet21"}, work), "did you mean 'resnet56-resnet20'?");
 }
 

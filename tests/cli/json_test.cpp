@@ -176,6 +176,7 @@ TEST_F(Json, IsAsDocumented) {
   holds("compare --dry-run", {"compare", "study.toml", "--out", "s", "--dry-run", "--json"});
   holds("compare --submit",
         {"compare", "study.toml", "--out", "s", "--submit", "slurm", "--dry-run", "--json"});
+  holds("compare --task", {"compare", "study.toml", "--out", "one", "--task", "0", "--quiet", "--json"});
   holds("compare", {"compare", "study.toml", "--out", "s", "--seeds", "2", "--quiet", "--json"});
   holds("distill", {"distill", "--teacher", "s/teacher", "--student", "resnet8", "--epochs", "1", "--batch",
                     "32", "--data", "synthetic:train=64,test=48", "--out", "d", "--quiet", "--json"});
@@ -187,6 +188,8 @@ TEST_F(Json, IsAsDocumented) {
   holds("info", {"info", "--json"});
   holds("info NETWORK", {"info", "resnet8", "--json"});
   holds("info NETWORK", {"info", "t", "--json"});
+  holds("info --methods", {"info", "--methods", "--json"});
+  holds("info --peak", {"info", "--peak", "--json"});
   holds("settings", {"settings", "--json"});
   holds("published", {"published", "--json"});
   holds("ls", {"ls", "s", "--json"});

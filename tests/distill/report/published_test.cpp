@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "distill/methods/registry.h"
+#include "distill/settings/recipe_names.h"
 #include "distill/settings/setting_keys.h"
 
 namespace retort {
@@ -59,6 +62,7 @@ std::string departures(const std::string& method,
   settings.model = "resnet20";
   settings.teacher = "t";
   set_key(settings, "method.name", method);
+  if (method == "dkd") set_key(settings, "method.beta", "2");  // of this pair
   for (const auto& [key, value] : keys) set_key(settings, key, value);
   return departs_from_recipe(settings, *find_published("resnet56-resnet20", method));
 }
@@ -94,6 +98,29 @@ TEST(Published, EveryDepartureFromTheRecipeIsNamed) {
       {{{"epochs", "24"}, {"schedule.milestones", "15,18,21"}, {"method.warmup", "2"}, {"data.views", "81"}},
        "24 epochs, 81 views"}};
   for (const auto& [keys, words] : departing) EXPECT_EQ(departures("dkd", keys), words);
+}
+
+// dkd's beta, LS's temperature and weights are tuned per pair: a default is another setting.
+TEST(Published, ConstantsOfThePairCount) {
+  EXPECT_EQ(departures("dkd", {{"method.beta", "8"}}), "beta 8");
+  EXPECT_EQ(departures("dkd", {{"method.alpha", "2"}}), "alpha 2");
+  RunSettings settings = default_settings("distill");
+  for (const char* pair : {"resnet110-resnet20", "resnet56-resnet20"}) {
+    const Published printed = *find_published(pair, "kd+ls");
+    read_settings(recipe_file(text("cifar100/", pair, "/kd-ls")), settings);
+    EXPECT_EQ(departs_from_recipe(settings, printed), "") << pair;
+    set_key(settings, "method.temperature", "7");
+    EXPECT_EQ(departs_from_recipe(settings, printed), "temperature 7") << pair;
+  }
+  // What every published number is compared with is no departure itself.
+  for (const Published& row : published_results()) {
+    const std::string name = "cifar100/" + row.pair + "/" + row.method;
+    const std::vector<std::string> known = recipe_names();
+    if (std::find(known.begin(), known.end(), name) == known.end() || row.method == "mlkd") continue;
+    RunSettings recipe = default_settings("distill");
+    read_settings(recipe_file(name), recipe);
+    EXPECT_EQ(departs_from_recipe(recipe, row), "") << name;
+  }
 }
 
 // What rounds 32 bits otherwise, how the teacher sees images, and what a CIFAR-100 run does not read.
