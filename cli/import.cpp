@@ -66,9 +66,10 @@ int run_import(const Arguments& arguments) {
   check(!out.empty(), Fault::usage, "import: no file to write is named; give it with --out");
   importing.mean = channels.mean;
   importing.deviation = channels.deviation;
-  check_not_read("--out", out, files[0]);
+  const std::filesystem::path file = weights_path(files[0]);
+  check_not_read("--out", out, file);
 
-  const Imported result = import_weights(weights_path(files[0]).string(), out, importing);
+  const Imported result = import_weights(file.string(), out, importing);
   print_notes(result.notes);
   print_list("names that the file lacks, set as at the start of training", result.fit.missing);
   print_list("names of the file that the network lacks, left out", result.fit.unexpected);

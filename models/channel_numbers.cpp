@@ -39,6 +39,8 @@ std::string text_of(const ChannelNumbers& numbers) {
 }
 
 std::optional<ChannelNumbers> channel_numbers(const Weights& weights, const char* key) {
+  check(!weights.metadata("mean") == !weights.metadata("std"), Fault::input, weights.path.string(),
+        ": holds only one of 'mean' and 'std' of its images; they go together (--mean, --std)");
   const std::string* entry = weights.metadata(key);
   if (!entry) return std::nullopt;
   return channels_from(text(weights.path.string(), ": '", key, "'"), *entry, std::string(key) == "std",

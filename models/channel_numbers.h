@@ -20,7 +20,7 @@ ChannelNumbers channels_from(const std::string& name, const std::string& given, 
 std::string text_of(const ChannelNumbers& numbers);
 
 // "mean" or "std" as the file's metadata has them; nothing if they do not say. Fault::input if it is
-// something else.
+// something else, or the other one alone is there.
 std::optional<ChannelNumbers> channel_numbers(const Weights& weights, const char* key);
 
 // What the user says of the weights takes the place of what the file says; a note where that was something

@@ -99,14 +99,17 @@ std::unique_ptr<Model> make_model(const std::string& name, Device& device, const
     return model;
   }
   if (const size_t plus = name.find('+'); plus != std::string::npos) {
+    const std::string body = name.substr(0, plus), lender = name.substr(plus + 1);
+    check(lender.find('+') == std::string::npos && !is_detector(body), Fault::usage, "model '", name,
+          "' is unknown; expected BODY+LENDER, two networks that classify");
     ModelOptions others = options;
     others.double_batch_norm = false;
-    const auto donor = make_model(name.substr(plus + 1), device, others);
-    auto model = std::make_unique<BorrowedClassifier>(
-        device, make_model(name.substr(0, plus), device, options), *donor, options.type);
+    const auto donor = make_model(lender, device, others);
+    auto model =
+        std::make_unique<BorrowedClassifier>(device, make_model(body, device, options), *donor, options.type);
     model->name = name;
     model->classes = options.classes;
-    model->side = options.side ? options.side : own_side(name.substr(0, plus));
+    model->side = options.side ? options.side : own_side(body);
     return model;
   }
   std::vector<std::string> all = model_names(), detectors = detector_names();

@@ -92,8 +92,10 @@ void compute(const retort_loss_input& input, retort_loss_output& output) {
     probe.strong_teacher.assign(input.strong_teacher, input.strong_teacher + count);
   }
   if (input.labels) probe.labels.assign(input.labels, input.labels + input.samples);
-  if (reads.class_similarity)
+  if (reads.class_similarity) {
+    check_finite("the similarity", input.similarity, input.classes, input.classes);
     probe.class_similarity.assign(input.similarity, input.similarity + input.classes * input.classes);
+  }
   probe.arithmetic = input.single_precision ? DType::f32 : DType::f64;
 
   const auto device = Device::open({.name = "portable", .threads = 1});

@@ -12,6 +12,7 @@
 #include "engine/base/byte_reader.h"
 #include "engine/base/file.h"
 #include "engine/base/file_kind.h"
+#include "engine/base/utf8.h"
 #include "engine/infer/retort.h"
 #include "models/channel_numbers.h"
 #include "models/export/onnx_model.h"
@@ -54,6 +55,10 @@ class InferNetwork : public ExportedNetwork {
     NetworkInput input{side_, resize > 0 ? int64_t(resize) : usual_test_resize(side_), {}};
     if (retort_class_name(net_, 0))
       for (uint32_t k = 0; k < info.classes; ++k) input.class_names.push_back(retort_class_name(net_, k));
+    for (const std::string *name = input.class_names.data(), *end = name + input.class_names.size();
+         name != end; ++name)
+      check(valid_utf8(*name) == name->size(), Fault::input, path.string(), ": the name of class ",
+            name - input.class_names.data(), " is no UTF-8");
     put_input(input, weights_.file.metadata);
     description_ = text(info.model, ", weights of ", info.weight_bits, " bits, by the embeddable library");
   }

@@ -17,7 +17,8 @@ class Net {
     char message[200];
     const retort_options options = {uint32_t(std::clamp(threads, 1, 64)), 0, message, sizeof message};
     const retort_status status = retort_load(file.data(), file.size(), &options, &net_);
-    check(status == RETORT_OK, Fault::verification,
+    const bool machine = status == RETORT_NO_MEMORY || status == RETORT_NO_THREAD;
+    check(status == RETORT_OK, machine ? Fault::memory : Fault::verification,
           "the embeddable library refuses the network: ", retort_status_text(status), " (", message, ")");
     retort_get_info(net_, &info);
   }

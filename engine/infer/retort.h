@@ -8,7 +8,8 @@
  *     retort_free(net);
  *   }
  *
- * Every function returns a status or cannot fail; nothing prints, aborts, throws or keeps global state.
+ * Every function returns a status or cannot fail; nothing prints, aborts, throws or keeps global state, but
+ * for a count of fork()s: a child predicts with the thread that it has, with the same bits.
  * Whatever the bytes of a file are, loading it ends with a status. All memory is one block, taken at load
  * (given by the caller with retort_load_into); its size is known before. Predicting allocates nothing.
  *

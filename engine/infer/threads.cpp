@@ -17,6 +17,16 @@ void pause_briefly() {
 #endif
 }
 
+// How often this process is a child by fork(): the threads of its parents are not here.
+int forks = 0;
+pthread_once_t asked = PTHREAD_ONCE_INIT;
+void count_fork() {
+  ++forks;
+}
+void ask_for_forks() {
+  pthread_atfork(nullptr, nullptr, count_fork);
+}
+
 }  // namespace
 
 bool Threads::start(int count, char* scratch, size_t scratch_bytes) {
@@ -24,6 +34,8 @@ bool Threads::start(int count, char* scratch, size_t scratch_bytes) {
   scratch_bytes_ = scratch_bytes;
   count_ = 1;
   if (count == 1) return true;
+  pthread_once(&asked, ask_for_forks);
+  forks_ = forks;
   pthread_mutex_init(&mutex_, nullptr);
   pthread_cond_init(&wake_, nullptr);
   for (int t = 1; t < count; ++t) {
@@ -38,7 +50,7 @@ bool Threads::start(int count, char* scratch, size_t scratch_bytes) {
 }
 
 void Threads::stop() {
-  if (count_ <= 1) return;  // no thread, nothing that sleeps
+  if (count_ <= 1 || forks_ != forks) return;  // no thread, nothing that sleeps
   pthread_mutex_lock(&mutex_);
   stop_ = true;
   __atomic_fetch_add(&round_, 1, __ATOMIC_RELEASE);
@@ -57,7 +69,7 @@ void* Threads::thread_scratch(void* self, int thread, size_t) {
 
 void Threads::run(void* self, int64_t tasks, Workers::Call call, const void* task) {
   Threads& threads = *static_cast<Threads*>(self);
-  if (threads.count_ <= 1 || tasks <= 1) {
+  if (threads.count_ <= 1 || tasks <= 1 || threads.forks_ != forks) {
     for (int64_t i = 0; i < tasks; ++i) call(task, i, 0);
     return;
   }

@@ -36,6 +36,7 @@ class Threads {
   pthread_t handles_[most_threads];
   Start starts_[most_threads];
   int count_;
+  int forks_;  // of the process that started them: in a child by fork() its caller does all the work
   char* scratch_;
   size_t scratch_bytes_;
   Workers::Call call_;

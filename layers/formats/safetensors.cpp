@@ -399,8 +399,9 @@ std::map<std::string, std::string> read_safetensors_metadata(const std::filesyst
   return std::move(reader.metadata);
 }
 
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata,
-                       std::vector<TensorView> tensors, const std::filesystem::path& keep) {
+int64_t write_safetensors(const std::filesystem::path& path,
+                          const std::map<std::string, std::string>& metadata, std::vector<TensorView> tensors,
+                          const std::filesystem::path& keep) {
   check_writable(metadata, tensors);
   // Wide elements first: with the header padded to 8, every tensor lies aligned to its element.
   std::sort(tensors.begin(), tensors.end(), [](const TensorView& a, const TensorView& b) {
@@ -411,8 +412,13 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
   AtomicFile file(path, keep);
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(header);
-  for (const TensorView& tensor : tensors) file.write(tensor.data);
+  size_t bytes = sizeof length + header.size();
+  for (const TensorView& tensor : tensors) {
+    file.write(tensor.data);
+    bytes += tensor.data.size();
+  }
   file.commit();
+  return int64_t(bytes);
 }
 
 }  // namespace retort

@@ -78,7 +78,9 @@ SafeTensors parse_safetensors(std::span<const std::byte> file, const std::string
 std::map<std::string, std::string> read_safetensors_metadata(const std::filesystem::path& path);
 
 // Writes atomically; `keep` as in AtomicFile. The order of `tensors` does not matter, their names differ.
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, std::string>& metadata,
-                       std::vector<TensorView> tensors, const std::filesystem::path& keep = {});
+// Returns how many bytes that were.
+int64_t write_safetensors(const std::filesystem::path& path,
+                          const std::map<std::string, std::string>& metadata, std::vector<TensorView> tensors,
+                          const std::filesystem::path& keep = {});
 
 }  // namespace retort

@@ -85,7 +85,7 @@ static void max_pool(const float *x, int height, int width, int channels, int ke
           for (int column = j * stride - pad; column < j * stride - pad + kernel; ++column) {
             if (row < 0 || row >= height || column < 0 || column >= width) continue;
             const float value = x[((long)row * width + column) * channels + c];
-            if (!found || value > most) most = value;
+            if (!found || value > most || value != value) most = value;
             found = 1;
           }
         }

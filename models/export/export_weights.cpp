@@ -56,8 +56,7 @@ Exported export_safetensors(const Weights& weights, Model& model, Device& device
   const std::vector<HostTensor> state = state_of(model, device);
   std::vector<TensorView> views;
   for (const HostTensor& t : state) views.push_back(t.view());
-  write_safetensors(target, carried_metadata(weights, model), std::move(views));
-  Exported result{int64_t(std::filesystem::file_size(target)), 0};
+  Exported result{write_safetensors(target, carried_metadata(weights, model), std::move(views)), 0};
   if (!verify) return result;
 
   const SafeTensors read = read_safetensors(target);

@@ -139,6 +139,14 @@ std::vector<std::byte> infer_file(const InferenceGraph& graph, const InferFileOp
             tensors.size() <= infer::most_tensors,
         Fault::usage, graph.model, ": ", graph.values.size(), " values, ", graph.nodes.size(), " nodes, ",
         tensors.size(), " tensors are more than the format of --to infer has room for");
+  for (const Shape& value : graph.values) {
+    bool fits = uint64_t(value.size()) <= infer::most_elements;
+    for (int i = 0; i < value.rank(); ++i) fits = fits && uint64_t(value[i]) <= infer::most_extent;
+    check(fits, Fault::usage, graph.model, ": a value of ", value, ", the format of --to infer has room for ",
+          infer::most_elements, " numbers and extents of ", infer::most_extent);
+  }
+  check(graph.model.size() < infer::name_bytes, Fault::usage, graph.model, ": a name of ", graph.model.size(),
+        " bytes, the format of --to infer has room for ", infer::name_bytes - 1);
   check(options.class_names.empty() || int64_t(options.class_names.size()) == graph.classes,
         "infer file: ", options.class_names.size(), " names of ", graph.classes, " classes");
   Bytes out;
@@ -158,6 +166,8 @@ std::vector<std::byte> infer_file(const InferenceGraph& graph, const InferFileOp
   for (const float value : options.std) out.f32(value);
   std::string names;
   for (const std::string& name : options.class_names) names += name + '\0';
+  check(names.size() <= infer::most_name_bytes, Fault::usage, graph.model, ": names of classes of ",
+        names.size(), " bytes, the format of --to infer has room for ", infer::most_name_bytes);
   out.u32(uint32_t(options.test_resize));
   out.u32(uint32_t(names.size()));
   out.u64(0);  // offset of the names

@@ -124,7 +124,7 @@ class Machine {
     const Value& x = input(0);
     if (node.op == "Conv") return conv(x, input(1), node.inputs.size() > 2 ? &input(2) : nullptr);
     if (node.op == "Gemm") return gemm(x, input(1), input(2));
-    if (node.op == "Relu") return map(x, [](float v) { return v > 0 ? v : 0; });
+    if (node.op == "Relu") return map(x, [](float v) { return v < 0 ? 0 : v; });
     if (node.op == "Add") return combine(x, input(1), [](float a, float b) { return a + b; });
     if (node.op == "Mul") return combine(x, input(1), [](float a, float b) { return a * b; });
     if (node.op == "MaxPool") return pool(x, false);
@@ -244,7 +244,7 @@ class Machine {
               if (row < 0 || row >= height || column < 0 || column >= width) continue;
               const double v = double(x.data[size_t((plane * height + row) * width + column)]);
               sum += v;
-              most = std::max(most, v);
+              if (v > most || v != v) most = v;  // NaN is the largest
             }
           }
           y.data.push_back(float(average ? sum / double(kernel * kernel) : most));

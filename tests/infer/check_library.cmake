@@ -8,7 +8,8 @@ set(allowed
     aligned_alloc free open open64 __open64_2 close fstat fstat64 __fstat64_time64 mmap mmap64 munmap
     memset memcpy memmove memchr memcmp strcmp getenv vsnprintf __vsnprintf_chk expf
     pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock
-    pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_broadcast sched_yield
+    pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_broadcast sched_yield pthread_once
+    pthread_atfork __register_atfork __dso_handle
     # the compiler's
     __cpu_model __cpu_indicator_init _GLOBAL_OFFSET_TABLE_ __stack_chk_fail __aeabi_.* __stack_chk_guard
     __aarch64_.* __udivdi3 __divdi3 __moddi3 __umoddi3 __tls_get_addr __gcov_.*)

@@ -1,9 +1,13 @@
 /* The C API of the embeddable library, on networks that have a node of every kind: infer_c_test FOLDER. */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <retort.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { images = 3, image_floats = 8 * 8 * 3, classes = 5 };
 static int failures = 0;
@@ -50,6 +54,23 @@ static void test_network(const char *folder, const char *type, unsigned bits) {
       retort_free(net);
     }
   }
+  /* A child by fork() has none of its parent's threads. */
+  const retort_options two = {2, 0, NULL, 0};
+  retort_net* parents;
+  EXPECT(retort_load(file, bytes, &two, &parents) == RETORT_OK);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    const bool same = retort_predict(parents, image, images, logits) == RETORT_OK &&
+                      memcmp(logits, first, sizeof logits) == 0;
+    retort_free(parents);
+    _exit(same ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+  EXPECT(retort_predict(parents, image, images, logits) == RETORT_OK);
+  retort_free(parents);
+
   static _Alignas(64) unsigned char arena[1 << 19];
   size_t arena_bytes = 0;
   retort_net *net;
@@ -63,8 +84,8 @@ static void test_network(const char *folder, const char *type, unsigned bits) {
   /* Every byte and every length counts. */
   for (size_t at = 0; at < bytes; at += 1 + at / 64) {
     file[at] ^= 0x40;
-    const retort_status status = retort_load(file, bytes, NULL, &net);
-    EXPECT((status == RETORT_BAD_FILE || status == RETORT_NEWER_FILE) && net == NULL);
+    const retort_status found_bad = retort_load(file, bytes, NULL, &net);
+    EXPECT((found_bad == RETORT_BAD_FILE || found_bad == RETORT_NEWER_FILE) && net == NULL);
     file[at] ^= 0x40;
     EXPECT(retort_load(file, at, NULL, &net) == RETORT_BAD_FILE);
   }

@@ -32,6 +32,16 @@ Values map_values(const Shape& nchw, bool sine) {
   return values;
 }
 
+// A file's metadata names its network: a call for each + used up the stack.
+TEST(BorrowedClassifier, OneNetworkBorrowsFromOne) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  for (const std::string& name : {std::string("resnet8+resnet8+resnet8"), std::string(100'000, '+'),
+                                  std::string("rcnn_tiny+resnet8")}) {
+    expect_contains(error_of(Fault::usage, [&] { make_model(name, *device, {.classes = 2}); }),
+                    "expected BODY+LENDER, two networks that classify");
+  }
+}
+
 TEST(BorrowedClassifier, ProjectorHasTheOriginalsValues) {
   const auto device = Device::open({.name = "portable", .threads = 2});
   const auto expect = [&](int64_t side, double value, double gradient, double first) {

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from ._errors import Error, FileError, SettingsError
 from ._library import NetInfo, NetOptions, library, pointer
 
-# retort_status: where a file is to blame, and no memory.
+# retort_status: where a file is to blame, and where the machine gives no memory or no thread.
 _FILE_STATUS = (2, 3, 4)
-_NO_MEMORY = 5
+_MACHINE_STATUS = (5, 6)
 
 
 class Prediction(NamedTuple):
@@ -48,10 +48,10 @@ class Network:
             reason = message.value.decode(errors="replace") or library.retort_status_text(status).decode()
             if status in _FILE_STATUS:
                 raise FileError(f"{os.fsdecode(name)}: {reason}", 3)
-            raise Error(f"{os.fsdecode(name)}: {reason}", 6 if status == _NO_MEMORY else 1)
+            raise Error(f"{os.fsdecode(name)}: {reason}", 6 if status in _MACHINE_STATUS else 1)
         info = NetInfo()
         library.retort_get_info(self._net, ctypes.byref(info))
-        self.model: str = info.model.decode()
+        self.model: str = info.model.decode(errors="replace")
         self.classes: int = info.classes
         self.shape: tuple[int, int, int] = (info.height, info.width, info.channels)
         self.parameters: int = info.parameters
@@ -108,6 +108,11 @@ class Network:
     def __del__(self) -> None:
         if getattr(self, "_net", None):
             library.retort_free(self._net)
+            self._net = None
+
+    def __reduce__(self) -> Any:
+        # Also of copy.copy() and copy.deepcopy(): two objects would free one network.
+        raise TypeError("a network is not copied or pickled; load its file again")
 
     def __repr__(self) -> str:
         return f"<retort.Network {self.model}, {self.classes} classes, {self.parameters} parameters>"

@@ -3,9 +3,11 @@
 RETORT_PROGRAM names the program; without it the one beside this Python, which a wheel installs.
 """
 
+import copy
 import ctypes
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -116,6 +118,12 @@ def test_wrong_settings_are_value_errors(arguments, settings, words):
     assert isinstance(error.value, retort.Error) and error.value.code in (2, 3)
 
 
+def test_a_similarity_is_finite():
+    student, teacher, labels = logits()
+    with pytest.raises(ValueError, match="the similarity"):
+        retort.loss("wkd-l", student, teacher, labels, similarity=np.full((20, 20), np.nan))
+
+
 def test_wrong_arrays_are_value_errors():
     student, teacher, labels = logits()
     nan = student.copy()
@@ -199,6 +207,13 @@ def test_pixels_are_normalised_as_the_file_says(study):
     with pytest.raises(retort.Error) as error:
         network.predict(floats)
     assert error.value.code == 5
+
+
+def test_a_network_is_not_copied():
+    network = retort.load(NETWORKS / "f32.retort")
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="load its file again"):
+            copied(network)
 
 
 def test_bad_network_files_are_os_errors(tmp_path):

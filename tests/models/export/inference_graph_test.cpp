@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "models/export/infer_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/graph_interpreter.h"
 
@@ -59,6 +60,21 @@ class Exponential : public Model {
     return outputs;
   }
 };
+
+// Such a file was written, and then refused by the library.
+TEST(GraphErrors, WhatTheFormatHasNoRoomForIsRefused) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto model = make_model("resnet8", *device, {.classes = 2, .side = 2304});
+  initialize(*model, *device, 1);
+  InferenceGraph graph = inference_graph(*model, *device);
+  expect_fault(Fault::usage, "the format of --to infer has room for", [&] { infer_file(graph, {}); });
+  const auto small = make_model("resnet8", *device, {.classes = 2});
+  initialize(*small, *device, 1);
+  graph = inference_graph(*small, *device);
+  EXPECT_NO_THROW(infer_file(graph, {}));
+  graph.model = std::string(32, 'n');
+  expect_fault(Fault::usage, "a name of 32 bytes", [&] { infer_file(graph, {}); });
+}
 
 TEST(GraphErrors, WhatHasNoNodeIsRefused) {
   const auto device = Device::open({.name = "portable"});

@@ -48,6 +48,16 @@ TEST_P(OnnxModels, AreReadAsWrittenAndGiveTheModelsLogits) {
   for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(double(found[i]), expected[i], 1e-5 * largest) << i;
 }
 
+// A logit of its own was made of NaN by a ReLU and a maximum that took it for less than 0.
+TEST(OnnxFile, NaNStaysNaN) {
+  for (const std::string name : {"resnet8", "ShuffleV1"}) {
+    const Exported exported(name);
+    std::vector<float> images(size_t(3 * exported.model->side * exported.model->side), 0.5f);
+    images[700] = NAN;
+    for (const float logit : run_onnx(exported.onnx, images, 1, "x")) EXPECT_TRUE(std::isnan(logit)) << name;
+  }
+}
+
 // The other families have an operator that those above lack, or weights in other places.
 TEST(OnnxFile, EveryModelHasATranslation) {
   for (const std::string name : {"vgg8", "ResNet18"}) {
