@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "distill/evaluate/network_file.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
 #include "engine/base/file.h"
@@ -30,9 +31,9 @@ class Net {
     options.message = message;
     options.message_bytes = sizeof message;
     const retort_status status = retort_load(file.data(), file.size(), &options, &net_);
-    const bool machine = status == RETORT_NO_MEMORY || status == RETORT_NO_THREAD;
-    const Fault fault = machine ? Fault::memory : status == RETORT_BAD_ARGUMENT ? Fault::usage : Fault::input;
-    check(status == RETORT_OK, fault, path, ": ", retort_status_text(status), " (", message, ")");
+    const Fault of_file = status == RETORT_BAD_ARGUMENT ? Fault::usage : Fault::input;
+    check(status == RETORT_OK, fault_of_load(status, of_file), path, ": ", retort_status_text(status), " (",
+          message, ")");
     retort_get_info(net_, &info_);
   }
   ~Net() { retort_free(net_); }

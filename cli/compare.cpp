@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "cli/commands.h"
-#include "cli/key_sheet.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/processes.h"
@@ -145,7 +144,6 @@ int run_compare(const Arguments& arguments) {
   options.flag("--example", "print a study to edit", example);
   options.flag("--quiet", "no progress", quiet);
   options.flag("--json", "result as JSON", json);
-  advise_keys(options);
   if (!options.parse(arguments)) return 0;
   if (example) {
     check(names.empty(), Fault::usage, "compare: --example prints a study to edit; it takes no STUDY");

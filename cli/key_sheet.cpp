@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <map>
 
 #include "distill/methods/registry.h"
 #include "distill/settings/setting_keys.h"
@@ -142,21 +141,20 @@ std::vector<KeySheet> matching(const std::vector<KeySheet>& sheets, const std::s
        suggestion(whole_name, names, "`retort settings` lists all"));
 }
 
-void advise_keys(Options& options) {
-  const std::string& command = options.command();
-  std::map<std::string, std::vector<std::string>> named;
+std::string key_advice(const std::string& command, const std::string& option) {
+  const auto dashed = [](std::string name) {
+    std::replace(name.begin(), name.end(), '_', '-');
+    return name;
+  };
+  std::vector<std::string> keys;
   for (const KeySheet& sheet : key_sheets()) {
-    if (std::count(sheet.commands.begin(), sheet.commands.end(), command) == 0) continue;
     const std::string end = sheet.name.substr(sheet.name.rfind('.') + 1);
     const std::string key = "--set " + (command == "loss" ? end : sheet.name) + "=VALUE";
-    std::string option = "--" + end;
-    std::replace(option.begin(), option.end(), '_', '-');
-    for (const std::string& name : {"--" + end, option}) {
-      std::vector<std::string>& keys = named[name];
-      if (std::count(keys.begin(), keys.end(), key) == 0) keys.push_back(key);
-    }
+    const bool taken = std::count(sheet.commands.begin(), sheet.commands.end(), command) > 0;
+    if (taken && dashed("--" + end) == dashed(option) && std::count(keys.begin(), keys.end(), key) == 0)
+      keys.push_back(key);
   }
-  for (const auto& [name, keys] : named) options.elsewhere(name, "it is a key: " + join(keys, " or "));
+  return keys.empty() ? "" : "it is a key: " + join(keys, " or ");
 }
 
 std::string keys_text(const std::vector<KeySheet>& sheets, size_t width) {

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/options.h"
 #include "distill/settings/settings.h"
 
 namespace retort {
@@ -35,8 +34,9 @@ std::vector<KeySheet> key_sheets(const std::string& command, const MethodInfo& m
 // none.
 std::vector<KeySheet> matching(const std::vector<KeySheet>& sheets, const std::string& pattern);
 
-// What to say of a key that is typed as if it were an option: "--temperature", "--weight-decay".
-void advise_keys(Options& options);
+// What to say of a key that is typed as if it were an option of the command: "--temperature",
+// "--weight-decay". Empty where it is none.
+std::string key_advice(const std::string& command, const std::string& option);
 
 // Two lines or more for each, of at most `width` columns.
 std::string keys_text(const std::vector<KeySheet>& sheets, size_t width = 80);

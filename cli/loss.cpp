@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "cli/commands.h"
-#include "cli/key_sheet.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/setting_options.h"
@@ -138,7 +137,6 @@ int run_loss(const Arguments& arguments) {
   options.value("--set", "KEY=VALUE", "a key of the method, as temperature=2; repeatable",
                 [&](const std::string& given) { sets.push_back(given); });
   options.flag("--json", "result as JSON: {loss, terms}", json);
-  advise_keys(options);
   if (!options.parse(arguments)) return 0;
 
   MethodSettings settings = method_settings(method);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/key_sheet.h"
 #include "cli/output.h"
 #include "distill/text/text_format.h"
 #include "engine/base/check.h"
@@ -197,10 +198,10 @@ bool Options::parse(const std::vector<std::string>& arguments) {
            advice);
     }
     const std::string name = without_value(extra);
-    const auto advice = elsewhere_.find(name);
-    fail(Fault::usage, prefix(), "unknown option '", name, "'; ",
-         advice != elsewhere_.end() ? advice->second
-                                    : suggestion(name, known, "`" + full_name() + " --help` lists all"));
+    const auto named = elsewhere_.find(name);
+    std::string advice = named != elsewhere_.end() ? named->second : key_advice(command_, name);
+    if (advice.empty()) advice = suggestion(name, known, "`" + full_name() + " --help` lists all");
+    fail(Fault::usage, prefix(), "unknown option '", name, "'; ", advice);
   }
   return true;
 }

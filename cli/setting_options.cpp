@@ -54,7 +54,6 @@ SettingOptions::SettingOptions(const std::string& command, Options& options) : c
       flag("method.name", "--method", "NAME", "kd, dkd, pcd, ...: `retort info --methods`",
            defaults.method.method().name);
   }
-  advise_keys(options);
   if (distill) {
     options.elsewhere("--model", "the network to train is --student, the teacher's --teacher-model");
   } else {

@@ -85,6 +85,7 @@ class Initializer : public Visitor {
 
  private:
   void set(const std::string& name, const Tensor& tensor, Init init) {
+    if (init.kind == Init::kept) return;
     std::vector<double> values(size_t(tensor.size()), init.value);
     if (init.kind != Init::constant) {
       const uint32_t stream = name_hash(name);

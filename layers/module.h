@@ -12,7 +12,7 @@ namespace retort {
 
 // How a parameter or buffer starts.
 struct Init {
-  enum Kind { constant, normal, uniform } kind = constant;
+  enum Kind { constant, normal, uniform, kept } kind = constant;  // kept: as the module was made
   double value = 0;  // the constant, the standard deviation, or the bound: U(-value, value)
 
   static Init zeros() { return {constant, 0}; }

@@ -7,6 +7,7 @@
 #include <thread>
 #include <variant>
 
+#include "distill/evaluate/network_file.h"
 #include "distill/evaluate/seen_by.h"
 #include "engine/base/atomic_file.h"
 #include "engine/base/byte_reader.h"
@@ -35,15 +36,16 @@ class InferNetwork : public ExportedNetwork {
     char message[200] = "";
     const retort_options options = {uint32_t(std::clamp(threads, 1, 64)), 0, message, sizeof message};
     const retort_status status = retort_load(file.data(), file.size(), &options, &net_);
-    check(status == RETORT_OK,
-          status == RETORT_NO_MEMORY || status == RETORT_NO_THREAD ? Fault::memory : Fault::input,
-          path.string(), ": ", retort_status_text(status), " (", message, ")");
+    check(status == RETORT_OK, fault_of_load(status, Fault::input), path.string(), ": ",
+          retort_status_text(status), " (", message, ")");
     retort_info info{};
     retort_get_info(net_, &info);
     check(info.height == info.width && info.channels == 3, Fault::input, path.string(), ": is for images of ",
           info.width, "x", info.height, " with ", info.channels, " channels, expected square ones with 3");
     side_ = int64_t(info.height);
     weights_.architecture = info.model;
+    check(valid_utf8(weights_.architecture) == weights_.architecture.size(), Fault::input, path.string(),
+          ": the name of its network is no UTF-8");
     weights_.classes = int64_t(info.classes);
     if (info.std[0] > 0) {  // otherwise whoever wrote the file did not know
       ChannelNumbers mean{}, deviation{};
@@ -54,11 +56,11 @@ class InferNetwork : public ExportedNetwork {
     const uint32_t resize = retort_test_resize(net_);
     NetworkInput input{side_, resize > 0 ? int64_t(resize) : usual_test_resize(side_), {}};
     if (retort_class_name(net_, 0))
-      for (uint32_t k = 0; k < info.classes; ++k) input.class_names.push_back(retort_class_name(net_, k));
-    for (const std::string *name = input.class_names.data(), *end = name + input.class_names.size();
-         name != end; ++name)
-      check(valid_utf8(*name) == name->size(), Fault::input, path.string(), ": the name of class ",
-            name - input.class_names.data(), " is no UTF-8");
+      for (uint32_t k = 0; k < info.classes; ++k) {
+        const std::string& name = input.class_names.emplace_back(retort_class_name(net_, k));
+        check(valid_utf8(name) == name.size(), Fault::input, path.string(), ": the name of class ", k,
+              " is no UTF-8");
+      }
     put_input(input, weights_.file.metadata);
     description_ = text(info.model, ", weights of ", info.weight_bits, " bits, by the embeddable library");
   }

@@ -17,8 +17,7 @@ class Net {
     char message[200];
     const retort_options options = {uint32_t(std::clamp(threads, 1, 64)), 0, message, sizeof message};
     const retort_status status = retort_load(file.data(), file.size(), &options, &net_);
-    const bool machine = status == RETORT_NO_MEMORY || status == RETORT_NO_THREAD;
-    check(status == RETORT_OK, machine ? Fault::memory : Fault::verification,
+    check(status == RETORT_OK, fault_of_load(status, Fault::verification),
           "the embeddable library refuses the network: ", retort_status_text(status), " (", message, ")");
     retort_get_info(net_, &info);
   }
@@ -38,6 +37,10 @@ class Net {
 };
 
 }  // namespace
+
+Fault fault_of_load(retort_status status, Fault of_file) {
+  return status == RETORT_NO_MEMORY || status == RETORT_NO_THREAD ? Fault::memory : of_file;
+}
 
 std::vector<float> network_file_logits(std::span<const std::byte> file, std::span<const float> images,
                                        int64_t count) {

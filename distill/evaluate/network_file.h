@@ -6,8 +6,13 @@
 #include <vector>
 
 #include "datasets/image_set.h"
+#include "engine/base/check.h"
+#include "engine/infer/retort.h"
 
 namespace retort {
+
+// What is to blame where the embeddable library did not load a file: the machine (Fault::memory), or of_file.
+Fault fault_of_load(retort_status status, Fault of_file);
 
 // Logits of normalised images, N,H,W,C, by the embeddable library. Fault::verification if it refuses the
 // file.

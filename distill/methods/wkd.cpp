@@ -1,7 +1,6 @@
 // WKD-L: Lv, Yang, Li, "Wasserstein Distance Rivals Kullback-Leibler Divergence for Knowledge Distillation",
 // NeurIPS 2024, arXiv:2412.08139.
 // Cost: +0.88 ms on kd (README.md).
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -85,7 +84,6 @@ class Wkd : public Distiller {
         scale_(settings.number("scale")),
         decay_from_(settings.number("decay_from")),
         epochs_(context.epochs),
-        given_(context.class_similarity),
         share_(device.scalar(1)) {
     const auto classes = int64_t(std::lround(std::sqrt(double(context.class_similarity.size()))));
     check(classes > 0 && classes * classes == int64_t(context.class_similarity.size()), Fault::usage,
@@ -93,24 +91,18 @@ class Wkd : public Distiller {
           " needs to know how alike a teacher sees the classes, C x C numbers; ",
           context.class_similarity.size(), " are given");
     similarity_ = device.persistent({classes, classes}, context.type);
-    write_values(device, similarity_, given_);
+    write_values(device, similarity_, context.class_similarity);
   }
 
   void begin_epoch(int epoch) override {
     Distiller::begin_epoch(epoch);
-    if (!given_.empty()) {  // initialize() has blanked it, unless a checkpoint was loaded since
-      const std::vector<double> held = read_values(device(), similarity_);
-      const bool blank = std::all_of(held.begin(), held.end(), [](double x) { return x == 0; });
-      if (blank) write_values(device(), similarity_, given_);
-      given_.clear();
-    }
     const double part = (epoch - decay_from_) / (epochs_ - decay_from_);
     const bool falls = epoch > decay_from_ && epochs_ > decay_from_;
     device().set(share_, falls ? (1 + std::cos(std::numbers::pi * part)) / 2 : 1);
   }
 
   // A run that goes on has it from its checkpoint.
-  void visit(Visitor& visitor) override { visitor.buffer("similarity", similarity_, Init::zeros()); }
+  void visit(Visitor& visitor) override { visitor.buffer("similarity", similarity_, {Init::kept}); }
 
  protected:
   std::vector<LossTerm> compute(const DistillInputs& inputs, const Pass& pass) override {
@@ -129,7 +121,6 @@ class Wkd : public Distiller {
  private:
   double tau_, alpha_, scale_, decay_from_;
   int epochs_;
-  std::vector<double> given_;
   Scalar share_;
   Array similarity_;
 };

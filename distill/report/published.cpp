@@ -152,8 +152,9 @@ std::optional<Published> find_published(const std::string& pair, const std::stri
 
 namespace {
 
-// The method with the constants of the pair, as the recipes that come along have them; null where none does.
-std::optional<MethodSettings> tuned_method(const Published& published) {
+// The keys that the recipe of this pair sets as its number was made, as far as nothing else judges them; none
+// where no such recipe comes along or the method is another.
+std::map<std::string, std::string> constants_of(const Published& published, const MethodInfo& method) {
   const std::map<std::string, std::string> others = {{"kd+ls", "kd-ls"}, {"mlkd", "mlkd-two-views"}};
   const auto other = others.find(published.method);
   const std::string name = published.data() + "/" + published.pair + "/" +
@@ -162,7 +163,12 @@ std::optional<MethodSettings> tuned_method(const Published& published) {
   if (std::find(known.begin(), known.end(), name) == known.end()) return {};
   RunSettings recipe = default_settings("distill");
   read_settings(recipe_file(name), recipe);
-  return recipe.method;
+  std::map<std::string, std::string> constants;
+  if (&recipe.method.method() != &method) return constants;
+  for (const MethodSettings::Value& value : recipe.method.list())
+    if (!is_one_of(value.key.name, {"warmup", "temperature_a", "views", "stages"}))
+      constants[value.key.name] = value.text;
+  return constants;
 }
 
 }  // namespace
@@ -176,19 +182,15 @@ std::string departs_from_recipe(const RunSettings& settings, const Published& pu
   const MethodSettings& method = settings.method;
   if (published.method == "mlkd" && (!method.has("views") || method.integer("views") != 2))
     departures.push_back("one view");
-  const std::optional<MethodSettings> tuned = tuned_method(published);
-  if (tuned && &tuned->method() == &method.method()) {
-    const std::vector<MethodSettings::Value> constants = tuned->list();
-    for (size_t i = 0; const MethodSettings::Value& value : method.list()) {
-      const std::string& constant = constants[i++].text;
-      if (!is_one_of(value.key.name, {"warmup", "temperature_a", "views", "stages"}) &&
-          value.text != constant)
-        departures.push_back(departure(value.key.name, value.text));
-    }
+  const std::map<std::string, std::string> constants = constants_of(published, method.method());
+  for (const MethodSettings::Value& value : method.list()) {
+    const std::string& key = value.key.name;
+    const auto constant = constants.find(key);
+    const bool departs = key == "warmup"
+                             ? value.text != value.key.fallback && settings.epochs == published.epochs
+                             : constant != constants.end() && value.text != constant->second;
+    if (departs) departures.push_back(departure(key, value.text));
   }
-  for (const MethodSettings::Value& value : method.list())
-    if (value.key.name == "warmup" && value.text != value.key.fallback && settings.epochs == published.epochs)
-      departures.push_back(departure(value.key.name, value.text));
   return join(departures);
 }
 

@@ -127,7 +127,6 @@ void Assembly::make_method(Progress& progress, const AssemblyOptions& options) {
   }
   distiller = make_distiller(settings.method, *device, context);
   initialize(*distiller, *device, settings.seed);
-  distiller->begin_epoch(1);  // what it was given is there before a first checkpoint is
   if (settings.loss.label_smoothing > 0) distiller->smooth_labels(settings.loss.label_smoothing);
   std::optional<double> delta;
   if (settings.optimizer.kind == "dot") delta = settings.optimizer.delta;

@@ -108,7 +108,7 @@ class Network:
     def __del__(self) -> None:
         if getattr(self, "_net", None):
             library.retort_free(self._net)
-            self._net = None
+            self._net = ctypes.c_void_p()
 
     def __reduce__(self) -> Any:
         # Also of copy.copy() and copy.deepcopy(): two objects would free one network.
