@@ -163,6 +163,6 @@ use_ccache() {
   mkdir -p "$1/ccache"
   mount --bind "$RETORT_BARE_CCACHE" "$1/ccache"
   stranger_environment+=(CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DIR=/ccache
-    CCACHE_BASEDIR=/src CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
+    CCACHE_BASEDIR=/src CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=locale
     CCACHE_MAXSIZE=10G CCACHE_TEMPDIR=/tmp CCACHE_UMASK=000)
 }
