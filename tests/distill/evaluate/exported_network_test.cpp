@@ -8,6 +8,7 @@
 
 #include "datasets/formats/npy.h"
 #include "layers/state.h"
+#include "models/export/infer_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
 
@@ -99,6 +100,26 @@ TEST_F(Exports, DamagedOnesAreRefused) {
   onnx.resize(onnx.size() / 2);
   work.write("bad.onnx", onnx);
   expect_contains(failure(3, {"eval", "--weights", "bad.onnx", "--data", drawn}, work), "bad.onnx");
+}
+
+// They are printed, and stand in JSON. The library takes any bytes: what writes a file may be another
+// program.
+TEST(ExportedNetwork, NamesThatAreNoUtf8AreRefused) {
+  const auto device = Device::open({.name = "portable", .threads = 1});
+  const auto model = make_model("resnet8", *device, {.classes = 24});
+  initialize(*model, *device, 5);
+  InferenceGraph graph = inference_graph(*model, *device);
+  const TempFolder work;
+  const auto message_of = [&](const std::vector<std::string>& class_names) {
+    const std::vector<std::byte> file = infer_file(graph, {.class_names = class_names});
+    work.write("net.retort", {reinterpret_cast<const char*>(file.data()), file.size()});
+    return failure(3, {"eval", "--weights", "net.retort", "--data", "synthetic:train=1,test=48"}, work);
+  };
+  std::vector<std::string> names(24, "class");
+  names[7] = "a\xff";
+  expect_contains(message_of(names), "net.retort: the name of class 7 is no UTF-8");
+  graph.model = "resnet\xff";
+  expect_contains(message_of({}), "net.retort: the name of its network is no UTF-8");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char* driver = R"(
 #include <stdio.h>
-#include "net.h"
+#include NET
 static float work[NET_WORK_FLOATS], image[NET_HEIGHT * NET_WIDTH * NET_CHANNELS], logits[NET_CLASSES];
 int main(void) {
   FILE *in = fopen("images", "rb"), *out = fopen("logits", "wb");
@@ -42,7 +42,7 @@ std::vector<std::string> c_compilers() {
   return found;
 }
 
-// What a C file promises, for programs that are linked to it: millions of weights are compiled once.
+// What a C file promises, for a program that is linked to it.
 std::string header_of(const CCode& code) {
   std::istringstream lines(code.text);
   std::string header = "void net_predict(const float *image, float *logits, float *work);\n";
@@ -51,9 +51,10 @@ std::string header_of(const CCode& code) {
   return header;
 }
 
-// The logits of the C file's network, compiled by `compiler`.
+// The logits of the C file's network, compiled by `compiler`. The program that computes them includes it, or
+// is linked to it, so that millions of weights are compiled once.
 std::vector<float> compile_and_run(const CCode& code, const std::vector<float>& images,
-                                   const std::string& compiler) {
+                                   const std::string& compiler, bool linked = false) {
   const TempFolder folder;
   folder.write("net.c", code.text);
   folder.write("net.h", header_of(code));
@@ -62,7 +63,8 @@ std::vector<float> compile_and_run(const CCode& code, const std::vector<float>& 
   const std::string command =
       text("cd ", folder.path().string(), " && ", compiler,
            " -std=c11 -Os -ffreestanding -Wall -Wextra -Wmissing-prototypes -Werror -c net.c && ", compiler,
-           " -std=c11 -O1 -Wall -Wextra -Werror main.c net.o -o main && ./main");
+           " -std=c11 -O1 -Wall -Wextra -Werror main.c ",
+           linked ? R"(-DNET='"net.h"' net.o)" : R"(-DNET='"net.c"')", " -o main && ./main");
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
   const std::string written = content_of(folder / "logits");
   std::vector<float> logits(written.size() / sizeof(float));
@@ -124,7 +126,7 @@ TEST(ExportToC, NetworksForPhotosGiveTheirLogits) {
     const CCode code = c_code(graph, {.weights = WeightType::int8, .test_resize = 256, .version = "1"});
     EXPECT_NEAR(double(code.flash), name == std::string("MobileNetV1") ? 4.3e6 : 11.8e6, 0.1e6);
     expect_contains(code.text, "#define NET_TEST_RESIZE 256");
-    expect_near(compile_and_run(code, images, RETORT_C_COMPILER),
+    expect_near(compile_and_run(code, images, RETORT_C_COMPILER, true),
                 network_file_logits(infer_file(graph, {.weights = WeightType::int8}), images, 1), 1e-3);
   }
 }
