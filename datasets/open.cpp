@@ -58,7 +58,7 @@ constexpr Entry entries[] = {
 // These go into weights, exports and reports, which are UTF-8.
 DataSet with_sound_names(DataSet data) {
   const auto check_name = [&](const std::string& name, const char* what) {
-    check(valid_utf8(name) == name.size(), Fault::input, "data set ", data.name, ": ", what, in_quotes(name),
+    check(is_utf8(name), Fault::input, "data set ", data.name, ": ", what, in_quotes(name),
           " is no UTF-8; give it another name");
   };
   check_name(data.name, "its name ");

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "datasets/formats/picture_parts.h"
 #include "engine/base/check.h"
@@ -63,10 +64,17 @@ const char* unsupported_kind(uint8_t marker) {
   }
 }
 
+// A scan may be a few bytes, and visits every block of the picture all the same. Encoders write about ten.
+constexpr int most_scans = 100;
+
 struct Component {
   uint8_t id;
   int quantization;
+  bool scanned = false;                // sequential
+  std::array<int, 64> missing_bits{};  // progressive: lowest bits of each coefficient that are yet to come
 };
+
+constexpr int unsent = 14;  // more than a scan may leave out
 
 class Walk {
  public:
@@ -216,7 +224,10 @@ class Walk {
     parts_.height = height;
     parts_.width = content[3] * 256 + content[4];
     progressive_ = marker == progressive_frame;
-    for (size_t i = 0; i < components; ++i) frame_.push_back({content[6 + 3 * i], content[8 + 3 * i]});
+    for (size_t i = 0; i < components; ++i) {
+      frame_.push_back({content[6 + 3 * i], content[8 + 3 * i]});
+      frame_.back().missing_bits.fill(unsent);
+    }
   }
 
   // Where the components that a scan names stand in the frame; of equal names each once, in their order.
@@ -236,20 +247,42 @@ class Walk {
 
   // A decoder would take whatever lies where a missing table should.
   void begin_scan(std::span<const uint8_t> content) {
+    if (++scans_ > most_scans) damaged("more than ", most_scans, " scans");
     if (frame_.empty()) damaged("a scan before any frame header");
     const size_t components = content.empty() ? 0 : content[0];
     if (components < 1 || components > 4 || content.size() != 4 + 2 * components)
       damaged("a scan's header of ", content.size(), " bytes for ", components, " components");
-    const int first = content[1 + 2 * components], successive = content[3 + 2 * components];
+    const int first = content[1 + 2 * components], last = content[2 + 2 * components];
+    const int successive = content[3 + 2 * components];
     const bool refines = (successive >> 4) != 0;
     const std::vector<size_t> places = places_of(content);
     for (size_t i = 0; i < components; ++i) {
-      const Component& component = frame_[places[i]];
+      Component& component = frame_[places[i]];
+      if (progressive_)
+        follow_progression(component, first, last, successive >> 4, successive & 15);
+      else if (std::exchange(component.scanned, true))
+        damaged("a second scan of component ", int(component.id));
       const int tables = content[2 + 2 * i];
       if (component.quantization > 3 || !quantization_[size_t(component.quantization)])
         damaged("a scan needs quantization table ", component.quantization, ", which it does not define");
       if (progressive_ ? first == 0 && !refines : true) need_huffman(0, tables >> 4);
       if (progressive_ ? first > 0 : true) need_huffman(1, tables & 15);
+    }
+  }
+
+  // The bits of a coefficient come from the highest to the lowest: those above bit `low` in its first scan,
+  // where `high` is 0, then one in each of the scans that refine it (T.81, G.1.1.1).
+  void follow_progression(Component& component, int first, int last, int high, int low) const {
+    const bool whole = first == 0 ? last == 0 : first <= last && last < 64;
+    if (!whole || low > 13 || (high > 0 && low != high - 1))
+      damaged("a progressive scan of coefficients ", first, " to ", last, ", bits ", high, " to ", low);
+    if (first > 0 && component.missing_bits[0] == unsent)
+      damaged("a scan of component ", int(component.id), "'s details before its mean values");
+    for (int k = first; k <= last; ++k) {
+      int& missing = component.missing_bits[size_t(k)];
+      if (missing != (high > 0 ? high : unsent))
+        damaged("scans of component ", int(component.id), " that do not follow from each other");
+      missing = low;
     }
   }
 
@@ -285,6 +318,7 @@ class Walk {
   size_t at_ = 0;
   JpegParts parts_;
   std::vector<Component> frame_;
+  int scans_ = 0;
   bool progressive_ = false, scanned_ = false, jfif_ = false, exif_ = false;
   std::optional<int> adobe_;
   std::array<std::array<bool, 4>, 2> huffman_{};  // defined: DC, AC

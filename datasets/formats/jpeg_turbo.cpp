@@ -110,7 +110,7 @@ PixelView decode_with_turbo(std::span<const uint8_t> stream, int height, int wid
   bool good = decompression.begin(stream, height, width, top, left, right);
   if (good) {
     const size_t bytes = size_t(bottom - top + 1) * size_t(decompression.columns()) * 3;
-    if (pixels.capacity() < bytes) pixels = {};  // never two in memory
+    if (pixels.capacity() < bytes) std::vector<uint8_t>().swap(pixels);  // never two in memory
     pixels.resize(bytes);
     good = decompression.read(bottom - top, pixels.data()) && decompression.finish();
   }

@@ -68,7 +68,7 @@ PictureSize PictureDecoder::measure(std::span<const uint8_t> file, const std::st
 
 void PictureDecoder::let_go() {
   block_ = {nullptr, nullptr};
-  pixels_ = {};
+  std::vector<uint8_t>().swap(pixels_);  // = {} would keep the block
 }
 
 PixelView PictureDecoder::decode_with_stb(std::span<const uint8_t> picture, const PictureSize& size,
@@ -117,7 +117,7 @@ PixelView PictureDecoder::decode_png(std::span<const uint8_t> file, const std::s
   if (!unpacked) fail_damaged(name, "PNG");
   check_zlib_sum(parts.compressed, {unpacked.get(), size_t(unpacked_bytes)}, name);
   unpacked.reset();
-  parts.compressed = {};
+  std::vector<uint8_t>().swap(parts.compressed);
   return decode_with_stb(parts.picture, size, name, "PNG").part(window(size));
 }
 

@@ -188,7 +188,8 @@ PictureFiles::Bytes bytes_in_folder(const fs::path& folder, const std::vector<Fi
           "` lists the folder anew");
     check(file.size() <= max_picture_file, Fault::input, file.name(), ": ", with_commas(file.size()),
           " bytes, expected at most ", with_commas(max_picture_file));
-    if (scratch.capacity() < size_t(file.size())) scratch = {};  // never two in memory
+    if (scratch.capacity() < size_t(file.size()))
+      std::vector<uint8_t>().swap(scratch);  // never two in memory
     scratch.resize(size_t(file.size()));
     file.read(scratch.data(), file.size());
     return std::span<const uint8_t>(scratch);

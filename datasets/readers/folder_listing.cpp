@@ -63,6 +63,7 @@ class Pictures {
       for (const std::string& folder : from) {
         if (!folder.empty() && !path.starts_with(folder + "/")) continue;
         const std::string name = folder.empty() ? path : path.substr(folder.size() + 1);
+        longest_ = std::max(longest_, name.size());
         by_name_.emplace(name, i);
         by_name_.emplace(without_extension(name), i);  // of two the first
       }
@@ -77,8 +78,10 @@ class Pictures {
   // longest there is, is its name, and the rest its label.
   const FoundPicture& of(LabelledFile& line, const std::string& file) const {
     const FoundPicture* picture = nullptr;
-    for (size_t end = line.whole.size(); !picture && end != 0 && end != std::string::npos;
-         end = line.whole.find_last_of(" \t", end - 1)) {
+    const size_t longest = longest_ + std::string_view("./").size();
+    size_t end = line.whole.size();
+    if (end > longest) end = line.whole.find_last_of(" \t", longest);
+    for (; !picture && end != 0 && end != std::string::npos; end = line.whole.find_last_of(" \t", end - 1)) {
       picture = find(std::string(trimmed(std::string_view(line.whole).substr(0, end))));
       if (!picture) continue;
       line.file = trimmed(std::string_view(line.whole).substr(0, end));
@@ -96,6 +99,7 @@ class Pictures {
  private:
   std::vector<FoundPicture> found_;
   std::unordered_map<std::string, size_t> by_name_;
+  size_t longest_ = 0;  // of these names
 };
 
 class Lister {
@@ -262,6 +266,7 @@ class Lister {
     const std::vector<std::string> labels = read("image_class_labels.txt"),
                                    parts = read("train_test_split.txt");
     const Pictures pictures(walk_.pictures_in("images"), {"images"});
+    std::map<const FoundPicture*, size_t> seen;
     std::map<std::string, std::string> number_of;  // of a class folder, as the file has it
     std::set<std::string> numbers;
     for (size_t i = 0; i < files.size(); ++i) {
@@ -276,6 +281,9 @@ class Lister {
     for (size_t i = 0; i < files.size(); ++i) {
       LabelledFile line{files[i], "", int(i + 1)};
       const FoundPicture& picture = pictures.of(line, walk_.shown("images.txt"));
+      const auto [at, is_new] = seen.emplace(&picture, i + 1);
+      check(is_new, Fault::input, walk_.shown("images.txt"), ": image ", i + 1, ": ", in_quotes(files[i]),
+            " is image ", at->second, " already; a picture is trained on or tested on, once");
       check(parts[i] == "0" || parts[i] == "1", Fault::input, walk_.shown("train_test_split.txt"), ": image ",
             i + 1, ": ", in_quotes(parts[i]), ", expected 1 (train) or 0");
       add(parts[i] == "1" ? listing_.train : listing_.test, picture, label_of.at(folder_of(files[i])));
@@ -328,8 +336,7 @@ class Lister {
     for (const File& file : listing_.train) {
       const std::string& name = listing_.class_names[size_t(file.label)];
       if (trained[size_t(file.label)]++ > 0) continue;
-      check(valid_utf8(name) == name.size(), Fault::input, walk_.shown(file.path), ": its class, ",
-            in_quotes(name),
+      check(is_utf8(name), Fault::input, walk_.shown(file.path), ": its class, ", in_quotes(name),
             ", has a name that is no UTF-8, and weights and reports can hold no other; rename it (convmv "
             "does)");
     }

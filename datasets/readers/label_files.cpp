@@ -20,6 +20,8 @@ void each_line(std::string_view text, const std::string& name, const F& f) {
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
+    check(line.find('\r') == line.npos, Fault::input, name, ":", number,
+          ": lines that end in \\r alone; expected \\n, or \\r\\n");
     if (!trimmed(line).empty()) f(line, number);
   }
 }

@@ -168,8 +168,8 @@ PackIndex read_index(const std::string& content, const std::string& name) {
 namespace {
 
 void check_names(const PackIndex& index, const fs::path& folder) {
-  check(index.name.find('\n') == std::string::npos && valid_utf8(index.name) == index.name.size(),
-        Fault::input, "data pack: ", in_quotes(folder.string()),
+  check(index.name.find('\n') == std::string::npos && is_utf8(index.name), Fault::input,
+        "data pack: ", in_quotes(folder.string()),
         ": its name has two lines or is no UTF-8, which an index cannot hold; rename the folder");
   for (const auto* files : {&index.listing.train, &index.listing.test}) {
     for (const FolderListing::File& one : *files)

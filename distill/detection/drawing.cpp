@@ -70,7 +70,7 @@ const std::map<uint32_t, std::string_view> two_letters = {{0xc6, "AE"},  {0xe6, 
 
 // Of a character that is no ASCII.
 std::string plain(std::string_view character) {
-  if (character.size() != 2 || valid_utf8(character) != 2) return "?";
+  if (character.size() != 2 || !is_utf8(character)) return "?";
   const uint32_t code = (uint8_t(character[0]) & 0x1fu) << 6 | (uint8_t(character[1]) & 0x3fu);
   if (code >= 0x300 && code <= 0x36f) return "";  // a mark over the letter before it
   if (const auto found = two_letters.find(code); found != two_letters.end())

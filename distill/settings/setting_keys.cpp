@@ -215,7 +215,7 @@ SettingKey::SettingKey(const std::string& full_name, const std::string& option, 
 
 void set_key(RunSettings& settings, const std::string& given, const std::string& value) {
   const std::string key = known_as(given);
-  check(valid_utf8(value) == value.size(), Fault::usage, key,
+  check(is_utf8(value), Fault::usage, key,
         " is no UTF-8, and config.toml cannot hold it; "
         "name the file otherwise");
   if (key == method_prefix + "name") {

@@ -68,7 +68,7 @@ std::string folder_from(const fs::path& run) {
       fs::relative(fs::current_path(error), fs::weakly_canonical(fs::absolute(run, error), error), error);
   // What config.toml cannot hold is left out: the paths in it stay as they were typed.
   const std::string words = error ? std::string() : relative.string();
-  return valid_utf8(words) == words.size() ? words : std::string();
+  return is_utf8(words) ? words : std::string();
 }
 
 std::vector<std::string> places_of_data(const RunSettings& settings, const fs::path& run) {

@@ -37,6 +37,10 @@ size_t valid_utf8(std::string_view text) {
   return at;
 }
 
+bool is_utf8(std::string_view text) {
+  return valid_utf8(text) == text.size();
+}
+
 void check_utf8(std::string_view content, const std::string& file, Fault fault) {
   const size_t valid = valid_utf8(content);
   if (valid == content.size()) return;

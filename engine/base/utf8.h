@@ -12,6 +12,8 @@ namespace retort {
 // it is so throughout.
 size_t valid_utf8(std::string_view text);
 
+bool is_utf8(std::string_view text);
+
 // `fault`, naming the line and the byte, unless `content` of that file is UTF-8.
 void check_utf8(std::string_view content, const std::string& file, Fault fault);
 

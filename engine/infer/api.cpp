@@ -1,10 +1,10 @@
 #include "engine/infer/retort.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +99,19 @@ retort_status failed(Network& network, retort_status status, const char* why) {
   const Message message = {network.error, sizeof network.error};
   message.set("%s", why);
   return status;
+}
+
+// How many bytes the file had, of those that were asked for.
+size_t read_all(int file, uint8_t* to, size_t bytes) {
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = read(file, to + done, bytes - done);
+    if (got > 0)
+      done += size_t(got);
+    else if (got == 0 || errno != EINTR)
+      break;
+  }
+  return done;
 }
 
 // Held while a network predicts.
@@ -211,14 +224,21 @@ retort_status retort_load_file(const char* path, const retort_options* options, 
     return RETORT_BAD_FILE;
   }
   const size_t bytes = size_t(status.st_size);
-  void* data = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+  // A copy: what is mapped may change after it was checked, or end while it is read, which kills the process.
+  uint8_t* const data = static_cast<uint8_t*>(malloc(bytes));
+  const size_t got = data ? read_all(file, data, bytes) : 0;
   close(file);
-  if (data == MAP_FAILED) {
-    message.set("%s cannot be read", path);
-    return RETORT_NO_FILE;
+  retort_status loaded = RETORT_OK;
+  if (!data) {
+    message.set("%zu bytes are needed to read %s", bytes, path);
+    loaded = RETORT_NO_MEMORY;
+  } else if (got < bytes) {
+    message.set("%s cannot be read, or was cut while it was", path);
+    loaded = RETORT_NO_FILE;
+  } else {
+    loaded = load(data, bytes, options, nullptr, 0, net);
   }
-  const retort_status loaded = load(data, bytes, options, nullptr, 0, net);
-  munmap(data, bytes);
+  free(data);
   return loaded;
 }
 

@@ -14,6 +14,10 @@ uint64_t Tensor::elements() const {
   return product;
 }
 
+uint64_t Tensor::bytes() const {
+  return elements() * (type == Type::f32 ? 4 : type == Type::f16 ? 2 : 1);
+}
+
 uint32_t crc32(const uint8_t* data, size_t bytes) {
   // Of four bits at a time.
   static constexpr uint32_t table[16] = {
@@ -105,7 +109,7 @@ bool File::check_tensor(uint32_t index, size_t bytes, const Message& message) co
     good = t.extents[i] >= 1 && t.extents[i] <= most_weights && elements * t.extents[i] <= most_weights;
     elements *= t.extents[i];
   }
-  const uint64_t size = elements * (t.type == Type::f32 ? 4 : t.type == Type::f16 ? 2 : 1);
+  const uint64_t size = good ? t.bytes() : 0;
   good = good && t.offset <= bytes && size <= bytes - t.offset;
   if (good && t.type == Type::i8) {
     good = t.scales < tensors_ && tensor(t.scales).type == Type::f32 && is_vector(t.scales, t.extents[0]);
@@ -245,8 +249,15 @@ Check File::open(const void* data, size_t bytes, const Message& message) {
       return Check::bad;
     }
   }
-  for (uint32_t i = 0; i < tensors_; ++i)
+  uint64_t taken = 0;
+  for (uint32_t i = 0; i < tensors_; ++i) {
     if (!check_tensor(i, bytes, message)) return Check::bad;
+    taken += tensor(i).bytes();
+  }
+  if (taken > bytes) {  // they would be looked through again and again
+    message.set("tensors that overlap: %llu bytes, the file has %zu", (unsigned long long)taken, bytes);
+    return Check::bad;
+  }
   for (uint32_t i = 0; i < tensors_; ++i) {
     if (is_finite(tensor(i))) continue;
     message.set("tensor %u holds numbers that are not finite", unsigned(i));

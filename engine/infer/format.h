@@ -81,6 +81,7 @@ struct Tensor {
   uint64_t offset;
   uint32_t scales;
   uint64_t elements() const;
+  uint64_t bytes() const;  // in the file
 };
 
 // CRC-32 (IEEE 802.3).

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "engine/base/byte_reader.h"
+#include "engine/base/file.h"
 #include "layers/formats/safetensors.h"
 
 namespace retort {
@@ -16,7 +17,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 constexpr int deepest = 8, deepest_module = 64;
-constexpr size_t most_entries = 1'000'000;
+constexpr size_t most_entries = 1'000'000, most_name_bytes = 16 << 20;
 // The likelier, the earlier.
 constexpr std::array usual_names = {"state_dict", "model_state_dict", "model_state", "model",  "net",
                                     "network",    "module",           "weights",     "params", "backbone"};
@@ -107,11 +108,13 @@ class Search {
       return add(std::move(dict));
     }
     if (value.kind != Kind::dict) return;
+    count_name(path.size());
     StateDict dict{path, {}};
     bool any = false;
     for (size_t i = 0; i + 1 < value.items.size(); i += 2) {
       const PickleValue &key = pickle_[value.items[i]], &content = pickle_[value.items[i + 1]];
       if (!is_name(key)) continue;
+      count_name(key.text.size());
       dict.entries[std::string(key.text)] = &content;
       any = any || (!modules_.of(content) && tensor_of(pickle_, content).kind != TensorValue::Kind::none);
     }
@@ -122,10 +125,17 @@ class Search {
   }
 
  private:
+  // One text in the file may be part of many names.
+  void count_name(size_t bytes) {
+    name_bytes_ += bytes;
+    check(name_bytes_ <= most_name_bytes + pickle_.size, Fault::input, file_, ": its names and paths have ",
+          with_commas(int64_t(name_bytes_)), " bytes, expected at most ", with_commas(most_name_bytes),
+          " more than its pickle; save the model's state_dict()");
+  }
+
   // What the module's state_dict() would hold.
   void flatten(const ModuleParts& module, const std::string& prefix, StateDict& dict, int depth) {
-    check(depth <= deepest_module && prefix.size() < longest_tensor_name, Fault::input, file_,
-          ": modules in modules, deeper than ", deepest_module);
+    check(depth <= deepest_module, Fault::input, file_, ": modules in modules, deeper than ", deepest_module);
     for (const PickleValue* own : {module.parameters, module.buffers, module.modules}) {
       if (!own || own->kind != Kind::dict) continue;
       for (size_t i = 0; i + 1 < own->items.size(); i += 2) {
@@ -134,6 +144,9 @@ class Search {
               " entries");
         if (!is_name(key) || content.kind == Kind::none) continue;
         const std::string name = prefix + std::string(key.text);
+        check(name.size() <= longest_tensor_name, Fault::input, file_, ": its modules hold a name of ",
+              name.size(), " bytes, ", in_quotes(name), ", expected at most ", longest_tensor_name);
+        count_name(name.size());
         if (const auto& child = modules_.of(content))
           flatten(*child, name + ".", dict, depth + 1);
         else
@@ -182,6 +195,7 @@ class Search {
   Modules modules_;
   std::set<const PickleValue*> visited_;  // dicts may hold each other in circles
   size_t entries_ = 0;
+  uint64_t name_bytes_ = 0;
 };
 
 size_t place_in_usual(const std::string& path) {

@@ -170,7 +170,9 @@ SafeTensors read_weights_file(const std::filesystem::path& path, const std::stri
   if (entry.empty()) return read;
   std::string prefix = entry + ".";
   std::replace(prefix.begin(), prefix.end(), '/', '.');
-  check(has_name(read, entry), Fault::input, path.string(), ": no names begin with ", in_quotes(prefix),
+  const std::vector<std::string*> names = names_of(read);
+  check(std::any_of(names.begin(), names.end(), [&](const auto* n) { return n->starts_with(prefix); }),
+        Fault::input, path.string(), ": no names begin with ", in_quotes(prefix),
         "; a safetensors file has no other entries");
   keep_prefix(read, prefix);
   return read;

@@ -321,6 +321,33 @@ TEST(InferLoad, KnowsClassesAndPictures) {
   refused(infer::at_names + 8, 1, "names of the classes");
 }
 
+// Of 8192 tensors in one place all were looked through.
+TEST(InferLoad, TensorsMayNotOverlap) {
+  const Example example("resnet8");
+  const InferenceGraph& graph = example.graph;
+  std::vector<std::byte> file = infer_file(graph, {});
+  const auto put = [&](size_t at, uint32_t value) {
+    for (size_t b = 0; b < 4; ++b) file[at + b] = std::byte(value >> 8 * b);
+  };
+  const size_t tables = infer::file_header + graph.values.size() * infer::value_bytes +
+                        graph.nodes.size() * infer::node_bytes,
+               data = tables + graph.constants.size() * infer::tensor_bytes;
+  size_t largest = 0;
+  for (size_t i = 0; i < graph.constants.size(); ++i) {
+    largest = std::max(largest, 4 * graph.constants[i].values.size());
+    put(tables + i * infer::tensor_bytes + 24, uint32_t(data));
+  }
+  file.resize(data + largest);
+  put(infer::at_size, uint32_t(file.size()));
+  const auto* bytes = reinterpret_cast<const uint8_t*>(file.data());
+  put(infer::at_crc, infer::crc32(bytes + infer::at_size, file.size() - infer::at_size));
+  char message[100];
+  const retort_options options = {0, 0, message, sizeof message};
+  retort_net* net = nullptr;
+  EXPECT_EQ(retort_load(file.data(), file.size(), &options, &net), RETORT_BAD_FILE);
+  expect_contains(message, "tensors that overlap");
+}
+
 TEST(InferLoad, ReadsFilesAndNamesWhatIsWrong) {
   const TempFolder folder;
   const Example example("resnet8");

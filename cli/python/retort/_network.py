@@ -96,6 +96,8 @@ class Network:
         return Prediction(logits, labels, names)
 
     def _class_names(self) -> list[str] | None:
+        if library.retort_class_name(self._net, 0) is None:
+            return None
         names = [library.retort_class_name(self._net, index) for index in range(self.classes)]
         return None if None in names else [name.decode(errors="replace") for name in names]
 

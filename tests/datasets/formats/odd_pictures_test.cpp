@@ -252,6 +252,52 @@ TEST(OddPictures, JpegTablesThatAreNotDefined) {
   expect_fault(Fault::input, "a Huffman table of 4080 symbols", [&] { decode_image(changed, "h.jpg"); });
 }
 
+// Forty bytes of a scan that says nothing cost as long as the picture: minutes for a file of a megabyte.
+TEST(OddPictures, ScansFollowFromEachOther) {
+  Bytes jpeg = bytes_of("picture.jpg");
+  const Bytes end = {0xff, 0xd9};
+  const size_t frame = place_of(jpeg, {0xff, 0xc0}), scan = place_of(jpeg, {0xff, 0xda});
+  jpeg.resize(jpeg.size() - 2);
+  const Bytes whole_scan(jpeg.begin() + std::ptrdiff_t(scan), jpeg.end());
+  const auto parts_of = [&](const Bytes& more) {
+    Bytes file = jpeg;
+    file.insert(file.end(), more.begin(), more.end());
+    file.insert(file.end(), end.begin(), end.end());
+    return jpeg_parts(file, "scans.jpg");
+  };
+  const auto refused = [&](const Bytes& more, const std::string& words) {
+    expect_fault(Fault::input, words, [&] { parts_of(more); });
+  };
+  EXPECT_NO_THROW(parts_of({}));
+  refused(whole_scan, "a second scan of component");
+
+  jpeg[frame + 1] = 0xc2;  // the same data as mean values, of which nobody asks here
+  jpeg[scan + 12] = 0;
+  const uint8_t first = jpeg[frame + 10];
+  const auto of = [&](int from, int to, int high, int low) {
+    return Bytes{0xff, 0xda, 0, 8, 1, first, 0, uint8_t(from), uint8_t(to), uint8_t(high * 16 + low)};
+  };
+  const auto both = [](Bytes a, const Bytes& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+  };
+  EXPECT_NO_THROW(parts_of(both(of(1, 63, 0, 2), both(of(1, 63, 2, 1), of(1, 63, 1, 0)))));
+  refused(of(0, 0, 0, 0), "that do not follow from each other");
+  refused(both(of(1, 63, 0, 0), of(5, 5, 0, 0)), "that do not follow from each other");
+  refused(both(of(1, 63, 0, 1), of(5, 5, 0, 0)), "that do not follow from each other");
+  refused(both(of(1, 63, 0, 2), of(1, 63, 1, 0)), "that do not follow from each other");
+  refused(of(5, 5, 1, 0), "that do not follow from each other");
+  refused(of(5, 5, 2, 0), "coefficients 5 to 5, bits 2 to 0");
+  refused(of(5, 4, 0, 0), "coefficients 5 to 4");
+  refused(of(5, 64, 0, 0), "coefficients 5 to 64");
+  refused(of(0, 63, 0, 0), "coefficients 0 to 63");
+  Bytes many;
+  for (int k = 1; k < 64; ++k) many = both(many, of(k, k, 0, 1));
+  for (int k = 1; k <= 36; ++k) many = both(many, of(k, k, 1, 0));
+  EXPECT_NO_THROW(parts_of(many));
+  refused(both(many, of(37, 37, 1, 0)), "more than 100 scans");
+}
+
 // stb_image took whatever lay on its stack behind the palette.
 TEST(OddPictures, APixelBeyondThePaletteIsAnError) {
   const Bytes grey = bytes_of("grey.png");

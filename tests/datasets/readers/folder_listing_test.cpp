@@ -140,6 +140,8 @@ TEST(FolderListing, Cub) {
   EXPECT_EQ(listing.class_names, (Names{"001.Black", "002.Laysan"}));
   EXPECT_EQ(shown(listing.train), (Names{"0 images/001.Black/a.jpg", "1 images/002.Laysan/b 1.jpg"}));
   EXPECT_EQ(shown(listing.test), (Names{"0 images/001.Black/c.jpg"}));
+  folder.write("images.txt", "1 001.Black/a.jpg\n2 002.Laysan/b 1.jpg\n3 001.Black/a\n");
+  refused(folder, "images.txt: image 3: '001.Black/a' is image 1 already; a picture");
   folder.write("image_class_labels.txt", "1 1\n2 1\n3 1\n");
   refused(folder, "image 2 ('002.Laysan/b 1.jpg') is of class '1', which is not that of its folder alone");
 }
@@ -265,6 +267,18 @@ TEST(FolderListing, NamesOfClassesMayHoldBlanks) {
                "\xff\xfe"
                "3\0.\0");
   refused(folder, "val.txt: is UTF-16; save it as UTF-8");
+}
+
+// Each blank of a line was tried as the end of a name: minutes for a list whose lines end in \r alone.
+TEST(FolderListing, LinesMayBeLong) {
+  TempFolder folder;
+  write(folder, {"train/cat/1.jpg", "val/a.jpg", "val/b.jpg"});
+  std::string lines;
+  for (int i = 0; i < 200'000; ++i) lines += "b.jpg cat\r";
+  folder.write("val.txt", lines);
+  refused(folder, "val.txt:1: lines that end in \\r alone; expected \\n");
+  folder.write("val.txt", "a.jpg cat\n./b.jpg" + std::string(100'000, ' ') + "cat\n");
+  EXPECT_EQ(list_folder(folder.path()).test.size(), 2u);
 }
 
 // Links were followed 40 times where the folder itself was reached through one, and each time counted.

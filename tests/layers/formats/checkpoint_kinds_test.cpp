@@ -162,6 +162,29 @@ TEST(CheckpointKinds, KeysThatAreTooLongAreNoNames) {
   expect_contains(error_of(Fault::input, [&] { taken(all + "u"); }), "no weights are found");
 }
 
+// 400 kB asked for a gigabyte: modules under 200 names that share one module of 200 names. And names that
+// grow with each module in a module; and dicts in dicts that share one long key.
+TEST(CheckpointKinds, NamesAreNotMuchLargerThanTheirFile) {
+  const auto module = [](const std::string& parameters, const std::string& modules) {
+    return pickle::global("my.models", "Net") + ")\x81}(" + pickle::str("_parameters") + "}(" + parameters +
+           "u" + pickle::str("_modules") + "}(" + modules + "uub";
+  };
+  const auto names = [](int count, size_t size, const std::string& value) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += pickle::str(text(1000 + i) + std::string(size - 4, 'n')) + value;
+    return all;
+  };
+  const std::string one = module(names(200, 490, "K\x01"), "") + "q\x05" + "0";
+  expect_contains(error_of(Fault::input, [&] { taken(one + module("", names(200, 490, "h\x05"))); }),
+                  "its names and paths have");
+  std::string inner = module(names(1, 400, tensor({2})), "");
+  for (int i = 0; i < 3; ++i) inner = module("", pickle::str(std::string(400, 'm')) + inner);
+  expect_contains(error_of(Fault::input, [&] { taken(inner); }), "hold a name of 1202 bytes");
+  std::string dicts = pickle::str(std::string(900, 'k')) + "q\x01" + "0}(";
+  for (int i = 0; i < 30'000; ++i) dicts += pickle::str(text(i)) + "}h\x01Ns";
+  expect_contains(error_of(Fault::input, [&] { taken(dicts + "u"); }), "its names and paths have");
+}
+
 TEST(CheckpointKinds, WrappersComeOffWhereverTheyStand) {
   const auto dict = [](const Entries& e) { return pickle::dict({{"state_dict", pickle::dict(e)}}); };
   const Entries counter = {{"n_averaged", tensor({})}};
@@ -355,6 +378,22 @@ TEST(CheckpointKinds, OtherFilesAreCalledByTheirName) {
     work.write(name, content);
     expect_contains(error_of(Fault::input, [&, &file = name] { read_weights_file(work / file); }), word);
   }
+}
+
+// "a/b" was refused with a remark that was false, and a tensor's own name took everything away.
+TEST(CheckpointKinds, AnEntryOfSafetensorsIsWhatNamesBeginWith) {
+  const TempFolder work;
+  std::string header = R"({"a.b.fc.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                       R"("c.bias":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
+  const auto path = work.write("x.safetensors", little(uint64_t(header.size())) + header + storage_data(2));
+  for (const char* entry : {"a/b", "a.b"}) {
+    const SafeTensors read = read_weights_file(path, entry);
+    ASSERT_EQ(read.tensors.size(), 1u) << entry;
+    EXPECT_EQ(read.tensors[0].name, "fc.weight");
+  }
+  EXPECT_TRUE(read_weights_file(path, "c").find("bias"));
+  for (const char* entry : {"c.bias", "a.b.fc.weight", "a/c"})
+    expect_contains(error_of(Fault::input, [&] { read_weights_file(path, entry); }), "no names begin with");
 }
 
 }  // namespace
