@@ -197,7 +197,8 @@ int run_compare(const Arguments& arguments) {
       collect ? collect_study(study, folder, session) : run_study(study, folder, running, session);
   progress.clear();
   if (result.stopped) {
-    print_error(text("stopped by a signal; the same command goes on in ", folder.string()));
+    print_error(text("stopped by a signal; the same command", running.force ? " without --force" : "",
+                     " goes on in ", folder.string()));
     return stop.exit_code();
   }
   if (json) {

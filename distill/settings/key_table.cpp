@@ -134,7 +134,7 @@ const std::vector<SettingKey>& setting_keys() {
        "",
        "of all tables together; unused ones are removed beyond it",
        [](S& s) -> F { return &s.teacher_table.limit_gib; },
-       {},
+       {.maximum = 1e6},
        KeyEffect::none},
       {"data.spec",
        "--data SPEC",

@@ -269,6 +269,11 @@ std::vector<std::string> resolve(RunSettings& settings) {
   validate(settings);
   std::vector<std::string> notes;
   settings.data.decoder = name_of(decoder_named(settings.data.decoder));
+  // In one spelling, by which settings are compared.
+  for (std::string* mean : {&settings.data.mean, &settings.teacher_mean})
+    if (!mean->empty()) *mean = text_of(channels_from("mean", *mean, false, Fault::usage));
+  for (std::string* deviation : {&settings.data.std, &settings.teacher_std})
+    if (!deviation->empty()) *deviation = text_of(channels_from("std", *deviation, true, Fault::usage));
   if (!settings.method.method().reads.teacher && !settings.teacher.empty()) {
     notes.push_back(text("method ", settings.method.method().name, " reads no teacher; '", settings.teacher,
                          "' is not used"));

@@ -30,7 +30,13 @@ constexpr double brief_kind = 1, brief_all = 120;  // seconds
 // For logits that nobody keeps.
 class Scratch {
  public:
-  Scratch() : path_(fs::temp_directory_path() / text("retort-measure-", ::getpid())) { remove(); }
+  Scratch() {
+    std::error_code error;
+    path_ = fs::temp_directory_path(error);
+    check(!error, Fault::usage, "TMPDIR, the folder for temporary files: ", error.message());
+    path_ /= text("retort-measure-", ::getpid());
+    remove();
+  }
   ~Scratch() { remove(); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -43,7 +49,7 @@ class Scratch {
   }
 
  private:
-  const fs::path path_;
+  fs::path path_;
 };
 
 // What a step's time does not depend on is the same in all.
@@ -215,7 +221,7 @@ class Expectation {
 
   void count(size_t i) {
     const PlannedRun& run = plan_.runs[i];
-    const RunSettings settings = settings_of(run);
+    const RunSettings settings = run.chosen ? settings_of(run) : run.settings;
     const auto [at, is_new] = kinds_.try_emplace(kind_key(settings), all_.kinds.size());
     if (is_new) {
       all_.kinds.push_back({.name = run.name.substr(0, run.name.rfind(", seed "))});

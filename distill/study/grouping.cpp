@@ -14,7 +14,8 @@ namespace retort {
 namespace {
 
 std::string kind_of(const std::string& spec) {
-  return spec.substr(0, spec.find(':'));
+  const std::string kind = spec.substr(0, spec.find(':'));
+  return kind == "pack" ? "folder" : kind;  // the same pictures, in other files
 }
 
 std::string data_identity(const FoundRun& run) {

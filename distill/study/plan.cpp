@@ -94,9 +94,10 @@ StudyPlan Planner::plan() {
           settings.teacher = pair.teacher_weights;
           settings.teacher_model = pair.teacher.model;
         }
-        // Photos' logits are not shared, and whether a folder's images are some is not known yet.
-        const std::string& data = settings.data.spec;
-        if (!data.starts_with("folder:") && !data.starts_with("pack:")) share_logits(settings);
+        // Photos' logits are not shared, and whether a folder's or an array's images are some is not known
+        // yet.
+        const std::string kind = settings.data.spec.substr(0, settings.data.spec.find(':'));
+        if (kind != "folder" && kind != "pack" && kind != "npy") share_logits(settings);
         const std::string name =
             text(study_.nested ? pair.name : settings.model, ", ", method.label, ", seed ", settings.seed);
         const size_t run = add(folder_of(pair, method, settings), settings, name);

@@ -1,6 +1,7 @@
 #include "distill/study/report_file.h"
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "distill/run/json_bounds.h"
@@ -93,18 +94,28 @@ ResultRun run_of(const Json& json, const std::string& method, const std::string&
   return run;
 }
 
+// By class; null, which is NaN here, of one that no test image shows.
+std::vector<double> by_class(const Json& json) {
+  std::vector<double> numbers;
+  for (const Json& entry : json.get<std::vector<Json>>())
+    numbers.push_back(entry.is_null() ? std::numeric_limits<double>::quiet_NaN() : entry.get<double>());
+  return numbers;
+}
+
 PublishedClasses classes_of(const Json& json) {
   PublishedClasses classes;
   classes.names = json.at("names").get<std::vector<std::string>>();
-  classes.confidence = json.at("teacher_confidence").get<std::vector<double>>();
+  classes.confidence = by_class(json.at("teacher_confidence"));
   for (const double value : classes.confidence)
-    check(value >= 0 && value <= 1, Fault::input, "a teacher's confidence is ", value, ", expected 0 to 1");
+    check(std::isnan(value) || (value >= 0 && value <= 1), Fault::input, "a teacher's confidence is ", value,
+          ", expected 0 to 1");
   for (const auto& entry : json.at("over_kd").items()) {
-    const auto gain = entry.value().at("gain").get<std::vector<double>>();
+    const std::vector<double> gain = by_class(entry.value().at("gain"));
     check(gain.size() == classes.confidence.size(), Fault::input, entry.key(), " has the gains of ",
           gain.size(), " classes, the teacher's confidence is of ", classes.confidence.size());
     for (const double value : gain)
-      check(std::abs(value) <= 100, Fault::input, "a gain is ", value, ", expected -100 to 100");
+      check(std::isnan(value) || std::abs(value) <= 100, Fault::input, "a gain is ", value,
+            ", expected -100 to 100");
     classes.gains[entry.key()] = gain;
   }
   return classes;

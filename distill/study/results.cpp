@@ -226,6 +226,15 @@ const ResultRow* ResultPair::plain_kd() const {
   return best;
 }
 
+const RunSettings* ResultPair::taught() const {
+  const ResultRow* kd = plain_kd();
+  if (kd && kd->settings) return &*kd->settings;
+  const auto first = std::find_if(rows.begin(), rows.end(), [](const ResultRow& row) {
+    return row.apart.empty() && row.settings && !row.settings->teacher.empty();
+  });
+  return first == rows.end() ? nullptr : &*first->settings;
+}
+
 const ResultRow* ResultPair::alone() const {
   for (const ResultRow& row : rows) {
     if (row.method == "ce" && row.apart.empty()) return &row;
@@ -238,7 +247,8 @@ std::string ResultPair::data_name() const {
   if (data.starts_with("cifar10")) return "CIFAR-10";
   if (is_synthetic()) return "images drawn by the program";
   if (data.starts_with("scenes")) return "scenes drawn by the program";
-  return data.substr(0, data.find(':'));
+  const std::string kind = data.substr(0, data.find(':'));
+  return kind == "pack" ? "folder" : kind;
 }
 
 void settle(ResultRow& row) {

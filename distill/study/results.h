@@ -76,6 +76,9 @@ struct ResultPair {
   const Metric& metric() const;
   const ResultRow* plain_kd() const;  // the row that others are compared with: kd with fewest keys set
   const ResultRow* alone() const;     // the student without a teacher
+  // Of a run that the teacher taught: plain kd, or the first row that may be compared. It says how the
+  // teacher is read. nullptr if there is none.
+  const RunSettings* taught() const;
   bool is_cifar100() const { return data.starts_with("cifar100"); }
   bool is_synthetic() const { return data.starts_with("synthetic"); }
   std::string data_name() const;  // "CIFAR-100"

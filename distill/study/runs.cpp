@@ -315,6 +315,7 @@ RunSettings settings_held(const RunSettings& wanted, const fs::path& folder) {
   settled(now.teacher_source, there.teacher_source);
   settled(now.data.augment, there.data.augment);
   settled(now.data.decoder, there.data.decoder);
+  if (now.shards == 0) now.shards = there.shards;  // as many as there were processes
   if (now.data.size == 0) now.data.size = there.data.size;
   if (now.data.test_resize == 0) now.data.test_resize = there.data.test_resize;
   settled(now.data.mean, there.data.mean);

@@ -119,19 +119,19 @@ std::vector<Summary> for_each_seed(const RunSettings& settings, int64_t seeds, i
   return parallel == 1 ? one_by_one(runs, session, run) : side_by_side(runs, parallel, session, run);
 }
 
-// Runs of seeds that are no longer wanted: beside the new ones they would be counted as theirs.
-void remove_other_seeds(const fs::path& folder, uint64_t first, int64_t seeds) {
+// Runs that are no longer wanted: beside the new ones they would be counted as theirs.
+void remove_seeds(const fs::path& folder) {
   std::error_code error;
-  std::vector<fs::path> others;
+  std::vector<fs::path> old;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
     uint64_t seed = 0;
     if (!name.starts_with("seed-") || !parse(std::string_view(name).substr(5), seed)) continue;
-    if (seed < first || seed - first >= uint64_t(seeds)) others.push_back(at->path());
+    old.push_back(at->path());
   }
-  for (const fs::path& other : others) {
-    if (RunFolder::is_run(other)) RunFolder(other, RunFolder::Mode::force).discard();
-    fs::remove(other, error);  // notes beside the run stay, and then the folder
+  for (const fs::path& run : old) {
+    if (RunFolder::is_run(run)) RunFolder(run, RunFolder::Mode::force).discard();
+    fs::remove(run, error);  // notes beside the run stay, and then the folder
   }
 }
 
@@ -164,7 +164,7 @@ std::vector<Summary> start_seeds(const RunSettings& settings, int64_t seeds, con
   const Descriptor lock = locked(folder);
   write_file(seeds_file(folder), sealed(text("seeds = ", seeds, "\n") + settings_toml(resolved)));
   for (const std::string& note : notes) session.progress.note(note);
-  if (force) remove_other_seeds(folder, resolved.seed, seeds);
+  if (force) remove_seeds(folder);
   return for_each_seed(resolved, seeds, parallel, session, [&](const RunSettings& one, Session& own) {
     const fs::path path = seed_folder(folder, one.seed);
     return or_diverged(path, [&] { return start_run(one, path, force, own); });
@@ -195,6 +195,9 @@ std::vector<Summary> resume_seeds(const fs::path& folder, const ResumeOptions& o
     return or_diverged(path, [&] {
       if (!RunFolder::is_run(path) || read_run_settings(path).epochs >= one.epochs)
         return complete_run(one, path, own);
+      RunSettings as_long = one;
+      as_long.epochs = read_run_settings(path).epochs;
+      check_same_settings(as_long, path);
       ResumeOptions longer = options;
       longer.epochs = one.epochs;
       longer.threads = one.threads;

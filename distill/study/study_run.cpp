@@ -55,6 +55,7 @@ class Queue {
   void check_folder() const;
   void share_logits_of(const ImageSet& images);
   void say_expected();
+  void discard_all();
   void leave_out(Held held);
   void name_given_teachers();
   bool is_shown(size_t pair) const;
@@ -157,6 +158,8 @@ void Queue::say_expected() {
     const ExpectedTime expected = expected_time(plan_, session_, {.brief = true, .anew = options_.force});
     if (expected.runs > 0) session_.progress.note("expected: " + expected_line(expected));
   } catch (const Stopped&) {  // nothing runs then
+  } catch (const std::exception& error) {
+    session_.progress.note(text("how long it takes cannot be told: ", error.what()));
   }
 }
 
@@ -181,7 +184,13 @@ Job* Queue::next() {
 
 // Its result, where there is nothing left to do for it.
 std::optional<Summary> Queue::settled(const Job& job) const {
-  return options_.force ? std::nullopt : settled_result(job.folder);
+  return settled_result(job.folder);
+}
+
+// At once, so that what a stopped study has made anew stands when it goes on.
+void Queue::discard_all() {
+  for (const Job& job : jobs_)
+    if (job.chosen && RunFolder::is_run(job.folder)) RunFolder(job.folder, RunFolder::Mode::force).discard();
 }
 
 // What weights are of, their file says, not the study's. Their tables may be collected where they do not lie.
@@ -203,8 +212,6 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
       // Whether a teacher that was trained meanwhile is the one it learned from.
       if (job.teacher != no_run) check_same_run(job.settings, job.folder, session);
       take_result(job, *settled);
-    } else if (options_.force) {
-      take_result(job, start_run(job.settings, job.folder, fs::exists(job.folder), session));
     } else {
       take_result(job, complete_run(job.settings, job.folder, session));
     }
@@ -254,6 +261,7 @@ StudyResult Queue::run() {
   const FolderLock lock(folder_);
   remove_abandoned_files(folder_);
   say_expected();
+  if (options_.force) discard_all();
   std::vector<std::string> kinds;
   for (const Job& job : jobs_)
     if (job.chosen) kinds.push_back(job.kind);
@@ -292,7 +300,11 @@ Summary Queue::run_task(int64_t task) {
   check(task >= 0 && task < int64_t(order.size()), Fault::usage, "task ", task, ": the study has ",
         order.size(), " runs, 0 to ", order.size() - 1);
   const Job& job = jobs_[order[size_t(task)]];
-  if (const std::optional<Summary> there = settled(job)) return *there;
+  if (job.teacher != no_run) check_same_settings(jobs_[job.teacher].settings, jobs_[job.teacher].folder);
+  if (const std::optional<Summary> there = settled(job)) {
+    check_same_run(job.settings, job.folder, session_);
+    return *there;
+  }
   if (job.teacher != no_run) {
     const std::optional<Summary> teacher = settled(jobs_[job.teacher]);
     check(teacher && teacher->status == "finished", Fault::input, jobs_[job.teacher].folder.string(),

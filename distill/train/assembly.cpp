@@ -96,7 +96,7 @@ void Assembly::make_networks(Progress& progress, const AssemblyOptions& options)
     const std::string line = load_start(settings, init, *student, *device);
     if (!line.empty()) tell(line);
   }
-  settle_numbers(settings, init, data.train);
+  if (!options.untrained_teacher) settle_numbers(settings, init, data.train);
   student_sees = settled_numbers(init, settings.data.mean, settings.data.std, data.train, tell);
   if (!reads.teacher) return;
   if (!teacher) make_teacher();

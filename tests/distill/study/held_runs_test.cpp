@@ -6,6 +6,7 @@
 
 #include "tests/support/expect_error.h"
 #include "tests/support/npy_pictures.h"
+#include "tests/support/paths.h"
 #include "tests/support/runs.h"
 
 namespace retort {
@@ -164,6 +165,75 @@ TEST(HeldRuns, SeedsThatAreNoLongerWantedGoWithForce) {
   succeed(train + Strings{"--seeds", "2", "--force"}, work);
   EXPECT_TRUE(fs::exists(work / "s/seed-2/summary.json"));
   EXPECT_FALSE(fs::exists(work / "s/seed-3"));
+}
+
+// A forced training that was stopped left old seeds beside new ones; going on, it averaged both.
+TEST(HeldRuns, SeedsOfOtherSettingsAreNotGoneOnWith) {
+  const TempFolder work;
+  const auto train = [&](const Strings& more) {
+    succeed(Strings{"train", "--model", "resnet8", "--seeds", "2", "--out", "s"} + small + more, work);
+  };
+  train({"--epochs", "1"});
+  fs::copy(work / "s/seed-2", work / "old", fs::copy_options::recursive);
+  train({"--epochs", "2", "--lr", "0.01", "--force"});
+  fs::remove_all(work / "s/seed-2");
+  fs::rename(work / "old", work / "s/seed-2");
+  const Outcome resumed = run({"train", "--resume", "s"}, work);
+  EXPECT_EQ(resumed.code, 2);
+  expect_contains(resumed.err, "seed-2: holds a run with other settings");
+}
+
+// "0.5,0.5,0.5" was held to be other numbers than "0.5 0.5 0.5".
+TEST(HeldRuns, NumbersHaveOneSpelling) {
+  const TempFolder work;
+  succeed(Strings{"train", "--model", "resnet8", "--seeds", "2", "--epochs", "1", "--mean", "0.50,.5,0.5",
+                  "--std", "[0.25, 0.25, 0.25]", "--out", "s"} +
+              small,
+          work);
+  succeed({"train", "--resume", "s"}, work);
+  expect_contains(content_of(work / "s/seeds.toml"), "mean = \"0.5 0.5 0.5\"");
+}
+
+// Processes share a batch in as many parts as they are, where nobody says how many: their run was nobody's.
+TEST(HeldRuns, PartsThatNobodyGaveAreThoseOfTheRun) {
+  const TempFolder work;
+  work.write("s.toml", study_of("synthetic:train=32,test=16", "", "ce"));
+  succeed({"compare", "s.toml", "--out", "s", "--set", "shards=2"}, work);
+  succeed({"compare", "s.toml", "--out", "s", "--collect"}, work);
+}
+
+TEST(HeldRuns, ATaskOfOtherSettingsIsNotFinished) {
+  const TempFolder work;
+  work.write("s.toml", study_of("synthetic:train=32,test=16", "", "ce"));
+  succeed({"compare", "s.toml", "--out", "s"}, work);
+  succeed({"compare", "s.toml", "--out", "s", "--task", "0"}, work);
+  expect_contains(
+      failure(2, {"compare", "s.toml", "--out", "s", "--set", "optimizer.lr=0.5", "--task", "0"}, work),
+      "holds a run with other settings (there: optimizer.lr = 0.05; now: optimizer.lr = 0.5)");
+}
+
+// How long a study takes is said if it can be.
+TEST(HeldRuns, AnEstimateEndsNoStudy) {
+  const TempFolder work;
+  succeed(Strings{"train", "--model", "resnet8", "--epochs", "1", "--out", "t"} + small, work);
+  const std::string pair = "[[pairs]]\nstudent = \"resnet8\"\nteacher = \"resnet8\"\nweights = ";
+  work.write("s.toml",
+             "title = \"t\"\nseeds = 1\n[settings]\nepochs = 1\nbatch = 16\nthreads = 1\ndata.spec = "
+             "\"synthetic:train=32,test=16\"\n" +
+                 pair + "\"t\"\nname = \"a\"\n" + pair +
+                 "\"not-there.pth\"\nname = \"b\"\n[[methods]]\nname = \"kd\"\n");
+  succeed({"compare", "s.toml", "--out", "s", "--only", "a"}, work);
+  work.write("one.toml", study_of("synthetic:train=32,test=16", "", "ce"));
+  const std::string command = "cd " + work.path().string() + " && TMPDIR=/nowhere " + program_file() +
+                              " compare one.toml --out one >said 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0) << content_of(work / "said");
+}
+
+TEST(HeldRuns, AStoreHasALimitThatANumberHolds) {
+  const TempFolder work;
+  expect_contains(
+      failure(2, Strings{"distill", "--teacher", "t", "--set", "teacher_table.limit_gib=1e12"} + small, work),
+      "teacher_table.limit_gib");
 }
 
 }  // namespace

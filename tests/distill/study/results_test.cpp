@@ -140,9 +140,13 @@ TEST(Results, WhichBoxesAMethodSeesIsOfTheMethod) {
   const Comparison comparison = compare_rows(row_of(results, "pcd"), other);
   EXPECT_EQ(comparison.apart, "");
   EXPECT_EQ(comparison.last.n, 2u);
-  const std::vector<AblationAnswer> answers = ablation_answers(results.pairs[0]);
-  ASSERT_EQ(answers.size(), 1u);
-  EXPECT_EQ(answers[0].question, "Do boxes of background help?");
+  ResultPair pair = results.pairs[0];
+  for (const bool published : {false, true}) {  // of a report.json with settings: its page had no answers
+    if (published) pair.classes = PublishedClasses{};
+    const std::vector<AblationAnswer> answers = ablation_answers(pair);
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].question, "Do boxes of background help?");
+  }
 }
 
 // "No seed of both is finished yet", it said, as if one would be.
