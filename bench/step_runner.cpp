@@ -79,6 +79,8 @@ void StepRunner::prepare_nets() {
   RunSettings settings = default_settings("distill");
   settings.model = options_.model;
   settings.method = method_settings(options_.method);
+  settings.precision = name_of(device_->precision());
+  if (options_.dot) settings.optimizer.kind = "dot";
   settings.epochs = 240;
   ImageSet shape;  // of no images
   shape.classes = int(options_.classes);
@@ -94,8 +96,8 @@ void StepRunner::prepare_nets() {
   distiller_ = make_distiller(settings.method, *device_,
                               context_of(settings, *student_, teacher_.get(), *device_, shape));
   initialize(*distiller_, *device_, 1);
-  const DType images = options_.eval ? DType::f32 : image_type(device_->precision());
-  const bool narrow = is_16_bit(images);
+  const bool narrow = !options_.eval && trains_in_16_bits(settings);  // as a run
+  const DType images = narrow ? image_type(device_->precision()) : DType::f32;
   SgdOptions rates{.learning_rate = 1e-4,  // random images are no reason to diverge
                    .loss_scaling = device_->precision() == Precision::fp16};
   if (options_.dot) rates.dot_delta = 0.075;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/types.h"
+
 namespace retort {
 
 namespace {
@@ -22,7 +24,8 @@ Var pooled_to(const Pass& pass, const Var& map, int64_t height, int64_t width) {
   if (h == height && w == width) return map;
   if (h % height == 0 && w % width == 0 && h / height == w / width)
     return pool2d(pass, map, {Pool2dSpec::average, int(h / height), int(h / height)});
-  return adaptive_average_pool(pass, map, height, width);
+  const Var wide = cast(pass, map, wide_type(map.type()));
+  return cast(pass, adaptive_average_pool(pass, wide, height, width), map.type());
 }
 
 // Of one image's maps: what pooled is the mean of, and what is projected.

@@ -26,5 +26,22 @@ TEST(BenchStep, RunsAsTheTrainersDoes) {
   }
 }
 
+// Steps of two views, and of two gradients, keep their weights in 32 bits.
+TEST(BenchStep, OfMethodsThatTrainIn32BitsOnly) {
+  for (const bool dot : {false, true}) {
+    SCOPED_TRACE(dot);
+    StepRunner runner({.model = "resnet8",
+                       .teacher = "resnet8",
+                       .method = dot ? "kd" : "crld",
+                       .device = "cuda",
+                       .batch = 4,
+                       .classes = 10,
+                       .precision = "bf16",
+                       .dot = dot});
+    runner.run_chain(3);
+    EXPECT_GT(runner.profiled_step().calls().size(), 20u);
+  }
+}
+
 }  // namespace
 }  // namespace retort

@@ -119,17 +119,23 @@ class ScarceMemory : public Memory {
 };
 
 // On a device that is nearly full the trial does without what needs most, or without itself; the run goes on.
+// What it chose was every later run's choice.
 TEST(CudnnPlanning, WhatThereIsNoRoomToTryEndsNoRun) {
   const std::vector<float> expected = Runner({}).run();
   const Setting waits("RETORT_EMULATED_CUDNN", "waits");  // of two plans the first, which needs 1,000 bytes
   for (const bool tune : {false, true}) {
     for (int refusals = 0; refusals <= 2; ++refusals) {
+      const testing::TempFolder folder;
+      const CudnnOptions options{.tune = tune, .plans = folder.path().string()};
       Runner runner({});
       ScarceMemory memory(*runner.backend, refusals);
-      runner.graphs = std::make_unique<CudnnGraphs>(CudnnOptions{.tune = tune}, memory, runner.stream);
+      runner.graphs = std::make_unique<CudnnGraphs>(options, memory, runner.stream);
       EXPECT_EQ(runner.run(), expected) << refusals;
       EXPECT_EQ(runner.graphs->counters().planned, 1);
       runner.graphs.reset();
+      Runner later(options);
+      EXPECT_EQ(later.run(), expected);
+      EXPECT_EQ(later.graphs->counters().planned, refusals > 0 ? 1 : 0) << refusals;
     }
   }
 }

@@ -170,6 +170,7 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::new_plan(const CudnnProblem& problem
   std::vector<CudnnPlan> plans = make_cudnn_plans(problem, options_, target_, most);
   if (plans.empty()) return std::nullopt;
   size_t best = 0;
+  bool complete = true;
   if (is_convolution(problem.op)) {
     const PlanTrial trial = try_cudnn_plans(problem, plans, timed, handle_.get(), stream_, memory_);
     if (timed || !trial.best) {
@@ -185,12 +186,13 @@ std::optional<CudnnPlan> CudnnGraphs::Impl::new_plan(const CudnnProblem& problem
     }
     if (!trial.best) return std::nullopt;
     best = *trial.best;
+    complete = trial.complete;
   }
   // Another process may have met the problem meanwhile: all compute by the plan that was there first.
   if (std::optional<CudnnPlan> plan = kept_plan(key)) return plan;
   ++counters_.planned;
   if (const std::string plan = plans[best].serialised(); !plan.empty()) {
-    files_.write(key, plan);
+    if (complete) files_.write(key, plan);  // what a nearly full device chose is this run's alone
     files_of_run_.write(key, plan);
     used_[key] = plan;
   }

@@ -122,11 +122,13 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
   for (const CudnnPlan& plan : plans) workspaces.push_back(aligned(size_t(plan.workspace())));
   std::vector<size_t> ascending = workspaces;
   std::sort(ascending.begin(), ascending.end());
-  const Room room = room_for(memory, bytes, ascending);
-  if (!room.memory) {
-    trial.best = 0;
+  const auto untried = [&] {
+    trial.complete = false;
+    trial.best = size_t(std::min_element(workspaces.begin(), workspaces.end()) - workspaces.begin());
     return trial;
-  }
+  };
+  Room room = room_for(memory, bytes, ascending);
+  if (!room.memory) return untried();
   char* const lent = room.memory->data();
   std::vector<void*> pointers;
   for (const size_t offset : offsets) pointers.push_back(lent + offset);
@@ -138,6 +140,7 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
   for (size_t i = 0; i < plans.size() && (timed || !trial.best); ++i) {
     if (workspaces[i] > room.extra) {
       trial.refusals[i] = text("no room for ", workspaces[i], " bytes of workspace");
+      trial.complete = false;
       continue;
     }
     const auto run = [&] { execute_cudnn_plan(plans[i], handle, ids, pointers, lent + bytes, problem); };
@@ -150,10 +153,11 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
       }
     } catch (const Error& error) {  // one that cannot be run or captured is not chosen
       trial.refusals[i] = error.what();
+      trial.complete = trial.complete && error.fault() != Fault::memory;
       cudaGetLastError();
     }
   }
-  return trial;
+  return trial.best || trial.complete ? trial : untried();
 }
 
 }  // namespace retort
