@@ -28,17 +28,18 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 double percent(const Evaluation::Class& one) {
-  return one.images > 0 ? 100.0 * double(one.correct) / double(one.images) : 0;
+  return 100.0 * double(one.correct) / double(one.images);
 }
 
 Json json_of(const Evaluation& e, const ImageSet& images) {
   Json json = {{"top1", e.top1}, {"top5", e.top5}, {"loss", e.loss}, {"n", e.n}};
   if (e.per_class.empty()) return json;
   for (size_t c = 0; c < e.per_class.size(); ++c) {
-    json["per_class"].push_back({{"class", c},
-                                 {"name", images.class_names[c]},
-                                 {"n", e.per_class[c].images},
-                                 {"top1", percent(e.per_class[c])}});
+    json["per_class"].push_back(
+        {{"class", c},
+         {"name", images.class_names[c]},
+         {"n", e.per_class[c].images},
+         {"top1", e.per_class[c].images > 0 ? Json(percent(e.per_class[c])) : Json()}});
   }
   return json;
 }
@@ -50,7 +51,7 @@ std::string text_of(const Evaluation& e, const ImageSet& images) {
   TextTable table({"class", "name", "images", "top-1"});
   for (size_t c = 0; c < e.per_class.size(); ++c) {
     table.add_row({std::to_string(c), images.class_names[c], std::to_string(e.per_class[c].images),
-                   fixed(percent(e.per_class[c]), 2)});
+                   e.per_class[c].images > 0 ? fixed(percent(e.per_class[c]), 2) : "-"});
   }
   return all + "\n" + table.plain();
 }
@@ -94,6 +95,9 @@ int run_eval(const Arguments& arguments) {
   const DeviceOptions device_options = device_choice.options();
   const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
+  if (exported)
+    options.refuse({"--model", "--device", "--precision", "--batch"},
+                   "is for weights, and " + weights_spec + " is an exported network");
   channels.apply(weights);
   DataSettings images = data_of(weights, data_spec);
   photos.apply(images);

@@ -16,6 +16,7 @@
 #include "datasets/open.h"
 #include "distill/evaluate/predict.h"
 #include "distill/evaluate/seen_by.h"
+#include "distill/methods/pcd.h"
 #include "distill/methods/registry.h"
 #include "distill/run/named_weights.h"
 #include "distill/settings/data_options.h"
@@ -157,6 +158,8 @@ int run_explain(const Arguments& arguments) {
         student.side(), ", ", judge.name, " of ", judge.side());
   explained.student = student.name;
   explained.teacher = judge.name;
+  if (const std::string fitted = fit_stages(explained.method, student.classes()); !fitted.empty())
+    print_error(fitted);
   if (set && set->test.classes == student.classes()) explained.class_names = set->test.class_names;
   ChosenImage& shown = explained.image;
   shown.side = int(student.side());

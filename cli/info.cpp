@@ -118,8 +118,8 @@ void print_networks(int64_t classes, bool json) {
   }
   print(table.plain() + "\nParameters and multiply-adds with " +
         (classes > 0 ? std::to_string(classes) : std::string("100, of detectors 80,")) +
-        " classes. The last\ncolumn: top-1 as papers print it, with labels alone, 240 epochs; `retort\n"
-        "published` has the sources.\n");
+        " classes. The last\ncolumn: top-1 as papers print it, with labels alone, of 240 epochs or\n"
+        "ImageNet's 100; `retort published` has the sources.\n");
 }
 
 }  // namespace

@@ -99,6 +99,7 @@ std::string manual_page() {
            {"6", "out of memory"},
            {"7", "the device is not available"},
            {"8", "a verification failed"},
+           {"9", "another process of the run was lost"},
            {"129, 130, 138, 143", "stopped by a signal, after a last checkpoint"}})
     all += item(code, meaning);
   return all;

@@ -115,6 +115,9 @@ int run_predict(const Arguments& arguments) {
   const DeviceOptions device_options = device_choice.options();
   const auto exported = ExportedNetwork::open(weights_path(weights_spec), device_options.threads);
   Weights weights = exported ? exported->weights() : read_weights(weights_spec);
+  if (exported)
+    options.refuse({"--model", "--device", "--precision"},
+                   "is for weights, and " + weights_spec + " is an exported network");
   channels.apply(weights);
   if (!exported && is_detector(architecture_of(weights, architecture))) {
     check(!any_array, Fault::usage, "predict: ", weights_spec, " is a detector: arrays are for classifiers");

@@ -14,6 +14,7 @@
 #include "engine/base/file.h"
 #include "engine/base/file_kind.h"
 #include "engine/base/utf8.h"
+#include "engine/cpu/thread_pool.h"
 #include "engine/infer/retort.h"
 #include "models/channel_numbers.h"
 #include "models/export/onnx_model.h"
@@ -34,7 +35,7 @@ class InferNetwork : public ExportedNetwork {
     weights_.source = path.string();
     weights_.path = path;
     char message[200] = "";
-    const retort_options options = {uint32_t(std::clamp(threads, 1, 64)), 0, message, sizeof message};
+    const retort_options options = {uint32_t(std::min(threads, 64)), 0, message, sizeof message};
     const retort_status status = retort_load(file.data(), file.size(), &options, &net_);
     check(status == RETORT_OK, fault_of_load(status, Fault::input), path.string(), ": ",
           retort_status_text(status), " (", message, ")");
@@ -44,7 +45,7 @@ class InferNetwork : public ExportedNetwork {
           info.width, "x", info.height, " with ", info.channels, " channels, expected square ones with 3");
     side_ = int64_t(info.height);
     weights_.architecture = info.model;
-    check(valid_utf8(weights_.architecture) == weights_.architecture.size(), Fault::input, path.string(),
+    check(is_utf8(weights_.architecture), Fault::input, path.string(),
           ": the name of its network is no UTF-8");
     weights_.classes = int64_t(info.classes);
     if (info.std[0] > 0) {  // otherwise whoever wrote the file did not know
@@ -58,8 +59,7 @@ class InferNetwork : public ExportedNetwork {
     if (retort_class_name(net_, 0))
       for (uint32_t k = 0; k < info.classes; ++k) {
         const std::string& name = input.class_names.emplace_back(retort_class_name(net_, k));
-        check(valid_utf8(name) == name.size(), Fault::input, path.string(), ": the name of class ", k,
-              " is no UTF-8");
+        check(is_utf8(name), Fault::input, path.string(), ": the name of class ", k, " is no UTF-8");
       }
     put_input(input, weights_.file.metadata);
     description_ = text(info.model, ", weights of ", info.weight_bits, " bits, by the embeddable library");
@@ -84,7 +84,7 @@ class InferNetwork : public ExportedNetwork {
 class OnnxNetwork : public ExportedNetwork {
  public:
   OnnxNetwork(const std::filesystem::path& path, std::span<const std::byte> file, int threads)
-      : model_(parse_onnx(text_of_bytes(file), path.string())), threads_(std::max(threads, 1)) {
+      : model_(parse_onnx(text_of_bytes(file), path.string())), threads_(threads) {
     weights_.source = path.string();
     weights_.path = path;
     weights_.file.metadata = model_.metadata;
@@ -154,6 +154,7 @@ std::unique_ptr<ExportedNetwork> ExportedNetwork::open(const std::filesystem::pa
   // What can be read only once, a pipe, is left to the reader of weights.
   if (!std::filesystem::is_regular_file(path)) return nullptr;
   const FileKind kind = kind_of_file(InputFile(path).beginning());
+  if (threads == 0) threads = cpu_quota();
   if (kind == FileKind::network) return std::make_unique<InferNetwork>(path, read_file(path), threads);
   if (kind == FileKind::onnx) return std::make_unique<OnnxNetwork>(path, read_file(path), threads);
   return nullptr;

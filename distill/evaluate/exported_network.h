@@ -16,7 +16,7 @@ namespace retort {
 class ExportedNetwork {
  public:
   // nullptr if the file is of another kind. Fault::input if it is damaged, or an ONNX file of another
-  // program. threads: 0 is one.
+  // program. threads: 0 is all that the process may use.
   static std::unique_ptr<ExportedNetwork> open(const std::filesystem::path& path, int threads);
   virtual ~ExportedNetwork() = default;
 

@@ -28,13 +28,15 @@ void check_input(const MethodSettings& settings, const ProbeInput& input) {
           " x ", input.classes);
   }
   if (method.reads.class_similarity) {
+    check(!input.class_similarity.empty(), Fault::usage, "loss: method ", method.name,
+          " reads how alike a teacher sees the classes; give it with --similarity");
     check(input.class_similarity.size() == size_t(input.classes * input.classes), Fault::input,
           "loss: method ", method.name, " reads how alike a teacher sees the classes, ", input.classes, " x ",
           input.classes, " numbers; ", input.class_similarity.size(), " are given (--similarity)");
   }
-  check(input.strong_student.empty() || method.reads.two_views, Fault::input, "loss: method ", method.name,
+  check(input.strong_student.empty() || method.reads.two_views, Fault::usage, "loss: method ", method.name,
         " reads one view, two are given");
-  check(!method.reads.labels || !input.labels.empty(), Fault::input, "loss: method ", method.name,
+  check(!method.reads.labels || !input.labels.empty(), Fault::usage, "loss: method ", method.name,
         " reads labels; give them with --labels");
   check(input.labels.empty() || int64_t(input.labels.size()) == input.samples, Fault::input,
         "loss: there are ", input.labels.size(), " labels for ", input.samples, " samples");

@@ -32,9 +32,9 @@ struct ProbeResult {
 };
 
 // The terms without cross-entropy and warm-up (method ce: its cross-entropy). Rewinds the device's step
-// arena. Error(Fault::input) if sizes do not fit, a label is outside [0, classes), or the method reads labels
-// and there are none; Error(Fault::usage) if the method compares features or a setting does not fit the
-// number of classes.
+// arena. Error(Fault::input) if sizes do not fit or a label is outside [0, classes); Error(Fault::usage) if
+// the method compares features, reads what is not given or one view where two are, or a setting does not fit
+// the number of classes.
 ProbeResult probe_loss(const MethodSettings& settings, Device& device, const ProbeInput& input);
 
 // Fault::usage if the method cannot work on that many classes: more stages than classes where somebody set

@@ -158,7 +158,7 @@ std::vector<AblationAnswer> ablation_answers(const ResultPair& pair) {
                                   [&](const ResultRow& one) { return one.label == label; });
     return row == pair.rows.end() ? nullptr : &*row;
   };
-  if (pair.classes || !pair.answers.empty()) {
+  if (!pair.answers.empty()) {
     for (const PublishedAnswer& published : pair.answers) {
       const ResultRow *with = row_named(published.with), *without = row_named(published.without);
       if (!with || !without) continue;

@@ -117,14 +117,10 @@ class Evaluating {
     Loaded teacher;
     if (!pair.teacher_weights.empty()) {
       attempt([&] {
-        std::string model, mean, deviation;
-        for (const ResultRow& row : pair.rows) {
-          if (!row.settings || row.settings->teacher.empty()) continue;
-          model = row.settings->teacher_model;
-          mean = row.settings->teacher_mean;
-          deviation = row.settings->teacher_std;
-        }
-        Loaded loaded = load(pair.teacher_weights, model, mean, deviation);
+        const RunSettings* run = pair.taught();
+        Loaded loaded =
+            run ? load(pair.teacher_weights, run->teacher_model, run->teacher_mean, run->teacher_std)
+                : load(pair.teacher_weights, "", "", "");
         const std::string name = "teacher " + pair.teacher;
         const std::vector<CocoDetection> detections = found(loaded, name);
         result.teacher = precision(pair, "", name, detections);

@@ -1,6 +1,7 @@
 #include "distill/report/evaluation_cache.h"
 
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -35,11 +36,17 @@ int64_t count_of(const Json& json, int64_t most) {
   return json.get<int64_t>();
 }
 
-std::vector<double> numbers_of(const Json& json, size_t classes, double least, double most) {
+// gaps: null is NaN, which says that there is nothing to measure.
+std::vector<double> numbers_of(const Json& json, size_t classes, double least, double most,
+                               bool gaps = false) {
   expect(json.is_array() && json.size() == classes, "there are ", json.size(), " numbers, expected ",
          classes);
   std::vector<double> numbers;
   for (const Json& entry : json) {
+    if (gaps && entry.is_null()) {
+      numbers.push_back(std::numeric_limits<double>::quiet_NaN());
+      continue;
+    }
     expect(entry.is_number(), entry.dump(), " is no number");
     numbers.push_back(entry.get<double>());
     expect(std::isfinite(numbers.back()) && numbers.back() >= least && numbers.back() <= most, "a number is ",
@@ -122,7 +129,7 @@ bool EvaluationCache::find_accuracy(const std::string& key, size_t classes, Clas
 
 bool EvaluationCache::find_confidence(const std::string& key, size_t classes,
                                       std::vector<double>& confidence) {
-  return find_numbers(key, classes, 0, 1, confidence);
+  return find(key, [&](const Json& value) { confidence = numbers_of(value, classes, 0, 1, true); });
 }
 
 bool EvaluationCache::find_numbers(const std::string& key, size_t count, double least, double most,

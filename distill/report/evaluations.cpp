@@ -31,6 +31,7 @@ std::string kind_of(const std::string& spec) {
 // Weights as a run or a pair names them, and what is known of them where their file does not say.
 struct Network {
   std::string spec, model = {}, mean = {}, deviation = {};
+  auto operator<=>(const Network&) const = default;
 };
 
 // A model on all images, in their order: N x classes.
@@ -127,7 +128,7 @@ class Evaluating {
   // Kept: the images to show are chosen with logits that the tables were made of.
   const std::vector<float>& computed(const Network& network) {
     const ImageSet& set = images();
-    const auto [at, is_new] = logits_.try_emplace(network.spec);
+    const auto [at, is_new] = logits_.try_emplace(network);
     if (!is_new && !at->second.empty()) return at->second;
     const Weights weights = weights_of(network);
     const std::unique_ptr<Model> model = load_model(weights, network.model, device(), images().height);
@@ -151,15 +152,12 @@ class Evaluating {
 
   // The pair's teacher, with what its students' runs say of it.
   Network teacher() const {
-    Network teacher{.spec = pair_->teacher_weights};
-    for (const ResultRow& row : pair_->rows) {
-      if (!row.settings || row.settings->teacher.empty()) continue;
-      if (teacher.model.empty()) teacher.model = row.settings->teacher_model;
-      if (!teacher.mean.empty()) continue;
-      teacher.mean = row.settings->teacher_mean;
-      teacher.deviation = row.settings->teacher_std;
-    }
-    return teacher;
+    const RunSettings* run = pair_->taught();
+    if (!run) return {.spec = pair_->teacher_weights};
+    return {.spec = pair_->teacher_weights,
+            .model = run->teacher_model,
+            .mean = run->teacher_mean,
+            .deviation = run->teacher_std};
   }
 
   // The run's last weights, from the cache if they are those.
@@ -206,7 +204,7 @@ class Evaluating {
   }
 
   std::vector<double> confidence() {
-    const std::string key = "teacher " + data_key() + " " + teacher_hash();
+    const std::string key = "confidence " + data_key() + " " + teacher_hash();
     std::vector<double> sums;
     if (cache_.find_confidence(key, names().size(), sums)) return sums;
     const std::vector<float>& logits = computed(teacher());
@@ -219,7 +217,7 @@ class Evaluating {
       sums[label] += probability(logits.data() + i * classes, classes, label);
       ++counts[label];
     }
-    for (size_t c = 0; c < classes; ++c) sums[c] /= std::max(1.0, counts[c]);
+    for (size_t c = 0; c < classes; ++c) sums[c] /= counts[c];  // NaN where the test images have none
     cache_.put_numbers(key, sums);
     return sums;
   }
@@ -387,7 +385,7 @@ class Evaluating {
   std::string spec_;                  // of images_
   DataOptions reading_;               // how
   std::unique_ptr<ImageSet> images_;
-  std::map<std::string, std::vector<float>> logits_;  // on them, by weights
+  std::map<Network, std::vector<float>> logits_;  // on them
   std::unique_ptr<Device> device_;
 };
 

@@ -1,7 +1,6 @@
 // The page's sections that come from checkpoints: classes, and PCD at work.
 #include <algorithm>
 #include <iterator>
-#include <numeric>
 
 #include "distill/report/class_findings.h"
 #include "distill/report/figures.h"
@@ -29,11 +28,7 @@ std::string class_table(const Report& report, const std::vector<ClassFinding>& f
   table.column("class");
   table.column("teacher's confidence, %", Column::number);
   for (const ClassFinding& finding : findings) table.column(pair.rows[finding.row].label, Column::number);
-  std::vector<size_t> order(first.confidence.size());
-  std::iota(order.begin(), order.end(), size_t(0));
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return first.confidence[a] < first.confidence[b]; });
-  for (const size_t c : order) {
+  for (const size_t c : first.classes) {
     table.row();
     table.head(escaped_markup(class_name(report, first.pair, c)));
     table.cell(fixed(100 * first.confidence[c], 1));
@@ -55,7 +50,7 @@ std::string pair_classes(const Report& report, const std::vector<ClassFinding>& 
   ClassScales scales;
   for (const ClassFinding& f : findings) {
     std::vector<ClassPoint> own;
-    for (size_t c = 0; c < f.gains.size(); ++c)
+    for (const size_t c : f.classes)
       own.push_back({class_name(report, f.pair, c), f.confidence[c], f.gains[c]});
     scales.add(own);
     points.push_back(std::move(own));

@@ -10,12 +10,23 @@
 
 namespace retort {
 
-std::vector<double> softmax(std::span<const double> logits, double tau) {
+namespace {
+
+// Finite where the probability itself is too small for a double.
+std::vector<double> log_softmax(std::span<const double> logits, double tau) {
   const double top = *std::max_element(logits.begin(), logits.end());
-  std::vector<double> p;
   double sum = 0;
-  for (const double value : logits) sum += p.emplace_back(std::exp((value - top) / tau));
-  for (double& value : p) value /= sum;
+  for (const double value : logits) sum += std::exp((value - top) / tau);
+  std::vector<double> log_p;
+  for (const double value : logits) log_p.push_back((value - top) / tau - std::log(sum));
+  return log_p;
+}
+
+}  // namespace
+
+std::vector<double> softmax(std::span<const double> logits, double tau) {
+  std::vector<double> p = log_softmax(logits, tau);
+  for (double& value : p) value = std::exp(value);
   return p;
 }
 
@@ -24,10 +35,11 @@ namespace {
 PcdGroup distilled(std::span<const double> teacher, std::span<const double> student, double tau,
                    bool cosine) {
   const std::vector<double> p = softmax(teacher, tau), q = softmax(student, tau);
+  const std::vector<double> log_p = log_softmax(teacher, tau), log_q = log_softmax(student, tau);
   PcdGroup group;
   double pp = 0, qq = 0;
   for (size_t i = 0; i < p.size(); ++i) {
-    if (p[i] > 0) group.kl += p[i] * (std::log(p[i]) - std::log(q[i]));
+    group.kl += p[i] * (log_p[i] - log_q[i]);
     pp += p[i] * p[i];
     qq += q[i] * q[i];
   }

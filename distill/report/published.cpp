@@ -69,6 +69,19 @@ bool is_free(const std::string& key) {
                     "data.val_labels", "init_head", "optimizer.delta", "schedule.ramp_slip"});
 }
 
+// The recipe that comes along for this pair and number; none where there is none.
+std::optional<RunSettings> recipe_that_comes_along(const Published& published) {
+  const std::map<std::string, std::string> others = {{"kd+ls", "kd-ls"}, {"mlkd", "mlkd-two-views"}};
+  const auto other = others.find(published.method);
+  const std::string name = published.data() + "/" + published.pair + "/" +
+                           (other == others.end() ? published.method : other->second);
+  const std::vector<std::string> known = recipe_names();
+  if (std::find(known.begin(), known.end(), name) == known.end()) return std::nullopt;
+  RunSettings recipe = default_settings("distill");
+  read_settings(recipe_file(name), recipe);
+  return recipe;
+}
+
 // The published number's recipe beside a run: the program's defaults, which are mdistiller's, and of the
 // run's own what makes it no other.
 RunSettings recipe_of(const RunSettings& run, const Published& published) {
@@ -86,8 +99,10 @@ RunSettings recipe_of(const RunSettings& run, const Published& published) {
   if (run.model == "MobileNetV2" || run.model.starts_with("Shuffle")) recipe.optimizer.lr = 0.01;
   recipe.schedule.milestones = run.schedule.milestones;
   if (published.method == "mlkd") {  // has a schedule of its own
-    recipe.optimizer.lr = run.optimizer.lr;
-    recipe.schedule.factor = run.schedule.factor;
+    const RunSettings own = recipe_that_comes_along(published).value_or(run);
+    recipe.optimizer.lr = own.optimizer.lr;
+    recipe.schedule.factor = own.schedule.factor;
+    recipe.schedule.milestones = own.schedule.milestones;
   } else if (run.schedule.milestones && run.schedule.kind == "multistep" && run.epochs == recipe.epochs) {
     recipe.schedule.milestones = std::vector<int>{150, 180, 210};  // of other lengths they are scaled
   }
@@ -155,17 +170,10 @@ namespace {
 // The keys that the recipe of this pair sets as its number was made, as far as nothing else judges them; none
 // where no such recipe comes along or the method is another.
 std::map<std::string, std::string> constants_of(const Published& published, const MethodInfo& method) {
-  const std::map<std::string, std::string> others = {{"kd+ls", "kd-ls"}, {"mlkd", "mlkd-two-views"}};
-  const auto other = others.find(published.method);
-  const std::string name = published.data() + "/" + published.pair + "/" +
-                           (other == others.end() ? published.method : other->second);
-  const std::vector<std::string> known = recipe_names();
-  if (std::find(known.begin(), known.end(), name) == known.end()) return {};
-  RunSettings recipe = default_settings("distill");
-  read_settings(recipe_file(name), recipe);
   std::map<std::string, std::string> constants;
-  if (&recipe.method.method() != &method) return constants;
-  for (const MethodSettings::Value& value : recipe.method.list())
+  const std::optional<RunSettings> recipe = recipe_that_comes_along(published);
+  if (!recipe || &recipe->method.method() != &method) return constants;
+  for (const MethodSettings::Value& value : recipe->method.list())
     if (!is_one_of(value.key.name, {"warmup", "temperature_a", "views", "stages"}))
       constants[value.key.name] = value.text;
   return constants;

@@ -1,5 +1,7 @@
 #include "distill/report/report.h"
 
+#include <limits>
+
 #include "datasets/formats/png_writer.h"
 #include "distill/report/analysis.h"
 #include "distill/report/headline.h"
@@ -32,7 +34,8 @@ ClassGains class_gains(const Report& report, size_t pair_index, size_t row_index
       if (row.runs[s].seed != kd->runs[k].seed || same || own.images.empty() || base.images.empty()) continue;
       sums.resize(own.images.size());
       for (size_t c = 0; c < sums.size(); ++c) {
-        if (own.images[c] > 0 && base.images[c] > 0) sums[c] += own.percent(c) - base.percent(c);
+        sums[c] += own.images[c] > 0 && base.images[c] > 0 ? own.percent(c) - base.percent(c)
+                                                           : std::numeric_limits<double>::quiet_NaN();
       }
       ++gains.seeds;
     }

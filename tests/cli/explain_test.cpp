@@ -9,8 +9,10 @@
 #include <regex>
 
 #include "datasets/formats/npy.h"
+#include "distill/report/pcd_steps.h"
 #include "distill/study/study.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/paths.h"
 #include "tests/support/program.h"
 
 namespace retort {
@@ -107,6 +109,51 @@ TEST(Explain, SettingsOfTheRunOrOfTheCommand) {
   expect_contains(failure(2, {"explain", "--weights", "s", "--image", "0", "--set", "stages=25"}, work),
                   "stages");
   expect_contains(failure(3, {"explain", "--weights", "s", "--image", "nowhere.png"}, work), "nowhere.png");
+}
+
+// Of two classes: three stages, which nobody asked for, were an internal error.
+TEST(Explain, StagesFitTheClasses) {
+  const TempFolder work;
+  for (const char* part : {"train", "test"})
+    for (const char* name : {"a", "b"}) {
+      std::filesystem::create_directories(work / part / name);
+      std::filesystem::copy_file(data_folder() + "/images/picture.png", work / part / name / "1.png");
+    }
+  for (const char* net : {"s", "t"}) {
+    const auto outcome = run({"train", "--model", "resnet8", "--data", "folder:.", "--epochs", "1", "--set",
+                              "data.size=32", "--out", net, "--quiet"},
+                             work);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+  const auto outcome = run({"explain", "--weights", "s", "--teacher", "t", "--image", "0"}, work);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  expect_contains(outcome.err, "stages");
+}
+
+// KL was infinite where the student's softmax is too small for a double.
+TEST(Explain, LogitsFarApartAtASmallTemperature) {
+  MethodSettings pcd = method_settings("pcd");
+  for (const auto& [key, value] : {std::pair("temperature", "0.001"), {"standardize", "false"}})
+    if (pcd.has(key)) pcd.set(key, value);
+  const double parts = pcd_steps(pcd, {1, 5, 2, 0.5}, {7, -3, 1, 0}).loss;
+  EXPECT_GT(parts, 0);
+  const double whole = loss_of({"--method", "pcd", "--set", "temperature=0.001", "--set", "standardize=false",
+                                "--teacher", "1 5 2 0.5", "--student", "7 -3 1 0"});
+  EXPECT_NEAR(parts / whole, 1, 1e-5);
+}
+
+// 3 was said, which is of what files hold.
+TEST(TypedLogits, AMissingOptionIsOfUsage) {
+  const TempFolder& work = folder();
+  const auto refused = [&](const std::string& method, std::vector<std::string> more) {
+    std::vector<std::string> all = {"loss", "--method", method, "--student", "1 2 3", "--teacher", "1 2 3"};
+    all.insert(all.end(), more.begin(), more.end());
+    return failure(2, all, work);
+  };
+  expect_contains(refused("wkd-l", {"--labels", "0"}), "give it with --similarity");
+  expect_contains(refused("dkd", {}), "--labels");
+  expect_contains(refused("kd", {"--strong-student", "1 2 3", "--strong-teacher", "1 2 3"}),
+                  "reads one view");
 }
 
 TEST(Predict, TestImagesByNumberAndTemperature) {

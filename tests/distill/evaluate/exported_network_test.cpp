@@ -91,6 +91,19 @@ TEST_F(Exports, SayWhatTheyAreWhereWeightsAreNeeded) {
   }
 }
 
+// They had no effect, and nothing was said.
+TEST_F(Exports, OptionsOfWeightsAreRefused) {
+  for (const std::string name : {"f32.retort", "net.onnx"}) {
+    for (const auto& [option, value] : {std::pair("--model", "resnet8"),
+                                        {"--device", "portable"},
+                                        {"--precision", "fp32"},
+                                        {"--batch", "8"}})
+      expect_contains(failure(2, {"eval", "--weights", name, "--data", drawn, option, value}, work), option);
+    for (const auto& [option, value] : {std::pair("--model", "resnet8"), {"--device", "portable"}})
+      expect_contains(failure(2, {"predict", "--weights", name, "x.npy", option, value}, work), option);
+  }
+}
+
 TEST_F(Exports, DamagedOnesAreRefused) {
   std::string content = content_of(work / "f32.retort");
   content[content.size() / 2] ^= 1;

@@ -461,22 +461,26 @@ TEST(Methods, ASecondViewHasItsOwnCrossEntropy) {
 
 TEST(Methods, ProbeNamesWhatDoesNotFit) {
   const auto device = portable();
-  const auto error = [&](const std::string& method, auto change) {
-    return error_of(Fault::input, [&] {
+  const auto error = [&](const std::string& method, auto change, Fault fault = Fault::input) {
+    return error_of(fault, [&] {
       ProbeInput input = example();
       change(input);
       probe_loss(method_settings(method), *device, input);
     });
   };
-  expect_contains(error("dkd", [](ProbeInput& in) { in.labels.clear(); }), "method dkd reads labels");
+  expect_contains(error(
+                      "dkd", [](ProbeInput& in) { in.labels.clear(); }, Fault::usage),
+                  "method dkd reads labels");
   expect_contains(error("kd", [](ProbeInput& in) { in.labels = {0}; }), "1 labels for 2 samples");
   expect_contains(error("kd", [](ProbeInput& in) { in.labels = {0, 6}; }), "label 1 is 6, expected 0 to 5");
   expect_contains(error("kd", [](ProbeInput& in) { in.labels = {-1, 0}; }), "label 0 is -1");
   expect_contains(error("kd", [](ProbeInput& in) { in.teacher.pop_back(); }),
                   "teacher's logits have 11 numbers");
   expect_contains(error("kd", [](ProbeInput& in) { in.samples = 0; }), "0 x 6");
-  expect_contains(error("kd", [](ProbeInput& in) { in.strong_student = in.strong_teacher = in.student; }),
-                  "method kd reads one view");
+  expect_contains(
+      error(
+          "kd", [](ProbeInput& in) { in.strong_student = in.strong_teacher = in.student; }, Fault::usage),
+      "method kd reads one view");
   expect_contains(error("mlkd", [](ProbeInput& in) { in.strong_student = in.student; }), "have 0 numbers");
   ProbeInput one{.samples = 1, .classes = 1, .student = {1}, .teacher = {2}, .labels = {0}};
   expect_contains(error_of(Fault::usage, [&] { probe_loss(method_settings("dkd"), *device, one); }),

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 
@@ -65,7 +67,15 @@ TEST(EvaluationCache, KeepsWhatWasPut) {
   EXPECT_EQ(accuracy.top1(), 35);
   for (const char* key : {"classes", "teacher", "judged", "chosen"}) EXPECT_TRUE(found(cache, key)) << key;
   EXPECT_FALSE(found(cache, "nothing"));
-  EXPECT_TRUE(cache.notes().empty());
+  // Of a class that no test image shows.
+  cache.put_numbers("gaps", {0.5, std::numeric_limits<double>::quiet_NaN(), 1});
+  cache.write();
+  EvaluationCache again(work / "c.json");
+  std::vector<double> confidence;
+  EXPECT_TRUE(again.find_confidence("gaps", 3, confidence));
+  EXPECT_TRUE(std::isnan(confidence[1]));
+  EXPECT_EQ(confidence[2], 1);
+  EXPECT_TRUE(again.notes().empty());
 }
 
 TEST(EvaluationCache, CraftedEntriesAreNotTaken) {
@@ -105,7 +115,7 @@ TEST(EvaluationCache, CraftedEntriesAreNotTaken) {
       {"teacher", {0.5, 0}},
       {"teacher", {0.5, 0, 1.5}},
       {"teacher", {0.5, 0, -0.1}},
-      {"teacher", {0.5, 0, nullptr}},
+      {"teacher", {0.5, 0, true}},
       {"teacher", {0.5, 0, "1"}},
       {"classes", json::array()},
       {"classes", {1, 2, 3}},

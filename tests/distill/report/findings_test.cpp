@@ -1,6 +1,7 @@
 // What a report's sentences say of classes and of best epochs: not more than its runs do.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "distill/report/class_findings.h"
@@ -79,6 +80,29 @@ TEST(ReportClasses, APublishedReportSaysNoMoreOfOnePairedSeed) {
     evaluation.students.clear();
     expect_said(report, kd_seeds);
   }
+}
+
+// Classes without test images were points of confidence 0 and gain 0.
+TEST(ReportClasses, OnlyThoseThatTestImagesShowCount) {
+  Report report = evaluated(3, 3);
+  PairEvaluation& evaluation = report.evaluations.pairs.at(0);
+  for (const size_t c : {size_t(0), size_t(20)}) {
+    evaluation.confidence[c] = NAN;
+    for (auto& row : evaluation.students)
+      for (ClassAccuracy& own : row) own.images[c] = own.correct[c] = 0;
+  }
+  const std::vector<ClassFinding> findings = class_findings(report);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].correlation.n, size_t(classes - 2));
+  EXPECT_EQ(findings[0].classes.size(), size_t(classes - 2));
+  EXPECT_EQ(findings[0].classes[0], 1u);
+  EXPECT_NEAR(findings[0].correlation.rho, 1, 1e-12);
+  EXPECT_NEAR(findings[0].low_third, 6.5, 1e-9);  // of the 12 classes from 1 on
+  EXPECT_EQ(classes_section(report).find(">class 20<"), std::string::npos);
+  const nlohmann::json json = nlohmann::json::parse(report_json(report))["pairs"][0]["classes"];
+  EXPECT_TRUE(json["teacher_confidence"][20].is_null());
+  EXPECT_TRUE(json["over_kd"]["pcd"]["gain"][20].is_null());
+  EXPECT_FALSE(json["over_kd"]["pcd"]["gain"][21].is_null());
 }
 
 // kd and pcd of two seeds; those of a method hold images out or do not.

@@ -123,6 +123,22 @@ TEST(Published, ConstantsOfThePairCount) {
   }
 }
 
+// Whatever rate and milestones a run of mlkd had, it was held against the published number.
+TEST(Published, MlkdHasAScheduleOfItsOwn) {
+  const Published printed = *find_published("resnet56-resnet20", "mlkd");
+  RunSettings recipe = default_settings("distill");
+  read_settings(recipe_file("cifar100/resnet56-resnet20/mlkd-two-views"), recipe);
+  EXPECT_EQ(departs_from_recipe(recipe, printed), "");
+  const auto departures = [&](const char* key, const char* value) {
+    RunSettings settings = recipe;
+    set_key(settings, key, value);
+    return departs_from_recipe(settings, printed);
+  };
+  EXPECT_EQ(departures("optimizer.lr", "0.05"), "lr 0.05");
+  EXPECT_EQ(departures("schedule.factor", "0.2"), "factor 0.2");
+  EXPECT_EQ(departures("schedule.milestones", "300,360,420"), "milestones [300, 360, 420]");
+}
+
 // What rounds 32 bits otherwise, how the teacher sees images, and what a CIFAR-100 run does not read.
 TEST(Published, WhatChangesNoRecipeIsNoDeparture) {
   EXPECT_EQ(departures("dkd", {}), "");
