@@ -11,7 +11,8 @@
  * Every function returns a status or cannot fail; nothing prints, aborts, throws or keeps global state, but
  * for a count of fork()s: a child predicts with the thread that it has, with the same bits.
  * Whatever the bytes of a file are, loading it ends with a status. All memory is one block, taken at load
- * (given by the caller with retort_load_into); its size is known before. Predicting allocates nothing.
+ * (given by the caller with retort_load_into); its size is known before. retort_load_file takes another, as
+ * large as the file, and gives it back. Predicting allocates nothing.
  *
  * A network belongs to one thread at a time (a call beside another ends with RETORT_BUSY); different networks
  * are independent. Images are float32, N,H,W,C,
