@@ -24,10 +24,6 @@ namespace retort {
 
 namespace {
 
-std::string kind_of(const std::string& spec) {
-  return spec.substr(0, spec.find(':'));
-}
-
 // Weights as a run or a pair names them, and what is known of them where their file does not say.
 struct Network {
   std::string spec, model = {}, mean = {}, deviation = {};
@@ -87,7 +83,7 @@ class Evaluating {
  private:
   // Of the pair at work: its data in the keys of the cache.
   std::string data_key() const {
-    const std::string named = pair_->is_synthetic() ? pair_->data : kind_of(pair_->data);
+    const std::string named = pair_->is_synthetic() ? pair_->data : kind_of_data(pair_->data);
     return (pair_->data_hash.empty() ? named : pair_->data_hash) + options_.read_as();
   }
 
@@ -403,7 +399,7 @@ RunSettings settings_to_read(const ResultPair& pair, const EvaluationOptions& op
   for (const ResultRow& row : pair.rows)
     if (row.settings) now = *row.settings;
   now.data.spec = pair.data;
-  if (!options.data.empty() && kind_of(options.data) == kind_of(pair.data)) {
+  if (!options.data.empty() && kind_of_data(options.data) == kind_of_data(pair.data)) {
     if (const std::string labels = labels_elsewhere(options.data, now.data); !labels.empty())
       now.data.val_labels = labels;
     now.data.spec = data_elsewhere(options.data, pair.data);

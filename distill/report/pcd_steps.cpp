@@ -22,20 +22,23 @@ std::vector<double> log_softmax(std::span<const double> logits, double tau) {
   return log_p;
 }
 
+std::vector<double> exponentials(std::vector<double> values) {
+  for (double& value : values) value = std::exp(value);
+  return values;
+}
+
 }  // namespace
 
 std::vector<double> softmax(std::span<const double> logits, double tau) {
-  std::vector<double> p = log_softmax(logits, tau);
-  for (double& value : p) value = std::exp(value);
-  return p;
+  return exponentials(log_softmax(logits, tau));
 }
 
 namespace {
 
 PcdGroup distilled(std::span<const double> teacher, std::span<const double> student, double tau,
                    bool cosine) {
-  const std::vector<double> p = softmax(teacher, tau), q = softmax(student, tau);
   const std::vector<double> log_p = log_softmax(teacher, tau), log_q = log_softmax(student, tau);
+  const std::vector<double> p = exponentials(log_p), q = exponentials(log_q);
   PcdGroup group;
   double pp = 0, qq = 0;
   for (size_t i = 0; i < p.size(); ++i) {

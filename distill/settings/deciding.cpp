@@ -8,15 +8,10 @@
 
 namespace retort {
 
-namespace {
-
-// "cifar100" of "cifar100:DIR": what is there is told by its hash. Drawn images are what their options say.
-std::string kind_of(const std::string& spec) {
-  if (spec.starts_with("pack:")) return "folder";  // the same pictures, in other files
-  return is_drawn(spec) ? spec : spec.substr(0, spec.find(':'));
+std::string kind_of_data(const std::string& spec) {
+  const std::string kind = spec.substr(0, spec.find(':'));
+  return kind == "pack" ? "folder" : kind;
 }
-
-}  // namespace
 
 RunSettings as_decided(RunSettings settings) {
   // The teacher's logits are the same bits from a table of f32.
@@ -31,7 +26,9 @@ std::string deciding(const RunSettings& settings) {
   RunSettings decided = as_decided(settings);
   // What nobody chose is crop-flip where it was not settled otherwise.
   if (decided.data.augment == "auto") decided.data.augment = "crop-flip";
-  std::string all = "data.kind = " + kind_of(settings.data.spec) + "\n";
+  // What files hold is told by its hash, drawn images by their options.
+  const std::string& spec = settings.data.spec;
+  std::string all = "data.kind = " + (is_drawn(spec) ? spec : kind_of_data(spec)) + "\n";
   for (const auto& [name, key, value] : key_values(decided)) {
     if (key.effect == KeyEffect::result) all += name + " = " + value + "\n";
   }

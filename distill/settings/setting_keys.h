@@ -83,6 +83,9 @@ std::string settings_toml(const RunSettings& settings);
 // and starting weights (by their hashes) end at the same weights. Places, threads and the like are left out.
 std::string deciding(const RunSettings& settings);
 
+// "cifar100" of "cifar100:DIR"; a pack holds a folder's pictures in other files and is of its kind.
+std::string kind_of_data(const std::string& spec);
+
 // The same settings where what gives the same bits is set in one way.
 RunSettings as_decided(RunSettings settings);
 

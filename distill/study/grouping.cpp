@@ -7,20 +7,16 @@
 #include <tuple>
 
 #include "distill/methods/registry.h"
+#include "distill/settings/setting_keys.h"
 #include "engine/base/check.h"
 
 namespace retort {
 
 namespace {
 
-std::string kind_of(const std::string& spec) {
-  const std::string kind = spec.substr(0, spec.find(':'));
-  return kind == "pack" ? "folder" : kind;  // the same pictures, in other files
-}
-
 std::string data_identity(const FoundRun& run) {
   return run.data_hash.empty() ? run.settings.data.spec
-                               : kind_of(run.settings.data.spec) + ":" + run.data_hash;
+                               : kind_of_data(run.settings.data.spec) + ":" + run.data_hash;
 }
 
 std::string teacher_identity(const FoundRun& run) {

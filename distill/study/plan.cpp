@@ -96,8 +96,8 @@ StudyPlan Planner::plan() {
         }
         // Photos' logits are not shared, and whether a folder's or an array's images are some is not known
         // yet.
-        const std::string kind = settings.data.spec.substr(0, settings.data.spec.find(':'));
-        if (kind != "folder" && kind != "pack" && kind != "npy") share_logits(settings);
+        const std::string kind = kind_of_data(settings.data.spec);
+        if (kind != "folder" && kind != "npy") share_logits(settings);
         const std::string name =
             text(study_.nested ? pair.name : settings.model, ", ", method.label, ", seed ", settings.seed);
         const size_t run = add(folder_of(pair, method, settings), settings, name);

@@ -247,8 +247,7 @@ std::string ResultPair::data_name() const {
   if (data.starts_with("cifar10")) return "CIFAR-10";
   if (is_synthetic()) return "images drawn by the program";
   if (data.starts_with("scenes")) return "scenes drawn by the program";
-  const std::string kind = data.substr(0, data.find(':'));
-  return kind == "pack" ? "folder" : kind;
+  return kind_of_data(data);
 }
 
 void settle(ResultRow& row) {

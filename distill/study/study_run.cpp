@@ -65,7 +65,6 @@ class Queue {
   Job* next();
   void run_job(Job& job, Session& session, StudyProgress& progress);
   void attempt(Job& job, const std::optional<Summary>& settled, Session& session) const;
-  std::optional<Summary> settled(const Job& job) const;
 
   StudyResult result() const;
   void write_tables() const;
@@ -182,11 +181,6 @@ Job* Queue::next() {
   }
 }
 
-// Its result, where there is nothing left to do for it.
-std::optional<Summary> Queue::settled(const Job& job) const {
-  return settled_result(job.folder);
-}
-
 // At once, so that what a stopped study has made anew stands when it goes on.
 void Queue::discard_all() {
   for (const Job& job : jobs_)
@@ -228,7 +222,7 @@ void Queue::attempt(Job& job, const std::optional<Summary>& settled, Session& se
 }
 
 void Queue::run_job(Job& job, Session& session, StudyProgress& progress) {
-  const std::optional<Summary> there = settled(job);
+  const std::optional<Summary> there = settled_result(job.folder);
   const std::unique_ptr<Progress> view = progress.begin(job.place, job.name);
   Session own(*view, session);
   Job attempted = job;
@@ -301,12 +295,12 @@ Summary Queue::run_task(int64_t task) {
         order.size(), " runs, 0 to ", order.size() - 1);
   const Job& job = jobs_[order[size_t(task)]];
   if (job.teacher != no_run) check_same_settings(jobs_[job.teacher].settings, jobs_[job.teacher].folder);
-  if (const std::optional<Summary> there = settled(job)) {
+  if (const std::optional<Summary> there = settled_result(job.folder)) {
     check_same_run(job.settings, job.folder, session_);
     return *there;
   }
   if (job.teacher != no_run) {
-    const std::optional<Summary> teacher = settled(jobs_[job.teacher]);
+    const std::optional<Summary> teacher = settled_result(jobs_[job.teacher].folder);
     check(teacher && teacher->status == "finished", Fault::input, jobs_[job.teacher].folder.string(),
           ": the teacher of ", job.name, " is not finished");
   }

@@ -122,13 +122,19 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
   for (const CudnnPlan& plan : plans) workspaces.push_back(aligned(size_t(plan.workspace())));
   std::vector<size_t> ascending = workspaces;
   std::sort(ascending.begin(), ascending.end());
-  const auto untried = [&] {
-    trial.complete = false;
-    trial.best = size_t(std::min_element(workspaces.begin(), workspaces.end()) - workspaces.begin());
+  std::vector<size_t> untried;  // for want of memory
+  const auto result = [&] {
+    trial.complete = untried.empty();
+    if (!trial.best && !untried.empty())
+      trial.best = *std::min_element(untried.begin(), untried.end(),
+                                     [&](size_t a, size_t b) { return workspaces[a] < workspaces[b]; });
     return trial;
   };
-  Room room = room_for(memory, bytes, ascending);
-  if (!room.memory) return untried();
+  const Room room = room_for(memory, bytes, ascending);
+  if (!room.memory) {
+    for (size_t i = 0; i < plans.size(); ++i) untried.push_back(i);
+    return result();
+  }
   char* const lent = room.memory->data();
   std::vector<void*> pointers;
   for (const size_t offset : offsets) pointers.push_back(lent + offset);
@@ -140,7 +146,7 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
   for (size_t i = 0; i < plans.size() && (timed || !trial.best); ++i) {
     if (workspaces[i] > room.extra) {
       trial.refusals[i] = text("no room for ", workspaces[i], " bytes of workspace");
-      trial.complete = false;
+      untried.push_back(i);
       continue;
     }
     const auto run = [&] { execute_cudnn_plan(plans[i], handle, ids, pointers, lent + bytes, problem); };
@@ -153,11 +159,11 @@ PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPl
       }
     } catch (const Error& error) {  // one that cannot be run or captured is not chosen
       trial.refusals[i] = error.what();
-      trial.complete = trial.complete && error.fault() != Fault::memory;
+      if (error.fault() == Fault::memory) untried.push_back(i);
       cudaGetLastError();
     }
   }
-  return trial.best || trial.complete ? trial : untried();
+  return result();
 }
 
 }  // namespace retort

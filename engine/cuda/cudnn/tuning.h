@@ -22,7 +22,7 @@ struct PlanTrial {
 // Runs the plans in memory of its own that is given back: what the caller's tensors hold does not change.
 // timed: all of them, the fastest is best; else the first that can be captured is, since an engine may wait
 // or allocate. Waits for the device. Convolutions only. Where memory is short, the plans that need most of it
-// are left out; where there is too little for any, the one that needs least is best untried.
+// are left out; where none of the others is good, the one of these that needs least is best untried.
 PlanTrial try_cudnn_plans(const CudnnProblem& problem, const std::vector<CudnnPlan>& plans, bool timed,
                           cudnnHandle_t handle, cudaStream_t stream, Memory& memory);
 
