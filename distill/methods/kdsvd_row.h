@@ -6,7 +6,8 @@
 namespace retort {
 
 // Cyclic Jacobi: rotations of rows and columns p, q, each of which makes element p, q zero, until what is
-// left beside the diagonal is rounding (Golub and Van Loan, Matrix Computations, section 8.5).
+// left beside the diagonal is rounding (Golub and Van Loan, Matrix Computations, section 8.5). The vectors of
+// a matrix that is not finite are NaN.
 template <class T>
 struct JacobiRow {
   static constexpr const char* name = "jacobi";
@@ -34,6 +35,10 @@ struct JacobiRow {
     });
     lanes.sync();
     const T total = lanes.template sum<T>(size, [=](int64_t i) { return a[i] * a[i]; });
+    if (!(total - total == T(0))) {  // not finite: no sweep would run, and the identity would hide it
+      lanes.each(size, [=](int64_t i) { v[i] = total - total; });
+      lanes.sync();
+    }
     for (int sweep = 0; sweep < most_sweeps; ++sweep) {
       const T beside =
           lanes.template sum<T>(size, [=](int64_t i) { return i / n == i % n ? T(0) : a[i] * a[i]; });

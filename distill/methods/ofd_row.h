@@ -22,11 +22,11 @@ struct PartialL2Row {
     const T* t = target + row * n;
     const T* m = margins;
     const T w = weight;
-    // What x is too far from, or 0.
+    // How far x is from where it should be, or 0. A NaN anywhere reaches the loss.
     const auto gap = [=](int64_t i) {
-      const T bound = t[i] > m[i] ? t[i] : m[i];
-      const T d = value[i] - (t[i] > T(0) ? t[i] : bound);
-      return t[i] > T(0) || d > T(0) ? d : T(0);
+      const T bound = t[i] <= T(0) && !(m[i] <= t[i]) ? m[i] : t[i];
+      const T d = value[i] - bound;
+      return t[i] <= T(0) && d <= T(0) ? T(0) : d;
     };
     const T total = lanes.template sum<T>(n, [=](int64_t i) { return gap(i) * gap(i); });
     if (lanes.leader()) loss[row] = w * total;

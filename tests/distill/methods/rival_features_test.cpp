@@ -140,6 +140,28 @@ TEST_F(RivalFeatures, PartialL2) {
          165.2994250596);
 }
 
+// A comparison with NaN is false: written the other way round, it would have counted as nothing to learn.
+TEST_F(RivalFeatures, PartialL2ShowsNan) {
+  const auto loss = [&](const Values& x, const Values& target, const Values& margins) {
+    const auto array = [&](const Shape& shape, const Values& values) {
+      kept_.push_back(device_->persistent(shape, DType::f64));
+      write_values(*device_, kept_.back(), values);
+      return Var(kept_.back());
+    };
+    const Var of =
+        partial_l2(Pass{*device_}, array({1, 1, 1, 2}, x), array({1, 1, 1, 2}, target), array({2}, margins));
+    return read_values(*device_, of)[0];
+  };
+  const double nan = std::nan("");
+  EXPECT_EQ(loss({1, -2}, {3, -1}, {-1, -1}), 4);
+  for (const size_t i : {0, 1}) {
+    Values x = {1, -2}, target = {3, -1}, margins = {-1, -1};
+    EXPECT_TRUE(std::isnan(loss((x[i] = nan, x), {3, -1}, margins))) << i;
+    EXPECT_TRUE(std::isnan(loss({1, -2}, (target[i] = nan, target), margins))) << i;
+  }
+  EXPECT_TRUE(std::isnan(loss({1, -2}, {3, -1}, {-1, nan})));
+}
+
 TEST_F(RivalFeatures, SingularVectors) {
   const Formula s = [](double n) { return std::sin(n * n); },
                 t = [](double n) { return std::cos(.3 * n * n); };
@@ -219,6 +241,16 @@ TEST_F(RivalFeatures, EigenvectorsOfAMatrix) {
       square += v[size_t(r * d + i)] * v[size_t(r * d + i)];
     }
     EXPECT_NEAR(square, 1, 1e-13);
+  }
+}
+
+// No rotation would run, and the identity's vectors would look like the map's.
+TEST_F(RivalFeatures, EigenvectorsOfWhatIsNotFiniteAreNan) {
+  for (const double bad : {std::nan(""), double(INFINITY)}) {
+    const Array matrices = device_->persistent({2, 2, 2}, DType::f64);
+    write_values(*device_, matrices, Values{2, 1, 1, 2, 2, bad, bad, 2});
+    const Values v = read_values(*device_, symmetric_eigen(Pass{*device_}, matrices).vectors);
+    for (size_t i = 0; i < v.size(); ++i) EXPECT_EQ(std::isnan(v[i]), i >= 4) << i;
   }
 }
 
