@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cstring>
 #include <set>
 
 #include "engine/base/byte_reader.h"
@@ -161,7 +160,8 @@ void take_rows(HostTensor& tensor, const std::vector<int64_t>& rows) {
   const size_t size = tensor.data.size() / size_t(tensor.shape[0]);
   std::vector<std::byte> data(rows.size() * size);
   for (size_t i = 0; i < rows.size(); ++i)
-    std::memcpy(data.data() + i * size, tensor.data.data() + size_t(rows[i]) * size, size);
+    std::copy_n(tensor.data.begin() + ptrdiff_t(size_t(rows[i]) * size), size,
+                data.begin() + ptrdiff_t(i * size));
   tensor.data = std::move(data);
   tensor.shape[0] = int64_t(rows.size());
 }

@@ -1,6 +1,6 @@
 // The file of an OnnxModel. Field numbers are those of onnx.proto, which ONNX never changes.
+#include <algorithm>
 #include <bit>
-#include <cstring>
 #include <span>
 
 #include "engine/base/hash.h"
@@ -264,7 +264,7 @@ class Parser {
       expect(sound && bytes == raw.size(), "initializer ", in_quotes(tensor.name), " has ", raw.size(),
              " bytes, which do not fit its shape");
       std::vector<T> values(raw.size() / sizeof(T));
-      std::memcpy(values.data(), raw.data(), raw.size());
+      std::ranges::copy(raw, reinterpret_cast<char*>(values.data()));  // no bytes: no pointers for memcpy
       tensor.values = std::move(values);
     };
     expect(type == element_f32 || type == element_i64, "initializer ", in_quotes(tensor.name), " of type ",
