@@ -206,8 +206,11 @@ void RunFolder::discard() const {
   } catch (const Error&) {
   }
   for (const char* name : folder_names) fs::remove(path_ / name, ignored);  // only if it is empty
-  for (const char* name : folder_names)
-    if (fs::exists(path_ / name, ignored)) return;
+  // Without its lock, what could not be removed would be no run's, and no run could take its place.
+  for (fs::directory_iterator at(path_, ignored), end; !ignored && at != end; at.increment(ignored)) {
+    const std::string name = at->path().filename().string();
+    if (name != lock_name && is_name_of_a_run(name)) return;
+  }
   fs::remove(path_ / lock_name, ignored);
   if (made_) fs::remove(path_, ignored);
 }
@@ -246,7 +249,7 @@ void RunFolder::delete_run() const {
   const fs::path replaced = path_ / replaced_name;
   std::error_code ignored;
   fs::rename(config(), replaced, ignored);
-  sync_folder(path_);
+  if (!ignored) sync_folder(path_);
   std::vector<fs::path> files = {config(),   environment(), metrics(), log_file(),     summary(), last(),
                                  previous(), best(),        profile(), convolutions()};
   const auto add = [&](const fs::path& folder, std::string_view prefix, std::string_view suffix) {

@@ -160,6 +160,15 @@ TEST(RunFolder, WhatCouldNotBeginLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(folder / "mine"));
 }
 
+// Found by failing calls: a log without a lock was no run's folder, and a study could not go on.
+TEST(RunFolder, WhatCannotBeRemovedKeepsItsLock) {
+  TempFolder folder;
+  const RunFolder run(folder / "run", Mode::create);
+  fs::create_directories(run.log_file());  // no file that could be removed
+  run.discard();
+  EXPECT_TRUE(fs::exists(folder / "run" / "lock"));
+}
+
 TEST(RunFolder, CreateNamesWhyItCannot) {
   TempFolder folder;
   write_file(folder / "file", "");
