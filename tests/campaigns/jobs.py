@@ -243,11 +243,13 @@ class Command(Job):
             if target.suffix == ".json":
                 content = json.loads(target.read_text())
                 content["missing"] = [note for note in content.get("missing", []) if not names_a_file(note, trial)]
-                content.pop("xxh3", None)  # of the notes, too
+                content.pop("xxh3", None)  # of the notes too; what else it is of is compared
                 found[target.name] = without_times(content)
-            elif target.suffix in (".html", ".md"):  # their numbers are those of report.json, among times and places
-                lines = [line for line in target.read_text().splitlines() if not names_a_file(line, trial)]
-                found[target.name] = hash(re.sub(r"[0-9]+", "#", "\n".join(lines)))
+            elif target.suffix in (".html", ".md"):
+                text = "\n".join(line for line in target.read_text().splitlines() if not names_a_file(line, trial))
+                if target.suffix == ".html":  # its numbers are those of report.json, among times
+                    text = re.sub(r"[0-9]+", "#", text)
+                found[target.name] = hash(text)
             else:
                 found[target.name] = hash(target.read_bytes())
         return found
